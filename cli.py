@@ -1,0 +1,185 @@
+"""What every script of the project shares: settings, errors in one line, progress, files that appear whole.
+
+A script declares one frozen dataclass of settings; `run` builds its command line from it, calls its
+`main(settings)`, and turns a `BadInput` into one line on standard error and exit status 2.
+"""
+
+import argparse
+import dataclasses
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+import types
+import typing
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class BadInput(Exception):
+    """Something the user gave cannot be used. The message is one line that names the file, key, shape or flag."""
+
+
+def setting(default=dataclasses.MISSING, help="", choices=None, metavar=None, positional=False):
+    """A field of a settings dataclass that becomes a command-line option.
+
+    Without `default` the option is required. `choices` may be any iterable of strings.
+    """
+    metadata = {"help": help, "choices": choices, "metavar": metavar, "positional": positional}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def say(message):
+    """Prints one line of the running account, at once even into a pipe."""
+    print(message, flush=True)
+
+
+def warn(message):
+    """Prints one warning line on standard error."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+
+
+def parse(settings_class, description, argv=None):
+    """Reads a command line into an instance of `settings_class` (fields made by `setting`)."""
+    parser = _Parser(description=description.strip(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    hints = typing.get_type_hints(settings_class)
+    for field in dataclasses.fields(settings_class):
+        kind, many = _element_type(hints[field.name])
+        required = field.default is dataclasses.MISSING
+        shown = "" if required or field.default in (None, (), False) else f" (default: {field.default})"
+        options = {"help": (field.metadata["help"] + shown).replace("%", "%%")}
+        if not required:
+            options["default"] = field.default
+        if kind is bool:
+            options["action"] = "store_true"
+        else:
+            options |= {"type": kind, "choices": field.metadata["choices"], "metavar": field.metadata["metavar"]}
+        if many:
+            options["nargs"] = "+"
+        if field.metadata["positional"]:
+            parser.add_argument(field.name, **options, **({} if required else {"nargs": "?"}))
+        else:
+            parser.add_argument(flag(field.name), required=required, **options)
+    given = vars(parser.parse_args(argv))
+    return settings_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+
+def _element_type(hint):
+    """(constructor, takes several) of an annotation such as `int`, `Path | None`, `tuple[str, ...]`."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def run(main, settings_class, description, argv=None):
+    """Parses the command line, calls `main(settings)`, and leaves the process with the promised exit status.
+
+    0 on success, 2 with one line on standard error on bad input, 130 on Ctrl-C.
+    """
+    settings = parse(settings_class, description, argv)
+    try:
+        main(settings)
+    except BadInput as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # no permission, disk full, a folder where a file should be
+        print(f"{Path(sys.argv[0]).name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def flag(name):
+    """The option of a settings field, `batch_size` -> `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def command(script, settings):
+    """The shell line that runs `script` with `settings`, defaults left out; for messages that can be copied."""
+    words = [f"python {script}"]
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value == field.default:
+            continue
+        words.append(flag(field.name))
+        if value is not True:
+            words.append(" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return " ".join(words)
+
+
+def import_tensorflow():
+    """Imports and returns TensorFlow without its start-up chatter, which goes to the file descriptor directly and
+    heeds no environment variable (tensorflow issue 100442). What it said is shown after all if the import fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        failed = True
+        try:
+            import tensorflow
+
+            failed = False
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            if failed:
+                chatter.seek(0)
+                sys.stderr.write(chatter.read().decode(errors="replace"))
+    return tensorflow
+
+
+def track(sequence, label, total=None):
+    """Yields the items of `sequence` behind a progress bar; in a pipe, a line about every ten seconds instead."""
+    total = len(sequence) if total is None else total
+    if sys.stderr.isatty():
+        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, transient=True) as bars:
+            yield from bars.track(sequence, total=total)
+        return
+    told = time.monotonic()
+    for done, item in enumerate(sequence):
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            say(f"{label} {done}/{total}")
+        yield item
+
+
+@contextmanager
+def whole_file(path):
+    """Yields a path beside `path` to write to; the file takes its name only when the block ends without error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".part-{path.name}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path):
+    """Like `whole_file` for a folder that does not exist yet: yields an empty one that takes its name at the end."""
+    path = Path(path)
+    beside = path.with_name(f".part-{path.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,82 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import matfiles  # noqa: E402
+import UxUyLoader as loader  # noqa: E402
+from cli import BadInput  # noqa: E402
+
+CLASSES = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
+UNSEEN = ("bee", "fox", "jay")
+
+
+@pytest.fixture
+def script():
+    """Runs `python SCRIPT ARGS…` in a folder and returns the finished process."""
+
+    def run(*words, cwd=ROOT, status=0):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / words[0]), *map(str, words[1:])], cwd=cwd, capture_output=True, text=True
+        )
+        assert done.returncode == status, f"{words}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def refused():
+    """Calls a function that has to raise BadInput; its message, which has to be a single line."""
+
+    def call(function, *words, **more):
+        with pytest.raises(BadInput) as caught:
+            function(*words, **more)
+        message = str(caught.value)
+        assert "\n" not in message
+        return message
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real pictures, weights and released files that ZSCMR_REAL_DATA names."""
+    folder = os.environ.get("ZSCMR_REAL_DATA")
+    if not folder:
+        pytest.skip("ZSCMR_REAL_DATA is not set: tests on real data do not run")
+    return Path(folder)
+
+
+def write_dataset(folder, classes=CLASSES, per_class=6, size=12, seed=0):
+    """A small dataset directory with features that scatter about class points shared by both modalities."""
+    random = np.random.default_rng(seed)
+    points = random.normal(size=(len(classes), size))
+    labels = np.repeat(np.arange(len(classes)), per_class)
+    for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
+        files = loader.FILES[modality]
+        turn = random.normal(size=(size, size)) / np.sqrt(size)
+        features = points[labels] @ turn + 0.3 * random.normal(size=(len(labels), size))
+        cell = np.array([[f"{name}_{k}.{suffix}" for k in range(per_class)] for name in classes], dtype=object)
+        for part, array in (
+            ("features", features.astype(np.float32)),
+            ("labels", labels[:, None].astype(np.int32)),
+            ("names", cell),
+        ):
+            file, key = files[part]
+            matfiles.write(folder / file, {key: array, "classes": classes})
+    vectors = points @ random.normal(size=(size, 5))
+    matfiles.write(folder / loader.CLASS_VECTORS[0], {loader.CLASS_VECTORS[1]: vectors, "classes": classes})
+    (folder / "unseen.txt").write_text("# three of ten\n" + "\n".join(UNSEEN) + "\n")
+    return folder
+
+
+@pytest.fixture
+def dataset_folder(tmp_path):
+    return write_dataset(tmp_path / "data")
