@@ -1,0 +1,54 @@
+"""Every script once, as a user calls it, on a small miniature; bad input ends each with one line and status 2."""
+
+import json
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+
+def test_from_pictures_to_table(script, tmp_path):
+    mini = tmp_path / "mini"
+    script("data/make_miniature.py", "--out", mini, "--classes", 16, "--per-class", 8)
+    trees = ("--photos", mini / "photo", "--sketches", mini / "sketch", "--unseen", mini / "unseen.txt")
+    script("pretrain/finetune.py", *trees, "--backbone", "small", "--epochs", 1, "--out", mini)
+    script("pretrain/word_vectors.py", "--data", mini, "--vectors", mini / "class_vectors.npz")
+    done = script("Unified_XY_triads.py", "--data", mini, "--epochs", 2, "--batch-size", 32, cwd=tmp_path)
+    assert "CNN features alone" in done.stdout and "wrote runs/0001/unified_features.mat" in done.stdout
+    assert done.stderr == ""  # TensorFlow keeps quiet
+    done = script("knn_eval.py", "--json", "out.json", "--distance", "cosine", cwd=tmp_path)
+    assert "cosine" in done.stdout
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert set(results["directions"]["sketch->image"]) >= {"mAP@all", "P@100", "mAP@200", "P@200", "queries", "gallery"}
+    again = script("Unified_XY_triads.py", "--resume", cwd=tmp_path)
+    assert "runs/0001 is complete" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"),
+    [
+        (("Unified_XY_triads.py", "--data", "nowhere"), "nowhere"),
+        (("Unified_XY_triads.py", "--epochs", "many"), "--epochs"),
+        (("pretrain/finetune.py", "--photos", "x", "--sketches", "y", "--unseen", "z", "--out", "o"), "x"),
+        (("pretrain/word_vectors.py", "--data", "nowhere", "--vectors", "x.npz"), "nowhere"),
+        (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
+    done = script(*words, cwd=tmp_path, status=2)
+    assert done.stderr.count("\n") == 1 and culprit in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Unified_XY_triads.py",
+        "knn_eval.py",
+        "pretrain/finetune.py",
+        "pretrain/word_vectors.py",
+        "data/make_miniature.py",
+    ],
+)
+def test_help_shows_defaults(script, name):
+    assert "default:" in script(name, "--help").stdout

@@ -1,0 +1,151 @@
+"""Stage II: a run is a function of its settings, resumes to the same bytes, and never loses what is there."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import CLASSES, UNSEEN
+
+pytest.importorskip("tensorflow")
+
+import matfiles
+import Unified_XY_triads as trainer
+
+
+def settings(folder, **more):
+    choices = {"path": folder.parent / "run", "epochs": 4, "batch_size": 8, "dropout": 0.2, "dim": 5, **more}
+    return trainer.Settings(data=folder, **choices)
+
+
+def test_run_directory(dataset_folder, capsys):
+    trainer.main(settings(dataset_folder))
+    run = dataset_folder.parent / "run"
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"]["margin"] == 5.0 and config["classes"]["unseen"] == list(UNSEEN)
+    assert len(config["classes"]["held_out"]) == 2
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert {"latent", "triplet", "decoder", "classification", "held_out_mAP"} < set(lines[0])
+    results = json.loads((run / "results.json").read_text())
+    assert set(results) == {"CNN features alone", "shared space"}
+    assert results["shared space"]["directions"]["sketch->image"]["queries"] == 18
+    told = capsys.readouterr().out
+    best = max(lines, key=lambda line: line["held_out_mAP"])
+    assert f"epoch {best['epoch']} of 4 chosen, mAP@all {best['held_out_mAP']:.3f} on the 2 held-out" in told
+    assert (run / "retrieval.png").stat().st_size > 1000
+
+    file = run / "unified_features.mat"
+    assert matfiles.read(file, "featuresx").shape == matfiles.read(file, "featuresy").shape == (60, 5)
+    assert matfiles.read_names(file, "classes") == list(CLASSES)
+    assert matfiles.read_names(file, "namesy")[59] == "jay/jay_5.png"
+    assert [CLASSES[label] for label in matfiles.read(file, "unseen").ravel()] == list(UNSEEN)
+
+
+def test_training_improves_on_random_weights(dataset_folder):
+    """The toy features of the two modalities lie in rotated spaces: only a trained map can bring them together."""
+    trainer.main(settings(dataset_folder, epochs=40, held_out=0.0))
+    results = json.loads((dataset_folder.parent / "run/results.json").read_text())
+    chance = results["CNN features alone"]["directions"]["sketch->image"]["mAP@all"]
+    assert results["shared space"]["directions"]["sketch->image"]["mAP@all"] > chance + 0.1
+
+
+def embeddings(run):
+    return [matfiles.read(run / "unified_features.mat", key) for key in ("featuresx", "featuresy")]
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(dataset_folder):
+    folder = dataset_folder.parent
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trainer.main(settings(dataset_folder, path=folder / name, seed=seed))
+    a, b, c = (embeddings(folder / name) for name in "abc")
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert not np.array_equal(a[0], c[0])
+    assert (folder / "a/results.json").read_bytes() == (folder / "b/results.json").read_bytes()
+
+
+@pytest.mark.parametrize("stop_at", ["triads of epoch 3", "checkpoint of epoch 2", "export"])
+def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, stop_at):
+    """Stopped before an epoch, between a metrics line and its checkpoint, and before the export."""
+    folder = dataset_folder.parent
+    trainer.main(settings(dataset_folder, path=folder / "whole"))
+
+    class Killed(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if stop_at == "export":
+            patch.setattr(trainer, "export", stop)
+        elif stop_at == "triads of epoch 3":
+            draw = trainer.loader.draw_triads
+            patch.setattr(trainer.loader, "draw_triads", lambda *a: stop() if a[-1] == 3 else draw(*a))
+        else:
+            import tensorflow as tf
+
+            save = tf.train.CheckpointManager.save
+            patch.setattr(tf.train.CheckpointManager, "save", lambda s, n: stop() if n == 2 else save(s, n))
+        with pytest.raises(Killed):
+            trainer.main(settings(dataset_folder, path=folder / "parts"))
+    trainer.main(trainer.Settings(path=folder / "parts", resume=True))
+    for file in ("metrics.jsonl", "results.json"):
+        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+    whole, parts = embeddings(folder / "whole"), embeddings(folder / "parts")
+    assert all(np.array_equal(x, y) for x, y in zip(whole, parts, strict=True))
+
+
+def test_existing_run_is_kept(dataset_folder, refused):
+    trainer.main(settings(dataset_folder, epochs=1))
+    run = dataset_folder.parent / "run"
+    before = (run / "metrics.jsonl").read_bytes()
+    message = refused(trainer.main, settings(dataset_folder, epochs=2))
+    assert message == f"{run}: exists already; --resume goes on with it, --overwrite replaces it"
+    message = refused(trainer.main, settings(dataset_folder, epochs=2, resume=True))
+    assert message == f"--epochs 2: {run} was started with 1, and --resume keeps it"
+    assert (run / "metrics.jsonl").read_bytes() == before
+    trainer.main(settings(dataset_folder, epochs=2, overwrite=True))
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_overwrite_leaves_other_folders_alone(dataset_folder, refused):
+    message = refused(trainer.main, settings(dataset_folder, path=dataset_folder, overwrite=True))
+    assert "is not a run directory" in message and (dataset_folder / "unseen.txt").exists()
+
+
+def test_bad_dataset_does_not_cost_the_old_run(dataset_folder, refused):
+    trainer.main(settings(dataset_folder, epochs=1))
+    (dataset_folder / "sketchmatnew.mat").unlink()
+    assert "no such file" in refused(trainer.main, settings(dataset_folder, epochs=1, overwrite=True))
+    assert (dataset_folder.parent / "run/results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"epochs": 0}, "--epochs should be at least 1, received 0"),
+        ({"dropout": 1.0}, "--dropout should be from 0 to below 1, received 1.0"),
+        ({"learning_rate": -1.0}, "--learning-rate should be above 0"),
+        ({"batch_size": 1000}, "--batch-size 1000 is larger than the 30 pictures of the seen classes"),
+        ({"resume": True, "overwrite": True}, "--resume and --overwrite exclude each other"),
+        ({"resume": True}, "config.json: no such file"),
+    ],
+)
+def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
+    assert expected in refused(trainer.main, settings(dataset_folder, **changed))
+
+
+def test_loss_that_is_not_finite_stops_the_run(dataset_folder, refused):
+    message = refused(trainer.main, settings(dataset_folder, learning_rate=1e30, epochs=3))
+    assert message.startswith("epoch ") and "loss term" in message
+
+
+def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys):
+    made = {"trained_on": ["ANT", "bee"], "photos": "", "sketches": ""}
+    (dataset_folder / "pictures.json").write_text(json.dumps(made))
+    trainer.main(settings(dataset_folder, epochs=1))
+    sentence = "the CNNs were trained on 1 of the 3 unseen classes, bee among them"
+    told = capsys.readouterr()
+    assert told.out.count(sentence) == 2 and sentence in told.err
+    results = json.loads((dataset_folder.parent / "run/results.json").read_text())
+    assert results["shared space"]["leaked"] == sentence
