@@ -53,13 +53,15 @@ def read_names(path, key):
 
 
 def write(path, variables):
-    """Writes `variables` (name -> array, list of str, or str) as a compressed-free v5 file that appears whole.
+    """Writes `variables` (name -> array, list of str, or str) as an uncompressed v5 file that appears whole.
 
-    Lists of str become n x 1 cells, object arrays cells of their shape.
+    Lists of str become n × 1 cells, object arrays cells of their shape. The same variables give the same bytes.
     """
     ready = {name: _cell(value) if isinstance(value, (list, tuple)) else value for name, value in variables.items()}
     with whole_file(path) as part:
         scipy.io.savemat(part, ready, appendmat=False, oned_as="column")
+        with open(part, "r+b") as file:  # in place of the platform and the time of day
+            file.write(b"MATLAB 5.0 MAT-file, written by ZSCMR".ljust(116))
 
 
 def _cell(names):

@@ -21,19 +21,18 @@ class Backbone:
 
 
 def small(weights=None):
-    """Four convolutions and a dense feature layer for pictures of 40 pixels, trained from scratch."""
+    """Four convolutions, averaged over space, for pictures of 40 pixels; trained from scratch; 256-d."""
     if weights is not None:
         raise BadInput("--weights: backbone small is trained from scratch and takes none")
     pictures = keras.Input((40, 40, 3), dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(pictures)
-    for filters in (32, 64, 128, 256):
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+    for filters, kernel, strides, pool in ((24, 5, 2, False), (48, 3, 1, True), (96, 3, 1, True), (256, 3, 1, False)):
+        x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
-        if filters < 256:
+        if pool:
             x = layers.MaxPooling2D(2)(x)
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(pictures, x, name="small")
+    return keras.Model(pictures, layers.GlobalAveragePooling2D()(x), name="small")
 
 
 #: Caffe's channel means, here in RGB order; the network was trained on BGR minus these, unscaled

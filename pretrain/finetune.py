@@ -28,8 +28,8 @@ class Settings:
     backbone: str = setting("squeezenet", "CNN", choices=("small", "squeezenet"))
     weights: Path | None = setting(None, "file with the backbone's weights", metavar="FILE")
     freeze: bool = setting(False, "use the backbone as it is, without training")
-    epochs: int = setting(12, "passes over the seen-class pictures of each modality")
-    batch_size: int = setting(64, "pictures per step")
+    epochs: int = setting(14, "passes over the seen-class pictures of each modality")
+    batch_size: int = setting(32, "pictures per step")
     learning_rate: float = setting(3e-3, "peak of AdamW's learning rate")
     seed: int = setting(0, "seed of initial weights, order and augmentation")
     overwrite: bool = setting(False, "replace features made with other settings")
@@ -56,7 +56,9 @@ def main(settings):
         else:
             say(f"{modality}: training {settings.backbone} on {len(split.seen)} seen classes")
             seen = tree.take(np.isin(tree.labels, split.seen))
-            model = cnn.train(backbone, seen, split.seen, settings, say)
+            # the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared start
+            seed = int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
+            model = cnn.train(backbone, seen, split.seen, settings, seed, say)
         features, readable = cnn.extract(model, backbone.size, tree.paths(), settings.batch_size, modality)
         skipped[modality] = name_unreadable(tree, readable)
         write_features(settings.out, modality, features[readable], tree.take(readable))
