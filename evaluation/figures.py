@@ -164,9 +164,9 @@ def class_bars(path, results, features):
     direction, means = next(iter(results["classes"].items()))
     metric = next(iter(results["directions"][direction]))
     names = sorted(means, key=means.get)
-    height = 1.3 + 0.2 * len(names)
+    height = 0.6 + 0.2 * len(names) + _head(features)
     figure = Figure(figsize=(7.5, height), dpi=130, facecolor="white")
-    axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - 1.25 / height))
+    axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + _head(features)) / height))
     axes.barh([name.replace("_", " ") for name in names], [means[name] for name in names], color=COLOURS[0], height=0.7)
     overall = mean(list(means.values()), None)
     axes.axvline(overall, color=INK, linewidth=1, linestyle=":")
@@ -203,14 +203,30 @@ def space_map(path, features, hamming=False, seed=0):
     for axes, points, name in zip(panels, (pca, tsne(vectors)), ("PCA", "t-SNE"), strict=True):
         axes.scatter(*points[photo].T, s=9, c=colours[which[photo]], alpha=0.75, linewidths=0)
         axes.scatter(*points[~photo].T, s=14, c=colours[which[~photo]], alpha=0.75, marker="x", linewidths=0.8)
-        for label in range(len(classes)) if len(classes) <= 40 else ():
-            x, y = np.median(points[which == label], axis=0)
-            text = features.class_name(classes[label]).replace("_", " ")
-            halo = {"facecolor": "white", "alpha": 0.65, "edgecolor": "none", "pad": 0.6}
-            axes.text(x, y, text, fontsize=6.5, ha="center", va="center", color=INK, bbox=halo)
+        if len(classes) <= 40:
+            middles = np.array([np.median(points[which == label], axis=0) for label in range(len(classes))])
+            for label, (x, y) in zip(classes, _apart(middles, np.ptp(points, axis=0)), strict=True):
+                text = features.class_name(label).replace("_", " ")
+                halo = {"facecolor": "white", "alpha": 0.65, "edgecolor": "none", "pad": 0.6}
+                axes.text(x, y, text, fontsize=6.5, ha="center", va="center", color=INK, bbox=halo)
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=10, color=INK)
     _save(figure, path)
+
+
+def _apart(places, extent):
+    """`places` (n, 2) pushed up and down until no two labels there lie over each other."""
+    places = places / extent
+    for _ in range(200):
+        gap = places[:, None] - places
+        close = (np.abs(gap[..., 0]) < 0.13) & (np.abs(gap[..., 1]) < 0.028)
+        np.fill_diagonal(close, False)
+        if not close.any():
+            break
+        # of two at the same height, the later one goes up
+        up = np.where(gap[..., 1] != 0, np.sign(gap[..., 1]), np.sign(np.subtract.outer(*[np.arange(len(gap))] * 2)))
+        places[:, 1] += 0.004 * (up * close).sum(1)
+    return places * extent
 
 
 def _spread(labels, count, generator):
@@ -237,15 +253,17 @@ def confusion(path, features, distance):
     names = [features.class_name(label).replace("_", " ") for label in classes]
 
     side = max(3.5, 0.24 * len(classes))
-    width, height = side + 2.3, side + 2.3
+    width, height = side + 2.3, side + 1.3 + _head(features)
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
-    axes = figure.add_axes((1.5 / width, 1.4 / height, side / width, side / height))
+    axes = figure.add_axes((1.5 / width, 1.25 / height, side / width, side / height))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=shares.max())
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set(xlabel="class of the retrieved photos", ylabel="class of the sketch")
     axes.tick_params(length=0)
-    bar = figure.colorbar(image, cax=figure.add_axes(((1.6 + side) / width, 1.4 / height, 0.12 / width, side / height)))
+    bar = figure.colorbar(
+        image, cax=figure.add_axes(((1.6 + side) / width, 1.25 / height, 0.12 / width, side / height))
+    )
     bar.set_label("% of the retrieved", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     told = f"Sketch → image: classes of the {order.shape[1]} nearest photos, {distance} distance"
@@ -263,12 +281,19 @@ def _panels(count, features, told, square=False):
     edge = 0.02 if square else 0.065
     bottom = 0.02 if square else 0.125
     space = 0.04 if square else 0.2
-    figure.subplots_adjust(left=edge, right=0.985, bottom=bottom, top=1 - 0.85 / height, wspace=space)
+    figure.subplots_adjust(
+        left=edge, right=0.985, bottom=bottom, top=1 - (_head(features) + 0.2 * square) / height, wspace=space
+    )
     if not square:
         for axes in panels:
             _bare(axes)
     _caption(figure, features, told)
     return figure, panels
+
+
+def _head(features):
+    """Inches for the caption and, where there is something to warn of, the warning."""
+    return 0.85 if features.leaked else 0.55
 
 
 def _bare(axes):

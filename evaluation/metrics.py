@@ -32,7 +32,7 @@ class Hits:
         if isinstance(hits, Hits):
             return hits
         if tied is None:
-            query, before = np.nonzero(hits)
+            query, before = np.divmod(np.flatnonzero(hits), hits.shape[1])  # np.nonzero is slow in two dimensions
             size = found = np.ones(len(query), np.int64)
         else:
             starts = np.flatnonzero(~np.pad(tied[:, 1:], ((0, 0), (1, 0))))

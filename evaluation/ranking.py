@@ -17,7 +17,7 @@ from evaluation.metrics import Hits
 REAL_METRICS = ("euclidean", "normalised", "cosine", "l1")
 METRICS = (*REAL_METRICS, "hamming")
 MEMORY = 10**9  # bytes; the default of --memory
-BLOCK_ENTRIES = 2**22  # query-gallery pairs at once: a larger block is no faster, whatever the memory
+BLOCK_ENTRIES = 2**20  # query-gallery pairs at once: a larger block is no faster, whatever the memory
 CHUNK_ENTRIES = 2**17  # pairs a thread works on at once, so that its temporaries stay in its cache
 PAIR_BYTES = 64  # of all temporaries of one query-gallery pair in a thread
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -32,7 +32,7 @@ def distances(queries, gallery, metric):
     if metric == "hamming":
         return codes.hamming(queries, gallery).astype(np.float64)
     space = _Space(queries, gallery, metric, MEMORY)
-    keys = space.keys(slice(0, len(queries)), map)
+    keys = np.maximum(space.keys(slice(0, len(queries)), map), 0)
     return np.sqrt(keys) if metric in ("euclidean", "normalised") else keys
 
 
@@ -49,9 +49,8 @@ def rank_blocks(queries, gallery, metric, own_rows=None, block=None, memory=MEMO
     left out, what `memory` bytes allow.
     """
 
-    def whole(rows, ordered, keys):
-        order, _ = ordered(keys, rows, None)
-        return order
+    def whole(ordering, rows, keys):
+        return ordering.order(keys, rows)[0]
 
     for rows, orders in _in_blocks(queries, gallery, metric, own_rows, whole, block, memory):
         yield rows, np.concatenate(orders)
@@ -90,13 +89,13 @@ def hit_blocks(
             yield rows, [Hits.of(there[order] == asked[rows, None], None, relevant[rows], ranked, largest)]
         return
 
-    def scored(rows, ordered, keys):
+    def scored(ordering, rows, keys):
+        relevant = there == asked[rows, None]
         if metric == "hamming" and ties != "gallery":
-            own = None if own_rows is None else own_rows[rows]
-            hits = codes.hits_by_distance(keys, there == asked[rows, None], own, largest)
+            hits = codes.hits_by_distance(keys, relevant, ordering.own(rows), largest)
         else:
-            order, tied = ordered(keys, rows, (asked[rows], there))
-            hits = Hits.of(there[order] == asked[rows, None], tied if ties != "gallery" else None, largest=largest)
+            hits, tied = ordering.hits(keys, rows, relevant)
+            hits = Hits.of(hits, tied if ties != "gallery" else None, largest=largest)
         return hits if ties in ("gallery", "expected") else hits.resolved(first=ties == "optimistic")
 
     yield from _in_blocks(queries, gallery, metric, own_rows, scored, block, memory)
@@ -171,13 +170,16 @@ class _Space:
         g = self._ready(gallery)
         one = np.ones((len(g), 1))
         if self.metric == "cosine":
-            return np.hstack([g, one]).astype(self.dtype).T
+            return np.vstack([g.T, one.T]).astype(self.dtype)
         if self.metric == "l1":
             return np.ascontiguousarray(g.T)
-        return np.hstack([g, one, (g**2).sum(1, keepdims=True)]).astype(self.dtype).T
+        return np.vstack([g.T, one.T, (g**2).sum(1)]).astype(self.dtype)
 
     def keys(self, rows, each):
-        """Keys (rows, gallery) ≥ 0: squared distance, 1 − cosine, or L1. `each` maps a function, perhaps in threads."""
+        """Keys (rows, gallery): squared distance, 1 − cosine, or L1; a copy of the query may come out at −1e-16.
+
+        `each` maps a function over a sequence, perhaps in threads.
+        """
         asked = self._as_rows(self.queries[rows])
         keys = np.empty((len(asked), len(self.gallery)), self.dtype)
         for part in self._parts():
@@ -187,7 +189,7 @@ class _Space:
                 continue
             for _ in each(lambda row: _add_l1(asked[row], columns, keys[row, part]), range(len(asked))):  # noqa: B023
                 pass
-        return np.maximum(keys, 0, out=keys)  # rounding can leave a copy of the query at −1e-16
+        return keys
 
     def exact(self, query, item):
         """Keys (pairs,) of single pairs of a query row and a gallery row, each by itself in float64."""
@@ -208,60 +210,117 @@ def _add_l1(query, columns, total):
 
 
 def _in_blocks(queries, gallery, metric, own_rows, work, block, memory):
-    """Yields (slice of queries, [work(rows, ordered, keys) of consecutive chunks of it])."""
-    own_rows = _own_rows(own_rows, len(queries))
+    """Yields (slice of queries, [work(ordering, rows, keys) of consecutive chunks of it])."""
     block = block or query_block(len(gallery), memory)
-    space = None if metric == "hamming" else _Space(queries, gallery, metric, memory)
-
-    def ordered(keys, rows, labels):
-        if space is None:
-            return codes.stable_order(keys, None if own_rows is None else own_rows[rows])
-        return _ordered(keys, rows, space, own_rows, labels)
-
+    kind = _CodeOrdering if metric == "hamming" else _Ordering
+    ordering = kind(queries, gallery, metric, memory, _own_rows(own_rows, len(queries)))
     threads = max(1, min(CORES, int(memory / 2 / (PAIR_BYTES * len(gallery)))))
     chunk = max(1, min(-(-block // threads), CHUNK_ENTRIES // len(gallery)))
     with ThreadPoolExecutor(threads) as pool:
         for rows in _slices(len(queries), block):
-            keys = space.keys(rows, pool.map) if space else codes.hamming(queries[rows], gallery)
-            parts = [(slice(rows.start + p.start, rows.start + p.stop), p) for p in _slices(len(keys), chunk)]
-            yield rows, list(pool.map(lambda part: work(part[0], ordered, keys[part[1]]), parts))  # noqa: B023
+            keys = ordering.keys(rows, pool.map)
+            chunks = [slice(part.start + rows.start, part.stop + rows.start) for part in _slices(len(keys), chunk)]
+            parts = np.split(keys, range(chunk, len(keys), chunk))
+            yield rows, list(pool.map(lambda rows, keys: work(ordering, rows, keys), chunks, parts))
 
 
-def _ordered(keys, rows, space, own_rows, labels):
-    """(order (rows, ranked), whether each item ties with the one before it (rows, ranked), or None if none does).
+class _CodeOrdering:
+    """Orders by Hamming distance."""
 
-    The gallery row rides in the lowest bits of the float64 key, so that one sort of 8-byte integers orders both (a
-    third of the time of argsort). Neighbours that the key, short of those bits and with the error of its matrix
-    product, cannot tell apart are ordered again by their exact distance. With `labels` (of the rows, of the gallery)
-    only where a relevant and an irrelevant item might change places: nothing else can change a score.
-    `keys` is overwritten.
+    def __init__(self, queries, gallery, metric, memory, own_rows):
+        self.queries, self.gallery, self.own_rows = queries, gallery, own_rows
+
+    def own(self, rows):
+        return None if self.own_rows is None else self.own_rows[rows]
+
+    def keys(self, rows, each):
+        return codes.hamming(self.queries[rows], self.gallery)
+
+    def order(self, keys, rows):
+        return codes.stable_order(keys, self.own(rows))
+
+    def hits(self, keys, rows, relevant):
+        order, tied = self.order(keys, rows)
+        return np.take_along_axis(relevant, order, axis=1), tied
+
+
+class _Ordering:
+    """Orders by real-valued distance: one sort of 8-byte integers, a third of the time of argsort.
+
+    A float64 key keeps its order when read as an integer, and its lowest bits have room for what has to be known of
+    the item afterwards. Neighbours that the key, short of those bits and with the error of its matrix product, cannot
+    tell apart are ordered again by their exact distances. Negative keys, zero but for that error, sort backwards, but
+    are such neighbours. Both methods overwrite `keys`.
     """
-    count = keys.shape[1]
-    low = np.int64((1 << count.bit_length()) - 1)
-    bits = keys.view(np.int64)
-    bits &= ~low
-    bits |= np.arange(count)
-    if own_rows is not None:
-        bits[np.arange(len(bits)), own_rows[rows]] = np.iinfo(np.int64).max  # a NaN, behind everything
-    bits.sort(axis=1)
-    order = bits & low
-    bits &= ~low
-    if own_rows is not None:
-        order, keys = order[:, :-1], keys[:, :-1]
-    if order.shape[1] < 2:
-        return order, None
-    cut = keys[:, -1] * 2.0 ** (count.bit_length() - 52)
-    near = keys[:, 1:] - keys[:, :-1] <= (2 * space.error[rows] + cut)[:, None]
-    doubtful = near
-    if labels is not None:
-        hits = labels[1][order] == labels[0][:, None]
-        doubtful = near & (hits[:, 1:] != hits[:, :-1])
-    lines = np.flatnonzero(doubtful.any(axis=1))
-    if len(lines) == 0:
-        return order, None
-    tied = np.zeros(order.shape, bool)
-    order[lines], tied[lines] = _reordered(order[lines], near[lines], doubtful[lines], lines + rows.start, space)
-    return order, tied
+
+    def __init__(self, queries, gallery, metric, memory, own_rows):
+        self.space, self.own_rows = _Space(queries, gallery, metric, memory), own_rows
+        self.keys = self.space.keys
+
+    def order(self, keys, rows, relevant=None):
+        """(gallery rows nearest first (rows, ranked), which tie with the one before, or None if none does).
+
+        The lowest bits hold the gallery row. With `relevant` (rows, gallery) doubt is only resolved where a relevant
+        and an irrelevant item might change places.
+        """
+        width = keys.shape[1].bit_length()
+        bits = self._sorted(keys, rows, width, np.arange(keys.shape[1]))
+        order = bits & ((1 << width) - 1)
+        bits &= -1 << width
+        values = bits.view(np.float64)
+        near = values[:, 1:] - values[:, :-1] <= self._doubt(values, rows, width)[:, None]
+        doubtful = near
+        if relevant is not None:
+            hits = np.take_along_axis(relevant, order, axis=1)
+            doubtful = near & (hits[:, 1:] != hits[:, :-1])
+        lines = np.flatnonzero(doubtful.any(axis=1))
+        if len(lines) == 0:
+            return order, None
+        tied = np.zeros(order.shape, bool)
+        queries = np.arange(len(self.space.queries))[rows][lines]
+        order[lines], tied[lines] = _reordered(order[lines], near[lines], doubtful[lines], queries, self.space)
+        return order, tied
+
+    def hits(self, keys, rows, relevant):
+        """(whether the item at each rank is relevant (rows, ranked), ties as in `order`).
+
+        The lowest bit holds whether an item is relevant: all that scores depend on.
+        """
+        bits = self._sorted(keys, rows, 1, relevant)
+        hits = (bits & 1).astype(bool)
+        values, last = bits.view(np.float64), hits.shape[1] - 1
+        if last < 1:
+            return hits, None
+        line, place = np.divmod(np.flatnonzero(hits), last + 1)
+        doubt, own = self._doubt(values, rows, 1)[line], values[line, place]
+        doubtful = np.zeros(len(line), bool)
+        for beside in (np.maximum(place - 1, 0), np.minimum(place + 1, last)):
+            doubtful |= ~hits[line, beside] & (np.abs(values[line, beside] - own) <= doubt)
+        if not doubtful.any():
+            return hits, None
+        lines = np.unique(line[doubtful])
+        again = np.arange(len(self.space.queries))[rows][lines]
+        order, tied_there = self.order(self.keys(again, map), again, relevant[lines])
+        hits[lines] = np.take_along_axis(relevant[lines], order, axis=1)
+        tied = np.zeros(hits.shape, bool)
+        if tied_there is not None:
+            tied[lines] = tied_there
+        return hits, tied
+
+    def _sorted(self, keys, rows, width, low_bits):
+        """Keys as sorted integers, their `width` lowest bits replaced; (rows, ranked), the query itself left out."""
+        bits = keys.view(np.int64)
+        bits &= -1 << width
+        bits |= low_bits
+        if self.own_rows is not None:
+            bits[np.arange(len(bits)), self.own_rows[rows]] = np.iinfo(np.int64).max
+        bits.sort(axis=1)
+        return bits if self.own_rows is None else bits[:, :-1]
+
+    def _doubt(self, values, rows, width):
+        """Up to which difference two values of a row may stand in the wrong order, (rows,)."""
+        farthest = values[:, -1] if values.shape[1] else 0.0
+        return 2 * self.space.error[rows] + farthest * 2.0 ** (width - 51)
 
 
 def _reordered(order, near, doubtful, queries, space):

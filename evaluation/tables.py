@@ -66,7 +66,10 @@ def comparison(results):
     lines = []
     for direction, rows in results["compare"].items():
         cells = {name: {distance: _number(value) for distance, value in row.items()} for name, row in rows.items()}
-        lines += [f"{direction}: one ranking, many numbers", *grid(cells, list(next(iter(rows.values()))))]
+        lines += [
+            f"{direction}: the same embeddings by every convention",
+            *grid(cells, list(next(iter(rows.values())))),
+        ]
     how = (
         "Mean over queries unless class means are named. / R, / min(k, R), / hits: what AP@200 divides by. "
         "`normalised` ranks as cosine does. Published: sake = mAP@all interpolated, class means; mAP@200 interpolated, "
