@@ -436,7 +436,7 @@ def test_script_in_a_process_of_its_own(tmp_path):
 
 
 def test_import_leaves_tensorflow_and_figures_alone():
-    code = "import sys, knn_eval; print([m for m in ('tensorflow', 'keras', 'matplotlib', 'PIL') if m in sys.modules])"
+    code = "import sys, knn_eval; print([m for m in ('tensorflow', 'keras', 'matplotlib', 'PIL', 'scipy', 'h5py') if m in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ended.stdout.strip() == "[]"
 
