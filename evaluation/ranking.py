@@ -147,12 +147,15 @@ class _Space:
     def _parts(self):
         return _slices(len(self.gallery), self.step)
 
-    def _ready(self, vectors):
-        """(n, dim) float64: moved for euclidean, of unit length for normalised and cosine."""
+    def _scaled(self, vectors):
+        """(n, dim) float64, of unit length for normalised and cosine."""
         vectors = np.asarray(vectors, np.float64)
         if self.metric in ("normalised", "cosine"):
             return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors - self.centre
+        return vectors
+
+    def _ready(self, vectors):
+        return self._scaled(vectors) - self.centre
 
     def _norms(self, vectors):
         return np.linalg.norm(self._ready(vectors), axis=1)
@@ -195,7 +198,8 @@ class _Space:
         """Keys (pairs,) of single pairs of a query row and a gallery row, each by itself in float64."""
         exact = np.empty(len(query))
         for part in _slices(len(query), max(1, 2**22 // self.gallery.shape[1])):
-            q, g = self._ready(self.queries[query[part]]), self._ready(self.gallery[item[part]])
+            # not moved: differences of whole numbers stay whole, so that equal distances are found equal
+            q, g = self._scaled(self.queries[query[part]]), self._scaled(self.gallery[item[part]])
             if self.metric == "cosine":
                 exact[part] = 1 - (q * g).sum(1)
             else:
