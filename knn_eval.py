@@ -10,6 +10,7 @@ FEATURES is the `unified_features.mat` of a run, a file with the variables KNNco
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,8 @@ def chosen_rows(path, settings):
     loaded = load(path)
     features = unseen_only(loaded)
     if settings.generalised:
+        if len(features.photo.labels) == len(loaded.photo.labels):
+            raise BadInput(f"{path}: --generalised needs photos of seen classes, the file has none")
         features = embeddings.generalised(loaded, settings.generalised, settings.seed)
     for wanted, drop, what in (
         (settings.drop_paired, embeddings.drop_paired, "a sketch was drawn from"),
@@ -147,7 +150,7 @@ def chosen_rows(path, settings):
     if not settings.bits:
         return features
     if settings.codes == "sign":
-        encode = lambda vectors: codes.sign_codes(vectors, settings.bits)  # noqa: E731
+        encode = partial(codes.sign_codes, bits=settings.bits)
     else:
         encode = codes.fit_itq(embeddings.seen_vectors(loaded), settings.bits, settings.seed).encode
     photo, sketch = (

@@ -85,7 +85,7 @@ PROTOCOLS = {
     ),
 }
 
-#: added to every caption: what holds for all protocols, and how equal distances were counted
+# in every caption: what holds for all protocols, and how equal distances were counted
 COMMON = "A query with R = 0 counts 0; a query never retrieves itself; "
 TIES = {
     "gallery": "equal distances keep gallery order.",
