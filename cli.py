@@ -17,8 +17,6 @@ import typing
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 
 class BadInput(Exception):
     """Something the user gave cannot be used. The message is one line that names the file, key, shape or flag."""
@@ -146,6 +144,8 @@ def track(sequence, label, total=None):
     """Yields the items of `sequence` behind a progress bar; in a pipe, a line about every ten seconds instead."""
     total = len(sequence) if total is None else total
     if sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, transient=True) as bars:
             yield from bars.track(sequence, total=total)

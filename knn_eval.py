@@ -1,23 +1,45 @@
 """Ranks photos and sketches of unseen classes against each other and scores the rankings.
 
-    python knn_eval.py [FEATURES.mat] [--distance cosine] [--directions 'sketch->image' 'image->sketch']
+    python knn_eval.py [FEATURES] [--protocol sake] [--directions 'sketch->image' 'image->sketch'] [--compare]
 
-FEATURES.mat is the `unified_features.mat` of a run, or a file with the variables KNNcode.m reads. The mathematics is
-NumPy on plain arrays (`rank`, `average_precision`, `precision_at`, `evaluate`) and can be called without any file.
+FEATURES is the `unified_features.mat` of a run, a file with the variables KNNcode.m reads, an .npz file or a folder of
+.npy files with either set of variables. The mathematics is NumPy on plain arrays (`rank`, `average_precision`,
+`precision_at`, `evaluate` and the rest of evaluation/) and can be called without any file.
 """
 
 import dataclasses
 import json
-import textwrap
-from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-import matfiles
-from cli import BadInput, run, say, setting, track, warn, whole_file
+from cli import BadInput, flag, run, say, setting, track, whole_file
+from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
+from evaluation.embeddings import check_vectors, load, newest, unseen_only
+from evaluation.figures import retrieval_grid  # noqa: F401
+from evaluation.metrics import (  # noqa: F401  part of what this module offers
+    Hits,
+    average_precision,
+    hits_at,
+    ndcg_at,
+    nmrr,
+    precision_at,
+    recall_at,
+)
+from evaluation.protocols import PROTOCOLS
+from evaluation.ranking import (  # noqa: F401
+    MEMORY,
+    REAL_METRICS,
+    distances,
+    hit_blocks,
+    nearest,
+    query_block,
+    rank,
+    rank_blocks,
+)
+from evaluation.tables import scores as table
 
 # query modality -> gallery modality; "image" is a photo in the names the field prints.
 DIRECTIONS = {
@@ -27,15 +49,15 @@ DIRECTIONS = {
     "image->image": ("photo", "photo"),
 }
 NEWEST_RUN = Path("runs/*/unified_features.mat")
-BLOCK_ENTRIES = 2**21  # query-gallery pairs ranked at once: about 100 MB of float64 distances, ranks and hits
 
 
 @dataclass(frozen=True)
 class Settings:
     features: Path = setting(NEWEST_RUN, "embeddings to evaluate; left out: of these, the newest", positional=True)
-    protocol: str = setting("standard", "conventions of ranking and scoring", choices=("standard",))
+    protocol: str = setting("standard", "conventions of ranking and scoring", choices=tuple(PROTOCOLS))
+    compare: bool = setting(False, "print every convention side by side, under three distances")
     distance: str | None = setting(
-        None, "distance to rank by; left out: the one recorded in the file, or euclidean", ("euclidean", "cosine")
+        None, "distance to rank by; left out: the protocol's, else the one recorded in the file", REAL_METRICS
     )
     directions: tuple[str, ...] = setting(
         (),
@@ -43,182 +65,157 @@ class Settings:
         metavar="QUERY->GALLERY",
     )
     queries: int | None = setting(None, "score this many randomly drawn queries per direction; left out: all")
-    seed: int = setting(0, "seed of the drawn queries and of the queries in the figure")
+    top: int | None = setting(None, "score the nearest K items only, found without a full sort", metavar="K")
+    ties: str | None = setting(
+        None, "how equal distances count; left out: expected for --bits, else gallery", tuple(protocols.TIES)
+    )
+    bits: int | None = setting(None, "rank by Hamming distance of binary codes of this length", choices=(32, 64, 128))
+    codes: str = setting("itq", "how --bits are made: itq is fitted on the file's seen classes", ("itq", "sign"))
+    generalised: str | None = setting(
+        None, "seen classes join: sempcyc, 20 % as many in queries and gallery; pcmsn, all", ("sempcyc", "pcmsn")
+    )
+    drop_paired: bool = setting(False, "photos that one of the sketches was drawn from leave the file")
+    dedupe: bool = setting(False, "photos listed twice are kept once")
+    bootstrap: int = setting(1000, "resamplings of the queries for the 95 % intervals; 0: none")
+    per_class: bool = setting(False, "print the first metric for each class")
+    against: Path | None = setting(None, "test the difference to these embeddings of the same pictures", metavar="FILE")
+    memory: float = setting(MEMORY / 1e9, "GB that ranking may take beyond the embeddings")
+    seed: int = setting(0, "seed of every draw: queries, seen rows, codes, resampling, pictures in figures")
     json: Path | None = setting(None, "write the results to this file", metavar="FILE")
-    figures: Path | None = setting(None, "draw retrieval.png, queries with their nearest photos, here", metavar="DIR")
+    figures: Path | None = setting(None, "draw the figures and report.html, which holds them all, here", metavar="DIR")
 
 
 def main(settings):
     check_settings(settings)
     path = newest(NEWEST_RUN) if settings.features == NEWEST_RUN else settings.features
-    features = unseen_only(load(path))
-    distance = settings.distance or features.distance
-    check_vectors(features.photo.vectors, f"{path}: {features.photo.key}", distance, features.photo.rows)
-    check_vectors(features.sketch.vectors, f"{path}: {features.sketch.key}", distance, features.sketch.rows)
-
-    try:
-        results = evaluate(
-            features.photo.vectors,
-            features.sketch.vectors,
-            features.photo.labels,
-            features.sketch.labels,
-            distance=distance,
-            protocol=settings.protocol,
-            directions=settings.directions or tuple(DIRECTIONS),
-            queries=settings.queries,
-            seed=settings.seed,
-            progress=True,
-        )
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from error
-    results["features"] = str(path)
-    if features.leaked:
-        results["leaked"] = features.leaked
-
-    say(table(results, f"{path}, {len(features.unseen)} {'unseen ' if features.zero_shot else ''}classes"))
+    features = chosen_rows(path, settings)
+    setup = Setup.of(settings, features.distance)
+    scores = score_features(path, features, setup, settings.directions)
+    results = {"features": str(path), **summary(scores, setup, features, settings.bootstrap)}
+    title = f"{path}, {described(features, settings)}"
+    say(table(results, title))
+    if settings.per_class:
+        say(tables.classes(results))
+    if settings.against:
+        results["against"] = test_against(path, features, scores, setup, settings)
+        say(tables.differences(results))
+    if settings.compare:
+        results["compare"] = compare(path, features, setup, settings.directions)
+        say(tables.comparison(results))
     if settings.json:
-        with _output(settings.json) as part:
-            part.write_text(json.dumps(results, indent=2) + "\n")
+        with whole_file(settings.json) as part:
+            part.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         say(f"wrote {settings.json}")
     if settings.figures:
-        figure = settings.figures / "retrieval.png"
-        retrieval_grid(figure, features, distance, settings.seed)
-        say(f"wrote {figure}")
+        singly = dataclasses.replace(setup, ties="gallery", top=None)
+        points = score_features(path, features, singly, settings.directions, figures.curve_points)
+        for file in report.write(settings.figures, features, results, title, setup, points):
+            say(f"wrote {file}")
 
 
 def check_settings(settings):
-    _check_directions(settings.directions)
-    if settings.queries is not None and settings.queries < 1:
-        raise BadInput(f"--queries: expected at least 1, received {settings.queries}")
-    if settings.seed < 0:
-        raise BadInput(f"--seed: expected 0 or more, received {settings.seed}")
+    check_directions(settings.directions)
+    for name, least in (("queries", 1), ("top", 1), ("bootstrap", 0), ("seed", 0)):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise BadInput(f"{flag(name)}: expected {f'at least {least}' if least else '0 or more'}, received {value}")
+    if not settings.memory > 0:
+        raise BadInput(f"--memory: expected GB above 0, received {settings.memory}")
     if settings.json and settings.json.is_dir():
         raise BadInput(f"--json: expected a file, received the folder {settings.json}")
     if settings.figures and settings.figures.is_file():
         raise BadInput(f"--figures: expected a folder, received the file {settings.figures}")
+    if settings.bits and settings.distance:
+        raise BadInput(f"--bits ranks by Hamming distance; --distance {settings.distance} has no part in it")
+    if settings.top and (settings.protocol == "knncode" or settings.compare or settings.ties not in (None, "gallery")):
+        raise BadInput("--top: goes with neither --protocol knncode, --compare nor --ties other than gallery")
 
 
-def distances(queries, gallery, metric):
-    """Distances (queries, gallery), float64, of `queries` (queries, dim) to `gallery` (gallery, dim).
-
-    euclidean: ‖q − g‖₂, from the matrix product ‖q‖² + ‖g‖² − 2 q·g: exact to about 1e-16 of ‖q‖² + ‖g‖², which
-    resolves anything that embeddings stored as float32 can tell apart. cosine: 1 − q·g / ‖q‖‖g‖.
-    """
-    queries, gallery = np.asarray(queries, np.float64), np.asarray(gallery, np.float64)
-    return METRICS[metric](queries, gallery)
-
-
-def _euclidean(queries, gallery):
-    squared = (queries**2).sum(1)[:, None] + (gallery**2).sum(1) - 2 * queries @ gallery.T
-    return np.sqrt(np.maximum(squared, 0))  # rounding can leave a copy of the query at −1e-16
-
-
-def _cosine(queries, gallery):
-    queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
-    gallery = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
-    return 1 - queries @ gallery.T
-
-
-METRICS = {"euclidean": _euclidean, "cosine": _cosine}
-
-
-def rank_blocks(queries, gallery, metric, own_rows=None, block=None):
-    """Yields (slice of queries, order) block by block: order (block, ranked) holds gallery rows, nearest first.
-
-    Ties keep the order of the gallery; copies of a gallery row always tie. `own_rows` (queries,): the gallery row that
-    is the query itself, which is left out of its order whatever its distance. `block`: queries per block; memory grows
-    with block × gallery, and the default holds that constant.
-    """
-    gallery = np.asarray(gallery, np.float64)
-    first_copy = _first_copies(gallery)
-    block = block or max(1, BLOCK_ENTRIES // max(1, len(gallery)))
-    for start in range(0, len(queries), block):
-        rows = slice(start, min(start + block, len(queries)))
-        distance = distances(queries[rows], gallery, metric)
-        if first_copy is not None:
-            distance = distance[:, first_copy]
-        order = _stable_order(distance)
-        if own_rows is not None:
-            order = order[order != own_rows[rows, None]].reshape(len(order), -1)
-        yield rows, order
+def chosen_rows(path, settings):
+    """`Features` of the file with the rows, and the codes, that the settings ask for; says what is left out."""
+    loaded = load(path)
+    features = unseen_only(loaded)
+    if settings.generalised:
+        if len(features.photo.labels) == len(loaded.photo.labels):
+            raise BadInput(f"{path}: --generalised needs photos of seen classes, the file has none")
+        features = embeddings.generalised(loaded, settings.generalised, settings.seed)
+    for wanted, drop, what in (
+        (settings.drop_paired, embeddings.drop_paired, "a sketch was drawn from"),
+        (settings.dedupe, embeddings.dedupe, "listed before"),
+    ):
+        if wanted:
+            before = len(features.photo.labels)
+            features, dropped = drop(features)
+            say(f"{path}: {dropped} of {before} photos {what} left out")
+    if not settings.bits:
+        return features
+    if settings.codes == "sign":
+        encode = partial(codes.sign_codes, bits=settings.bits)
+    else:
+        encode = codes.fit_itq(embeddings.seen_vectors(loaded), settings.bits, settings.seed).encode
+    photo, sketch = (
+        dataclasses.replace(items, vectors=encode(items.vectors)) for items in (features.photo, features.sketch)
+    )
+    return dataclasses.replace(features, photo=photo, sketch=sketch, distance="hamming")
 
 
-def _stable_order(distance):
-    """np.argsort(distance, axis=1, kind="stable"), several times faster as long as few rows hold equal distances."""
-    order = np.argsort(distance, axis=1)  # not stable, but vectorised
-    ascending = np.take_along_axis(distance, order, axis=1)
-    tied = (ascending[:, 1:] == ascending[:, :-1]).any(axis=1)
-    order[tied] = np.argsort(distance[tied], axis=1, kind="stable")
-    return order
-
-
-def _first_copies(gallery):
-    """For each gallery row the first row equal to it, (gallery,), or None if all rows differ.
-
-    A matrix product may round equal columns differently, depending on where they lie; that would decide ties by chance.
-    """
-    if gallery.size == 0:
-        return None
-    as_bytes = np.ascontiguousarray(gallery + 0.0).view(f"V{gallery.itemsize * gallery.shape[1]}").ravel()  # −0 is 0
-    _, first, which = np.unique(as_bytes, return_index=True, return_inverse=True)
-    return None if len(first) == len(gallery) else first[which]
-
-
-def rank(queries, gallery, metric, own_rows=None):
-    """Gallery rows nearest first, (queries, ranked); see `rank_blocks`, which spares holding all of it at once."""
-    return np.concatenate([order for _, order in rank_blocks(queries, gallery, metric, own_rows)])
-
-
-def average_precision(hits, k=None):
-    """Raw average precision of each query, (queries,), over all ranks or, as AP@k, over the first k.
-
-    hits (queries, ranked): whether the item at that rank is of the query's class, over the whole gallery.
-    AP@k = (1 / R) Σ_{r ≤ k} hit(r) · (hits in the first r) / r. The denominator is R, the relevant items of the whole
-    gallery, for every k: where R > k, AP@k stays below 1. Ties are as the ranking left them (`rank`: gallery order).
-    A query with R = 0 counts 0.
-    """
-    queries, ranks = np.nonzero(hits)  # row by row, ranks ascending
-    relevant = np.count_nonzero(hits, axis=1)
-    nth_hit = np.arange(len(queries)) - np.repeat(np.cumsum(relevant) - relevant, relevant) + 1
-    precision = nth_hit / (ranks + 1)
-    if k is not None:
-        precision[ranks >= k] = 0
-    return np.bincount(queries, precision, minlength=len(hits)) / np.maximum(relevant, 1)
-
-
-def precision_at(hits, k):
-    """Precision of each query's first k items, (queries,): hits in the first k / k; `hits` as in `average_precision`.
-
-    Where the gallery is smaller than k the denominator is its size. Ties are as the ranking left them. A query without
-    relevant items counts 0.
-    """
-    return np.count_nonzero(hits[:, :k], axis=1) / min(k, hits.shape[1])
-
-
-def standard_scores(hits):
-    """The four numbers of the standard protocol for each query: name -> (queries,)."""
-    return {
-        "mAP@all": average_precision(hits),
-        "P@100": precision_at(hits, 100),
-        "mAP@200": average_precision(hits, 200),
-        "P@200": precision_at(hits, 200),
-    }
+def described(features, settings):
+    words = [f"{len(features.unseen)} {'unseen ' if features.zero_shot else ''}classes"]
+    if settings.generalised:
+        words.append(f"generalised as {settings.generalised}")
+    if settings.bits:
+        words.append(f"{settings.bits}-bit {settings.codes} codes")
+    return ", ".join(words)
 
 
 @dataclass(frozen=True)
-class Protocol:
-    scores: Callable  # hits (queries, ranked) -> name -> (queries,)
-    conventions: str  # what a reader has to know before comparing the numbers with others
+class Setup:
+    """How to rank and to score."""
+
+    protocol: str = "standard"
+    distance: str = "euclidean"
+    ties: str = "gallery"
+    queries: int | None = None  # so many, drawn; None: all
+    top: int | None = None  # ranks scored; None: all
+    memory: int = MEMORY  # bytes
+    seed: int = 0
+    progress: bool = False
+
+    @staticmethod
+    def of(settings, recorded):
+        """From the command line and the distance recorded with the embeddings."""
+        hamming = recorded == "hamming"
+        distance = recorded if hamming else settings.distance or PROTOCOLS[settings.protocol].distance or recorded
+        ties = settings.ties or ("expected" if hamming and not settings.top else "gallery")
+        if ties == "expected" and PROTOCOLS[settings.protocol].interpolated:
+            raise BadInput(
+                f"--protocol {settings.protocol}: interpolated AP has no expected value over ties; "
+                "--ties gallery, optimistic or pessimistic, or --protocol standard or sempcyc"
+            )
+        return Setup(
+            settings.protocol,
+            distance,
+            ties,
+            settings.queries,
+            settings.top,
+            int(settings.memory * 1e9),
+            settings.seed,
+            progress=True,
+        )
 
 
-PROTOCOLS = {
-    "standard": Protocol(
-        standard_scores,
-        "Raw (not interpolated) AP, mean over queries. AP divides by R, the relevant items in the whole gallery, for "
-        "mAP@200 too; P@k divides by k, or by the gallery size where that is smaller; a query with R = 0 counts 0; "
-        "equal distances keep gallery order; a query never retrieves itself.",
-    )
-}
+@dataclass(frozen=True)
+class Scores:
+    """One direction, query by query."""
+
+    values: dict[str, np.ndarray]  # metric -> (queries,)
+    labels: np.ndarray  # (queries,)
+    rows: np.ndarray  # (queries,) row of each query among its modality's
+    gallery: int  # items each query is ranked against
+
+    def take(self, chosen):
+        values = {name: column[chosen] for name, column in self.values.items()}
+        return Scores(values, self.labels[chosen], self.rows[chosen], self.gallery)
 
 
 def evaluate(
@@ -227,39 +224,57 @@ def evaluate(
     photo_labels,
     sketch_labels,
     *,
-    distance="euclidean",
+    distance=None,
     protocol="standard",
     directions=tuple(DIRECTIONS),
     queries=None,
     seed=0,
+    ties="gallery",
+    top=None,
+    memory=MEMORY,
     progress=False,
 ):
     """Scores retrieval between photos (photos, dim) and sketches (sketches, dim) with one label per row.
 
-    Returns {"protocol", "distance", "directions": {direction: {metric: mean over queries, "queries", "gallery"}}}.
-    "gallery" counts the items each query is ranked against: within one modality all but itself. `queries`: draw that
-    many queries per direction, a function of `seed`; the gallery stays whole.
+    Returns {"protocol", "distance", "ties", "directions": {direction: {metric: mean, "queries", "gallery"}}}.
+    "gallery" counts the items each query is ranked against: within one modality all but itself. `distance`: left out,
+    the protocol's, else euclidean. `queries`: draw that many queries per direction, a function of `seed`; the gallery
+    stays whole. `ties`: as in `hit_blocks`. `top`: score the first ranks only. `memory`: bytes.
     """
-    _check_directions(directions)
+    check_directions(directions)
+    distance = distance or PROTOCOLS[protocol].distance or "euclidean"
+    setup = Setup(protocol, distance, ties, queries, top, memory, seed, progress)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
-    for modality in vectors:
-        _check_arrays(vectors[modality], labels[modality], modality, distance)
-    results = {}
-    for direction in directions:
-        per_query, ranked = score_queries(vectors, labels, direction, distance, protocol, queries, seed, progress)
-        results[direction] = {name: float(values.mean()) for name, values in per_query.items()}
-        results[direction].update(queries=len(next(iter(per_query.values()))), gallery=ranked)
-    return {"protocol": protocol, "distance": distance, "directions": results}
+    for modality, rows in vectors.items():
+        if rows.ndim != 2 or len(rows) != len(labels[modality]):
+            expected = f"expected ({len(labels[modality])}, dim) for the labels, received {rows.shape}"
+            raise BadInput(f"{modality} embeddings: {expected}")
+        check_vectors(rows, f"{modality} embeddings", distance)
+    return summary({direction: score(vectors, labels, direction, setup) for direction in directions}, setup)
 
 
-def score_queries(vectors, labels, direction, distance, protocol="standard", queries=None, seed=0, progress=False):
-    """Scores of every query of one direction: ({metric: (queries,)}, number of items each is ranked against).
+def score_features(path, features, setup, directions=(), scorer=None):
+    """{direction: Scores} of a file's rows, see `score`; what cannot be ranked is told with the name of the file."""
+    sides = {"photo": features.photo, "sketch": features.sketch}
+    if setup.distance != "hamming":
+        for items in sides.values():
+            check_vectors(items.vectors, f"{path}: {items.key}", setup.distance, items.rows)
+    vectors = {modality: items.vectors for modality, items in sides.items()}
+    labels = {modality: items.labels for modality, items in sides.items()}
+    try:
+        return {direction: score(vectors, labels, direction, setup, scorer) for direction in directions or DIRECTIONS}
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
 
-    `vectors` and `labels` are keyed by modality, "photo" and "sketch".
+
+def score(vectors, labels, direction, setup, scorer=None):
+    """`Scores` of every query of one direction. `vectors` and `labels` are keyed by modality, "photo" and "sketch".
+
+    `scorer`: Hits -> {metric: (queries, …)}; left out, the protocol's.
     """
     asking, answering = DIRECTIONS[direction]
-    rows = draw_queries(len(vectors[asking]), queries, seed)
+    rows = draw_queries(len(vectors[asking]), setup.queries, setup.seed)
     own_rows = rows if asking == answering else None
     ranked = len(vectors[answering]) - (own_rows is not None)
     if len(rows) == 0:
@@ -267,13 +282,26 @@ def score_queries(vectors, labels, direction, distance, protocol="standard", que
     if ranked < 1:
         raise BadInput(f"{direction}: the gallery is empty, expected at least 1 {answering} to retrieve")
 
-    query_labels, gallery_labels = labels[asking][rows], labels[answering]
-    block = max(1, BLOCK_ENTRIES // len(gallery_labels))
-    blocks = rank_blocks(vectors[asking][rows], vectors[answering], distance, own_rows, block)
-    if progress:
-        blocks = track(blocks, direction, total=-(-len(rows) // block))
-    scores = [PROTOCOLS[protocol].scores(gallery_labels[order] == query_labels[part, None]) for part, order in blocks]
-    return {name: np.concatenate([score[name] for score in scores]) for name in scores[0]}, ranked
+    scorer = scorer or (lambda hits: PROTOCOLS[setup.protocol].score(hits, setup.top))
+    asked = labels[asking][rows]
+    blocks = hit_blocks(
+        vectors[asking] if len(rows) == len(vectors[asking]) else vectors[asking][rows],
+        vectors[answering],
+        setup.distance,
+        asked,
+        labels[answering],
+        own_rows,
+        setup.ties,
+        setup.top,
+        memory=setup.memory,
+    )
+    if setup.progress:
+        size = query_block(len(vectors[answering]), setup.memory)
+        blocks = track(blocks, direction, total=-(-len(rows) // size))
+    scored = []
+    for _, parts in blocks:
+        scored += [scorer(hits) for hits in parts]
+    return Scores({name: np.concatenate([part[name] for part in scored]) for name in scored[0]}, asked, rows, ranked)
 
 
 def draw_queries(available, wanted, seed):
@@ -283,279 +311,95 @@ def draw_queries(available, wanted, seed):
     return np.sort(np.random.default_rng(seed).choice(available, wanted, replace=False))
 
 
-def check_vectors(vectors, source, distance=None, rows=None):
-    """Raises BadInput that names the first row of `vectors` (n, dim) that cannot be ranked.
+def summary(scores, setup, features=None, draws=0):
+    """The results of `evaluate`, from {direction: Scores}.
 
-    NaN and infinity never can, a zero vector cannot under cosine. `rows` (n,): the rows' numbers in `source`.
+    With `features` also, by direction: "classes", the first metric class by class; "intervals", 95 % over `draws`
+    resamplings of the queries; and where they hold seen rows, "seen" and "harmonic" beside the unseen numbers.
     """
-    faults = [("holds NaN or infinity", ~np.isfinite(vectors).all(axis=1))]
-    if distance == "cosine":
-        faults.append(("is a zero vector, which has no cosine", ~vectors.any(axis=1)))
-    for fault, bad in faults:
-        if bad.any():
-            first = np.flatnonzero(bad)[0]
-            row = first if rows is None else rows[first]
-            raise BadInput(f"{source} row {row} (counted from 0) {fault}")
+    class_means = PROTOCOLS[setup.protocol].class_means
+    results = {"protocol": setup.protocol, "distance": setup.distance, "ties": setup.ties}
+
+    def numbers(part):
+        values = {name: statistics.mean(column, part.labels, class_means) for name, column in part.values.items()}
+        return values | {"queries": len(part.labels), "gallery": part.gallery}
+
+    if features is None:
+        return results | {"directions": {direction: numbers(part) for direction, part in scores.items()}}
+    if features.leaked:
+        results["leaked"] = features.leaked
+    unseen = {direction: part.take(np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
+    results["directions"] = {direction: numbers(part) for direction, part in unseen.items()}
+    seen = {direction: part.take(~np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
+    if seen and all(len(part.labels) for part in seen.values()):
+        results["seen"] = {direction: numbers(part) for direction, part in seen.items()}
+        results["harmonic"] = {}
+        for direction, values in results["directions"].items():
+            others = results["seen"][direction]
+            results["harmonic"][direction] = {
+                name: harmonic_mean(values[name], others[name]) for name in scores[direction].values
+            }
+    if draws:
+        results["intervals"] = {
+            direction: statistics.intervals(part.values, part.labels, class_means, draws, setup.seed)
+            for direction, part in unseen.items()
+        }
+    results["classes"] = {}
+    for direction, part in unseen.items():
+        means = statistics.per_class(next(iter(part.values.values())), part.labels)
+        results["classes"][direction] = {features.class_name(label): value for label, value in means.items()}
+    return results
 
 
-def _check_arrays(vectors, labels, modality, distance):
-    if vectors.ndim != 2 or len(vectors) != len(labels):
-        raise BadInput(f"{modality} embeddings: expected ({len(labels)}, dim) for the labels, received {vectors.shape}")
-    check_vectors(vectors, f"{modality} embeddings", distance)
+def harmonic_mean(one, other):
+    return 2 * one * other / (one + other) if one + other else 0.0
 
 
-def _check_directions(directions):
+def test_against(path, features, scores, setup, settings):
+    """Paired tests, this file minus --against: {"features", "directions": {direction: {metric: {"difference",
+    "interval", "p"}}}}. Raises BadInput unless both files hold the same pictures in the same order."""
+    other = chosen_rows(settings.against, settings)
+    for one, two in ((features.photo, other.photo), (features.sketch, other.sketch)):
+        if not np.array_equal(one.labels, two.labels) or (one.names and two.names and one.names != two.names):
+            raise BadInput(f"--against {settings.against}: {two.key} are not the pictures of {path} in the same order")
+    theirs = score_features(settings.against, other, Setup.of(settings, other.distance), settings.directions)
+    class_means = PROTOCOLS[setup.protocol].class_means
+    directions = {}
+    for direction, part in scores.items():
+        directions[direction] = {}
+        for name, values in part.values.items():
+            difference, p = statistics.paired_test(
+                values, theirs[direction].values[name], part.labels, class_means, seed=setup.seed
+            )
+            gap = {name: values - theirs[direction].values[name]}
+            interval = statistics.intervals(gap, part.labels, class_means, seed=setup.seed)[name]
+            directions[direction][name] = {"difference": difference, "interval": interval, "p": p}
+    return {"features": str(settings.against), "directions": directions}
+
+
+def compare(path, features, setup, directions=()):
+    """{direction: {convention: {distance: mean}}}: what each convention of the field makes of the same embeddings."""
+    found = {}
+    for distance in ("hamming",) if setup.distance == "hamming" else ("euclidean", "normalised", "l1"):
+        ranked = dataclasses.replace(setup, distance=distance)
+        parts = score_features(path, features, ranked, directions, protocols.compared)
+        for direction, part in parts.items():
+            part = part.take(np.isin(part.labels, features.unseen))
+            rows = found.setdefault(direction, {})
+            for name, values in part.values.items():
+                rows.setdefault(name, {})[distance] = statistics.mean(values, part.labels)
+                if name.startswith("mAP@all"):
+                    of_classes = statistics.mean(values, part.labels, class_means=True)
+                    rows.setdefault(f"{name}, class means", {})[distance] = of_classes
+    return found
+
+
+def check_directions(directions):
     for direction in directions:
         if direction not in DIRECTIONS:
             # 'sketch-' is what is left of an unquoted sketch->image
             hint = " (put quotes around it, the shell reads > itself)" if direction.endswith("-") else ""
             raise BadInput(f"--directions: expected any of {', '.join(DIRECTIONS)}, received {direction}{hint}")
-
-
-@dataclass(frozen=True)
-class Items:
-    """The pictures of one modality."""
-
-    key: str  # the variable of the file that holds the vectors
-    vectors: np.ndarray  # (n, dim)
-    labels: np.ndarray  # (n,) int64, index into the file's classes
-    rows: np.ndarray  # (n,) row numbers in the file
-    names: tuple[str, ...]  # 'class/filename' each, or none at all
-    folder: Path | None  # holds the class folders of the pictures
-
-    def take(self, rows):
-        names = tuple(self.names[row] for row in rows) if self.names else ()
-        return dataclasses.replace(
-            self, vectors=self.vectors[rows], labels=self.labels[rows], rows=self.rows[rows], names=names
-        )
-
-
-@dataclass(frozen=True)
-class Features:
-    """A features file."""
-
-    photo: Items
-    sketch: Items
-    classes: tuple[str, ...]  # names by class index; empty if the file has none
-    unseen: np.ndarray  # (classes to evaluate,) class indices
-    zero_shot: bool  # whether the file itself names unseen classes
-    distance: str  # recorded in the file, else euclidean
-    leaked: str  # how unseen classes leaked into these embeddings; empty if they did not
-
-    def class_name(self, label):
-        return self.classes[label] if self.classes else f"class {label}"
-
-
-# (vectors, labels, names, picture folder) of photos and of sketches: ours, and what KNNcode.m reads
-RELEASED_KEYS = (("featuresx", "labelsx", "namesx", "picturesx"), ("featuresy", "labelsy", "namesy", "picturesy"))
-KNNCODE_KEYS = (("photo_feat_un", "photo_lab", None, None), ("sketch_un", "sketch_lab", None, None))
-
-
-def newest(pattern):
-    """The most recently written file that matches the glob `pattern`, relative to the working directory."""
-    found = sorted(Path().glob(str(pattern)), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise BadInput(f"{pattern}: no such file; python Unified_XY_triads.py makes one, or name a features file")
-    return found[-1]
-
-
-def load(path):
-    """Reads and checks a features file: `Features` with all its rows, of seen and unseen classes alike."""
-    present = set(matfiles.keys(path))
-    foreign = not present & {"featuresx", "featuresy"} and bool(present & {"photo_feat_un", "sketch_un"})
-    classes = tuple(matfiles.read_names(path, "classes")) if "classes" in present else ()
-    photo, sketch = (_load_items(path, present, keys, classes) for keys in (KNNCODE_KEYS if foreign else RELEASED_KEYS))
-    if len(photo.vectors) and len(sketch.vectors) and photo.vectors.shape[1] != sketch.vectors.shape[1]:
-        raise BadInput(
-            f"{path}: {photo.key} and {sketch.key}: expected rows of one length, "
-            f"received {photo.vectors.shape} and {sketch.vectors.shape}"
-        )
-    unseen = np.union1d(photo.labels, sketch.labels)
-    if "unseen" in present:
-        unseen = np.unique(_class_indices(path, "unseen", classes))
-        if len(unseen) == 0:
-            raise BadInput(f"{path}: unseen: expected class indices, received none")
-    distance = _text(path, present, "distance") or "euclidean"
-    if distance not in METRICS:
-        raise BadInput(f"{path}: distance: expected any of {', '.join(METRICS)}, received {distance}")
-    return Features(photo, sketch, classes, unseen, "unseen" in present, distance, _text(path, present, "leaked"))
-
-
-def unseen_only(features):
-    """`features` with the rows of unseen classes alone."""
-    photo, sketch = (
-        items.take(np.flatnonzero(np.isin(items.labels, features.unseen)))
-        for items in (features.photo, features.sketch)
-    )
-    return dataclasses.replace(features, photo=photo, sketch=sketch)
-
-
-def _load_items(path, present, keys, classes):
-    vectors_key, labels_key, names_key, folder_key = keys
-    vectors = _numbers(path, vectors_key)
-    if vectors.ndim != 2:
-        raise BadInput(f"{path}: {vectors_key}: expected a matrix (rows, dim), received shape {vectors.shape}")
-    check_vectors(vectors, f"{path}: {vectors_key}")
-    labels = _class_indices(path, labels_key, classes)
-    names = tuple(matfiles.read_names(path, names_key)) if names_key in present else ()
-    for key, column in ((labels_key, labels), (names_key, names)):
-        if len(column) != len(vectors) and key in present:
-            raise BadInput(f"{path}: {key}: expected {len(vectors)} rows as in {vectors_key}, received {len(column)}")
-    folder = _text(path, present, folder_key)
-    return Items(vectors_key, vectors, labels, np.arange(len(vectors)), names, Path(folder) if folder else None)
-
-
-def _numbers(path, key):
-    value = matfiles.read(path, key)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        raise BadInput(f"{path}: {key}: expected an array of numbers, received {getattr(value, 'dtype', 'text')}")
-    return value
-
-
-def _class_indices(path, key, classes):
-    """Class indices, (n,) int64, in range if the file names its classes."""
-    values = _numbers(path, key).ravel()
-    whole = np.isfinite(values) & (values == np.round(values))
-    valid = whole & (values >= 0) & (values < len(classes)) if classes else whole
-    if not valid.all():
-        row = np.flatnonzero(~valid)[0]
-        expected = f"class indices 0 to {len(classes) - 1}" if classes else "whole numbers"
-        raise BadInput(f"{path}: {key} row {row} (counted from 0): expected {expected}, received {values[row]}")
-    return values.astype(np.int64)
-
-
-def _text(path, present, key):
-    value = matfiles.read(path, key) if key in present else ""
-    return value if isinstance(value, str) else ""  # an empty char array comes as an empty array
-
-
-@contextmanager
-def _output(path):
-    """`whole_file` whose failure to write is one line."""
-    try:
-        with whole_file(path) as part:
-            yield part
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
-def table(results, title, caption=True):
-    """One result of `evaluate` as text: title, a row per direction, and the conventions unless `caption` is False.
-
-    Column widths are fixed: several tables can be printed one under another, the last with its caption. A `leaked`
-    sentence in `results` is printed with every table.
-    """
-    directions = results["directions"]
-    names = list(next(iter(directions.values())))  # the protocol's metrics, then the counts
-    lines = [f"{title} ({results['distance']})", f"  {'':16}" + "".join(f"{name:>9}" for name in names)]
-    for direction, values in directions.items():
-        cells = (f"{values[name]:9.3f}" if isinstance(values[name], float) else f"{values[name]:9}" for name in names)
-        lines.append(f"  {direction:16}" + "".join(cells))
-    if results.get("leaked"):
-        lines += textwrap.wrap(f"WARNING: {results['leaked']}", 100, initial_indent="  ", subsequent_indent="  ")
-    if caption:
-        conventions = f"{results['protocol']} protocol: {PROTOCOLS[results['protocol']].conventions}"
-        lines += textwrap.wrap(conventions, 100, initial_indent="  ", subsequent_indent="  ")
-    return "\n".join(lines)
-
-
-RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved photos
-INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
-PICTURE_SIDE = 144  # pixels
-
-
-def retrieval_grid(path, features, distance, seed=0, queries=8, top=10):
-    """Draws random sketches, each of another class, with the `top` photos nearest to them; writes a PNG.
-
-    Right classes are framed green, wrong ones red. Where a picture cannot be opened its class name stands in a box.
-    """
-    sketch, photo = features.sketch, features.photo
-    if not len(sketch.vectors) or not len(photo.vectors):
-        raise BadInput(f"{path}: the figure needs a sketch and a photo of an evaluated class")
-    rows = _one_per_class(sketch.labels, queries, np.random.default_rng(seed))
-    order = rank(sketch.vectors[rows], photo.vectors, distance)[:, :top]
-    hits = photo.labels[order] == sketch.labels[rows, None]
-
-    figure, cells = _empty_grid(lines=len(rows), columns=order.shape[1])
-    told = (
-        f"right class green ({hits.sum()} of {hits.size}), wrong red; {len(photo.vectors)} photos, {distance} distance"
-    )
-    inch = 1 / figure.get_figheight()
-    figure.text(0.02, 1 - 0.22 * inch, "Sketch → image", fontsize=13, weight="bold", color=INK, va="center")
-    figure.text(0.02, 1 - 0.45 * inch, told, fontsize=9, color=GREY, va="center")
-    lost = {"sketch": 0, "photo": 0}
-    for line, row in enumerate(rows):
-        name = figure.add_subplot(cells[line, 0], frame_on=False, xticks=[], yticks=[])
-        words = _wrapped(features.class_name(sketch.labels[row]), 14)
-        name.text(0.95, 0.5, words, ha="right", va="center", fontsize=11, weight="bold", color=INK)
-        lost["sketch"] += not _draw(figure.add_subplot(cells[line, 1]), features, sketch, row, "#999999")
-        for place, found in enumerate(order[line]):
-            axes = figure.add_subplot(cells[line, place + 3])
-            lost["photo"] += not _draw(axes, features, photo, found, RIGHT if hits[line, place] else WRONG)
-            if line == 0:
-                axes.set_title(str(place + 1), fontsize=9, color=GREY, pad=5)
-    for items, count in ((sketch, lost["sketch"]), (photo, lost["photo"])):
-        if count:
-            why = f"not found in {items.folder}" if items.folder else f"{items.key} comes without a picture folder"
-            warn(f"{path} shows class names in place of {count} pictures: {why}")
-    with _output(path) as part:
-        figure.savefig(part, format="png")
-
-
-def _empty_grid(lines, columns):
-    """A figure and its cells (lines, 3 + columns): class name, query, a gap, photos; room for a title above."""
-    from matplotlib.figure import Figure
-
-    columns = max(columns, 5)  # narrower, the title would not fit
-    widths = [1.5, 1, 0.25] + [1] * columns
-    title, foot = 0.85, 0.2  # inches
-    width, height = 0.95 * sum(widths) + 0.1, title + 1.12 * lines + foot
-    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
-    margins = {"left": 0.005, "right": 0.995, "bottom": foot / height, "top": 1 - title / height}
-    return figure, figure.add_gridspec(lines, len(widths), width_ratios=widths, wspace=0.06, hspace=0.24, **margins)
-
-
-def _one_per_class(labels, count, generator):
-    """Rows of `count` items at most, each of another class, drawn at random."""
-    classes = generator.permutation(np.unique(labels))[:count]
-    return np.array([generator.choice(np.flatnonzero(labels == label)) for label in classes])
-
-
-def _draw(axes, features, items, row, frame):
-    """One framed picture, a photo with its class under it; False if a box with the class name had to stand in."""
-    picture = _picture(items, row)
-    name = features.class_name(items.labels[row]).replace("_", " ")
-    axes.set(xticks=[], yticks=[], aspect="equal", xlim=(0, 1), ylim=(0, 1))
-    if picture is None:
-        axes.set_facecolor(PALE)
-        axes.text(0.5, 0.5, _wrapped(name, 10), ha="center", va="center", fontsize=8, color=INK)
-    else:
-        axes.imshow(picture, extent=(0, 1, 0, 1), interpolation="antialiased")
-    if picture is not None and items is features.photo:
-        axes.set_xlabel(name if len(name) < 18 else name[:16] + "…", fontsize=7, labelpad=3, color=INK)
-    for spine in axes.spines.values():
-        spine.set(edgecolor=frame, linewidth=2.6 if items is features.photo else 0.8)
-    return picture is not None
-
-
-def _picture(items, row):
-    """The picture of one item as an RGB square on white, or None if there is no such file."""
-    from PIL import Image, ImageOps
-
-    if items.folder is None or not items.names:
-        return None
-    try:
-        with Image.open(items.folder / items.names[row]) as file:
-            picture = file.convert("RGBA")
-    except (OSError, SyntaxError):  # missing, no picture, or a broken PNG (Pillow raises SyntaxError for some)
-        return None
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, picture).convert("RGB")
-    return np.asarray(ImageOps.pad(flat, (PICTURE_SIDE, PICTURE_SIDE), color="white"))
-
-
-def _wrapped(name, width):
-    return textwrap.fill(name.replace("_", " "), width)
 
 
 if __name__ == "__main__":

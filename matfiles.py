@@ -5,9 +5,7 @@ Version 7.3 files are HDF5 with the axes reversed and a user block in front; bot
 
 from pathlib import Path
 
-import h5py
 import numpy as np
-import scipy.io
 
 from cli import BadInput, whole_file
 
@@ -19,8 +17,12 @@ def keys(path):
     path = _existing(path)
     try:
         if _is_hdf5(path):
+            import h5py  # these two take half a second, which `import knn_eval` must not
+
             with h5py.File(path, "r") as file:
                 return [name for name in file if not name.startswith("#")]
+        import scipy.io
+
         return [name for name, _, _ in scipy.io.whosmat(path)]
     except Exception as error:
         raise BadInput(f"{path}: not a readable .mat file ({_first_line(error)})") from error
@@ -38,8 +40,12 @@ def read(path, key):
         raise BadInput(f"{path}: no variable '{key}', the file has {', '.join(present) or 'none'}")
     try:
         if _is_hdf5(path):
+            import h5py
+
             with h5py.File(path, "r") as file:
                 return _from_hdf5(file, file[key])
+        import scipy.io
+
         return _plain(scipy.io.loadmat(path, variable_names=[key], chars_as_strings=True)[key])
     except Exception as error:
         raise BadInput(f"{path}: variable '{key}' cannot be read ({_first_line(error)})") from error
@@ -57,6 +63,8 @@ def write(path, variables):
 
     Lists of str become n × 1 cells, object arrays cells of their shape. The same variables give the same bytes.
     """
+    import scipy.io
+
     ready = {name: _cell(value) if isinstance(value, (list, tuple)) else value for name, value in variables.items()}
     with whole_file(path) as part:
         scipy.io.savemat(part, ready, appendmat=False, oned_as="column")
@@ -104,6 +112,8 @@ def _unwrapped(item):
 
 
 def _from_hdf5(file, node):
+    import h5py
+
     kind = node.attrs.get("MATLAB_class", b"")
     if node.attrs.get("MATLAB_empty", 0):
         return "" if kind == b"char" else np.empty(tuple(node[()]), dtype=object if kind == b"cell" else float)

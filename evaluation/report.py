@@ -1,0 +1,60 @@
+"""All figures of an evaluation, and one HTML page with its tables and figures inside, for a browser without network."""
+
+import base64
+from html import escape
+
+from cli import whole_file
+from evaluation import figures, tables
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1080px; margin: 2em auto; padding: 0 1.2em }
+h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2.2em }
+pre { background: #f6f6f3; padding: 1em; overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; border-radius: 6px }
+figure { margin: 1em 0 } img { max-width: 100%; border: 1px solid #e4e4e0; border-radius: 6px }
+figcaption { color: #555; font-size: .92em } .leak { background: #fbe3e1; padding: .8em 1em; border-radius: 6px }
+"""
+
+
+def write(folder, features, results, title, setup, points):
+    """Draws every figure into `folder` and writes report.html beside them; returns the paths.
+
+    `points`: {direction: Scores of `figures.curve_points`}.
+    """
+    distance, seed = results["distance"], setup.seed
+    drawn = {
+        "retrieval.png": "Random sketches, each of another class, and the photos nearest to them.",
+        "curves.png": "Precision over recall, interpolated, and P@k. Equal distances keep gallery order.",
+        "classes.png": "Hard and easy classes. A class counts each of its queries alike.",
+        "map.png": "The space seen from two sides: PCA keeps distances at large, t-SNE neighbourhoods.",
+        "confusion.png": "Which class a sketch's photos come from. A row adds up to 100 %.",
+    }
+    figures.retrieval_grid(folder / "retrieval.png", features, distance, seed)
+    figures.curves(folder / "curves.png", points, features, distance, seed)
+    figures.class_bars(folder / "classes.png", results, features)
+    figures.space_map(folder / "map.png", features, distance == "hamming", seed)
+    figures.confusion(folder / "confusion.png", features, distance)
+
+    parts = [f"<h1>{escape(title)}</h1>"]
+    if results.get("leaked"):
+        parts.append(f'<p class="leak">Warning: {escape(results["leaked"])}</p>')
+    parts.append(_table("Retrieval", tables.scores(results, title)))
+    if "against" in results:
+        parts.append(_table("Against another file", tables.differences(results)))
+    if "compare" in results:
+        parts.append(_table("Every convention", tables.comparison(results)))
+    parts.append("<h2>Figures</h2>")
+    for name, caption in drawn.items():
+        picture = base64.b64encode((folder / name).read_bytes()).decode()
+        words = caption + (f" Warning: {results['leaked']}" if results.get("leaked") else "")
+        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{picture}">'
+        parts.append(f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>")
+    parts.append(_table("Class by class", tables.classes(results)))
+    page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+    page += f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    with whole_file(folder / "report.html") as part:
+        part.write_text(page, encoding="utf-8")
+    return [folder / name for name in (*drawn, "report.html")]
+
+
+def _table(title, text):
+    return f"<h2>{escape(title)}</h2>\n<pre>{escape(text)}</pre>"

@@ -1,0 +1,107 @@
+"""Results as text. Every table repeats what was leaked and, unless told not to, the conventions of its numbers."""
+
+import textwrap
+
+from evaluation.protocols import COMMON, PROTOCOLS, TIES
+
+
+def scores(results, title, caption=True):
+    """One result of `knn_eval.evaluate` as text: title, a row per direction, and the conventions unless `caption` is
+    False; 95 % intervals, seen classes and harmonic means below each row where `results` holds them.
+
+    Column widths are fixed: several tables can be printed one under another, the last with its caption. Protocols of
+    many metrics stand on their side. A `leaked` sentence in `results` is printed with every table.
+    """
+    rows = {}
+    for direction, values in results["directions"].items():
+        rows[direction] = {name: _number(value) for name, value in values.items()}
+        for name, (low, high) in results.get("intervals", {}).get(direction, {}).items():
+            rows.setdefault(f"{direction} 95 %", {})[name] = _interval(low, high)
+        for part in ("seen", "harmonic"):
+            for name, value in results.get(part, {}).get(direction, {}).items():
+                rows.setdefault(f"{direction} {part}", {})[name] = _number(value)
+    names = list(next(iter(rows.values())))  # the protocol's metrics, then the counts
+    if len(names) > 8:
+        rows, names = {name: {row: cells.get(name, "") for row, cells in rows.items()} for name in names}, list(rows)
+    lines = [f"{title} ({results['distance']})", *grid(rows, names), *_leak(results)]
+    return "\n".join(lines + (conventions(results) if caption else []))
+
+
+def conventions(results):
+    """How the numbers of `results` were made, wrapped."""
+    protocol, ties = results["protocol"], results.get("ties", "gallery")
+    return _wrapped(f"{protocol} protocol: {PROTOCOLS[protocol].conventions} {COMMON}{TIES[ties]}")
+
+
+def classes(results):
+    """The first metric of each class, a column per direction."""
+    rows = {}
+    for direction, values in results["classes"].items():
+        for name, value in values.items():
+            rows.setdefault(name, {})[direction] = _number(value)
+    metric = next(iter(next(iter(results["directions"].values()))))
+    title = f"{metric} of each class ({results['distance']})"
+    return "\n".join([title, *grid(rows, list(results["classes"])), *_leak(results)])
+
+
+def differences(results):
+    """The paired tests against another file."""
+    against = results["against"]
+    rows, names = {}, []
+    for direction, tests in against["directions"].items():
+        names = list(tests)
+        rows[direction] = {name: f"{test['difference']:+.3f}" for name, test in tests.items()}
+        rows[f"{direction} 95 %"] = {name: _interval(*test["interval"]) for name, test in tests.items()}
+        rows[f"{direction} p"] = {name: f"{test['p']:.4f}" for name, test in tests.items()}
+    how = (
+        "Difference of the means over the same queries, 95 % interval by resampling queries, two-sided p by random "
+        "exchange of the two systems' scores of a query (10,000 draws)."
+    )
+    title = f"{results['features']} minus {against['features']}"
+    return "\n".join([title, *grid(rows, names), *_leak(results), *_wrapped(how)])
+
+
+def comparison(results):
+    """Every convention under every distance, a block per direction."""
+    lines = []
+    for direction, rows in results["compare"].items():
+        cells = {name: {distance: _number(value) for distance, value in row.items()} for name, row in rows.items()}
+        lines += [
+            f"{direction}: the same embeddings by every convention",
+            *grid(cells, list(next(iter(rows.values())))),
+        ]
+    how = (
+        "Mean over queries unless class means are named. / R, / min(k, R), / hits: what AP@200 divides by. "
+        "`normalised` ranks as cosine does. Published: sake = mAP@all interpolated, class means; mAP@200 interpolated, "
+        "/ min(k, R); P@100 / k; all normalised. sempcyc = raw; / hits; / k; euclidean. zse = interpolated; "
+        "/ min(k, R); / min(k, R); normalised. knncode = knncode-mAP under l1. " + COMMON
+    )
+    return "\n".join([*lines, *_leak(results), *_wrapped(how + TIES[results["ties"]])])
+
+
+def grid(rows, names):
+    """Lines of {row: {column: text}} with a head; missing cells stay empty."""
+    head = max(16, *(len(row) for row in rows))
+    widths = {
+        name: max(9, 2 + max(len(name), *(len(cells.get(name, "")) for cells in rows.values()))) for name in names
+    }
+    lines = [f"  {'':{head}}" + "".join(f"{name:>{widths[name]}}" for name in names)]
+    for row, cells in rows.items():
+        lines.append(f"  {row:{head}}" + "".join(f"{cells.get(name, ''):>{widths[name]}}" for name in names).rstrip())
+    return lines
+
+
+def _number(value):
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _interval(low, high):
+    return f"{low:.3f}…{high:.3f}"
+
+
+def _leak(results):
+    return _wrapped(f"WARNING: {results['leaked']}") if results.get("leaked") else []
+
+
+def _wrapped(text):
+    return textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
