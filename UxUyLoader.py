@@ -7,6 +7,7 @@ Knows files and NumPy, nothing of TensorFlow. The file names and variables are t
 import difflib
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ FILES = {
 }
 CLASS_VECTORS = ("wv_embeddings.mat", "features")
 CLASS_GRAPH = ("mst_graph.mat", "edge")
+PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
 
 
@@ -58,8 +60,9 @@ class Dataset:
 
 
 def class_key(name):
-    """The form in which class names are compared: case, spaces, `_` and `-` do not count."""
-    return "".join(letter for letter in str(name).casefold() if letter not in " _-")
+    """The form in which class names are compared: case, spaces, `_` and `-` do not count, nor whether a file system
+    keeps an accent apart from its letter."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", str(name)).casefold() if letter not in " _-")
 
 
 def class_positions(wanted, present, where):

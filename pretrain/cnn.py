@@ -1,64 +1,239 @@
-"""Trains one CNN on the pictures of one modality, and turns pictures into features with it."""
+"""Turns pictures into features with a CNN, trains one on the pictures of one modality, and survives being killed."""
+
+import json
+import shutil
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
-from cli import track
+import UxUyLoader as loader
+from cli import say, track, whole_file
+from models.training import State
 from pretrain import pictures
+from pretrain.recipes import recipe_of
 
 CACHE_BYTES = 2**31  # decoded pictures are kept in memory between epochs up to this size
+DROPOUT = 0.5  # of the features before the softmax, as released
+
+OPTIMIZERS = {
+    "adamw": lambda rate: keras.optimizers.AdamW(rate, weight_decay=1e-3),
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+}
 
 
-def extract(model, size, paths, batch, label):
-    """Features (n, F) float32 of the pictures at `paths`, and which of them were readable (n,) bool.
+def half_precision_on_gpu():
+    """Half-precision arithmetic where a GPU is there to profit from it; weights and features stay float32."""
+    if tf.config.list_physical_devices("GPU"):
+        keras.mixed_precision.set_global_policy("mixed_float16")
 
-    Each picture passes the model once; decoding runs ahead of it.
+
+def outputs(folder, identity, make_model, size, paths, batch, label):
+    """What a model makes of pictures, kept in `folder`: (vectors (n, F) float32, memory-mapped; readable (n,) bool).
+
+    Rows that an earlier call left there under the same `identity` (a JSON value) are not computed again, so that a
+    call that was killed, at any picture, is continued by the next. `make_model()` is called only if rows are missing.
     """
-    apply = tf.function(lambda pictures: model(pictures, training=False))
-    stream = pictures.decoded(paths, size).batch(batch).prefetch(tf.data.AUTOTUNE)
-    features, readable = [], []
-    for images, good in track(stream, f"{label}: features", total=pictures.batches_of(len(paths), batch)):
-        features.append(apply(images).numpy())
-        readable.append(good.numpy())
-    return np.concatenate(features).astype(np.float32), np.concatenate(readable)
+    if not _belongs(folder, identity):
+        shutil.rmtree(folder, ignore_errors=True)
+    files = folder / "vectors.npy", folder / "state.npy"
+    model = None
+    if not folder.exists():
+        model = make_model()
+        folder.mkdir(parents=True)
+        np.lib.format.open_memmap(files[0], "w+", np.float32, (len(paths), model.output_shape[1]))
+        np.lib.format.open_memmap(files[1], "w+", np.uint8, (len(paths),))
+        with whole_file(folder / "identity.json") as part:  # last: without it the arrays count for nothing
+            part.write_text(json.dumps(identity), encoding="utf-8")
+    vectors, state = (np.load(file, mmap_mode="r+") for file in files)
+    missing = np.flatnonzero(state == _MISSING)
+    if len(missing):
+        if missing[0]:
+            say(f"{label}: {missing[0]} of {len(paths)} pictures were done before")
+        _fill(vectors, state, model or make_model(), size, paths, batch, missing[0], label)
+    return vectors, state == _DONE
 
 
-def train(backbone, tree, seen, settings, say):
-    """Trains the backbone with a softmax over the seen classes and returns it without the softmax.
+_MISSING, _DONE, _UNREADABLE = 0, 1, 2
 
-    `tree` holds pictures of seen classes only; `seen` their class indices.
+
+def _belongs(folder, identity):
+    path = folder / "identity.json"
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")) == identity
+
+
+def _fill(vectors, state, model, size, paths, batch, first, label):
+    apply = tf.function(lambda images: model(images, training=False))
+    starts = range(first, len(paths), batch)
+    decoded = pictures.ahead(lambda start: pictures.read_pictures(paths[start : start + batch], size), starts)
+    for start, (images, readable) in zip(starts, track(decoded, f"{label}: features", len(starts)), strict=True):
+        vectors[start : start + batch] = apply(tf.constant(images))
+        # after its vectors: a row that counts as done is there
+        state[start : start + batch] = np.where(readable, _DONE, _UNREADABLE)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a CNN is trained on: `fetch(rows)` gives (inputs, readable) of row numbers, `labels` (n,) the class of each
+    row, all of them among `classes`; `augment(inputs, seed pair)` is a tensor function or None."""
+
+    fetch: callable
+    labels: np.ndarray
+    classes: np.ndarray
+    augment: callable
+
+
+def train(model, training, settings, folder, label):
+    """Trains `model` (inputs -> features) with a softmax over `training.classes`, in place.
+
+    Of each class a share of the pictures is held out; the epoch with the best accuracy on them is kept, and
+    training ends when `settings.patience` epochs brought no better one. Each epoch leaves a checkpoint in `folder`,
+    from which a later call goes on; batches, augmentation and dropout are functions of (seed, epoch).
     """
-    keras.utils.set_random_seed(settings.seed)
-    model = backbone.build(settings.weights)
-    classifier = keras.Sequential([model, layers.Dropout(0.5), layers.Dense(len(seen))])
-    steps = pictures.batches_of(len(tree.files), settings.batch_size)
+    fitted, held_out = split_pictures(training.labels, settings.held_out, settings.seed)
+    steps = max(1, len(fitted) // settings.batch_size)
+    classifier = keras.layers.Dense(len(training.classes), dtype="float32", name="classes")
+    classifier.build(model.output_shape)
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / 10, settings.epochs * steps, warmup_target=settings.learning_rate, warmup_steps=steps
     )
-    classifier.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-3),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    targets = np.searchsorted(seen, tree.labels)
-    stream = training_stream(tree.paths(), targets, backbone.size, settings.batch_size, settings.seed)
-    report = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: say(
-            f"  epoch {epoch + 1}/{settings.epochs}  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.3f}"
-        )
-    )
-    classifier.fit(stream, epochs=settings.epochs, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[report])
-    return model
+    optimizer = OPTIMIZERS[recipe_of(settings).optimizer](schedule)
+    if keras.mixed_precision.global_policy().name == "mixed_float16":
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    state = State(keras.Sequential([model, classifier]), optimizer)
+    checkpoints = tf.train.CheckpointManager(tf.train.Checkpoint(state=state), folder, max_to_keep=1)
+    if checkpoints.restore_or_initialize():
+        say(f"{label}: goes on after epoch {int(state.epoch)}")
+    step, hits = _compile(state, training.augment, settings.seed)
+    for epoch in range(int(state.epoch) + 1, settings.epochs + 1):
+        if held_out.size and epoch - 1 - int(state.best_epoch) >= settings.patience:
+            break
+        loss = _run_epoch(step, training, fitted, epoch, steps, settings)
+        state.epoch.assign(epoch)
+        accuracy = _accuracy(hits, training, held_out, settings.batch_size) if held_out.size else float(epoch)
+        best = state.note_score(accuracy)
+        checkpoints.save(epoch)
+        told = f"  held-out accuracy {accuracy:.3f}{'  *' if best else ''}" if held_out.size else ""
+        say(f"  {label} epoch {epoch}/{settings.epochs}  loss {loss:.3f}{told}")
+    state.restore_best()
 
 
-def training_stream(paths, targets, size, batch, seed):
-    """Shuffled batches of (pictures, targets), without end; unreadable pictures never enter."""
-    decoded = pictures.decoded(paths, size)
-    stream = tf.data.Dataset.zip(decoded, tf.data.Dataset.from_tensor_slices(targets))
-    stream = stream.filter(lambda image, target: image[1]).map(lambda image, target: (image[0], target))
-    if len(paths) * size * size * 3 < CACHE_BYTES:
-        stream = stream.cache()
-    stream = stream.shuffle(min(len(paths), 8192), seed=seed).repeat()
-    return stream.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+def split_pictures(labels, share, seed):
+    """(rows to train on, held-out rows): `share` of the pictures of each class, but never its last, held out."""
+    random = loader.generator(seed, "held-out pictures")
+    fitted, held_out = [], []
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        count = min(round(share * len(rows)), len(rows) - 1)
+        held_out.append(rows[:count])
+        fitted.append(rows[count:])
+    return np.sort(np.concatenate(fitted)), np.sort(np.concatenate(held_out))
+
+
+def balanced_order(labels, random):
+    """Positions in `labels` (n,) in an order where every class comes equally often, n of them: each class deals out its
+    pictures in random order, and again when it has no more; each round takes one picture of every class."""
+    classes = np.unique(labels)
+    rounds = -(-len(labels) // len(classes))
+    dealt = np.empty((rounds, len(classes)), np.int64)
+    for column, label in enumerate(classes):
+        rows = np.flatnonzero(labels == label)
+        turns = -(-rounds // len(rows))
+        dealt[:, column] = np.concatenate([random.permutation(rows) for _ in range(turns)])[:rounds]
+    return random.permuted(dealt, axis=1).ravel()[: len(labels)]
+
+
+def _run_epoch(step, training, fitted, epoch, steps, settings):
+    """Mean loss of one epoch over class-balanced batches; pictures that cannot be read leave their batch."""
+    order = fitted[balanced_order(training.labels[fitted], loader.generator(settings.seed, "batches", epoch))]
+    batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
+    total = 0.0
+    for number, (inputs, rows) in enumerate(_fetched(training, batches[:steps])):
+        targets = np.searchsorted(training.classes, training.labels[rows])
+        assert (training.classes[targets] == training.labels[rows]).all(), "an unseen picture in a training batch"
+        if len(rows):
+            total += float(step(inputs, tf.constant(targets), tf.constant((epoch - 1) * steps + number)))
+    return total / steps
+
+
+def _fetched(training, batches):
+    """Yields (inputs, their rows) of each batch of rows, read ahead, without the unreadable ones."""
+    for rows, (inputs, readable) in zip(batches, pictures.ahead(training.fetch, batches), strict=True):
+        yield tf.constant(inputs[readable]), rows[readable]
+
+
+def _accuracy(hits, training, rows, batch):
+    """Share of the held-out pictures whose class has the largest logit."""
+    right = total = 0
+    for inputs, kept in _fetched(training, np.split(rows, range(batch, len(rows), batch))):
+        right += int(hits(inputs, tf.constant(np.searchsorted(training.classes, training.labels[kept]))))
+        total += len(kept)
+    return right / max(total, 1)
+
+
+def _compile(state, augment, seed):
+    """step(inputs, targets, number) -> loss, updating the weights; hits(inputs, targets) -> right answers."""
+    model, classifier = state.model.layers
+    any_batch = tf.TensorSpec((None, *model.input_shape[1:]), model.input.dtype)
+    any_targets, scalar = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32)
+    loss_of = tf.nn.sparse_softmax_cross_entropy_with_logits
+
+    @tf.function(input_signature=(any_batch, any_targets, scalar))
+    def step(inputs, targets, number):
+        noise = tf.stack([seed, number])
+        if augment:
+            inputs = augment(inputs, noise)
+        with tf.GradientTape() as tape:
+            features = tf.nn.experimental.stateless_dropout(model(inputs, training=True), DROPOUT, noise)
+            loss = tf.reduce_mean(loss_of(targets, classifier(features)))
+            scaled = state.optimizer.scale_loss(loss)
+        variables = state.model.trainable_variables
+        state.optimizer.apply(tape.gradient(scaled, variables), variables)
+        return loss
+
+    @tf.function(input_signature=(any_batch, any_targets))
+    def hits(inputs, targets):
+        logits = classifier(model(inputs, training=False))
+        return tf.math.count_nonzero(tf.argmax(logits, axis=1) == targets)
+
+    return step, hits
+
+
+def augmented(images, seed, modality):
+    """Pictures (batch, size, size, 3) uint8, each flipped by chance and seen through a random window.
+
+    A photo's window is 80 to 100 % of its side; a sketch's is 100 to 125 % with the picture wholly inside, white around
+    it, so that no stroke is cut off or thickened. A function of the `seed` pair.
+    """
+    count = tf.shape(images)[0]
+    side, place, flip = tf.unstack(tf.random.stateless_uniform((3, count, 2), seed), axis=0)
+    side = 0.8 + 0.2 * side[:, :1] if modality == "photo" else 1 + 0.25 * side[:, :1]
+    low = place * (1 - side)  # (batch, 2): a sketch's window is wider than the picture and starts before it
+    high = low + side
+    flipped = flip[:, 0] < 0.5
+    left, right = tf.where(flipped, high[:, 1], low[:, 1]), tf.where(flipped, low[:, 1], high[:, 1])
+    boxes = tf.stack([low[:, 0], left, high[:, 0], right], axis=1)
+    size = images.shape[1:3]
+    windows = tf.image.crop_and_resize(images, boxes, tf.range(count), size, extrapolation_value=255)
+    return tf.cast(tf.round(windows), tf.uint8)
+
+
+def picture_source(paths, size):
+    """fetch(rows) -> (pictures, readable), from memory if all of them fit, else read anew each time."""
+    if len(paths) * size * size * 3 > CACHE_BYTES:
+        return lambda rows: pictures.read_pictures([paths[row] for row in rows], size)
+    parts = np.array_split(np.arange(len(paths)), max(1, len(paths) // 64))
+    read = pictures.ahead(lambda rows: pictures.read_pictures([paths[row] for row in rows], size), parts)
+    images, readable = map(np.concatenate, zip(*read, strict=True))
+    return lambda rows: (images[rows], readable[rows])
+
+
+def freeze_below(model, last_block):
+    """Leaves only the last block, and what follows the backbone, to be trained. A frozen batch normalisation keeps
+    its statistics too."""
+    reached = False
+    for layer in model.layers:
+        reached = reached or layer.name.startswith(last_block)
+        layer.trainable = reached

@@ -1,0 +1,101 @@
+"""The steps of stage I for one modality, each kept on disk until the dataset is written: backbone output, training,
+features."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from cli import say, whole_file
+from pretrain import backbones, cnn, recipes
+
+UNFINISHED = ".part-stage1"  # in --out: checkpoints and features on the way, of the command in its recipe.json
+
+
+class Made(NamedTuple):
+    features: np.ndarray  # (n, F) float32
+    readable: np.ndarray  # (n,) bool: the picture could be decoded
+    weights: Path | None  # file with the trained CNN, pictures -> features
+
+
+def features_of(modality, tree, taught, settings, weights, recipe):
+    """Features of the pictures of `tree` from a CNN that learns the classes `taught`; goes on where a call with the
+    same recipe stopped."""
+    cnn.half_precision_on_gpu()
+    keras.utils.set_random_seed(settings.seed)
+    work = _workplace(settings.out / UNFINISHED, recipe) / modality
+    if settings.train in ("nothing", "head"):
+        vectors, readable = _backbone_output(modality, tree, settings, weights, recipe)
+        if settings.train == "nothing":
+            return Made(vectors, readable, None)
+        return _with_trained_head(work, modality, tree, taught, settings, weights, (vectors, readable))
+    return _with_trained_backbone(work, modality, tree, taught, settings, weights)
+
+
+def _workplace(folder, recipe):
+    """The folder of unfinished work, emptied unless it belongs to the same recipe."""
+    path = folder / "recipe.json"
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != recipe:
+        shutil.rmtree(folder, ignore_errors=True)
+        with whole_file(path) as part:
+            part.write_text(json.dumps(recipe), encoding="utf-8")
+    return folder
+
+
+def _backbone_output(modality, tree, settings, weights, recipe):
+    """What the frozen backbone makes of the pictures; other settings of what follows it use the same."""
+    folder = (settings.cache or settings.out / "backbone") / modality
+    keys = ("backbone", "weights_sha256", "pool")
+    identity = {key: recipe[key] for key in keys} | {"pictures": recipe["pictures"][modality]}
+
+    def make():
+        return backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
+
+    size = recipes.BACKBONES[settings.backbone].size
+    return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality)
+
+
+def _with_trained_head(work, modality, tree, taught, settings, weights, output):
+    vectors, readable = output
+    head = backbones.head(vectors.shape[1], settings.dense)
+    allowed = np.flatnonzero(np.isin(tree.labels, taught))
+    training = cnn.Training(
+        lambda rows: (vectors[allowed[rows]], readable[allowed[rows]]), tree.labels[allowed], taught, augment=None
+    )
+    say(f"{modality}: a head of {settings.dense} on {settings.backbone} learns {len(taught)} classes")
+    cnn.train(head, training, settings, work, modality)
+    body = backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
+    file = _save(keras.Model(body.input, head(body.output)), work)
+    return Made(head.predict(vectors, batch_size=1024, verbose=0), readable, file)
+
+
+def _with_trained_backbone(work, modality, tree, taught, settings, weights):
+    backbone = recipes.BACKBONES[settings.backbone]
+    body = backbones.build(settings.backbone, weights)
+    if settings.train == "last-block":
+        cnn.freeze_below(body, backbone.last_block)
+    model = backbones.pooled(body, settings.pool)
+    if settings.dense:
+        model = keras.Model(model.input, backbones.head(model.output_shape[1], settings.dense)(model.output))
+    say(f"{modality}: {settings.backbone} ({settings.train}) learns {len(taught)} classes")
+    allowed = tree.take(np.isin(tree.labels, taught))
+    training = cnn.Training(
+        cnn.picture_source(allowed.paths(), backbone.size),
+        allowed.labels,
+        taught,
+        augment=lambda images, seed: cnn.augmented(images, seed, modality),
+    )
+    cnn.train(model, training, settings, work, modality)
+    file = _save(model, work)
+    folder = work / "features"
+    made = cnn.outputs(folder, None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality)
+    return Made(*made, file)
+
+
+def _save(model, work):
+    with whole_file(work / "cnn.weights.h5") as part:
+        model.save_weights(part)
+    return work / "cnn.weights.h5"
