@@ -46,10 +46,9 @@ def _equal_rows(array):
 
 
 def index_defects(cell):
-    """Sentences on a cell (classes, photos, slots) of the sketches of each photo; none on one of two axes."""
-    if cell.ndim != 3:
-        return []
-    lists = [[entry for entry in entries if isinstance(entry, str) and entry] for entries in cell.reshape(-1, cell.shape[2])]
+    """Sentences on a cell (classes, photos, slots) of the sketches of each photo."""
+    rows = cell.reshape(-1, cell.shape[2])
+    lists = [[entry for entry in row if isinstance(entry, str) and entry] for row in rows]
     several = [names for names in lists if len(names) > 1]
     repeated = sum(len(set(names)) == 1 for names in several)
     if not repeated:

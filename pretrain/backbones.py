@@ -89,4 +89,6 @@ def pooled(model, pool):
 def head(inputs, dense):
     """The layer whose outputs are the features: vectors (batch, inputs) -> (batch, dense)."""
     vector = keras.Input((inputs,))
-    return keras.Model(vector, layers.Dense(dense, activation="relu", name="features", dtype="float32")(vector), name="head")
+    return keras.Model(
+        vector, layers.Dense(dense, activation="relu", name="features", dtype="float32")(vector), name="head"
+    )

@@ -46,7 +46,8 @@ class Settings:
         choices=("average", "flatten"),
     )  # fmt: skip
     dense: int | None = setting(
-        None, "size of the Dense layer whose outputs are the features, 0 for none (default: vgg16 4096, other heads 512)"
+        None,
+        "size of the Dense layer whose outputs are the features, 0 for none (default: vgg16 4096, other heads 512)",
     )
     leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
@@ -56,7 +57,9 @@ class Settings:
     held_out: float = setting(0.1, "share of each seen class's pictures held out to choose the epoch by")
     patience: int = setting(5, "epochs without a better held-out accuracy after which training ends")
     seed: int = setting(0, "seed of initial weights, held-out pictures, order, augmentation and dropout")
-    cache: Path | None = setting(None, "where outputs of a frozen backbone are kept (default: OUT/backbone)", metavar="DIR")
+    cache: Path | None = setting(
+        None, "where outputs of a frozen backbone are kept (default: OUT/backbone)", metavar="DIR"
+    )
     overwrite: bool = setting(False, "replace features made with other settings")
 
 
@@ -107,7 +110,9 @@ def describe(settings, weights, trees, taught):
     }
     if not settings.freeze:
         training = ("epochs", "batch_size", "learning_rate", "held_out", "patience", "seed")
-        recipe |= {"optimizer": recipes.recipe_of(settings).optimizer} | {name: getattr(settings, name) for name in training}
+        recipe |= {"optimizer": recipes.recipe_of(settings).optimizer} | {
+            name: getattr(settings, name) for name in training
+        }
     return recipe
 
 
@@ -165,7 +170,9 @@ def write_dataset(out, trees, made, unseen, recipe):
         part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
     with whole_file(out / loader.PICTURES) as part:  # last: its presence says that all is there
         part.write_text(json.dumps({**recipe, "skipped": skipped}, indent=1), encoding="utf-8")
-    sizes = ", ".join(f"{made[modality].features.shape[1]}-d of {len(kept[modality].files):,} {modality}s" for modality in made)
+    sizes = ", ".join(
+        f"{made[modality].features.shape[1]}-d of {len(kept[modality].files):,} {modality}s" for modality in made
+    )
     say(f"wrote features, {sizes}, {len(classes)} classes, to {out}")
 
 

@@ -113,7 +113,7 @@ def differences(ours, other):
         names += sum((Counter(left) & Counter(right)).values())
         total += len(left)
     lines = [f"{other}: {counts:,} of {places:,} lists are as long as here, {names:,} of {total:,} names agree"]
-    return lines + [f"{other}: {defect}" for defect in released.index_defects(theirs)]
+    return lines + ([f"{other}: {defect}" for defect in released.index_defects(theirs)] if theirs.ndim == 3 else [])
 
 
 _INDEX = (loader.FILES["photo"]["names"], loader.FILES["sketch"]["names"], loader.PAIRS)

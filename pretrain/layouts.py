@@ -92,9 +92,7 @@ def _read_classes(root):
     """Class key -> (name, picture paths) of the class folders in `root`."""
     classes = {}
     for folder in _folders(root):
-        paths = [
-            path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        ]
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
         if not paths:
             raise BadInput(f"{folder}: no pictures in this class folder")
         key = loader.class_key(folder.name)
