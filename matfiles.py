@@ -62,8 +62,8 @@ def read_names(path, key):
 def write(path, variables, large=LARGE):
     """Writes `variables` (name -> array, list of str, or str) into a file that appears whole.
 
-    Lists of str become n x 1 cells, object arrays cells of their shape. The file is uncompressed v5, or v7.3 if an
-    array has `large` bytes or more.
+    Lists of str become n × 1 cells, object arrays cells of their shape. The file is uncompressed v5, or v7.3 if an
+    array has `large` bytes or more. The same variables give the same bytes.
     """
     ready = {name: _cell(value) if isinstance(value, (list, tuple)) else value for name, value in variables.items()}
     with whole_file(path) as part:
@@ -71,13 +71,18 @@ def write(path, variables, large=LARGE):
             _write_v73(part, ready)
         else:
             scipy.io.savemat(part, ready, appendmat=False, oned_as="column")
+            _write_header(part, b"MATLAB 5.0 MAT-file, written by ZSCMR".ljust(116))
 
 
 def _write_v73(path, variables):
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, value in variables.items():
             _to_hdf5(file, name, value)
-    header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(116) + bytes(8) + b"\x00\x02IM"
+    _write_header(path, b"MATLAB 7.3 MAT-file, written by ZSCMR".ljust(116) + bytes(8) + b"\x00\x02IM")
+
+
+def _write_header(path, header):
+    """Overwrites the first bytes, which would tell platform and time of day."""
     with open(path, "r+b") as file:
         file.write(header)
 

@@ -6,7 +6,6 @@ copied to the host inside an epoch. A system offers `terms(...)` (named scalar l
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 

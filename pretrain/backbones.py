@@ -9,14 +9,16 @@ from pretrain.recipes import BACKBONES
 
 
 def small(size):
-    """Four convolutions for small pictures, trained from scratch. Pixels are scaled to −1 … 1."""
+    """Four convolutions for small pictures, trained from scratch; 256 maps. Pixels are scaled to −1 … 1."""
     pictures = keras.Input((size, size, 3), dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(pictures)
-    for number, filters in enumerate((32, 64, 128, 256), start=1):
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"block{number}_conv")(x)
-        x = layers.BatchNormalization(name=f"block{number}_bn")(x)
+    blocks = ((24, 5, 2, False), (48, 3, 1, True), (96, 3, 1, True), (256, 3, 1, False))
+    for number, (filters, kernel, strides, pool) in enumerate(blocks, start=1):
+        name = f"block{number}"
+        x = layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
         x = layers.ReLU()(x)
-        if filters < 256:
+        if pool:
             x = layers.MaxPooling2D(2)(x)
     return keras.Model(pictures, x, name="small")
 
@@ -86,9 +88,10 @@ def pooled(model, pool):
     return keras.Model(model.input, vector, name=model.name)
 
 
-def head(inputs, dense):
+def head(inputs, dense, normalise):
     """The layer whose outputs are the features: vectors (batch, inputs) -> (batch, dense)."""
-    vector = keras.Input((inputs,))
-    return keras.Model(
-        vector, layers.Dense(dense, activation="relu", name="features", dtype="float32")(vector), name="head"
-    )
+    vectors = x = keras.Input((inputs,))
+    if normalise:
+        x = layers.BatchNormalization(momentum=0.9, dtype="float32", name="scale")(x)
+    x = layers.Dense(dense, activation="relu", dtype="float32", name="features")(x)
+    return keras.Model(vectors, x, name="head")

@@ -15,10 +15,9 @@ from pretrain import pictures
 from pretrain.recipes import recipe_of
 
 CACHE_BYTES = 2**31  # decoded pictures are kept in memory between epochs up to this size
-DROPOUT = 0.5  # of the features before the softmax, as released
 
 OPTIMIZERS = {
-    "adamw": lambda rate: keras.optimizers.AdamW(rate, weight_decay=1e-3),
+    "adamw": lambda rate: keras.optimizers.AdamW(rate, weight_decay=1e-2),
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
 }
@@ -85,32 +84,33 @@ class Training:
     augment: callable
 
 
-def train(model, training, settings, folder, label):
+def train(model, training, settings, seed, folder, label):
     """Trains `model` (inputs -> features) with a softmax over `training.classes`, in place.
 
     Of each class a share of the pictures is held out; the epoch with the best accuracy on them is kept, and
     training ends when `settings.patience` epochs brought no better one. Each epoch leaves a checkpoint in `folder`,
     from which a later call goes on; batches, augmentation and dropout are functions of (seed, epoch).
     """
-    fitted, held_out = split_pictures(training.labels, settings.held_out, settings.seed)
+    fitted, held_out = split_pictures(training.labels, settings.held_out, seed)
     steps = max(1, len(fitted) // settings.batch_size)
     classifier = keras.layers.Dense(len(training.classes), dtype="float32", name="classes")
     classifier.build(model.output_shape)
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / 10, settings.epochs * steps, warmup_target=settings.learning_rate, warmup_steps=steps
     )
-    optimizer = OPTIMIZERS[recipe_of(settings).optimizer](schedule)
+    recipe = recipe_of(settings)
+    optimizer = OPTIMIZERS[recipe.optimizer](schedule)
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     state = State(keras.Sequential([model, classifier]), optimizer)
     checkpoints = tf.train.CheckpointManager(tf.train.Checkpoint(state=state), folder, max_to_keep=1)
     if checkpoints.restore_or_initialize():
         say(f"{label}: goes on after epoch {int(state.epoch)}")
-    step, hits = _compile(state, training.augment, settings.seed)
+    step, hits = _compile(state, training.augment, recipe, seed)
     for epoch in range(int(state.epoch) + 1, settings.epochs + 1):
         if held_out.size and epoch - 1 - int(state.best_epoch) >= settings.patience:
             break
-        loss = _run_epoch(step, training, fitted, epoch, steps, settings)
+        loss = _run_epoch(step, training, fitted, epoch, steps, settings.batch_size, seed)
         state.epoch.assign(epoch)
         accuracy = _accuracy(hits, training, held_out, settings.batch_size) if held_out.size else float(epoch)
         best = state.note_score(accuracy)
@@ -145,10 +145,10 @@ def balanced_order(labels, random):
     return random.permuted(dealt, axis=1).ravel()[: len(labels)]
 
 
-def _run_epoch(step, training, fitted, epoch, steps, settings):
+def _run_epoch(step, training, fitted, epoch, steps, settings.batch_size, seed):
     """Mean loss of one epoch over class-balanced batches; pictures that cannot be read leave their batch."""
-    order = fitted[balanced_order(training.labels[fitted], loader.generator(settings.seed, "batches", epoch))]
-    batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
+    order = fitted[balanced_order(training.labels[fitted], loader.generator(seed, "batches", epoch))]
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     total = 0.0
     for number, (inputs, rows) in enumerate(_fetched(training, batches[:steps])):
         targets = np.searchsorted(training.classes, training.labels[rows])
@@ -173,12 +173,13 @@ def _accuracy(hits, training, rows, batch):
     return right / max(total, 1)
 
 
-def _compile(state, augment, seed):
+def _compile(state, augment, recipe, seed):
     """step(inputs, targets, number) -> loss, updating the weights; hits(inputs, targets) -> right answers."""
     model, classifier = state.model.layers
     any_batch = tf.TensorSpec((None, *model.input_shape[1:]), model.input.dtype)
     any_targets, scalar = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32)
-    loss_of = tf.nn.sparse_softmax_cross_entropy_with_logits
+    classes = classifier.units
+    smooth = recipe.smoothing / classes
 
     @tf.function(input_signature=(any_batch, any_targets, scalar))
     def step(inputs, targets, number):
@@ -186,8 +187,9 @@ def _compile(state, augment, seed):
         if augment:
             inputs = augment(inputs, noise)
         with tf.GradientTape() as tape:
-            features = tf.nn.experimental.stateless_dropout(model(inputs, training=True), DROPOUT, noise)
-            loss = tf.reduce_mean(loss_of(targets, classifier(features)))
+            features = tf.nn.experimental.stateless_dropout(model(inputs, training=True), recipe.dropout, noise)
+            goal = tf.one_hot(targets, classes, 1 - recipe.smoothing + smooth, smooth)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(goal, classifier(features)))
             scaled = state.optimizer.scale_loss(loss)
         variables = state.model.trainable_variables
         state.optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -201,23 +203,36 @@ def _compile(state, augment, seed):
     return step, hits
 
 
-def augmented(images, seed, modality):
-    """Pictures (batch, size, size, 3) uint8, each flipped by chance and seen through a random window.
+def warped(images, seed, modality, warp):
+    """uint8 images (batch, size, size, 3), each seen through a random window that is turned (rad), sheared, shifted (of
+    its side), and flipped by chance, within the limits of `warp`, a `recipes.Warp`.
 
-    A photo's window is 80 to 100 % of its side; a sketch's is 100 to 125 % with the picture wholly inside, white around
-    it, so that no stroke is cut off or thickened. A function of the `seed` pair.
+    Beyond the border a photo is continued, a sketch white. A function of `seed` (2,).
     """
-    count = tf.shape(images)[0]
-    side, place, flip = tf.unstack(tf.random.stateless_uniform((3, count, 2), seed), axis=0)
-    side = 0.8 + 0.2 * side[:, :1] if modality == "photo" else 1 + 0.25 * side[:, :1]
-    low = place * (1 - side)  # (batch, 2): a sketch's window is wider than the picture and starts before it
-    high = low + side
-    flipped = flip[:, 0] < 0.5
-    left, right = tf.where(flipped, high[:, 1], low[:, 1]), tf.where(flipped, low[:, 1], high[:, 1])
-    boxes = tf.stack([low[:, 0], left, high[:, 0], right], axis=1)
-    size = images.shape[1:3]
-    windows = tf.image.crop_and_resize(images, boxes, tf.range(count), size, extrapolation_value=255)
-    return tf.cast(tf.round(windows), tf.uint8)
+    count, size = tf.shape(images)[0], images.shape[1]
+    draws = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0)
+    angle, slant = draws[0] * warp.turn, draws[1] * warp.shear
+    low, high = getattr(warp, modality)
+    side = (low + high) / 2 + draws[2] * (high - low) / 2
+    reach = tf.abs(1 - side) / 2 if warp.shift is None else warp.shift
+    right, down = draws[3] * reach * size, draws[4] * reach * size
+    mirror = tf.where(draws[5] < 0, -1.0, 1.0) if warp.flip else tf.ones(count)
+    cos, sin = tf.cos(angle) * side, tf.sin(angle) * side
+    middle, zero = (size - 1) / 2, tf.zeros(count)
+    across, along = cos * mirror, sin * mirror
+    rows = [
+        across, slant - sin, middle * (1 - across + sin - slant) + right,
+        along, cos, middle * (1 - along - cos) + down,
+        zero, zero,
+    ]  # fmt: skip
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack(rows, axis=1),
+        output_shape=[size, size],
+        fill_value=255.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST" if modality == "photo" else "CONSTANT",
+    )
 
 
 def picture_source(paths, size):

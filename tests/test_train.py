@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from conftest import CLASSES, UNSEEN
 
@@ -49,18 +48,13 @@ def test_training_improves_on_random_weights(dataset_folder):
     assert results["shared space"]["directions"]["sketch->image"]["mAP@all"] > chance + 0.1
 
 
-def embeddings(run):
-    return [matfiles.read(run / "unified_features.mat", key) for key in ("featuresx", "featuresy")]
-
-
 def test_same_seed_same_bytes_other_seed_other_bytes(dataset_folder):
     folder = dataset_folder.parent
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         trainer.main(settings(dataset_folder, path=folder / name, seed=seed))
-    a, b, c = (embeddings(folder / name) for name in "abc")
-    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    assert not np.array_equal(a[0], c[0])
-    assert (folder / "a/results.json").read_bytes() == (folder / "b/results.json").read_bytes()
+    for file in ("unified_features.mat", "results.json"):
+        a, b, c = ((folder / name / file).read_bytes() for name in "abc")
+        assert a == b != c
 
 
 @pytest.mark.parametrize("stop_at", ["triads of epoch 3", "checkpoint of epoch 2", "export"])
@@ -89,10 +83,8 @@ def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, st
         with pytest.raises(Killed):
             trainer.main(settings(dataset_folder, path=folder / "parts"))
     trainer.main(trainer.Settings(path=folder / "parts", resume=True))
-    for file in ("metrics.jsonl", "results.json"):
+    for file in ("metrics.jsonl", "results.json", "unified_features.mat"):
         assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
-    whole, parts = embeddings(folder / "whole"), embeddings(folder / "parts")
-    assert all(np.array_equal(x, y) for x, y in zip(whole, parts, strict=True))
 
 
 def test_existing_run_is_kept(dataset_folder, refused):
