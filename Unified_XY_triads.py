@@ -88,7 +88,7 @@ def make_miniature():
         backbone="small",
         out=folder,
     )
-    joined = word_vectors.Settings(data=folder, vectors=folder / "class_vectors.npz")
+    joined = word_vectors.Settings(data=folder, vectors=(folder / "class_vectors.npz",))
     if not folder.exists():
         say("no --data given: the embedded miniature dataset is drawn and stage I run on it, as if by")
     say(f"$ {cli.command('data/make_miniature.py', drawn)}")

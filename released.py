@@ -6,14 +6,14 @@ import numpy as np
 
 #: fingerprint of an array -> what is wrong with it
 _KNOWN = {
-    "91b581998712ceee": "the released wv_embeddings.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where the "
-    "class order has sea_turtle, seagull, seal, and rows 5 (armor) and 6 (axe) both hold 'metal'",
-    "65978a2ec86827b4": "the released wv_anjan_glove.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where the "
-    "class order has sea_turtle, seagull, seal",
+    "91b581998712ceee": "the released wv_embeddings.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where "
+    "the class order has sea_turtle, seagull, seal, and rows 5 (armor) and 6 (axe) both hold 'metal'",
+    "65978a2ec86827b4": "the released wv_anjan_glove.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where "
+    "the class order has sea_turtle, seagull, seal",
     "3ac5859d29c6b3ef": "the released mst_graph.mat: made from the last dimension of the class vectors alone, 3 of its "
     "124 edges belong to the Euclidean tree",
-    "6e8e63f4502110fe": "the released wv_anjan_semantic_labels.mat: its 250 rows are in no known order, so no row can be "
-    "given to a class",
+    "6e8e63f4502110fe": "the released wv_anjan_semantic_labels.mat: its 250 rows are in no known order, so no row can "
+    "be given to a class",
 }
 
 

@@ -145,7 +145,7 @@ def balanced_order(labels, random):
     return random.permuted(dealt, axis=1).ravel()[: len(labels)]
 
 
-def _run_epoch(step, training, fitted, epoch, steps, settings.batch_size, seed):
+def _run_epoch(step, training, fitted, epoch, steps, batch, seed):
     """Mean loss of one epoch over class-balanced batches; pictures that cannot be read leave their batch."""
     order = fitted[balanced_order(training.labels[fitted], loader.generator(seed, "batches", epoch))]
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]

@@ -47,19 +47,19 @@ class Settings:
     )  # fmt: skip
     dense: int | None = setting(
         None,
-        "size of the Dense layer whose outputs are the features, 0 for none (default: vgg16 4096, other heads 512)",
+        "size of the Dense layer whose outputs are the features, 0: none (default: vgg16 4096, other heads 512)",
     )
     leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
     epochs: int | None = setting(None, "most passes over the seen-class pictures (default: the backbone's)")
-    batch_size: int = setting(64, "pictures per step")
+    batch_size: int | None = setting(None, "pictures per step (default: the backbone's)")
     learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)")
-    held_out: float = setting(0.1, "share of each seen class's pictures held out to choose the epoch by")
+    held_out: float | None = setting(
+        None, "share of each seen class's pictures held out to choose the epoch by (default: 0.1, small 0)"
+    )
     patience: int = setting(5, "epochs without a better held-out accuracy after which training ends")
     seed: int = setting(0, "seed of initial weights, held-out pictures, order, augmentation and dropout")
-    cache: Path | None = setting(
-        None, "where outputs of a frozen backbone are kept (default: OUT/backbone)", metavar="DIR"
-    )
+    cache: Path | None = setting(None, "keeps outputs of a frozen backbone (default: OUT/backbone)", metavar="DIR")
     overwrite: bool = setting(False, "replace features made with other settings")
 
 
@@ -110,9 +110,8 @@ def describe(settings, weights, trees, taught):
     }
     if not settings.freeze:
         training = ("epochs", "batch_size", "learning_rate", "held_out", "patience", "seed")
-        recipe |= {"optimizer": recipes.recipe_of(settings).optimizer} | {
-            name: getattr(settings, name) for name in training
-        }
+        recipe |= {name: getattr(settings, name) for name in training}
+        recipe["optimizer"] = recipes.recipe_of(settings).optimizer
     return recipe
 
 
@@ -170,10 +169,10 @@ def write_dataset(out, trees, made, unseen, recipe):
         part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
     with whole_file(out / loader.PICTURES) as part:  # last: its presence says that all is there
         part.write_text(json.dumps({**recipe, "skipped": skipped}, indent=1), encoding="utf-8")
-    sizes = ", ".join(
-        f"{made[modality].features.shape[1]}-d of {len(kept[modality].files):,} {modality}s" for modality in made
-    )
-    say(f"wrote features, {sizes}, {len(classes)} classes, to {out}")
+    told = [
+        f"{len(tree.files):,} × {made[modality].features.shape[1]} of {modality}" for modality, tree in kept.items()
+    ]
+    say(f"wrote features, {' and '.join(told)}, {len(classes)} classes, to {out}")
 
 
 def name_unreadable(tree, readable):

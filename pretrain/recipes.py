@@ -32,7 +32,7 @@ class Recipe:
     dropout: float = 0.5
     smoothing: float = 0.0
     held_out: float = 0.1
-    warp: Warp = Warp()  # noqa: RUF009
+    warp: Warp = Warp()
 
 
 @dataclass(frozen=True)

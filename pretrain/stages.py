@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+import UxUyLoader as loader
 from cli import say, whole_file
 from pretrain import backbones, cnn, recipes
 
@@ -25,14 +26,16 @@ def features_of(modality, tree, taught, settings, weights, recipe):
     """Features of the pictures of `tree` from a CNN that learns the classes `taught`; goes on where a call with the
     same recipe stopped."""
     cnn.half_precision_on_gpu()
-    keras.utils.set_random_seed(settings.seed)
+    # the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared start
+    seed = int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
+    keras.utils.set_random_seed(seed)
     work = _workplace(settings.out / UNFINISHED, recipe) / modality
     if settings.train in ("nothing", "head"):
         vectors, readable = _backbone_output(modality, tree, settings, weights, recipe)
         if settings.train == "nothing":
             return Made(vectors, readable, None)
-        return _with_trained_head(work, modality, tree, taught, settings, weights, (vectors, readable))
-    return _with_trained_backbone(work, modality, tree, taught, settings, weights)
+        return _with_trained_head(work, modality, tree, taught, settings, seed, weights, (vectors, readable))
+    return _with_trained_backbone(work, modality, tree, taught, settings, seed, weights)
 
 
 def _workplace(folder, recipe):
@@ -58,37 +61,38 @@ def _backbone_output(modality, tree, settings, weights, recipe):
     return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality)
 
 
-def _with_trained_head(work, modality, tree, taught, settings, weights, output):
+def _with_trained_head(work, modality, tree, taught, settings, seed, weights, output):
     vectors, readable = output
-    head = backbones.head(vectors.shape[1], settings.dense)
+    head = backbones.head(vectors.shape[1], settings.dense, settings.pool == "average")
     allowed = np.flatnonzero(np.isin(tree.labels, taught))
     training = cnn.Training(
         lambda rows: (vectors[allowed[rows]], readable[allowed[rows]]), tree.labels[allowed], taught, augment=None
     )
     say(f"{modality}: a head of {settings.dense} on {settings.backbone} learns {len(taught)} classes")
-    cnn.train(head, training, settings, work, modality)
+    cnn.train(head, training, settings, seed, work, modality)
     body = backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
     file = _save(keras.Model(body.input, head(body.output)), work)
     return Made(head.predict(vectors, batch_size=1024, verbose=0), readable, file)
 
 
-def _with_trained_backbone(work, modality, tree, taught, settings, weights):
+def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights):
     backbone = recipes.BACKBONES[settings.backbone]
     body = backbones.build(settings.backbone, weights)
     if settings.train == "last-block":
         cnn.freeze_below(body, backbone.last_block)
     model = backbones.pooled(body, settings.pool)
     if settings.dense:
-        model = keras.Model(model.input, backbones.head(model.output_shape[1], settings.dense)(model.output))
+        head = backbones.head(model.output_shape[1], settings.dense, settings.pool == "average")
+        model = keras.Model(model.input, head(model.output))
     say(f"{modality}: {settings.backbone} ({settings.train}) learns {len(taught)} classes")
     allowed = tree.take(np.isin(tree.labels, taught))
     training = cnn.Training(
         cnn.picture_source(allowed.paths(), backbone.size),
         allowed.labels,
         taught,
-        augment=lambda images, seed: cnn.augmented(images, seed, modality),
+        augment=lambda images, noise: cnn.warped(images, noise, modality, backbone.recipe.warp),
     )
-    cnn.train(model, training, settings, work, modality)
+    cnn.train(model, training, settings, seed, work, modality)
     file = _save(model, work)
     folder = work / "features"
     made = cnn.outputs(folder, None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality)
