@@ -90,7 +90,7 @@ def pooled(model, pool):
 
 def head(inputs, dense, normalise):
     """The layer whose outputs are the features: vectors (batch, inputs) -> (batch, dense)."""
-    vectors = x = keras.Input((inputs,))
+    vectors = x = keras.Input((inputs,), name="pooled")
     if normalise:
         x = layers.BatchNormalization(momentum=0.9, dtype="float32", name="scale")(x)
     x = layers.Dense(dense, activation="relu", dtype="float32", name="features")(x)

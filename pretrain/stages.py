@@ -26,8 +26,9 @@ def features_of(modality, tree, taught, settings, weights, recipe):
     """Features of the pictures of `tree` from a CNN that learns the classes `taught`; goes on where a call with the
     same recipe stopped."""
     cnn.half_precision_on_gpu()
-    # the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared start
-    seed = int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
+    # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
+    # start; from a weight file they start alike, and so do the layers after it, lest that alignment be lost
+    seed = settings.seed if weights else int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
     keras.utils.set_random_seed(seed)
     work = _workplace(settings.out / UNFINISHED, recipe) / modality
     if settings.train in ("nothing", "head"):
@@ -70,6 +71,7 @@ def _with_trained_head(work, modality, tree, taught, settings, seed, weights, ou
     )
     say(f"{modality}: a head of {settings.dense} on {settings.backbone} learns {len(taught)} classes")
     cnn.train(head, training, settings, seed, work, modality)
+    keras.utils.clear_session()  # the file holds layer names, which count up from here whatever was built before
     body = backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
     file = _save(keras.Model(body.input, head(body.output)), work)
     return Made(head.predict(vectors, batch_size=1024, verbose=0), readable, file)
