@@ -1,11 +1,9 @@
-"""Retrieval by the features of a trained head against that by the frozen pool it stands on, on unseen classes.
+"""Retrieval of unseen classes by the features of a trained head against the frozen pool it stands on, as they are and
+after stage II.
 
-    python benchmarks/head_against_pool.py --photos DIR --sketches DIR --weights FILE --out DIR [--unseen FILE …]
-
-Features are centred and scaled per modality on seen classes and compared by cosine, protocol `standard`.
+    python benchmarks/head_against_pool.py --photos DIR --sketches DIR --weights FILE --vectors FILE --out DIR
 """
 
-import dataclasses
 import sys
 import time
 from dataclasses import dataclass
@@ -13,15 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the project's modules lie one folder up
 import knn_eval
-import matfiles
-import UxUyLoader as loader
+import runs
+import Unified_XY_triads as trainer
 from cli import run, say, setting
-from pretrain import finetune, recipes
-from Unified_XY_triads import scaled
-
-SPLITS = Path(__file__).resolve().parents[1] / "data" / "splits"
+from pretrain import finetune, recipes, word_vectors
 
 
 @dataclass(frozen=True)
@@ -29,59 +25,54 @@ class Settings:
     photos: Path = setting(help="folder of photos", metavar="DIR")
     sketches: Path = setting(help="folder of sketches", metavar="DIR")
     weights: Path = setting(help="weights of the backbone", metavar="FILE")
-    out: Path = setting(help="folder for the features", metavar="DIR")
+    vectors: Path = setting(help="class vectors for stage II", metavar="FILE")
+    out: Path = setting(help="folder for features and runs", metavar="DIR")
     backbone: str = setting("squeezenet", "CNN", choices=tuple(recipes.BACKBONES))
     unseen: tuple[Path, ...] = setting(
-        (SPLITS / "sketchy-25-sake.txt", SPLITS / "sketchy-25-released.txt"), "lists of unseen classes", metavar="FILE"
+        tuple(ROOT / f"data/splits/sketchy-25-{name}.txt" for name in ("sake", "released")),
+        "lists of unseen classes",
+        metavar="FILE",
     )
-    seeds: tuple[int, ...] = setting((0, 1, 2), "seeds of the head")
+    seeds: tuple[int, ...] = setting((0, 1, 2), "seeds of head and stage II")
 
 
 def main(settings):
-    shared = {name: getattr(settings, name) for name in ("photos", "sketches", "weights", "backbone")}
-    cache = settings.out / "backbone"
-    rows = []
+    lines = []
     for unseen in settings.unseen:
-        frozen = finetune.Settings(**shared, unseen=unseen, freeze=True, out=settings.out / "frozen", overwrite=True)
-        rows.append((unseen.stem, "pool, frozen", [scores(made(frozen, cache), unseen)]))
-        start = time.perf_counter()
-        found = []
-        for seed in settings.seeds:
-            folder = settings.out / f"{unseen.stem}-{seed}"
-            head = finetune.Settings(**shared, unseen=unseen, train="head", seed=seed, out=folder, overwrite=True)
-            found.append(scores(made(head, cache), unseen))
-        each = (time.perf_counter() - start) / len(settings.seeds)
-        rows.append((unseen.stem, f"head, trained in {each:.0f} s", found))
-    say("| unseen list | features | " + " | ".join(knn_eval.DIRECTIONS) + " |")
-    say("|---|---|" + "---|" * len(knn_eval.DIRECTIONS))
-    for name, which, found in rows:
-        means, spreads = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) if len(found) > 1 else [None] * 4
-        cells = [
-            f"{mean:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
-            for mean, spread in zip(means, spreads, strict=True)
-        ]
-        say(f"| {name} | {which} | " + " | ".join(cells) + " |")
+        for which in ("frozen pool", "trained head"):
+            results, seconds = zip(*(measured(settings, unseen, which, seed) for seed in settings.seeds), strict=True)
+            say(f"{unseen.stem}, {which}: stage I took {np.mean(seconds):.1f} s with the backbone's output at hand")
+            for space in results[0]:
+                scores = [[found[space]["directions"][d]["mAP@all"] for d in knn_eval.DIRECTIONS] for found in results]
+                means, spreads = np.mean(scores, axis=0), np.std(scores, axis=0, ddof=1 if len(scores) > 1 else 0)
+                cells = [f"{mean:.3f} ± {spread:.3f}" for mean, spread in zip(means, spreads, strict=True)]
+                lines.append(f"| {unseen.stem} | {which} | {space} | {' | '.join(cells)} |")
+    say("| unseen list | stage I | space | " + " | ".join(knn_eval.DIRECTIONS) + " |")
+    say("|---|---|---|" + "---|" * len(knn_eval.DIRECTIONS))
+    say("\n".join(lines))
 
 
-def made(settings, cache):
-    finetune.main(dataclasses.replace(settings, cache=cache))
-    return settings.out
-
-
-def scores(folder, unseen_file):
-    """mAP@all of each direction, by the features in a dataset directory (which needs no class vectors here)."""
-    photo_file, sketch_file = (folder / loader.FILES[modality]["labels"][0] for modality in ("photo", "sketch"))
-    classes = matfiles.read_names(photo_file, "classes")
-    split = loader.split_classes(classes, loader.read_class_list(unseen_file), unseen_file, held_out_share=0)
-    vectors, labels = [], []
-    for modality, file in (("photo", photo_file), ("sketch", sketch_file)):
-        features = loader.read_features(folder / loader.FILES[modality]["features"][0])
-        items = loader.Modality(features, matfiles.read(file, loader.FILES[modality]["labels"][1]).ravel(), ())
-        rows = np.isin(items.labels, split.unseen)
-        vectors.append(scaled(items, split.seen)[rows])
-        labels.append(items.labels[rows])
-    results = knn_eval.evaluate(*vectors, *labels, distance="cosine")["directions"]
-    return [results[direction]["mAP@all"] for direction in knn_eval.DIRECTIONS]
+def measured(settings, unseen, which, seed):
+    """(contents of results.json, seconds of stage I) of one list, kind of features and seed."""
+    folder = settings.out / f"{unseen.stem}-{which.replace(' ', '-')}-{seed}"
+    part = {"freeze": True} if which == "frozen pool" else {"train": "head", "seed": seed}
+    start = time.perf_counter()
+    finetune.main(
+        finetune.Settings(
+            photos=settings.photos,
+            sketches=settings.sketches,
+            weights=settings.weights,
+            backbone=settings.backbone,
+            unseen=unseen,
+            out=folder,
+            cache=settings.out / "backbone",
+            **part,
+        )
+    )
+    seconds = time.perf_counter() - start
+    word_vectors.main(word_vectors.Settings(data=folder, vectors=(settings.vectors,)))
+    trainer.main(trainer.Settings(data=folder, path=folder / "run", seed=seed, overwrite=True))
+    return runs.read_results(folder / "run"), seconds
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def train(model, training, settings, seed, folder, label):
     """
     fitted, held_out = split_pictures(training.labels, settings.held_out, seed)
     steps = max(1, len(fitted) // settings.batch_size)
+    keras.utils.set_random_seed(seed)
     classifier = keras.layers.Dense(len(training.classes), dtype="float32", name="classes")
     classifier.build(model.output_shape)
     schedule = keras.optimizers.schedules.CosineDecay(

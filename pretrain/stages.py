@@ -3,6 +3,7 @@ features."""
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,10 +30,9 @@ def features_of(modality, tree, taught, settings, weights, recipe):
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, lest that alignment be lost
     seed = settings.seed if weights else int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
-    keras.utils.set_random_seed(seed)
     work = _workplace(settings.out / UNFINISHED, recipe) / modality
     if settings.train in ("nothing", "head"):
-        vectors, readable = _backbone_output(modality, tree, settings, weights, recipe)
+        vectors, readable = _backbone_output(modality, tree, settings, seed, weights, recipe)
         if settings.train == "nothing":
             return Made(vectors, readable, None)
         return _with_trained_head(work, modality, tree, taught, settings, seed, weights, (vectors, readable))
@@ -49,21 +49,29 @@ def _workplace(folder, recipe):
     return folder
 
 
-def _backbone_output(modality, tree, settings, weights, recipe):
+def _backbone_output(modality, tree, settings, seed, weights, recipe):
     """What the frozen backbone makes of the pictures; other settings of what follows it use the same."""
     folder = (settings.cache or settings.out / "backbone") / modality
-    keys = ("backbone", "weights_sha256", "pool")
-    identity = {key: recipe[key] for key in keys} | {"pictures": recipe["pictures"][modality]}
-
-    def make():
-        return backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
-
+    identity = {key: recipe[key] for key in ("backbone", "weights_sha256", "pool")}
+    identity |= {"pictures": recipe["pictures"][modality], "seed": None if weights else seed}
     size = recipes.BACKBONES[settings.backbone].size
+    make = partial(_body, settings, seed, weights)
     return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality)
+
+
+def _body(settings, seed, weights, trained_part=None):
+    """The backbone with its pool, the same at every call. `trained_part`: "last-block" freezes all below it."""
+    keras.utils.clear_session()  # weight files hold layer names, which count up from here whatever was built before
+    keras.utils.set_random_seed(seed)
+    body = backbones.build(settings.backbone, weights)
+    if trained_part == "last-block":
+        cnn.freeze_below(body, recipes.BACKBONES[settings.backbone].last_block)
+    return backbones.pooled(body, settings.pool)
 
 
 def _with_trained_head(work, modality, tree, taught, settings, seed, weights, output):
     vectors, readable = output
+    keras.utils.set_random_seed(seed)
     head = backbones.head(vectors.shape[1], settings.dense, settings.pool == "average")
     allowed = np.flatnonzero(np.isin(tree.labels, taught))
     training = cnn.Training(
@@ -71,18 +79,14 @@ def _with_trained_head(work, modality, tree, taught, settings, seed, weights, ou
     )
     say(f"{modality}: a head of {settings.dense} on {settings.backbone} learns {len(taught)} classes")
     cnn.train(head, training, settings, seed, work, modality)
-    keras.utils.clear_session()  # the file holds layer names, which count up from here whatever was built before
-    body = backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
+    body = _body(settings, seed, weights)
     file = _save(keras.Model(body.input, head(body.output)), work)
     return Made(head.predict(vectors, batch_size=1024, verbose=0), readable, file)
 
 
 def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights):
     backbone = recipes.BACKBONES[settings.backbone]
-    body = backbones.build(settings.backbone, weights)
-    if settings.train == "last-block":
-        cnn.freeze_below(body, backbone.last_block)
-    model = backbones.pooled(body, settings.pool)
+    model = _body(settings, seed, weights, settings.train)
     if settings.dense:
         head = backbones.head(model.output_shape[1], settings.dense, settings.pool == "average")
         model = keras.Model(model.input, head(model.output))
