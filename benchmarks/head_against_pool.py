@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the project's modules lie one folder up
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
 import knn_eval
 import runs
 import Unified_XY_triads as trainer
 from cli import run, say, setting
 from pretrain import finetune, recipes, word_vectors
+
+SPLITS = Path(__file__).resolve().parents[1] / "data" / "splits"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Settings:
     out: Path = setting(help="folder for features and runs", metavar="DIR")
     backbone: str = setting("squeezenet", "CNN", choices=tuple(recipes.BACKBONES))
     unseen: tuple[Path, ...] = setting(
-        tuple(ROOT / f"data/splits/sketchy-25-{name}.txt" for name in ("sake", "released")),
+        tuple(SPLITS / f"sketchy-25-{name}.txt" for name in ("sake", "released")),
         "lists of unseen classes",
         metavar="FILE",
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csgraph
+from scipy.sparse import coo_array, csgraph
 from scipy.spatial.distance import cdist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
@@ -63,10 +63,12 @@ def class_distances(vectors, names, metric, path):
 
 def spanning_tree(distances):
     """Edges (C − 1, 2) int64 of the tree that joins all classes with the least sum of distances."""
-    # SciPy takes a zero for a missing edge: equal vectors are moved an imperceptible distance apart
-    least = np.finfo(float).tiny
-    tree = csgraph.minimum_spanning_tree(np.maximum(distances, least) - np.diag(np.diag(distances) + least))
-    return np.sort(np.argwhere(tree.toarray() > 0), axis=1)
+    one, other = np.triu_indices(len(distances), 1)
+    # SciPy takes a zero for a missing edge; the order of the distances decides as well as they do, ties by class order
+    ranks = np.empty(len(one))
+    ranks[np.argsort(distances[one, other], kind="stable")] = np.arange(1, len(one) + 1)
+    tree = csgraph.minimum_spanning_tree(coo_array((ranks, (one, other)), shape=distances.shape).tocsr())
+    return np.argwhere(tree.toarray() > 0)
 
 
 def nearest_neighbours(distances, count):
