@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -23,10 +24,20 @@ OPTIMIZERS = {
 }
 
 
+def has_gpu():
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+@contextmanager
 def half_precision_on_gpu():
-    """Half-precision arithmetic where a GPU is there to profit from it; weights and features stay float32."""
-    if tf.config.list_physical_devices("GPU"):
+    """Half-precision arithmetic within the block where a GPU is there to profit; weights and features stay float32."""
+    before = keras.mixed_precision.global_policy()
+    if has_gpu():
         keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def outputs(folder, identity, make_model, size, paths, batch, label):

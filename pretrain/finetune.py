@@ -82,12 +82,13 @@ def main(settings):
         warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
 
     import_tensorflow()
-    from pretrain import stages
+    from pretrain import cnn, stages
 
-    made = {
-        modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
-        for modality, tree in trees.items()
-    }
+    with cnn.half_precision_on_gpu():
+        made = {
+            modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
+            for modality, tree in trees.items()
+        }
     write_dataset(settings.out, trees, made, [classes[label] for label in split.unseen], recipe)
     shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 

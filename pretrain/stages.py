@@ -26,7 +26,6 @@ class Made(NamedTuple):
 def features_of(modality, tree, taught, settings, weights, recipe):
     """Features of the pictures of `tree` from a CNN that learns the classes `taught`; goes on where a call with the
     same recipe stopped."""
-    cnn.half_precision_on_gpu()
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, lest that alignment be lost
     seed = settings.seed if weights else int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
@@ -61,7 +60,9 @@ def _backbone_output(modality, tree, settings, seed, weights, recipe):
 
 def _body(settings, seed, weights, trained_part=None):
     """The backbone with its pool, the same at every call. `trained_part`: "last-block" freezes all below it."""
+    policy = keras.mixed_precision.global_policy()
     keras.utils.clear_session()  # weight files hold layer names, which count up from here whatever was built before
+    keras.mixed_precision.set_global_policy(policy)
     keras.utils.set_random_seed(seed)
     body = backbones.build(settings.backbone, weights)
     if trained_part == "last-block":

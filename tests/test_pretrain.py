@@ -328,6 +328,25 @@ def test_names_with_spaces_and_accents(trees):
     assert matfiles.read(out / "sketchmatnew.mat", "feature").shape == (15, 256)
 
 
+@pytest.mark.parametrize("train", ["all", "head"])
+def test_half_precision_on_a_gpu(trees, monkeypatch, train):
+    """With a GPU, feigned here, features stay finite float32, the CNN learns, and stage II is not affected after it."""
+    policies, original = [], cnn.train
+    monkeypatch.setattr(cnn, "has_gpu", lambda: True)
+
+    def watched(model, *words):
+        policies.append(keras.mixed_precision.global_policy().name)
+        before = [weight.copy() for weight in model.get_weights()]
+        original(model, *words)
+        assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+
+    monkeypatch.setattr(cnn, "train", watched)
+    finetune.main(settings(trees, freeze=False, train=train, epochs=1))
+    assert policies == ["mixed_float16"] * 2 and keras.mixed_precision.global_policy().name == "float32"
+    features = matfiles.read(trees / "out/imagematnew.mat", "feature")
+    assert features.dtype == np.float32 and np.isfinite(features).all() and np.ptp(features) > 0
+
+
 def test_trained_weights_make_the_same_features(trees):
     """The CNN file written beside the features, loaded again, gives the same vector for a picture."""
     finetune.main(settings(trees, freeze=False, train="head", dense=6, epochs=1))
