@@ -176,9 +176,9 @@ def read_features(path, key="feature"):
         raise BadInput(f"{path}: '{key}' should be a matrix of numbers, rows × features, received {received}")
     if not isinstance(array, np.memmap) or array.dtype != np.float32:  # a mapped array stays on disk
         array = np.ascontiguousarray(array, dtype=np.float32)
-    step = max(1, 2**26 // array[:1].nbytes)  # rows looked at together, 64 MB
+    step = 2**24 // array.shape[1] + 1  # rows looked at together, about 64 MB
     finite = [np.isfinite(array[start : start + step]).all(axis=1) for start in range(0, len(array), step)]
-    bad = np.flatnonzero(~np.concatenate(finite)) if finite else np.empty(0)
+    bad = np.flatnonzero(~np.concatenate([np.empty(0, bool), *finite]))
     if bad.size:
         raise BadInput(f"{path}: '{key}' row {bad[0]} holds NaN or Inf ({bad.size} such rows of {len(array)})")
     return array

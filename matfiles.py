@@ -88,30 +88,30 @@ def _write_header(path, header):
 
 
 def _to_hdf5(file, name, value):
-    """Writes one value as MATLAB does: axes reversed, text as UTF-16 codes, cells as references into `#refs#`."""
+    """Writes one value as MATLAB does: axes reversed, text as UTF-16 codes, cells as references into `#refs#`, and of
+    an empty value its shape alone."""
     if isinstance(value, str):
-        codes = np.frombuffer(value.encode("utf-16-le"), np.uint16).reshape(-1, 1)
-        node = file.create_dataset(name, data=codes if value else np.zeros(2, np.uint64))
-        node.attrs["MATLAB_int_decode"] = np.int32(2)
-        kind, empty = "char", not value
-    elif np.asarray(value).dtype == object:
-        items = np.asarray(value).T
-        references = np.empty(items.shape, dtype=h5py.ref_dtype)
-        for index, item in np.ndenumerate(items):
+        array, kind = np.frombuffer(value.encode("utf-16-le"), np.uint16)[None], "char"
+    else:
+        array = np.atleast_2d(value)
+        kind = "cell" if array.dtype == object else _MATLAB_CLASS.get(array.dtype.name, array.dtype.name)
+    if array.size == 0:
+        node = file.create_dataset(name, data=np.array(array.shape, np.uint64))
+        node.attrs["MATLAB_empty"] = np.uint8(1)
+    elif kind == "cell":
+        references = np.empty(array.shape[::-1], dtype=h5py.ref_dtype)
+        for index, item in np.ndenumerate(array.T):
             key = f"#refs#/{len(file['#refs#']) if '#refs#' in file else 0}"
             references[index] = _to_hdf5(file, key, item).ref
         node = file.create_dataset(name, data=references)
-        kind, empty = "cell", False
     else:
-        array = np.atleast_2d(value)
         node = file.create_dataset(name, shape=array.shape[::-1], dtype=array.dtype)
-        rows = max(1, _BLOCK // max(1, array[:1].nbytes))
+        rows = _BLOCK // array[:1].nbytes + 1
         for start in range(0, len(array), rows):  # in blocks: the array may be larger than memory
             node[..., start : start + rows] = array[start : start + rows].T
-        kind, empty = _MATLAB_CLASS.get(array.dtype.name, array.dtype.name), False
     node.attrs["MATLAB_class"] = np.bytes_(kind)
-    if empty:
-        node.attrs["MATLAB_empty"] = np.uint8(1)
+    if kind == "char":
+        node.attrs["MATLAB_int_decode"] = np.int32(2)
     return node
 
 

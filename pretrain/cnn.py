@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import UxUyLoader as loader
-from cli import say, track, whole_file
+from cli import BadInput, say, track, whole_file
 from models.training import State
 from pretrain import pictures
 from pretrain.recipes import recipe_of
@@ -123,6 +123,8 @@ def train(model, training, settings, seed, folder, label):
         if held_out.size and epoch - 1 - int(state.best_epoch) >= settings.patience:
             break
         loss = _run_epoch(step, training, fitted, epoch, steps, settings.batch_size, seed)
+        if not np.isfinite(loss):
+            raise BadInput(f"{label}: the loss of epoch {epoch} is {loss}; a lower --learning-rate may help")
         state.epoch.assign(epoch)
         accuracy = _accuracy(hits, training, held_out, settings.batch_size) if held_out.size else float(epoch)
         best = state.note_score(accuracy)

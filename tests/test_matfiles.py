@@ -95,6 +95,13 @@ def test_cells_survive_v73(tmp_path):
     assert matfiles.read(tmp_path / "a.mat", "large").shape == (1, 9)
 
 
+def test_empty_values_keep_their_shape_in_v73(tmp_path):
+    path = tmp_path / "a.mat"
+    matfiles.write(path, {"large": np.ones(9), "none": [], "blank": "", "flat": np.empty((0, 3))}, large=8)
+    assert matfiles.read(path, "none").shape == (0, 1) and matfiles.read(path, "flat").shape == (0, 3)
+    assert matfiles.read(path, "blank") == ""
+
+
 def test_writing_in_blocks_gives_the_whole_array(tmp_path, monkeypatch):
     monkeypatch.setattr(matfiles, "_BLOCK", 40)  # three rows of twelve bytes at a time
     array = np.arange(30, dtype=np.int32).reshape(10, 3)

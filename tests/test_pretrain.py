@@ -316,6 +316,11 @@ def test_flags_that_make_no_sense_are_refused(trees, refused, flags, expected):
     assert not (trees / "out").exists()
 
 
+def test_loss_that_is_not_finite_stops_the_run(trees, refused):
+    message = refused(finetune.main, settings(trees, freeze=False, learning_rate=1e38, epochs=3))
+    assert message.startswith("photo: the loss of epoch") and not (trees / "out" / loader.PICTURES).exists()
+
+
 def test_names_with_spaces_and_accents(trees):
     """A class folder whose accent is a character of its own, as some file systems have it, matches one without."""
     (trees / "photo/bee").rename(trees / "photo/Löwe im Zoo")
