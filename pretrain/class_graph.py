@@ -63,7 +63,7 @@ def class_distances(vectors, names, metric, path):
 
 def spanning_tree(distances):
     """Edges (C − 1, 2) int64 of the tree that joins all classes with the least sum of distances."""
-    one, other = np.triu_indices(len(distances), 1)
+    one, other = np.array(np.triu_indices(len(distances), 1), np.int32)  # the only type older SciPy's csgraph takes
     # SciPy takes a zero for a missing edge; the order of the distances decides as well as they do, ties by class order
     ranks = np.empty(len(one))
     ranks[np.argsort(distances[one, other], kind="stable")] = np.arange(1, len(one) + 1)
