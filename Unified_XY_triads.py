@@ -88,7 +88,7 @@ def make_miniature():
         backbone="small",
         out=folder,
     )
-    joined = word_vectors.Settings(data=folder, vectors=folder / "class_vectors.npz")
+    joined = word_vectors.Settings(data=folder, vectors=(folder / "class_vectors.npz",))
     if not folder.exists():
         say("no --data given: the embedded miniature dataset is drawn and stage I run on it, as if by")
     say(f"$ {cli.command('data/make_miniature.py', drawn)}")
@@ -123,9 +123,11 @@ def leak(dataset, split):
 def train(settings, folder, dataset, split):
     """Trains from the newest checkpoint, if any, to the last epoch; returns the state with the best epoch's weights."""
     tf = cli.import_tensorflow()
+    import keras
+
     from models import training, zscmr
 
-    state = training.State(build_model(settings, dataset, split), settings.learning_rate)
+    state = training.State(build_model(settings, dataset, split), keras.optimizers.Adam(settings.learning_rate))
     checkpoints = tf.train.CheckpointManager(tf.train.Checkpoint(state=state), folder / "checkpoints", max_to_keep=2)
     if checkpoints.restore_or_initialize():
         say(f"going on after epoch {int(state.epoch)} of {folder}")

@@ -7,12 +7,14 @@ Knows files and NumPy, nothing of TensorFlow. The file names and variables are t
 import difflib
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import matfiles
+import released
 from cli import BadInput, warn
 
 #: modality -> its files and variables in a dataset directory, as released
@@ -30,6 +32,7 @@ FILES = {
 }
 CLASS_VECTORS = ("wv_embeddings.mat", "features")
 CLASS_GRAPH = ("mst_graph.mat", "edge")
+PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
 
 
@@ -58,8 +61,9 @@ class Dataset:
 
 
 def class_key(name):
-    """The form in which class names are compared: case, spaces, `_` and `-` do not count."""
-    return "".join(letter for letter in str(name).casefold() if letter not in " _-")
+    """The form in which class names are compared: case, spaces, `_` and `-` do not count, nor whether a file system
+    keeps an accent apart from its letter."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", str(name)).casefold() if letter not in " _-")
 
 
 def class_positions(wanted, present, where):
@@ -170,8 +174,11 @@ def read_features(path, key="feature"):
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] < 2:
         received = f"shape {array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else "text"
         raise BadInput(f"{path}: '{key}' should be a matrix of numbers, rows × features, received {received}")
-    array = np.ascontiguousarray(array, dtype=np.float32)
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if not isinstance(array, np.memmap) or array.dtype != np.float32:  # a mapped array stays on disk
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    step = 2**24 // array.shape[1] + 1  # rows looked at together, about 64 MB
+    finite = [np.isfinite(array[start : start + step]).all(axis=1) for start in range(0, len(array), step)]
+    bad = np.flatnonzero(~np.concatenate([np.empty(0, bool), *finite]))
     if bad.size:
         raise BadInput(f"{path}: '{key}' row {bad[0]} holds NaN or Inf ({bad.size} such rows of {len(array)})")
     return array
@@ -226,6 +233,8 @@ def read_class_vectors(path):
     if Path(path).is_file() and key not in matfiles.keys(path) and "wv" in matfiles.keys(path):
         key = "wv"  # the name in the released GloVe and TU-Berlin files
     vectors = read_features(path, key)
+    for defect in released.vector_defects(vectors):
+        warn(f"{path}: {defect}")
     if "classes" not in matfiles.keys(path):
         return vectors, None
     names = matfiles.read_names(path, "classes")
@@ -246,11 +255,24 @@ def _load_edges(directory, classes):
     if not path.exists():
         return np.empty((0, 2), dtype=np.int64)
     edges, names = read_class_graph(path)
+    if "transductive" in matfiles.keys(path) and np.any(matfiles.read(path, "transductive")):
+        warn(f"{path}: a transductive graph, it joins the unseen classes too")
     if names is not None:
         return class_positions(names, classes, path)[edges]
     warn(f"{path}: no 'classes', its nodes are taken as classes in label order")
     _check_range(edges.ravel(), len(classes), path, CLASS_GRAPH[1])
     return edges
+
+
+def read_pairs(path):
+    """The sketches of each photo: (classes, photos of a class, sketches of a photo) cell of names, padded with 0, and
+    its class names, or None for a released file."""
+    cell = matfiles.read(path, PAIRS[1])
+    if cell.ndim != 3:
+        raise BadInput(f"{path}: '{PAIRS[1]}' should be classes × photos × sketches, received {cell.shape}")
+    for defect in released.index_defects(cell):
+        warn(f"{path}: {defect}")
+    return cell, matfiles.read_names(path, "classes") if "classes" in matfiles.keys(path) else None
 
 
 def read_class_graph(path):
@@ -259,6 +281,8 @@ def read_class_graph(path):
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise BadInput(f"{path}: '{CLASS_GRAPH[1]}' should be edges × 2, received {edges.shape}")
     edges = edges.astype(np.int64)
+    for defect in released.graph_defects(edges):
+        warn(f"{path}: {defect}")
     if "classes" not in matfiles.keys(path):
         return edges, None
     names = matfiles.read_names(path, "classes")

@@ -6,7 +6,6 @@ copied to the host inside an epoch. A system offers `terms(...)` (named scalar l
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -44,10 +43,10 @@ class State(tf.Module):
     Weights, optimiser, epochs done, and the weights, score and epoch of the best epoch so far.
     """
 
-    def __init__(self, model, learning_rate):
+    def __init__(self, model, optimizer):
         super().__init__()
         self.model = model
-        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer = optimizer
         self.optimizer.build(model.trainable_variables)
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)

@@ -1,52 +1,33 @@
 """The CNNs of stage I. A backbone takes pictures as uint8 RGB (batch, size, size, 3), values 0 to 255, does its own
-preprocessing, and returns one feature vector per picture (batch, F)."""
-
-from dataclasses import dataclass
-from pathlib import Path
+preprocessing, and ends in its last feature maps (batch, height, width, channels)."""
 
 import keras
-import numpy as np
 from keras import layers
 
-from cli import BadInput
+from pretrain import weights as weight_files
+from pretrain.recipes import BACKBONES
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """`size` is the side of its pictures in pixels, `build(weights)` makes the model (`weights` a Path or None)."""
-
-    size: int
-    build: callable
-    needs_weights: bool
-
-
-def small(weights=None):
-    """Four convolutions, averaged over space, for pictures of 40 pixels; trained from scratch; 256-d."""
-    if weights is not None:
-        raise BadInput("--weights: backbone small is trained from scratch and takes none")
-    pictures = keras.Input((40, 40, 3), dtype="uint8")
+def small(size):
+    """Four convolutions for small pictures, trained from scratch; 256 maps. Pixels are scaled to −1 … 1."""
+    pictures = keras.Input((size, size, 3), dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(pictures)
-    for filters, kernel, strides, pool in ((24, 5, 2, False), (48, 3, 1, True), (96, 3, 1, True), (256, 3, 1, False)):
-        x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
+    blocks = ((24, 5, 2, False), (48, 3, 1, True), (96, 3, 1, True), (256, 3, 1, False))
+    for number, (filters, kernel, strides, pool) in enumerate(blocks, start=1):
+        name = f"block{number}"
+        x = layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
         x = layers.ReLU()(x)
         if pool:
             x = layers.MaxPooling2D(2)(x)
-    return keras.Model(pictures, layers.GlobalAveragePooling2D()(x), name="small")
+    return keras.Model(pictures, x, name="small")
 
 
-#: Caffe's channel means, here in RGB order; the network was trained on BGR minus these, unscaled
-_CAFFE_MEANS = (123.0, 117.0, 104.0)
-
-
-def squeezenet(weights, top=False):
-    """SqueezeNet v1.0 (Iandola et al. 2016) for 227-pixel pictures; features = fire9 averaged over space, 512-d.
-
-    `weights` is an .npz with the arrays `conv1/kernel`, `fire2/squeeze1x1/kernel`, … `conv10/bias`, kernels as
-    (height, width, in, out), trained on BGR input. With `top` the model ends in the 1000 ImageNet logits instead.
-    """
-    pictures = keras.Input((227, 227, 3), dtype="uint8")
-    x = layers.Rescaling(1.0, offset=[-mean for mean in _CAFFE_MEANS])(pictures)
+def squeezenet(size, top=False):
+    """SqueezeNet v1.0 (Iandola et al. 2016) to its last fire module; with `top`, to the maps of the 1000 ImageNet
+    classes. Pixels are as Caffe's."""
+    pictures = keras.Input((size, size, 3), dtype="uint8")
+    x = caffe(pictures, means=(104.0, 117.0, 123.0))
     x = layers.Conv2D(96, 7, strides=2, activation="relu", name="conv1")(x)
     x = layers.MaxPooling2D(3, strides=2)(x)  # 111 → 55 → 27 → 13: floor and ceiling agree at 227 pixels
     for number, squeeze in zip(range(2, 10), (16, 16, 32, 32, 48, 48, 64, 64), strict=True):
@@ -55,9 +36,7 @@ def squeezenet(weights, top=False):
             x = layers.MaxPooling2D(3, strides=2)(x)
     if top:
         x = layers.Conv2D(1000, 1, activation="relu", name="conv10")(x)
-    model = keras.Model(pictures, layers.GlobalAveragePooling2D()(x), name="squeezenet")
-    _load_squeezenet(model, weights)
-    return model
+    return keras.Model(pictures, x, name="squeezenet")
 
 
 def _fire(x, name, squeeze):
@@ -68,36 +47,51 @@ def _fire(x, name, squeeze):
     return layers.Concatenate()([narrow, wide])
 
 
-def _load_squeezenet(model, weights):
-    arrays = read_npz(weights)
-    for layer in model.layers:
-        if not isinstance(layer, layers.Conv2D):
-            continue
-        key = layer.name.replace("_", "/")
-        values = []
-        for part, variable in zip(("kernel", "bias"), layer.weights, strict=True):
-            array = arrays.get(f"{key}/{part}")
-            if array is None or array.shape != tuple(variable.shape):
-                received = "nothing" if array is None else array.shape
-                raise BadInput(f"{weights}: '{key}/{part}' should have shape {tuple(variable.shape)}, found {received}")
-            values.append(array)
-        if layer.name == "conv1":
-            values[0] = values[0][:, :, ::-1]  # trained on BGR, fed RGB
-        layer.set_weights(values)
+def vgg16(size):
+    """VGG-16's convolutions (Simonyan & Zisserman 2015) from Keras Applications. Pixels are as Caffe's."""
+    return _from_applications(keras.applications.VGG16, "vgg16", size)
 
 
-def read_npz(path):
-    """The arrays of an .npz file as a dict. Raises BadInput for a missing or unreadable file."""
-    if path is None or not Path(path).is_file():
-        raise BadInput(f"{path}: no such file" if path else "--weights FILE is needed for this backbone")
-    try:
-        with np.load(path) as file:
-            return dict(file)
-    except Exception as error:
-        raise BadInput(f"{path}: not a readable .npz file ({error})") from error
+def resnet50(size):
+    """ResNet-50's convolutions (He et al. 2016) from Keras Applications. Pixels are as Caffe's."""
+    return _from_applications(keras.applications.ResNet50, "resnet50", size)
 
 
-BACKBONES = {
-    "small": Backbone(size=40, build=small, needs_weights=False),
-    "squeezenet": Backbone(size=227, build=squeezenet, needs_weights=True),
-}
+def _from_applications(application, name, size):
+    pictures = keras.Input((size, size, 3), dtype="uint8")
+    body = application(include_top=False, weights=None, input_tensor=caffe(pictures))
+    return keras.Model(pictures, body.output, name=name)
+
+
+def caffe(pictures, means=(103.939, 116.779, 123.68)):
+    """RGB 0 … 255 -> BGR less the ImageNet mean of each channel, unscaled: what Caffe's networks, and those that Keras
+    Applications took over from it, were trained on."""
+    centred = layers.Rescaling(1.0, offset=[-mean for mean in means[::-1]])(pictures)
+    return centred[..., ::-1]
+
+
+BUILDERS = {"small": small, "squeezenet": squeezenet, "vgg16": vgg16, "resnet50": resnet50}
+
+
+def build(name, weights=None):
+    """The backbone with the weights of a file, or random ones."""
+    model = BUILDERS[name](BACKBONES[name].size)
+    if weights is not None:
+        weight_files.load(model, weights)
+    return model
+
+
+def pooled(model, pool):
+    """Pictures -> one vector each: the backbone's last maps averaged over space, or all of them in a row."""
+    layer = layers.GlobalAveragePooling2D() if pool == "average" else layers.Flatten()
+    vector = layers.Activation("linear", dtype="float32")(layer(model.output))  # float32 whatever the precision
+    return keras.Model(model.input, vector, name=model.name)
+
+
+def head(inputs, dense, normalise):
+    """The layer whose outputs are the features: vectors (batch, inputs) -> (batch, dense)."""
+    vectors = x = keras.Input((inputs,), name="pooled")
+    if normalise:
+        x = layers.BatchNormalization(momentum=0.9, dtype="float32", name="scale")(x)
+    x = layers.Dense(dense, activation="relu", dtype="float32", name="features")(x)
+    return keras.Model(vectors, x, name="head")

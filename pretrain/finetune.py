@@ -1,12 +1,20 @@
 """Stage I: pictures -> one CNN per modality, trained on seen classes only -> the feature files of a dataset directory.
 
-Writes imagematnew.mat, sketchmatnew.mat, label_im.mat, label_sk.mat, names_images.mat, names_sketches.mat and
-pictures.json (how they were made) into --out. With --freeze the backbone is used as it is and nothing is trained.
+Writes imagematnew.mat, sketchmatnew.mat, label_im.mat, label_sk.mat, names_images.mat, names_sketches.mat, dataset2.mat
+(where sketch names say which photo they draw), unseen.txt, the trained CNNs (photo.weights.h5, sketch.weights.h5) and
+pictures.json (how all this was made) into --out. Stopped at any point, the same command goes on from there.
+
+--freeze trains nothing: features are the backbone's averaged last maps (or all of them, --pool flatten). --train head
+leaves the backbone as it is and trains a Dense layer on its output, whose outputs are the features; last-block and all
+train that much of the backbone too.
 """
 
 import hashlib
 import json
+import os
+import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,108 +24,118 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's mo
 import matfiles
 import UxUyLoader as loader
 from cli import BadInput, import_tensorflow, run, say, setting, warn, whole_file
-from pretrain import pictures
+from pretrain import index_files, layouts, recipes
+from pretrain import weights as weight_files
 
 
 @dataclass(frozen=True)
 class Settings:
-    photos: Path = setting(help="folder of class folders of photos", metavar="DIR")
-    sketches: Path = setting(help="folder of class folders of sketches", metavar="DIR")
+    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
+    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
     unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
-    backbone: str = setting("squeezenet", "CNN", choices=("small", "squeezenet"))
-    weights: Path | None = setting(None, "file with the backbone's weights", metavar="FILE")
+    backbone: str = setting("squeezenet", "CNN", choices=tuple(recipes.BACKBONES))
+    weights: Path | None = setting(None, "its weights: a .npz, .h5 or .weights.h5 file, or imagenet", metavar="FILE")
     freeze: bool = setting(False, "use the backbone as it is, without training")
-    epochs: int = setting(14, "passes over the seen-class pictures of each modality")
-    batch_size: int = setting(32, "pictures per step")
-    learning_rate: float = setting(3e-3, "peak of AdamW's learning rate")
-    seed: int = setting(0, "seed of initial weights, order and augmentation")
+    train: str | None = setting(
+        None, "what to train, beside a softmax: a Dense layer, the last block too, or all (default)",
+        choices=recipes.PARTS,
+    )  # fmt: skip
+    pool: str | None = setting(
+        None, "how maps become a vector (default: flatten for vgg16 unless frozen, else average)",
+        choices=("average", "flatten"),
+    )  # fmt: skip
+    dense: int | None = setting(
+        None,
+        "size of the Dense layer whose outputs are the features, 0: none (default: vgg16 4096, other heads 512)",
+    )
+    leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
+    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
+    epochs: int | None = setting(None, "most passes over the seen-class pictures (default: the backbone's)")
+    batch_size: int | None = setting(None, "pictures per step (default: the backbone's)")
+    learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)")
+    held_out: float | None = setting(
+        None, "share of each seen class's pictures held out to choose the epoch by (default: 0.1, small 0)"
+    )
+    patience: int = setting(5, "epochs without a better held-out accuracy after which training ends")
+    seed: int = setting(0, "seed of initial weights, held-out pictures, order, augmentation and dropout")
+    cache: Path | None = setting(None, "keeps outputs of a frozen backbone (default: OUT/backbone)", metavar="DIR")
     overwrite: bool = setting(False, "replace features made with other settings")
 
 
 def main(settings):
-    trees = matched_classes(pictures.list_pictures(settings.photos), pictures.list_pictures(settings.sketches))
+    settings = recipes.filled_in(settings)
+    weights = weight_files.resolve(settings.backbone, settings.weights)
+    trees = layouts.matched_classes(
+        layouts.list_pictures(settings.photos, "photo", settings.duplicates),
+        layouts.list_pictures(settings.sketches, "sketch", settings.duplicates),
+    )
     classes = trees["photo"].classes
     unseen_names = loader.read_class_list(settings.unseen)
     split = loader.split_classes(classes, unseen_names, settings.unseen, held_out_share=0)
-    recipe = describe(settings, classes, split)
+    layouts.compare_counts(trees, unseen_names)
+    taught = np.arange(len(classes)) if settings.leak_unseen else split.seen
+    recipe = describe(settings, weights, trees, taught)
     if already_made(settings, recipe):
         return
+    if settings.leak_unseen:
+        warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
 
     import_tensorflow()
-    from pretrain import cnn
-    from pretrain.backbones import BACKBONES
+    from pretrain import cnn, stages
 
-    backbone = BACKBONES[settings.backbone]
-    skipped = {}
-    for modality, tree in trees.items():
-        if settings.freeze:
-            model = backbone.build(settings.weights)
-        else:
-            say(f"{modality}: training {settings.backbone} on {len(split.seen)} seen classes")
-            seen = tree.take(np.isin(tree.labels, split.seen))
-            # the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared start
-            seed = int(loader.generator(settings.seed, f"{modality} CNN").integers(2**31))
-            model = cnn.train(backbone, seen, split.seen, settings, seed, say)
-        features, readable = cnn.extract(model, backbone.size, tree.paths(), settings.batch_size, modality)
-        skipped[modality] = name_unreadable(tree, readable)
-        write_features(settings.out, modality, features[readable], tree.take(readable))
-    with whole_file(settings.out / "unseen.txt") as part:
-        part.write_text("".join(f"{classes[label]}\n" for label in split.unseen), encoding="utf-8")
-    with whole_file(settings.out / loader.PICTURES) as part:  # last: its presence says that all is there
-        part.write_text(json.dumps({**recipe, "skipped": skipped}, indent=1), encoding="utf-8")
-    say(f"wrote features of {len(classes)} classes, {features.shape[1]}-d, to {settings.out}")
+    with cnn.half_precision_on_gpu():
+        made = {
+            modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
+            for modality, tree in trees.items()
+        }
+    write_dataset(settings.out, trees, made, [classes[label] for label in split.unseen], recipe)
+    shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 
 
-def matched_classes(photos, sketches):
-    """Both trees reduced to the classes they share, sketch labels renumbered to the photos' class order."""
-    keys = {
-        "photo": [loader.class_key(name) for name in photos.classes],
-        "sketch": [loader.class_key(name) for name in sketches.classes],
-    }
-    shared = [name for name, key in zip(photos.classes, keys["photo"], strict=True) if key in set(keys["sketch"])]
-    for tree, own, other in ((photos, "photo", "sketch"), (sketches, "sketch", "photo")):
-        alone = [name for name, key in zip(tree.classes, keys[own], strict=True) if key not in set(keys[other])]
-        if alone:
-            warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {', '.join(alone)}")
-    if len(shared) < 4:
-        raise BadInput(f"{photos.root} and {sketches.root} share {len(shared)} classes; at least 4 are needed")
-    return {"photo": renumbered(photos, shared), "sketch": renumbered(sketches, shared)}
-
-
-def renumbered(tree, classes):
-    """The tree restricted to `classes`, its labels counting in their order."""
-    position = {loader.class_key(name): label for label, name in enumerate(classes)}
-    new = np.array([position.get(loader.class_key(name), -1) for name in tree.classes])[tree.labels]
-    kept = tree.take(new >= 0)
-    new = new[new >= 0]
-    order = np.argsort(new, kind="stable")
-    return pictures.PictureTree(tree.root, tuple(kept.files[row] for row in order), new[order], tuple(classes))
-
-
-def describe(settings, classes, split):
+def describe(settings, weights, trees, taught):
     """What pictures.json says of the features: enough to tell whether they are the ones a command asks for."""
+    classes = trees["photo"].classes
     recipe = {
-        "photos": str(settings.photos.resolve()),
-        "sketches": str(settings.sketches.resolve()),
+        "photos": str(class_folder(trees["photo"])),
+        "sketches": str(class_folder(trees["sketch"])),
+        "pictures": {modality: listing_hash(tree) for modality, tree in trees.items()},
         "backbone": settings.backbone,
-        "weights": settings.weights.name if settings.weights else None,
-        "weights_sha256": file_hash(settings.weights) if settings.weights else None,
-        "frozen": settings.freeze,
+        "weights": weights.name if weights else None,
+        "weights_sha256": file_hash(weights) if weights else None,
+        "train": settings.train,
+        "pool": settings.pool,
+        "dense": settings.dense,
         "classes": list(classes),
-        "trained_on": [] if settings.freeze else [classes[label] for label in split.seen],
+        "trained_on": [] if settings.freeze else [classes[label] for label in taught],
     }
     if not settings.freeze:
-        training = ("epochs", "batch_size", "learning_rate", "seed")
+        training = ("epochs", "batch_size", "learning_rate", "held_out", "patience", "seed")
         recipe |= {name: getattr(settings, name) for name in training}
+        recipe["optimizer"] = recipes.recipe_of(settings).optimizer
     return recipe
 
 
+def class_folder(tree):
+    """The folder whose class folders hold most of the pictures."""
+    parents = Counter(Path(file).parent.parent for file in tree.files)
+    return (tree.root / parents.most_common(1)[0][0]).resolve()
+
+
+def listing_hash(tree):
+    """A fingerprint of which files of which sizes the tree holds."""
+    digest = hashlib.sha256()
+    for file, path in zip(tree.files, tree.paths(), strict=True):
+        digest.update(f"{file}\0{os.path.getsize(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 def file_hash(path):
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file")
     with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+        digest = hashlib.sha256()
+        for block in iter(lambda: file.read(2**20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def already_made(settings, recipe):
@@ -129,9 +147,33 @@ def already_made(settings, recipe):
     if present and not settings.overwrite:
         differing = [key for key in recipe if present.get(key) != recipe[key]]
         raise BadInput(f"{settings.out}: holds features made with another {differing[0]}; --overwrite replaces them")
-    if not present and (settings.out / loader.FILES["photo"]["features"][0]).exists() and not settings.overwrite:
-        warn(f"{settings.out}: features of an unfinished run, made anew")
     return False
+
+
+def write_dataset(out, trees, made, unseen, recipe):
+    """The files of a dataset directory; `made`: modality -> `stages.Made` of its tree."""
+    skipped = {modality: name_unreadable(trees[modality], made[modality].readable) for modality in made}
+    kept = {modality: trees[modality].take(made[modality].readable) for modality in made}
+    (out / loader.PICTURES).unlink(missing_ok=True)  # from here on this is not what was there before
+    classes = list(trees["photo"].classes)
+    for modality, (features, readable, weights) in made.items():
+        file, key = loader.FILES[modality]["features"]
+        array = features if readable.all() else features[readable]
+        matfiles.write(out / file, {key: array, "classes": classes})
+        file, key = loader.FILES[modality]["labels"]
+        matfiles.write(out / file, {key: kept[modality].labels[:, None].astype(np.int32), "classes": classes})
+        (out / f"{modality}.weights.h5").unlink(missing_ok=True)
+        if weights:
+            os.replace(weights, out / f"{modality}.weights.h5")
+    index_files.write(out, kept)
+    with whole_file(out / "unseen.txt") as part:
+        part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
+    with whole_file(out / loader.PICTURES) as part:  # last: its presence says that all is there
+        part.write_text(json.dumps({**recipe, "skipped": skipped}, indent=1), encoding="utf-8")
+    told = [
+        f"{len(tree.files):,} × {made[modality].features.shape[1]} of {modality}" for modality, tree in kept.items()
+    ]
+    say(f"wrote features, {' and '.join(told)}, {len(classes)} classes, to {out}")
 
 
 def name_unreadable(tree, readable):
@@ -145,20 +187,6 @@ def name_unreadable(tree, readable):
     if (left == 0).any():
         raise BadInput(f"{tree.root / tree.classes[np.argmin(left)]}: no readable picture left in this class")
     return lost
-
-
-def write_features(out, modality, features, tree):
-    """The three released files of one modality; `features` (n, F) float32 in the order of `tree`."""
-    files = loader.FILES[modality]
-    per_class = np.bincount(tree.labels, minlength=len(tree.classes))
-    cell = np.zeros((len(tree.classes), per_class.max()), dtype=object)  # padded with 0, as released
-    for row, (file, label) in enumerate(zip(tree.files, tree.labels, strict=True)):
-        cell[label, row - per_class[:label].sum()] = Path(file).name
-    classes = list(tree.classes)
-    arrays = {"features": features, "labels": tree.labels[:, None].astype(np.int32), "names": cell}
-    for part, array in arrays.items():
-        file, key = files[part]
-        matfiles.write(out / file, {key: array, "classes": classes})
 
 
 if __name__ == "__main__":

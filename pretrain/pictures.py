@@ -1,20 +1,21 @@
-"""Trees of class folders -> decoded pictures, by `tf.data` in parallel."""
+"""Picture files -> decoded arrays, by threads that run ahead of whoever consumes them."""
 
-import math
+import itertools
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from cli import BadInput
-
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
 class PictureTree:
-    """The pictures under one root: `files` n paths relative to it (`class/file`), sorted by class and name,
+    """Pictures under one root: `files` n paths relative to it (`…/class/file`), sorted by class and file name,
     `labels` (n,) int64 into `classes`."""
 
     root: Path
@@ -29,28 +30,6 @@ class PictureTree:
         """The tree reduced to the rows where the boolean mask `keep` (n,) is true."""
         files = tuple(file for file, kept in zip(self.files, keep, strict=True) if kept)
         return PictureTree(self.root, files, self.labels[keep], self.classes)
-
-
-def list_pictures(root):
-    """Reads a tree of class folders. Raises BadInput if there is none, or a class folder holds no picture file."""
-    root = Path(root)
-    if not root.is_dir():
-        raise BadInput(f"{root}: no such folder of class folders")
-    classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    if not classes:
-        raise BadInput(f"{root}: no class folders in it")
-    files, labels = [], []
-    for label, name in enumerate(classes):
-        found = sorted(
-            file.name
-            for file in (root / name).iterdir()
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-        )
-        if not found:
-            raise BadInput(f"{root / name}: no pictures in this class folder")
-        files += [f"{name}/{file}" for file in found]
-        labels += [label] * len(found)
-    return PictureTree(root, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
 
 
 def read_picture(path, size):
@@ -80,26 +59,25 @@ def _to_rgb(picture):
     return picture.convert("RGB")
 
 
-def decoded(paths, size):
-    """A `tf.data.Dataset` of (picture (size, size, 3) uint8, readable bool) in the order of `paths`.
-
-    An unreadable file gives a black picture and False, so that the caller can name, skip and count it.
-    """
-    import tensorflow as tf
-
-    def read(path):
+def read_pictures(paths, size):
+    """(pictures (n, size, size, 3) uint8, readable (n,) bool); an unreadable file gives a black picture and False,
+    so that the caller can name, skip and count it."""
+    pictures, readable = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros(len(paths), bool)
+    for row, path in enumerate(paths):
         try:
-            return read_picture(path.decode(), size), True
+            pictures[row] = read_picture(path, size)
+            readable[row] = True
         except OSError:
-            return np.zeros((size, size, 3), np.uint8), False
-
-    def load(path):
-        picture, readable = tf.numpy_function(read, [path], (tf.uint8, tf.bool))
-        return tf.ensure_shape(picture, (size, size, 3)), tf.ensure_shape(readable, ())
-
-    return tf.data.Dataset.from_tensor_slices(list(paths)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+            continue
+    return pictures, readable
 
 
-def batches_of(count, batch):
-    """Number of batches that `count` rows fill, the last one perhaps in part."""
-    return math.ceil(count / batch)
+def ahead(work, tasks):
+    """Yields work(task) of each task in order, computed by a thread per core a few tasks ahead of the consumer."""
+    threads, tasks = os.cpu_count() or 1, iter(tasks)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(work, task) for task in itertools.islice(tasks, threads + 1))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(work, task) for task in itertools.islice(tasks, 1))
+            yield done

@@ -1,6 +1,7 @@
-"""Stage I: class vectors of a word-vector file -> wv_embeddings.mat of a dataset directory, joined by class name.
+"""Stage I: class vectors of word-vector files -> wv_embeddings.mat of a dataset directory, joined by class name.
 
-Reads an .npz with an array `classes` (names) and one array of vectors per kind.
+Reads word2vec binaries (.bin), GloVe and fastText text, and .npz files with an array `classes` (names) and one array
+of vectors per kind. Several files, and several kinds, are put side by side.
 """
 
 import sys
@@ -12,49 +13,32 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
 import matfiles
 import UxUyLoader as loader
-from cli import BadInput, run, say, setting
+from cli import run, say, setting
+from pretrain import vector_files
 
 
 @dataclass(frozen=True)
 class Settings:
     data: Path = setting(help="dataset directory, already with labels", metavar="DIR")
-    vectors: Path = setting(help="file of class vectors (.npz keyed by class name)", metavar="FILE")
-    kind: str | None = setting(None, "which vectors of the file (default: word2vec if there, else the first)")
+    vectors: tuple[Path, ...] = setting(help="file or files of word or class vectors", metavar="FILE")
+    kind: tuple[str, ...] = setting(
+        (), "which vectors of an .npz, one or several (default: word2vec if there, else the first)", metavar="KIND"
+    )
+    alias: Path | None = setting(None, "lines 'class = words', to look up in place of the name", metavar="FILE")
 
 
 def main(settings):
-    labels = settings.data / loader.FILES["photo"]["labels"][0]
-    classes = matfiles.read_names(labels, "classes")
-    names, kind, vectors = read_npz_vectors(settings.vectors, settings.kind)
-    rows = vectors[loader.class_positions(classes, names, settings.vectors)]
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if bad.size:
-        raise BadInput(f"{settings.vectors}: '{kind}' of class '{classes[bad[0]]}' holds NaN or Inf")
+    classes = matfiles.read_names(settings.data / loader.FILES["photo"]["labels"][0], "classes")
+    aliases = vector_files.read_aliases(settings.alias) if settings.alias else {}
+    blocks = []
+    for path in settings.vectors:
+        kinds = settings.kind if path.suffix == ".npz" or len(settings.vectors) == 1 else ()
+        blocks += vector_files.class_vectors(path, classes, kinds, aliases)
+    kind = " + ".join(name for name, _ in blocks)
+    rows = np.concatenate([vectors for _, vectors in blocks], axis=1)
     path = settings.data / loader.CLASS_VECTORS[0]
     matfiles.write(path, {loader.CLASS_VECTORS[1]: rows.astype(np.float64), "classes": classes, "kind": kind})
     say(f"wrote {len(rows)} class vectors, {rows.shape[1]}-d, '{kind}', to {path}")
-
-
-def read_npz_vectors(path, kind=None):
-    """(class names, kind, vectors (C, S)) of an .npz. Raises BadInput for a missing file, array or wrong shape."""
-    try:
-        with np.load(path) as file:
-            arrays = dict(file)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file") from error
-    except Exception as error:
-        raise BadInput(f"{path}: not a readable .npz file ({error})") from error
-    if "classes" not in arrays:
-        raise BadInput(f"{path}: no array 'classes', the file has {', '.join(arrays)}")
-    names = [str(name) for name in arrays.pop("classes")]
-    if not arrays:
-        raise BadInput(f"{path}: holds class names but no vectors")
-    kind = kind or next((name for name in arrays if name.startswith("word2vec")), next(iter(arrays)))
-    if kind not in arrays:
-        raise BadInput(f"{path}: no vectors of kind '{kind}', the file has {', '.join(arrays)}")
-    if arrays[kind].ndim != 2 or len(arrays[kind]) != len(names):
-        raise BadInput(f"{path}: '{kind}' should be {len(names)} classes × dimension, received {arrays[kind].shape}")
-    return names, kind, arrays[kind]
 
 
 if __name__ == "__main__":

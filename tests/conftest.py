@@ -80,3 +80,21 @@ def write_dataset(folder, classes=CLASSES, per_class=6, size=12, seed=0):
 @pytest.fixture
 def dataset_folder(tmp_path):
     return write_dataset(tmp_path / "data")
+
+
+def random_squeezenet(path):
+    """A weight file of the right shapes."""
+    random, arrays, inputs = np.random.default_rng(5), {}, 96
+    arrays["conv1/kernel"] = random.normal(size=(7, 7, 3, 96), scale=0.02)
+    for number, squeeze in zip(range(2, 10), (16, 16, 32, 32, 48, 48, 64, 64), strict=True):
+        for part, shape in (
+            ("squeeze1x1", (1, 1, inputs, squeeze)),
+            ("expand1x1", (1, 1, squeeze, 4 * squeeze)),
+            ("expand3x3", (3, 3, squeeze, 4 * squeeze)),
+        ):
+            scale = np.sqrt(2 / np.prod(shape[:3]))
+            arrays[f"fire{number}/{part}/kernel"] = random.normal(size=shape, scale=scale)
+        inputs = 8 * squeeze
+    arrays |= {key.replace("kernel", "bias"): random.normal(size=array.shape[3]) for key, array in arrays.items()}
+    np.savez(path, **{key: array.astype(np.float32) for key, array in arrays.items()})
+    return path

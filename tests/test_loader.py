@@ -114,6 +114,19 @@ def test_bad_datasets_are_refused_in_one_line(dataset_folder, refused, case):
     assert expected in refused(loader.load_dataset, dataset_folder)
 
 
+def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, monkeypatch):
+    """A v7.3 file above the size from which arrays are mapped, here one byte."""
+    path = dataset_folder / "imagematnew.mat"
+    expected = matfiles.read(path, "feature")
+    matfiles.write(path, {"feature": expected, "classes": CLASSES}, large=1)
+    monkeypatch.setattr(matfiles.read, "__defaults__", (1,))
+    features = loader.load_dataset(dataset_folder).photo.features
+    assert isinstance(features, np.memmap)
+    np.testing.assert_array_equal(features, expected)
+    matfiles.write(path, {"feature": poisoned(expected), "classes": CLASSES}, large=1)
+    assert "'feature' row 3 holds NaN or Inf (1 such rows of 60)" in refused(loader.load_dataset, dataset_folder)
+
+
 def test_unseen_list_with_unknown_class_names_the_nearest(tmp_path, refused):
     file = tmp_path / "unseen.txt"
     file.write_text("# a comment\nbee\ngnus # another\n")

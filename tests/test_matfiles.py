@@ -31,7 +31,12 @@ def write_v5(path):
     matfiles.write(path, {"matrix": MATRIX, "names": NAMES, "word": "cosine"})
 
 
-@pytest.mark.parametrize("write", [write_v5, write_v73])
+def write_large(path):
+    """Our own v7.3, at a size where v5 would do."""
+    matfiles.write(path, {"matrix": MATRIX, "names": NAMES, "word": "cosine"}, large=24)
+
+
+@pytest.mark.parametrize("write", [write_v5, write_v73, write_large])
 def test_reads_matrix_cell_and_text(tmp_path, write):
     path = tmp_path / "a.mat"
     write(path)
@@ -65,3 +70,40 @@ def test_bad_files_are_named(tmp_path, refused):
     assert str(path) in refused(matfiles.read, path, "x")
     write_v5(path)
     assert refused(matfiles.read, path, "x") == f"{path}: no variable 'x', the file has matrix, names, word"
+
+
+def test_large_variables_become_v73_and_are_mapped(tmp_path):
+    """The threshold is one of bytes: the 2×3 float32 matrix has 24. MATLAB's header stands before the HDF5 magic."""
+    path = tmp_path / "a.mat"
+    write_large(path)
+    start = path.read_bytes()[:520]
+    assert start[:10] == b"MATLAB 7.3" and start[124:128] == b"\x00\x02IM" and start[512:] == b"\x89HDF\r\n\x1a\n"
+    with h5py.File(path, "r") as file:
+        assert file["matrix"].attrs["MATLAB_class"] == b"single" and file["matrix"].shape == (3, 2)
+        assert file["names"].attrs["MATLAB_class"] == b"cell" and file["word"].attrs["MATLAB_class"] == b"char"
+    mapped = matfiles.read(path, "matrix", large=24)
+    assert isinstance(mapped, np.memmap) and not isinstance(matfiles.read(path, "matrix", large=25), np.memmap)
+    np.testing.assert_array_equal(mapped, MATRIX)
+    matfiles.write(path, {"matrix": MATRIX}, large=25)
+    assert path.read_bytes()[:10] == b"MATLAB 5.0"
+
+
+def test_cells_survive_v73(tmp_path):
+    cell = np.array([[["a-1.png", ""], ["Löwe 🦁", 0]]], dtype=object)
+    matfiles.write(tmp_path / "a.mat", {"large": np.zeros((1, 9)), "cell": cell}, large=8)
+    assert matfiles.read(tmp_path / "a.mat", "cell").tolist() == cell.tolist()
+    assert matfiles.read(tmp_path / "a.mat", "large").shape == (1, 9)
+
+
+def test_empty_values_keep_their_shape_in_v73(tmp_path):
+    path = tmp_path / "a.mat"
+    matfiles.write(path, {"large": np.ones(9), "none": [], "blank": "", "flat": np.empty((0, 3))}, large=8)
+    assert matfiles.read(path, "none").shape == (0, 1) and matfiles.read(path, "flat").shape == (0, 3)
+    assert matfiles.read(path, "blank") == ""
+
+
+def test_writing_in_blocks_gives_the_whole_array(tmp_path, monkeypatch):
+    monkeypatch.setattr(matfiles, "_BLOCK", 40)  # three rows of twelve bytes at a time
+    array = np.arange(30, dtype=np.int32).reshape(10, 3)
+    matfiles.write(tmp_path / "a.mat", {"x": array}, large=1)
+    np.testing.assert_array_equal(matfiles.read(tmp_path / "a.mat", "x", large=1), array)

@@ -1,16 +1,25 @@
 """Pictures are decoded whatever their format, unreadable ones named and skipped; only seen classes train a CNN."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, random_squeezenet
 from PIL import Image
 
 pytest.importorskip("tensorflow")
 
+import keras
+import tensorflow as tf
+
 import matfiles
 import UxUyLoader as loader
-from pretrain import backbones, cnn, finetune, pictures, word_vectors
+from pretrain import backbones, cnn, finetune, pictures, recipes
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 
@@ -81,7 +90,7 @@ def test_export_writes_the_released_files(trees):
 def test_features_stand_beside_the_names_of_their_pictures(trees):
     """Row by row: the exported feature is that of the picture the names file says."""
     finetune.main(settings(trees, backbone="squeezenet", weights=random_squeezenet(trees / "w.npz")))
-    model = backbones.squeezenet(trees / "w.npz")
+    model = backbones.pooled(backbones.build("squeezenet", trees / "w.npz"), "average")
     features = matfiles.read(trees / "out" / "sketchmatnew.mat", "feature")
     labels = np.repeat(np.arange(5), 3)
     names = loader.read_names_of_rows(trees / "out" / "names_sketches.mat", "data3", labels, NAMES)
@@ -89,32 +98,6 @@ def test_features_stand_beside_the_names_of_their_pictures(trees):
         picture = pictures.read_picture(trees / "sketch" / names[row], 227)
         expected = model(picture[None]).numpy()[0]
         np.testing.assert_allclose(features[row], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
-
-
-def random_squeezenet(path):
-    """A weight file of the right shapes."""
-    random, arrays, inputs = np.random.default_rng(5), {}, 96
-    arrays["conv1/kernel"] = random.normal(size=(7, 7, 3, 96), scale=0.02)
-    for number, squeeze in zip(range(2, 10), (16, 16, 32, 32, 48, 48, 64, 64), strict=True):
-        for part, shape in (
-            ("squeeze1x1", (1, 1, inputs, squeeze)),
-            ("expand1x1", (1, 1, squeeze, 4 * squeeze)),
-            ("expand3x3", (3, 3, squeeze, 4 * squeeze)),
-        ):
-            scale = np.sqrt(2 / np.prod(shape[:3]))
-            arrays[f"fire{number}/{part}/kernel"] = random.normal(size=shape, scale=scale)
-        inputs = 8 * squeeze
-    arrays |= {key.replace("kernel", "bias"): random.normal(size=array.shape[3]) for key, array in arrays.items()}
-    np.savez(path, **{key: array.astype(np.float32) for key, array in arrays.items()})
-    return path
-
-
-def test_weight_file_lacking_an_array_is_named(tmp_path, refused):
-    arrays = dict(np.load(random_squeezenet(tmp_path / "w.npz")))
-    arrays["fire5/expand3x3/kernel"] = arrays["fire5/expand3x3/kernel"][..., :7]
-    np.savez(tmp_path / "w.npz", **arrays)
-    message = refused(backbones.squeezenet, tmp_path / "w.npz")
-    assert "w.npz: 'fire5/expand3x3/kernel' should have shape (3, 3, 32, 128), found (3, 3, 32, 7)" in message
 
 
 def test_corrupt_pictures_are_named_skipped_and_counted(trees, capsys):
@@ -139,18 +122,135 @@ def test_class_left_without_readable_pictures_is_an_error(trees, refused):
     assert not (trees / "out" / loader.PICTURES).exists()
 
 
-def test_unseen_pictures_never_reach_a_training_batch(trees, monkeypatch):
-    """Each class is one flat grey, so that a training batch tells which classes are in it; the unseen one never is."""
+@pytest.fixture
+def batches(monkeypatch):
+    """The inputs of every training step and of every pass over held-out pictures, as they reach the CNN."""
+    reached, original = {"training": [], "held out": []}, cnn._compile
+
+    def watched(*words):
+        def keep(where, function):
+            return lambda inputs, *more: reached[where].append(inputs.numpy()) or function(inputs, *more)
+
+        step, hits = original(*words)
+        return keep("training", step), keep("held out", hits)
+
+    monkeypatch.setattr(cnn, "_compile", watched)
+    return reached
+
+
+def paint(trees):
+    """Each class becomes one flat grey, so that a batch tells which classes are in it: ant 0, bee 50 … elk 200."""
     for level, name in enumerate(NAMES):
         for file in [*(trees / "photo" / name).iterdir(), *(trees / "sketch" / name).iterdir()]:
             Image.new("L", (48, 48), 50 * level).convert("RGB").save(file)
-    streams, original = [], cnn.training_stream
-    monkeypatch.setattr(cnn, "training_stream", lambda *a: streams.append(original(*a)) or streams[-1])
-    finetune.main(settings(trees, freeze=False, epochs=1))
-    levels = [np.round(batch[:, 20, 20, 0].numpy() / 50) for stream in streams for batch, _ in stream.take(3)]
-    assert len(streams) == 2 and len(np.concatenate(levels)) == 2 * 4 * 3
-    assert set(np.concatenate(levels)) == {0, 1, 2, 4}  # 3 is dog
+
+
+def classes_in(inputs):
+    return set(np.round(np.concatenate(inputs)[:, 20, 20, 0] / 50))
+
+
+def test_unseen_pictures_never_reach_a_training_batch(trees, batches):
+    """Training on pictures: of the greys only the unseen dog's, 150, is missing, in held-out batches too."""
+    paint(trees)
+    finetune.main(settings(trees, freeze=False, epochs=3, held_out=0.34))
+    assert len(batches["training"]) == 2 * 3 * 2 and len(batches["held out"]) == 2 * 3
+    assert classes_in(batches["training"]) == classes_in(batches["held out"]) == {0, 1, 2, 4}
     assert loader.read_made_with(trees / "out")["trained_on"] == ["ant", "bee", "cow", "elk"]
+
+
+def test_unseen_features_never_reach_a_training_batch(trees, batches):
+    """Training a head on backbone output that includes the unseen class: its vector is in no batch, all others are."""
+    paint(trees)
+    finetune.main(settings(trees, freeze=False, train="head", dense=4, epochs=2, held_out=0.0))
+    output = [np.load(trees / "out/backbone" / modality / "vectors.npy")[::3] for modality in ("photo", "sketch")]
+    known = {row.tobytes(): NAMES[label] for rows in output for label, row in enumerate(rows)}
+    met = {known[row.tobytes()] for inputs in batches["training"] for row in inputs}
+    assert met == set(NAMES) - {"dog"}
+
+
+def test_leaked_features_say_so_in_every_table(trees, script):
+    """--leak-unseen trains on the unseen classes too; trainer and evaluation repeat it in all their tables."""
+    (trees / "unseen.txt").write_text("dog\nelk\n")
+    words = ["--photos", trees / "photo", "--sketches", trees / "sketch", "--unseen", trees / "unseen.txt"]
+    words += ["--backbone", "small", "--epochs", 1, "--leak-unseen", "--out", trees / "out"]
+    done = script("pretrain/finetune.py", *words)
+    assert "--leak-unseen: the CNNs learn the 2 unseen classes too" in done.stderr
+    np.savez(trees / "v.npz", classes=np.array(NAMES), vectors=np.eye(5))
+    script("pretrain/word_vectors.py", "--data", trees / "out", "--vectors", trees / "v.npz")
+    run = ["--data", trees / "out", "--path", trees / "run", "--epochs", 1, "--batch-size", 4, "--held-out", 0]
+    sentence = "the CNNs were trained on 2 of the 2 unseen classes"
+    assert script("Unified_XY_triads.py", *run).stdout.count(sentence) == 2
+    done = script("knn_eval.py", trees / "run/unified_features.mat", "--json", trees / "results.json")
+    assert sentence in done.stdout and sentence in json.loads((trees / "results.json").read_text())["leaked"]
+
+
+def test_training_on_all_classes_reaches_them_all(trees, batches):
+    paint(trees)
+    finetune.main(settings(trees, freeze=False, epochs=1, leak_unseen=True, held_out=0.0))
+    assert classes_in(batches["training"]) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(("per_class", "rounds"), [((3, 3, 3), 3), ((1, 4, 7), 4)])
+def test_batches_are_balanced_over_classes(per_class, rounds):
+    """Each round of three holds every class once; a class deals all of its pictures before one comes again."""
+    labels = np.repeat(np.arange(3), per_class)
+    order = cnn.balanced_order(labels, np.random.default_rng(0))
+    assert len(order) == len(labels)
+    for start in range(0, 3 * (len(labels) // 3), 3):
+        assert sorted(labels[order[start : start + 3]]) == [0, 1, 2]
+    for label, count in enumerate(per_class):
+        dealt = order[labels[order] == label][: min(count, rounds)]
+        assert len(set(dealt)) == len(dealt)
+
+
+def test_held_out_pictures_are_of_every_class_and_replayable():
+    labels = np.repeat(np.arange(4), (10, 10, 2, 1))
+    fitted, held_out = cnn.split_pictures(labels, 0.3, seed=2)
+    assert sorted([*fitted, *held_out]) == list(range(23))
+    assert np.bincount(labels[held_out], minlength=4).tolist() == [3, 3, 1, 0]
+    np.testing.assert_array_equal(held_out, cnn.split_pictures(labels, 0.3, seed=2)[1])
+
+
+def warp_of(image, modality, warp, seed=3, count=16):
+    images = tf.constant(np.repeat(image[None], count, axis=0))
+    return cnn.warped(images, tf.constant([seed, 5]), modality, warp).numpy()
+
+
+def test_augmentation_leaves_sketch_strokes_whole():
+    """A frame drawn along the border, 4 pixels wide, stays in view on all four sides of every warped sketch, and what
+    lies beyond it is white."""
+    sketch = np.full((40, 40, 3), 255, np.uint8)
+    sketch[:4] = sketch[-4:] = sketch[:, :4] = sketch[:, -4:] = 0
+    for picture in warp_of(sketch, "sketch", recipes.Warp())[..., 0] < 128:
+        rows, columns = np.flatnonzero(picture.sum(1) > 25), np.flatnonzero(picture.sum(0) > 25)
+        for lines in (rows, columns):
+            assert lines.min() < 20 < lines.max()
+        outside = np.delete(np.delete(picture, range(rows.min(), rows.max() + 1), 0), [], 1)
+        assert not outside.any()
+
+
+def test_augmentation_of_a_photo_looks_at_most_of_it_and_nowhere_else():
+    """On a ramp from 0 to 234 a window of 80 to 100 % of the height spans as much of the greys."""
+    ramp = np.repeat(np.arange(40, dtype=np.uint8)[:, None, None] * 6, 40, axis=1).repeat(3, axis=2)
+    spans = np.ptp(warp_of(ramp, "photo", recipes.Warp())[:, :, 20, 0].astype(int), axis=1)
+    assert ((spans >= 0.78 * 234) & (spans <= 234)).all() and np.ptp(spans) > 5
+
+
+def test_augmentation_flips_half_and_repeats_by_seed():
+    ramp = np.repeat(np.arange(40, dtype=np.uint8)[None, :, None] * 6, 40, axis=0).repeat(3, axis=2)
+    warped = warp_of(ramp, "photo", recipes.Warp(), count=64)
+    assert 0.3 < (warped[:, 20, 0, 0] > warped[:, 20, 39, 0]).mean() < 0.7
+    np.testing.assert_array_equal(warped, warp_of(ramp, "photo", recipes.Warp(), count=64))
+    np.testing.assert_array_equal(warp_of(ramp, "photo", recipes.Warp(photo=(1.0, 1.0), flip=False))[0], ramp)
+
+
+def test_training_ends_when_patience_does(trees, capsys):
+    """The last epoch comes `patience` after the best, by accuracy on held-out pictures."""
+    paint(trees)
+    finetune.main(settings(trees, freeze=False, epochs=40, held_out=0.34, patience=2, learning_rate=1e-2))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  photo epoch")]
+    accuracy = [float(line.split("accuracy ")[1].split()[0]) for line in lines]
+    assert len(lines) == accuracy.index(max(accuracy)) + 1 + 2 < 40
 
 
 def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
@@ -158,7 +258,7 @@ def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
     finetune.main(settings(trees))
     assert "already holds these features" in capsys.readouterr().out
     message = refused(finetune.main, settings(trees, freeze=False))
-    assert "holds features made with another frozen; --overwrite replaces them" in message
+    assert "holds features made with another train; --overwrite replaces them" in message
     before = (trees / "out/imagematnew.mat").read_bytes()
     finetune.main(settings(trees, freeze=False, epochs=1, overwrite=True))
     assert (trees / "out/imagematnew.mat").read_bytes() != before
@@ -171,6 +271,8 @@ def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
         (lambda d: (d / "unseen.txt").write_text("unicorn\n"), "unseen.txt: no class 'unicorn'"),
         (lambda d: (d / "unseen.txt").unlink(), "unseen.txt: not a readable list of class names"),
         (lambda d: [file.unlink() for file in (d / "sketch/bee").iterdir()], "bee: no pictures in this class folder"),
+        (lambda d: [shutil.rmtree(d / "photo" / name) for name in NAMES[1:]], "share 1 classes; at least 4 are needed"),
+        (lambda d: shutil.copytree(d / "photo/bee", d / "photo/B-ee"), "the same class as"),
     ],
 )
 def test_bad_input_is_refused(trees, refused, spoil, expected):
@@ -188,34 +290,135 @@ def test_classes_of_one_side_only_are_left_out_and_reported(trees, capsys):
     assert matfiles.read_names(trees / "out/label_sk.mat", "classes") == ["ant", "cow", "dog", "elk"]
 
 
-def test_word_vectors_are_joined_by_name(dataset_folder, refused):
-    names = ["JAY", "ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "I_bis", "zebu"]
-    vectors = np.arange(22, dtype=np.float32).reshape(11, 2)
-    file = dataset_folder / "vectors.npz"
-    np.savez(file, classes=np.array(names), glove=vectors, word2vec=vectors + 100)
-    word_vectors.main(word_vectors.Settings(data=dataset_folder, vectors=file))
-    joined = matfiles.read(dataset_folder / "wv_embeddings.mat", "features")
-    np.testing.assert_array_equal(joined, vectors[[1, 2, 3, 4, 5, 6, 7, 8, 9, 0]] + 100)
-    np.savez(file, classes=np.array(names[:-2]), glove=vectors[:-2])
-    message = refused(word_vectors.main, word_vectors.Settings(data=dataset_folder, vectors=file))
-    assert message == f"{file}: no class 'ibis'"
-    message = refused(word_vectors.main, word_vectors.Settings(data=dataset_folder, vectors=file, kind="bert"))
-    assert message == f"{file}: no vectors of kind 'bert', the file has glove"
-
-
-def test_squeezenet_knows_imagenet(real_data):
-    """Of the 25 photos of a class, top-1 is zebra for 19 zebras, volcano for 19 or 20 volcanoes (by the picture
-    decoder), airliner for 12 airplanes; the ImageNet indices are 340, 980 and 404."""
-    model = backbones.squeezenet(real_data / "weights/squeezenet_v1.0_imagenet.npz", top=True)
-    assert model.count_params() == 1_248_424
-    tree = pictures.list_pictures(real_data / "sketchy-mini/photo")
-    for name, index, least in (("zebra", 340, 18), ("volcano", 980, 18), ("airplane", 404, 11)):
-        paths = [path for path, file in zip(tree.paths(), tree.files, strict=True) if file.startswith(f"{name}/")]
-        logits, readable = cnn.extract(model, 227, paths, 25, name)
-        assert readable.all() and (logits.argmax(1) == index).sum() >= least
-
-
 def test_pictures_json_names_everything_that_made_the_features(trees):
     finetune.main(settings(trees, freeze=False, epochs=1, seed=3))
     made = json.loads((trees / "out" / loader.PICTURES).read_text())
     assert made["backbone"] == "small" and made["seed"] == 3 and made["photos"] == str(trees / "photo")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"freeze": True, "train": "all"}, "--freeze trains nothing, so --train cannot go with it"),
+        ({"freeze": True, "dense": 8}, "--freeze trains nothing, so --dense cannot go with it"),
+        ({"freeze": True, "leak_unseen": True}, "--freeze trains nothing, so --leak-unseen cannot go with it"),
+        ({"freeze": False, "train": "head", "dense": 0}, "--dense 0: leaves --train head nothing to train"),
+        ({"backbone": "resnet50"}, "--weights is needed: resnet50 with random weights is of no use frozen"),
+        ({"weights": Path("nowhere.h5")}, "nowhere.h5: no such file"),
+        ({"weights": Path("imagenet")}, "--weights imagenet: there is none for small to download"),
+        ({"freeze": False, "epochs": 0}, "--epochs should be at least 1, received 0"),
+        ({"freeze": False, "held_out": 1.0}, "--held-out should be from 0 to below 1, received 1.0"),
+        ({"freeze": False, "learning_rate": 0.0}, "--learning-rate should be above 0, received 0.0"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(trees, refused, flags, expected):
+    assert expected in refused(finetune.main, settings(trees, **flags))
+    assert not (trees / "out").exists()
+
+
+def test_loss_that_is_not_finite_stops_the_run(trees, refused):
+    message = refused(finetune.main, settings(trees, freeze=False, learning_rate=1e38, epochs=3))
+    assert message.startswith("photo: the loss of epoch") and not (trees / "out" / loader.PICTURES).exists()
+
+
+def test_names_with_spaces_and_accents(trees):
+    """A class folder whose accent is a character of its own, as some file systems have it, matches one without."""
+    (trees / "photo/bee").rename(trees / "photo/Löwe im Zoo")
+    (trees / "sketch/bee").rename(trees / "sketch/Lo\u0308we_im_Zoo")
+    (trees / "photo/ant/ant_0.jpg").rename(trees / "photo/ant/große Ameise.jpg")
+    finetune.main(settings(trees))
+    out = trees / "out"
+    assert "Löwe im Zoo" in matfiles.read_names(out / "label_sk.mat", "classes")
+    assert "große Ameise.jpg" in matfiles.read(out / "names_images.mat", "data").ravel().tolist()
+    assert matfiles.read(out / "sketchmatnew.mat", "feature").shape == (15, 256)
+
+
+@pytest.mark.parametrize("train", ["all", "head"])
+def test_half_precision_on_a_gpu(trees, monkeypatch, train):
+    """With a GPU, feigned here, features stay finite float32, the CNN learns, and stage II is not affected after it."""
+    policies, original = [], cnn.train
+    monkeypatch.setattr(cnn, "has_gpu", lambda: True)
+
+    def watched(model, *words):
+        policies.append(keras.mixed_precision.global_policy().name)
+        before = [weight.copy() for weight in model.get_weights()]
+        original(model, *words)
+        assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+
+    monkeypatch.setattr(cnn, "train", watched)
+    finetune.main(settings(trees, freeze=False, train=train, epochs=1))
+    assert policies == ["mixed_float16"] * 2 and keras.mixed_precision.global_policy().name == "float32"
+    features = matfiles.read(trees / "out/imagematnew.mat", "feature")
+    assert features.dtype == np.float32 and np.isfinite(features).all() and np.ptp(features) > 0
+
+
+def test_trained_weights_make_the_same_features(trees):
+    """The CNN file written beside the features, loaded again, gives the same vector for a picture."""
+    finetune.main(settings(trees, freeze=False, train="head", dense=6, epochs=1))
+    features = matfiles.read(trees / "out/imagematnew.mat", "feature")
+    body = backbones.pooled(backbones.build("small"), "average")
+    model = keras.Model(body.input, backbones.head(256, 6, normalise=True)(body.output))
+    model.load_weights(trees / "out/photo.weights.h5")
+    picture = pictures.read_picture(trees / "photo/ant/ant_0.jpg", 40)
+    np.testing.assert_allclose(features[0], model(picture[None]).numpy()[0], rtol=1e-4, atol=1e-5)
+
+
+FROZEN = ("--freeze",)
+WHOLE = ("--train", "all", "--epochs", 3, "--held-out", 0.34)
+HEAD = ("--train", "head", "--dense", 8, "--epochs", 3, "--held-out", 0.34)
+
+#: runs finetune.py and kills the process (SIGKILL) at the given call of a function of the project
+KILLER = """
+import os, signal, sys
+sys.path.insert(0, sys.argv.pop(1))
+module, name, count = sys.argv.pop(1), sys.argv.pop(1), int(sys.argv.pop(1))
+import cli
+cli.import_tensorflow()
+import importlib
+from pretrain import finetune
+module = importlib.import_module(module)
+original, calls = getattr(module, name), []
+def deadly(*words, **more):
+    calls.append(0)
+    if len(calls) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*words, **more)
+setattr(module, name, deadly)
+cli.run(finetune.main, finetune.Settings, "")
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "stops"),
+    [
+        # pictures are read 4 at a time, 15 of a modality: the third read is in the photos, the second after that
+        # resumption in the rest of them or in the sketches
+        (FROZEN, [("pretrain.pictures", "read_pictures", 3), ("pretrain.pictures", "read_pictures", 6)]),
+        # in the second epoch; after its checkpoint; in the sketches' first; while .mat files are written
+        (
+            WHOLE,
+            [
+                ("pretrain.cnn", "_run_epoch", 2),
+                ("pretrain.cnn", "_accuracy", 2),
+                ("pretrain.cnn", "_run_epoch", 2),
+                ("matfiles", "write", 3),
+            ],
+        ),
+        (HEAD, [("pretrain.cnn", "_run_epoch", 3), ("pretrain.cnn", "_accuracy", 4)]),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_files(trees, script, flags, stops):
+    """SIGKILL at several points, each followed by the same command: every file as an undisturbed run leaves it."""
+    words = ["--photos", trees / "photo", "--sketches", trees / "sketch", "--unseen", trees / "unseen.txt"]
+    words = [*map(str, (*words, "--backbone", "small", "--batch-size", 4, *flags))]
+    script("pretrain/finetune.py", *words, "--out", trees / "whole")
+    for module, name, count in stops:
+        killer = [sys.executable, "-c", KILLER, str(ROOT), module, name, str(count), *words, "--out", trees / "parts"]
+        done = subprocess.run(killer, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert not (trees / "parts" / loader.PICTURES).exists()
+    script("pretrain/finetune.py", *words, "--out", trees / "parts")
+    files = {file.relative_to(trees / "whole") for file in (trees / "whole").rglob("*") if file.is_file()}
+    assert files == {file.relative_to(trees / "parts") for file in (trees / "parts").rglob("*") if file.is_file()}
+    for file in files:
+        assert (trees / "whole" / file).read_bytes() == (trees / "parts" / file).read_bytes(), file

@@ -13,6 +13,8 @@ def test_from_pictures_to_table(script, tmp_path):
     trees = ("--photos", mini / "photo", "--sketches", mini / "sketch", "--unseen", mini / "unseen.txt")
     script("pretrain/finetune.py", *trees, "--backbone", "small", "--epochs", 1, "--out", mini)
     script("pretrain/word_vectors.py", "--data", mini, "--vectors", mini / "class_vectors.npz")
+    script("pretrain/class_graph.py", "--data", mini)
+    script("pretrain/index_files.py", *trees[:4], "--out", mini)
     done = script("Unified_XY_triads.py", "--data", mini, "--epochs", 2, "--batch-size", 32, cwd=tmp_path)
     assert "CNN features alone" in done.stdout and "wrote runs/0001/unified_features.mat" in done.stdout
     assert done.stderr == ""  # TensorFlow keeps quiet
@@ -31,6 +33,8 @@ def test_from_pictures_to_table(script, tmp_path):
         (("Unified_XY_triads.py", "--epochs", "many"), "--epochs"),
         (("pretrain/finetune.py", "--photos", "x", "--sketches", "y", "--unseen", "z", "--out", "o"), "x"),
         (("pretrain/word_vectors.py", "--data", "nowhere", "--vectors", "x.npz"), "nowhere"),
+        (("pretrain/index_files.py", "--photos", "x", "--sketches", "y", "--out", "o"), "x"),
+        (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
     ],
 )
@@ -47,6 +51,10 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
         "knn_eval.py",
         "pretrain/finetune.py",
         "pretrain/word_vectors.py",
+        "pretrain/class_graph.py",
+        "pretrain/index_files.py",
+        "benchmarks/bench_export.py",
+        "benchmarks/head_against_pool.py",
         "data/make_miniature.py",
     ],
 )

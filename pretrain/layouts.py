@@ -1,0 +1,161 @@
+"""Picture folders as their archives unpack -> two trees of the same classes, counted and compared with the literature.
+
+Known: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), Sketchy-extended (that and
+`EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), and any pair of class trees.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+import UxUyLoader as loader
+from cli import BadInput, say, warn
+from pretrain.pictures import SUFFIXES, PictureTree
+
+#: folders that are no classes but hold class folders (or further such folders) of a modality
+_CONTAINERS = {
+    "photo": ("256x256", "rendered_256x256", "photo", "photos", "images", "ImageResized", "EXTEND_image_sketchy"),
+    "sketch": ("256x256", "rendered_256x256", "sketch", "sketches"),
+}
+_AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictures shifted and scaled
+
+SPLITS = Path(__file__).resolve().parents[1] / "data" / "splits"
+#: pictures of the full datasets (FIDELITY.md, "Pictures"), by the class lists that tell which dataset it is
+_PICTURES = {
+    "sketchy-*.txt": {
+        "photo": {12_500: "Sketchy", 73_002: "Sketchy-extended", 85_502: "Sketchy-extended, originals twice"},
+        "sketch": {75_471: "the papers", 75_481: "the released index"},
+    },
+    "tuberlin-*.txt": {"photo": {204_489: "TU-Berlin"}, "sketch": {20_000: "TU-Berlin"}},
+}
+#: sketches and photos of the unseen classes as published
+_UNSEEN_PICTURES = {
+    "sketchy-25-sake.txt": {"sketch": 15_229, "photo": 17_101},
+    "sketchy-21-yelamarthi.txt": {"sketch": 12_694, "photo": 12_553},
+    "tuberlin-30-sake.txt": {"sketch": 2_400, "photo": 27_989},
+}
+
+
+def list_pictures(root, modality, duplicates="drop"):
+    """Reads the pictures of one modality.
+
+    A picture that two folders hold (same class, same name but for its suffix) counts once, unless `duplicates` is
+    "keep". Raises BadInput if there is no class folder, or one holds no picture file.
+    """
+    folders = _class_trees(Path(root), modality)
+    common = Path(os.path.commonpath(folders))
+    names, found, twice = {}, {}, 0  # class key -> name as first spelt; class key -> paths
+    for folder in folders:
+        others = {key: {path.stem for path in paths} for key, paths in found.items()}
+        for key, (name, paths) in _read_classes(folder).items():
+            fresh = [path for path in paths if path.stem not in others.get(key, ())]
+            twice += len(paths) - len(fresh)
+            names.setdefault(key, name)
+            found.setdefault(key, []).extend(paths if duplicates == "keep" else fresh)
+    if twice:
+        done = "kept twice" if duplicates == "keep" else "counted once; --duplicates keep counts them twice"
+        say(f"{root}: {twice} {modality} pictures lie in two folders and are {done}")
+    classes = sorted(names.values())
+    files, labels = [], []
+    for label, name in enumerate(classes):
+        paths = sorted(found[loader.class_key(name)], key=lambda path: (path.name, str(path)))
+        files += [path.relative_to(common).as_posix() for path in paths]
+        labels += [label] * len(paths)
+    return PictureTree(common, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
+
+
+def _class_trees(root, modality):
+    """The folders under `root` whose folders are classes, at least one."""
+    if not root.is_dir():
+        raise BadInput(f"{root}: no such folder of class folders")
+    inside = _folders(root)
+    if not inside:
+        raise BadInput(f"{root}: no class folders in it")
+    versions = [folder.name for folder in inside if folder.name.startswith("tx_")]
+    if versions:
+        if _AS_DRAWN not in versions:
+            raise BadInput(f"{root}: expected the folder {_AS_DRAWN} among its tx_ folders, found {versions[0]}")
+        if len(versions) > 1:
+            say(f"{root}: {_AS_DRAWN} is read, its {len(versions) - 1} shifted or scaled versions are not")
+        return [root / _AS_DRAWN]
+    known = {name.casefold() for name in _CONTAINERS[modality]}
+    containers = [folder for folder in inside if folder.name.casefold() in known and _folders(folder)]
+    return [tree for folder in containers for tree in _class_trees(folder, modality)] or [root]
+
+
+def _folders(root):
+    return sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def _read_classes(root):
+    """Class key -> (name, picture paths) of the class folders in `root`."""
+    classes = {}
+    for folder in _folders(root):
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+        if not paths:
+            raise BadInput(f"{folder}: no pictures in this class folder")
+        key = loader.class_key(folder.name)
+        if key in classes:
+            raise BadInput(f"{folder}: the same class as {classes[key][0]} (case, spaces, '_' and '-' do not count)")
+        classes[key] = folder.name, paths
+    return classes
+
+
+def matched_classes(photos, sketches):
+    """Both trees reduced to the classes they share, sketch labels renumbered to the photos' class order."""
+    keys = {
+        "photo": [loader.class_key(name) for name in photos.classes],
+        "sketch": [loader.class_key(name) for name in sketches.classes],
+    }
+    shared = [name for name, key in zip(photos.classes, keys["photo"], strict=True) if key in set(keys["sketch"])]
+    for tree, own, other in ((photos, "photo", "sketch"), (sketches, "sketch", "photo")):
+        alone = [name for name, key in zip(tree.classes, keys[own], strict=True) if key not in set(keys[other])]
+        if alone:
+            warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {', '.join(alone)}")
+    if len(shared) < 4:
+        raise BadInput(f"{photos.root} and {sketches.root} share {len(shared)} classes; at least 4 are needed")
+    return {"photo": _renumbered(photos, shared), "sketch": _renumbered(sketches, shared)}
+
+
+def _renumbered(tree, classes):
+    """The tree restricted to `classes`, its labels counting in their order."""
+    position = {loader.class_key(name): label for label, name in enumerate(classes)}
+    new = np.array([position.get(loader.class_key(name), -1) for name in tree.classes])[tree.labels]
+    kept = tree.take(new >= 0)
+    new = new[new >= 0]
+    order = np.argsort(new, kind="stable")
+    return PictureTree(tree.root, tuple(kept.files[row] for row in order), new[order], tuple(classes))
+
+
+def compare_counts(trees, unseen_names):
+    """Prints how many pictures there are beside the literature's numbers, and warns where they differ."""
+    published = _published_counts(trees["photo"].classes)
+    for modality, tree in trees.items():
+        say(f"{modality}: {len(tree.files):,} pictures of {len(tree.classes)} classes in {tree.root}")
+        known = published.get(modality, {})
+        if known and len(tree.files) not in known:
+            told = ", ".join(f"{count:,} ({where})" for count, where in known.items())
+            warn(f"{len(tree.files):,} {modality} pictures; the literature has {told}")
+    unseen = {loader.class_key(name) for name in unseen_names}
+    for file, known in _UNSEEN_PICTURES.items():
+        if _class_keys(SPLITS / file) != unseen:
+            continue
+        for modality, count in known.items():
+            tree = trees[modality]
+            ours = sum(loader.class_key(tree.classes[label]) in unseen for label in tree.labels)
+            if ours != count:
+                warn(f"{ours:,} {modality} pictures of the unseen classes; the literature has {count:,} for {file}")
+
+
+def _published_counts(classes):
+    """Modality -> {count: where} of the dataset whose published class lists all occur in `classes`, else {}."""
+    present = {loader.class_key(name) for name in classes}
+    for pattern, counts in _PICTURES.items():
+        if all(_class_keys(file) <= present for file in SPLITS.glob(pattern)):
+            return counts
+    return {}
+
+
+def _class_keys(file):
+    return {loader.class_key(name) for name in loader.read_class_list(file)}
