@@ -83,6 +83,8 @@ def write(path, variables, large=LARGE):
 
 
 def _write_v73(path, variables):
+    import h5py
+
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, value in variables.items():
             _to_hdf5(file, name, value)
@@ -98,6 +100,8 @@ def _write_header(path, header):
 def _to_hdf5(file, name, value):
     """Writes one value as MATLAB does: axes reversed, text as UTF-16 codes, cells as references into `#refs#`, and of
     an empty value its shape alone."""
+    import h5py
+
     if isinstance(value, str):
         array, kind = np.frombuffer(value.encode("utf-16-le"), np.uint16)[None], "char"
     else:
