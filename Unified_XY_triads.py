@@ -4,21 +4,26 @@ Without --data it draws the embedded miniature dataset and runs stage I on it fi
 classes held out from training; unseen classes are touched once, at the end, to evaluate.
 """
 
+import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import cli
+import curves
 import knn_eval
 import matfiles
 import runs
+import tensorboard_log
 import UxUyLoader as loader
 from cli import BadInput, say, setting, warn, whole_file
 
 MINIATURE = Path("data/miniature")
-PRESETS = ("paper",)
+LEFT_OUT = "left out: the preset's"
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,29 @@ class Settings:
     unseen: Path | None = setting(None, "list of unseen classes; left out: unseen.txt of --data", metavar="FILE")
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
     model: str = setting("zscmr", "system to train", choices=("zscmr",))
-    preset: str = setting("paper", "objective and its constants (README, 'Presets')", choices=PRESETS)
-    epochs: int = setting(60, "passes over the pictures of the larger modality")
-    batch_size: int = setting(128, "triads per step")
-    learning_rate: float = setting(1e-3, "Adam's learning rate")
-    dim: int = setting(64, "size of the embedding space")
-    margin: float = setting(5.0, "α of the triplet hinge, in units of distance in the embedding space")
-    dropout: float = setting(0.0, "share of embedding components zeroed in training")
-    held_out: float = setting(0.1, "share of the seen classes held out to choose the epoch by")
+    preset: str = setting("paper", "objective and its constants", choices=("paper", "released", "tuned"))
+    without: tuple[str, ...] = setting(
+        (), "terms left out of the objective: latent, triplet, decoder, classification", metavar="TERM"
+    )
+    weights: tuple[str, ...] = setting((), "weights of terms, such as latent=0.5; others: the preset's", None, "TERM=W")
+    epochs: int | None = setting(None, f"passes over the pictures of the larger modality ({LEFT_OUT})")
+    batch_size: int | None = setting(None, f"triads per step ({LEFT_OUT})")
+    learning_rate: float | None = setting(None, f"Adam's learning rate ({LEFT_OUT})")
+    schedule: str | None = setting(
+        None, f"course of the learning rate, cosine falls to 0 ({LEFT_OUT})", choices=("constant", "cosine")
+    )
+    dim: int | None = setting(None, f"size of the embedding space ({LEFT_OUT})")
+    hidden: int | None = setting(None, f"ReLU units beside each linear encoder ({LEFT_OUT})")
+    margin: float | None = setting(None, f"α of the triplet hinge, in units of distance ({LEFT_OUT})")
+    temperature: float | None = setting(None, f"divides the cosines of the all-pairs triplet ({LEFT_OUT})")
+    dropout: float | None = setting(None, f"share of embedding components zeroed in training ({LEFT_OUT})")
+    input_dropout: float | None = setting(None, f"share of features zeroed in training ({LEFT_OUT})")
+    modality_mix: float | None = setting(None, f"largest share of the other modality in a feature ({LEFT_OUT})")
+    class_mix: float | None = setting(None, f"largest share of another class in a virtual one ({LEFT_OUT})")
+    held_out: float | None = setting(None, f"share of the seen classes held out to choose the epoch by ({LEFT_OUT})")
+    precision: str = setting("float32", "of the matrix products; weights and losses stay float32", choices=PRECISIONS)
+    jit: bool = setting(False, "compile the step with XLA")
+    resident_limit: float = setting(4.0, "GB of features kept on the device; more are streamed from disk", metavar="GB")
     seed: int = setting(0, "seed of initial weights, held-out classes, triads and noise")
     resume: bool = setting(False, "go on with the run in --path (left out: the newest run)")
     overwrite: bool = setting(False, "replace the run in --path")
@@ -42,6 +62,9 @@ class Settings:
 
 def main(settings):
     check(settings)
+    if not is_chief():
+        work(settings)
+        return
     settings, folder = runs.open_run(settings)
     results = runs.read_results(folder)
     if settings.resume and results:
@@ -51,27 +74,103 @@ def main(settings):
     if settings.data == MINIATURE:
         make_miniature()
     dataset = loader.load_dataset(settings.data)
-    unseen_file = settings.unseen or settings.data / "unseen.txt"
-    split = loader.split_classes(
-        dataset.classes, loader.read_class_list(unseen_file), unseen_file, settings.held_out, settings.seed
-    )
+    settings, preset = filled_in(settings)
+    split = read_split(settings, dataset)
     describe(dataset, split)
     if not settings.resume:
         runs.create(folder, settings, split.names(dataset.classes), dataset.made_with)
-    state = train(settings, folder, dataset, split)
-    export(folder, dataset, split, state.model)
+    with shared_devices(preset):
+        state = train(settings, preset, folder, dataset, split)
+    export(preset, folder, dataset, split, state.model)
     evaluate(folder, dataset, split)
 
 
+def is_chief():
+    """Whether this process writes the run's files: yes, unless TF_CONFIG calls it a worker other than the first."""
+    if "TF_CONFIG" not in os.environ:
+        return True
+    try:
+        config = json.loads(os.environ["TF_CONFIG"])
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        chief_elsewhere = "chief" in config["cluster"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"TF_CONFIG: expected JSON with 'cluster' and 'task' (type and index), {error!r}") from error
+    return kind == "chief" or (kind == "worker" and index == 0 and not chief_elsewhere)
+
+
+def work(settings):
+    """What a worker other than the chief does: its share of every step. It writes nothing and evaluates nothing."""
+    if settings.resume:
+        settings, _ = runs.open_run(settings)
+    dataset = loader.load_dataset(settings.data)
+    settings, preset = filled_in(settings)
+    split = read_split(settings, dataset)
+    with shared_devices(preset):
+        train(settings, preset, settings.path, dataset, split, chief=False)
+
+
+def read_split(settings, dataset):
+    file = settings.unseen or settings.data / "unseen.txt"
+    return loader.split_classes(dataset.classes, loader.read_class_list(file), file, settings.held_out, settings.seed)
+
+
+def shared_devices(preset):
+    """The scope of the strategy that shares a batch among GPUs or workers; of no effect on one device."""
+    cli.import_tensorflow()
+    from models import training
+
+    return training.choose_strategy(preset.batch_size).scope()
+
+
 def check(settings):
-    for name, least in (("epochs", 1), ("batch_size", 1), ("dim", 1), ("seed", 0), ("margin", 0)):
-        if getattr(settings, name) < least:
-            raise BadInput(f"{cli.flag(name)} should be at least {least}, received {getattr(settings, name)}")
-    for name in ("dropout", "held_out"):
-        if not 0 <= getattr(settings, name) < 1:
-            raise BadInput(f"{cli.flag(name)} should be from 0 to below 1, received {getattr(settings, name)}")
-    if not settings.learning_rate > 0:
-        raise BadInput(f"--learning-rate should be above 0, received {settings.learning_rate}")
+    lowest = {"epochs": 1, "batch_size": 1, "dim": 1, "hidden": 0, "seed": 0, "margin": 0}
+    for name, least in lowest.items():
+        if (value := getattr(settings, name)) is not None and value < least:
+            raise BadInput(f"{cli.flag(name)} should be at least {least}, received {value}")
+    if "TF_CONFIG" in os.environ and settings.path is None:  # every process alike, or the others would wait for one
+        raise BadInput("--path is needed where TF_CONFIG names several workers")
+    if not settings.resident_limit >= 0:
+        raise BadInput(f"--resident-limit should be at least 0, received {settings.resident_limit}")
+    for name in ("dropout", "input_dropout", "modality_mix", "class_mix", "held_out"):
+        if (value := getattr(settings, name)) is not None and not 0 <= value < 1:
+            raise BadInput(f"{cli.flag(name)} should be from 0 to below 1, received {value}")
+    for name in ("learning_rate", "temperature"):
+        if (value := getattr(settings, name)) is not None and not value > 0:
+            raise BadInput(f"{cli.flag(name)} should be above 0, received {value}")
+
+
+def filled_in(settings):
+    """(settings without a None among those the preset decides, the preset with the settings in its place)."""
+    from models import zscmr
+
+    preset = zscmr.PRESETS[settings.preset]
+    weights = dict(preset.weights)
+    for word in settings.weights:
+        name, _, value = word.partition("=")
+        try:
+            weights[known_term(name, weights, "--weights")[0]] = float(value)
+        except ValueError as error:
+            raise BadInput(f"--weights {word}: expected TERM=NUMBER") from error
+    for term in settings.without:
+        weights |= dict.fromkeys(known_term(term, weights, "--without"), 0.0)
+    sizes = {field.name for field in dataclasses.fields(zscmr.Settings)}
+    values = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        part = preset.sizes if field.name in sizes else preset
+        values[field.name] = getattr(part, field.name) if value is None and hasattr(part, field.name) else value
+    sizes = dataclasses.replace(preset.sizes, **{name: values[name] for name in sizes & set(values)})
+    rest = {field.name for field in dataclasses.fields(preset)} & set(values) - {"weights"}
+    preset = dataclasses.replace(preset, sizes=sizes, weights=weights, **{name: values[name] for name in rest})
+    return Settings(**values), preset
+
+
+def known_term(name, weights, flag):
+    """The objective's terms that `name` means: itself, or both streams' of a term that the release splits."""
+    found = [term for term in weights if term == name or term.endswith(f"_{name}")]
+    if not found:
+        raise BadInput(f"{flag} {name}: no such loss term, the objective has {', '.join(weights)}")
+    return found
 
 
 def make_miniature():
@@ -120,64 +219,85 @@ def leak(dataset, split):
     return f"the CNNs were trained on {len(leaked)} of the {len(split.unseen)} unseen classes, {leaked[0]} among them"
 
 
-def train(settings, folder, dataset, split):
-    """Trains from the newest checkpoint, if any, to the last epoch; returns the state with the best epoch's weights."""
+def train(settings, preset, folder, dataset, split, chief=True):
+    """Trains from the newest checkpoint, if any, to the last epoch; returns the state with the best epoch's weights.
+
+    A process that is not `chief` writes nothing and scores nothing, and its state is of no use.
+    """
     tf = cli.import_tensorflow()
     import keras
 
-    from models import training, zscmr
+    from models import training
 
-    state = training.State(build_model(settings, dataset, split), keras.optimizers.Adam(settings.learning_rate))
-    checkpoints = tf.train.CheckpointManager(tf.train.Checkpoint(state=state), folder / "checkpoints", max_to_keep=2)
-    if checkpoints.restore_or_initialize():
-        say(f"going on after epoch {int(state.epoch)} of {folder}")
+    rate = preset.learning_rate
+    if preset.schedule == "cosine":
+        larger = max(np.isin(items.labels, split.seen).sum() for items in (dataset.photo, dataset.sketch))
+        rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * max(1, larger // preset.batch_size))
+    state = training.State(build_model(settings, preset, dataset, split), keras.optimizers.Adam(rate))
+    saved = tf.train.Checkpoint(state=state)
+    _ = saved.save_counter  # a variable made at first use; under several workers all have to make it, at the same time
+    checkpoints = tf.train.CheckpointManager(saved, folder / "checkpoints", max_to_keep=2)
+    if settings.resume and checkpoints.restore_or_initialize():
+        say(f"going on after epoch {int(state.epoch.numpy())} of {folder}")
     metrics = folder / "metrics.jsonl"
-    keep_epochs(metrics, int(state.epoch))
+    if chief:
+        keep_epochs(metrics, int(state.epoch.numpy()))
+        board = tensorboard_log.open_log(folder)
 
-    resident = training.make_resident(dataset, split.seen)
-    weights = dict.fromkeys(zscmr.TERMS, 1.0)  # the slides: all weights 1
-    run_epoch = training.compile_epoch(state, resident, zscmr.TERMS, weights, settings.seed)
+    draw = {"triads": loader.draw_triads, "balanced": loader.draw_balanced}[preset.batches]
+    names = preset.sizes.terms
+    source = training.make_source(dataset, split.seen, state.model, settings.resident_limit)
+    run_epoch = training.compile_epoch(state, source, names, preset.weights, settings.seed, settings.jit)
     try:
-        for epoch in range(int(state.epoch) + 1, settings.epochs + 1):
-            triads = loader.draw_triads(
-                dataset.photo.labels, dataset.sketch.labels, split.seen, settings.batch_size, settings.seed, epoch
+        for epoch in range(int(state.epoch.numpy()) + 1, preset.epochs + 1):
+            triads = draw(
+                dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, settings.seed, epoch
             )
             values = run_epoch(triads, first=(epoch - 1) * len(triads.photo))
-            terms = {name: float(value) for name, value in zip(zscmr.TERMS, values, strict=True)}
+            terms = {name: float(value) for name, value in zip(names, values, strict=True)}
             stop_unless_finite(terms, epoch, folder)
             state.epoch.assign(epoch)
+            if not chief:
+                continue
             line = {"epoch": epoch, **terms}
             if len(split.held_out):
-                line["held_out_mAP"] = score_held_out(dataset, split, state.model)
+                line["held_out_mAP"] = score_held_out(preset, dataset, split, state.model)
             # without held-out classes the last epoch is the one to keep
             best = state.note_score(line.get("held_out_mAP", float(epoch)))
             with open(metrics, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             checkpoints.save(epoch)
-            report(line, settings.epochs, best)
+            board.scalars(line)
+            report(line, preset.epochs, best)
     except KeyboardInterrupt as stop:
+        done = int(state.epoch.numpy())
         raise KeyboardInterrupt(
-            f"stopped after epoch {int(state.epoch)}; python Unified_XY_triads.py --path {folder} --resume goes on"
+            f"stopped after epoch {done}; python Unified_XY_triads.py --path {folder} --resume goes on"
         ) from stop
+    if not chief:
+        return state
     state.restore_best()
+    curves.draw(metrics, folder / "curves.png", chosen=int(state.best_epoch.numpy()) if len(split.held_out) else None)
     if len(split.held_out):
         say(
-            f"epoch {int(state.best_epoch)} of {settings.epochs} chosen, mAP@all {float(state.best_score):.3f} on the "
-            f"{len(split.held_out)} held-out seen classes"
+            f"epoch {int(state.best_epoch.numpy())} of {preset.epochs} chosen, mAP@all "
+            f"{float(state.best_score.numpy()):.3f} on the {len(split.held_out)} held-out seen classes"
         )
     return state
 
 
-def build_model(settings, dataset, split):
+def build_model(settings, preset, dataset, split):
     import keras
 
-    from models import zscmr
+    from models import training, zscmr
 
+    keras.config.set_dtype_policy(training.POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
-    photos = dataset.photo.features[np.isin(dataset.photo.labels, split.seen)]
-    sketches = dataset.sketch.features[np.isin(dataset.sketch.labels, split.seen)]
-    sizes = zscmr.Settings(dim=settings.dim, dropout=settings.dropout, margin=settings.margin)
-    return zscmr.ZSCMR(sizes, photos, sketches, dataset.class_vectors.shape[1], len(split.seen))
+    photos, sketches = (
+        training.TrainingRows(items.features, np.flatnonzero(np.isin(items.labels, split.seen)))
+        for items in (dataset.photo, dataset.sketch)
+    )
+    return zscmr.ZSCMR(preset.sizes, photos, sketches, dataset.class_vectors.shape[1], len(split.seen))
 
 
 def keep_epochs(metrics, epochs):
@@ -196,7 +316,7 @@ def stop_unless_finite(terms, epoch, folder):
             )
 
 
-def score_held_out(dataset, split, model):
+def score_held_out(preset, dataset, split, model):
     """mAP@all, mean of sketch->image and image->sketch, on the held-out seen classes."""
     from models import training
 
@@ -206,6 +326,7 @@ def score_held_out(dataset, split, model):
         training.embed(model.embed_sketches, dataset.sketch.features[sketch]),
         dataset.photo.labels[photo],
         dataset.sketch.labels[sketch],
+        distance=preset.distance,
         directions=("sketch->image", "image->sketch"),
     )
     return float(np.mean([values["mAP@all"] for values in results["directions"].values()]))
@@ -216,7 +337,7 @@ def report(line, epochs, best):
     say(f"  epoch {line['epoch']:>{len(str(epochs))}}/{epochs}  {values}{'  *' if best else ''}")
 
 
-def export(folder, dataset, split, model):
+def export(preset, folder, dataset, split, model):
     """Writes unified_features.mat: embeddings of all pictures, seen and unseen, in the order of the feature files."""
     from models import training
 
@@ -229,11 +350,11 @@ def export(folder, dataset, split, model):
             "labelsy": dataset.sketch.labels[:, None],
             "unseen": split.unseen[:, None],
             "classes": dataset.classes,
-            "namesx": dataset.photo.names,
-            "namesy": dataset.sketch.names,
+            **({"namesx": dataset.photo.names} if dataset.photo.names else {}),
+            **({"namesy": dataset.sketch.names} if dataset.sketch.names else {}),
             "picturesx": dataset.made_with.get("photos", ""),
             "picturesy": dataset.made_with.get("sketches", ""),
-            "distance": "euclidean",
+            "distance": preset.distance,
             "leaked": leak(dataset, split),
         },
     )
@@ -251,11 +372,14 @@ def evaluate(folder, dataset, split):
         directions = ("sketch->sketch", "image->image")
     results = {
         "CNN features alone": knn_eval.evaluate(photos, sketches, *labels, distance="cosine", directions=directions),
-        "shared space": knn_eval.evaluate(features.photo.vectors, features.sketch.vectors, *labels),
+        "shared space": knn_eval.evaluate(
+            features.photo.vectors, features.sketch.vectors, *labels, distance=features.distance
+        ),
     }
     if features.leaked:
         results = {space: {**scores, "leaked": features.leaked} for space, scores in results.items()}
     print_tables(results)
+    tensorboard_log.write_projector(folder, features)
     knn_eval.retrieval_grid(folder / "retrieval.png", features, features.distance)
     runs.write_json(folder / "results.json", results)  # last: its presence says that the run is complete
     for file in sorted(folder.iterdir()):

@@ -58,6 +58,8 @@ def _resumed(settings, path):
         kept = stored.get(field.name, field.default)
         if given != field.default and _plain(given) != kept:
             raise BadInput(f"{flag(field.name)} {given}: {path} was started with {kept}, and --resume keeps it")
+        if isinstance(kept, list):
+            kept = tuple(kept)
         values[field.name] = Path(kept) if "Path" in str(field.type) and kept is not None else kept
     return type(settings)(**values)
 
@@ -71,7 +73,7 @@ def create(folder, settings, classes, features):
 
 
 def _plain(value):
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 
 def read_results(folder):

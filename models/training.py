@@ -1,40 +1,66 @@
 """The training loop that the systems share: an epoch is one compiled function over index batches.
 
-Features, labels and class vectors stay on the device as tensors; a step gathers its rows by index, so nothing is
-copied to the host inside an epoch. A system offers `terms(...)` (named scalar losses) and trainable variables.
+Scaled features, labels and class vectors stay on the device as tensors and a step gathers its rows by index; features
+larger than a given budget stay on disk, and the rows of the next steps are read while a step runs. A system offers
+`photo_scaling`, `sketch_scaling`, `terms(...)` (named scalar losses) and trainable variables.
 """
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from cli import BadInput
+
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # --precision -> Keras policy; weights stay float32
+FUSE_FROM = 1_000_000  # weights from which one XLA kernel for Adam saves more memory traffic than its call costs
+BLOCK = 8192  # rows scaled, embedded or read from disk at once
 
 
 @dataclass(frozen=True)
-class Resident:
-    """A dataset on the device: `photos` (n, F), `sketches` (m, F') float32; `labels` (n,) int32 class of each photo;
-    `class_vectors` (C, S); `position` (C,) int32 place of a class among the trained ones, −1 for all others."""
+class Source:
+    """What steps read: `photos` (n, F), `sketches` (m, F') float32; `labels` (n,) int32 class of each photo;
+    `class_vectors` (C, S); `position` (C,) int32 place of a class among the trained ones, −1 for all others.
 
-    photos: tf.Tensor
-    sketches: tf.Tensor
+    `streamed` False: photos and sketches are tensors on the device, scaled; True: arrays on the host, as read.
+    """
+
+    photos: tf.Tensor | np.ndarray
+    sketches: tf.Tensor | np.ndarray
     labels: tf.Tensor
     class_vectors: tf.Tensor
     position: tf.Tensor
+    streamed: bool = False
 
 
-def make_resident(dataset, trained):
-    """Puts a `UxUyLoader.Dataset` on the device; `trained` are the class indices the classifier knows."""
+def make_source(dataset, trained, model, limit=float("inf")):
+    """A `UxUyLoader.Dataset` made ready for training; `trained` are the class indices the classifier knows.
+
+    Features of more than `limit` GB (as float32, both modalities) are streamed, all others made resident.
+    """
     position = np.full(len(dataset.classes), -1, np.int32)
     position[trained] = np.arange(len(trained))
-    return Resident(
-        photos=tf.constant(dataset.photo.features),
-        sketches=tf.constant(dataset.sketch.features),
-        labels=tf.constant(dataset.photo.labels.astype(np.int32)),
-        class_vectors=tf.constant(dataset.class_vectors),
-        position=tf.constant(position),
+    photos, sketches = dataset.photo.features, dataset.sketch.features
+    streamed = 4 * (np.prod(photos.shape) + np.prod(sketches.shape)) > limit * 1e9
+    if not streamed:
+        photos = _on_devices(embed(model.photo_scaling, photos))
+        sketches = _on_devices(embed(model.sketch_scaling, sketches))
+    return Source(
+        photos=photos,
+        sketches=sketches,
+        labels=_on_devices(dataset.photo.labels.astype(np.int32)),
+        class_vectors=_on_devices(dataset.class_vectors),
+        position=_on_devices(position),
+        streamed=streamed,
     )
+
+
+def _on_devices(array):
+    """`array` as a tensor; under a strategy of several replicas as a variable, of which each device has a copy."""
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return tf.Variable(array, trainable=False) if several else tf.constant(array)
 
 
 class State(tf.Module):
@@ -51,66 +77,208 @@ class State(tf.Module):
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_score = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
-        self.best_weights = [tf.Variable(weight, trainable=False) for weight in model.weights]
+        self.best_weights = [tf.Variable(weight.numpy(), trainable=False) for weight in model.weights]
 
     def note_score(self, score):
         """Keeps the present weights if `score` beats that of every epoch before; returns whether it does."""
-        better = score > float(self.best_score)
+        better = score > float(self.best_score.numpy())
         if better:
             self.best_score.assign(score)
-            self.best_epoch.assign(self.epoch)
+            self.best_epoch.assign(self.epoch.numpy())
             for kept, weight in zip(self.best_weights, self.model.weights, strict=True):
-                kept.assign(weight)
+                kept.assign(weight.numpy())
         return better
 
     def restore_best(self):
         for kept, weight in zip(self.best_weights, self.model.weights, strict=True):
-            weight.assign(kept)
+            weight.assign(kept.numpy())
 
 
-def compile_epoch(state, resident, names, weights, seed):
+def choose_strategy(batch):
+    """The strategy for the machine: the workers of TF_CONFIG, else all GPUs where there are several, else one device.
+
+    Raises BadInput when `batch` triads cannot be shared equally among the replicas.
+    """
+    if "TF_CONFIG" in os.environ:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    elif len(tf.config.list_logical_devices("GPU")) > 1:
+        strategy = tf.distribute.MirroredStrategy()
+    else:
+        strategy = tf.distribute.get_strategy()
+    check_share(batch, strategy)
+    return strategy
+
+
+def check_share(batch, strategy):
+    replicas = strategy.num_replicas_in_sync
+    if batch % replicas:
+        raise BadInput(f"--batch-size {batch} is no multiple of the {replicas} devices that share a batch")
+
+
+class Gather:
+    """How a system sees the whole batch from one replica, which holds an equal share of its rows.
+
+    On one device both methods return their argument.
+    """
+
+    def __init__(self, replicas):
+        self.replicas = replicas
+
+    def __call__(self, rows):
+        """This replica's rows (batch / replicas, …) → those of the whole batch (batch, …); differentiable."""
+        return tf.distribute.get_replica_context().all_gather(rows, axis=0) if self.replicas > 1 else rows
+
+    def own(self, rows):
+        """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …)."""
+        if self.replicas == 1:
+            return rows
+        share = tf.shape(rows)[0] // self.replicas
+        first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        return rows[first : first + share]
+
+
+def compile_epoch(state, source, names, weights, seed, jit=False):
     """Returns epoch(triads, first step) -> mean of each loss term over the epoch's steps, (terms,) float32.
 
     The objective is the weighted sum of the terms `names`; `weights` maps each to its weight. `triads` are the four
-    index arrays (steps, batch) int32 of `UxUyLoader.draw_triads`. Dropout noise is a function of (seed, step).
+    index arrays (steps, batch) int32 of `UxUyLoader.draw_triads`. Dropout noise is a function of (seed, step). `jit`
+    compiles the step with XLA. To be called under the scope of the strategy that `state` was made under: each replica
+    encodes its share of the batch, and all compute the terms of the whole batch.
     """
-    model, optimizer = state.model, state.optimizer
+    strategy = tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    if jit and replicas > 1:
+        raise BadInput(f"--jit compiles the step for one device, there are {replicas}")
+    model, optimizer, gather = state.model, state.optimizer, Gather(replicas)
+    variables = model.trainable_variables
+    update = lambda gradients: optimizer.apply(gradients, variables)  # noqa: E731
+    if replicas == 1 and sum(np.prod(variable.shape) for variable in variables) >= FUSE_FROM:
+        update = tf.function(update, jit_compile=True)
     factors = tf.constant([weights[name] for name in names], tf.float32)
 
-    def step(photo, sketch, negative_photo, negative_sketch, number):
-        labels = tf.gather(resident.labels, photo)
+    def step(features, photo, number):
+        labels = tf.gather(source.labels, photo)
         with tf.GradientTape() as tape:
             terms = model.terms(
-                tf.gather(resident.photos, photo),
-                tf.gather(resident.sketches, sketch),
-                tf.gather(resident.photos, negative_photo),
-                tf.gather(resident.sketches, negative_sketch),
-                tf.gather(resident.class_vectors, labels),
-                tf.gather(resident.position, labels),
+                *features,
+                tf.gather(source.class_vectors, labels),
+                tf.gather(source.position, labels),
                 noise=tf.stack([seed, number * NOISE_STREAMS]),
+                gather=gather,
             )
             values = tf.stack([terms[name] for name in names])
-            objective = tf.reduce_sum(factors * values)
-        variables = model.trainable_variables
-        optimizer.apply(tape.gradient(objective, variables), variables)
+            # every replica computes the objective of the whole batch, and their gradients are summed
+            objective = tf.reduce_sum(factors * values) / replicas
+        update(tape.gradient(objective, variables))
         return values
 
+    def resident_step(photo, sketch, negative_photo, negative_sketch, number):
+        photo, sketch, negative_photo, negative_sketch = map(
+            gather.own, (photo, sketch, negative_photo, negative_sketch)
+        )
+        features = (
+            tf.gather(source.photos, photo),
+            tf.gather(source.sketches, sketch),
+            tf.gather(source.photos, negative_photo),
+            tf.gather(source.sketches, negative_sketch),
+        )
+        return step(features, photo, number)
+
+    def streamed_step(photos, sketches, negative_photos, negative_sketches, photo, number):
+        features = (
+            model.photo_scaling(gather.own(photos)),
+            model.sketch_scaling(gather.own(sketches)),
+            model.photo_scaling(gather.own(negative_photos)),
+            model.sketch_scaling(gather.own(negative_sketches)),
+        )
+        return step(features, gather.own(photo), number)
+
+    if jit:
+        resident_step, streamed_step = (tf.function(f, jit_compile=True) for f in (resident_step, streamed_step))
+
+    def run_step(function, *arrays):
+        if replicas == 1:
+            return function(*arrays)
+        return strategy.experimental_local_results(strategy.run(function, arrays))[0]
+
     @tf.function
-    def epoch(photo, sketch, negative_photo, negative_sketch, first):
+    def resident_epoch(photo, sketch, negative_photo, negative_sketch, first):
         steps = tf.shape(photo)[0]
         total = tf.zeros(len(names))
-        for index in tf.range(steps):
-            total += step(photo[index], sketch[index], negative_photo[index], negative_sketch[index], first + index)
+        for i in tf.range(steps):
+            triad = photo[i], sketch[i], negative_photo[i], negative_sketch[i]
+            total += run_step(resident_step, *triad, first + i)
+        return total / tf.cast(steps, tf.float32)
+
+    @tf.function
+    def streamed_epoch(batches, steps):
+        total = tf.zeros(len(names))
+        for batch in batches:
+            total += run_step(streamed_step, *batch)
         return total / tf.cast(steps, tf.float32)
 
     def run(triads, first):
+        if source.streamed:
+            return streamed_epoch(stream(source, triads, first), tf.constant(len(triads.photo))).numpy()
         arrays = (triads.photo, triads.sketch, triads.negative_photo, triads.negative_sketch)
-        return epoch(*map(tf.constant, arrays), tf.constant(first, tf.int32)).numpy()
+        return resident_epoch(*map(tf.constant, arrays), tf.constant(first, tf.int32)).numpy()
 
     return run
 
 
-def embed(function, features, batch=8192):
+def stream(source, triads, first):
+    """The epoch's batches as a `tf.data.Dataset`, in order, read ahead: four feature matrices (batch, F), the photos'
+    row numbers (batch,), the step's number."""
+    photos, sketches = source.photos, source.sketches
+
+    def read(index):
+        rows = (
+            _rows(photos, triads.photo[index]),
+            _rows(sketches, triads.sketch[index]),
+            _rows(photos, triads.negative_photo[index]),
+            _rows(sketches, triads.negative_sketch[index]),
+        )
+        return *rows, triads.photo[index], np.int32(first + index)
+
+    batch = triads.photo.shape[1]
+    shapes = [(batch, photos.shape[1]), (batch, sketches.shape[1])] * 2 + [(batch,), ()]
+    kinds = [tf.float32] * 4 + [tf.int32] * 2
+
+    def load(index):
+        arrays = tf.numpy_function(read, [index], kinds)
+        return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
+
+    batches = tf.data.Dataset.range(len(triads.photo))
+    return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _rows(features, index):
+    """features[index] as float32, each row read once and in the order of the file."""
+    ordered, place = np.unique(index, return_inverse=True)
+    return np.asarray(features[ordered], np.float32)[place]
+
+
+class TrainingRows:
+    """The rows to train on of features (n, F) that may be larger than memory: shape, mean, deviation, by blocks."""
+
+    def __init__(self, features, rows):
+        self.features, self.rows = features, rows
+        self.shape = (len(rows), *features.shape[1:])
+
+    def mean(self, axis=0, dtype=np.float64):
+        return self._sum(lambda block: block, dtype) / len(self.rows)
+
+    def std(self, axis=0, dtype=np.float64):
+        mean = self.mean(axis, dtype)
+        return np.sqrt(self._sum(lambda block: (block - mean) ** 2, dtype) / len(self.rows))
+
+    def _sum(self, function, dtype):
+        starts = range(0, len(self.rows), BLOCK)
+        blocks = (np.asarray(self.features[self.rows[start : start + BLOCK]], dtype) for start in starts)
+        return sum(function(block).sum(0) for block in blocks)
+
+
+def embed(function, features, batch=BLOCK):
     """`function` applied to features (n, F) in batches -> (n, t) float32 array on the host."""
     parts = [function(tf.constant(features[start : start + batch])) for start in range(0, len(features), batch)]
     return tf.concat(parts, axis=0).numpy()

@@ -187,3 +187,17 @@ def test_released_files_are_read(real_data):
     classes = tuple(f"class_{row}" for row in range(125))
     names = loader.read_names_of_rows(released / "names_images.mat", "data", np.repeat(np.arange(125), 100), classes)
     assert len(names) == 12500 and names[0] == "class_0/n02691156_10151.jpg"
+
+
+def test_balanced_batches_hold_two_pairs_of_each_class():
+    labels = np.repeat(np.arange(6), 8)
+    classes = np.array([0, 2, 3, 5])
+    for batch, kept in ((8, 4), (100, 4), (6, 3)):
+        drawn = loader.draw_balanced(labels, labels, classes, batch, seed=1, epoch=2)
+        assert drawn.photo.shape == (max(1, 32 // batch), 2 * kept)
+        groups = labels[drawn.photo].reshape(-1, kept, 2)
+        assert (groups[:, :, 0] == groups[:, :, 1]).all() and (labels[drawn.sketch] == labels[drawn.photo]).all()
+        assert all(len(set(row)) == kept and set(row) <= set(classes) for row in groups[:, :, 0])
+        assert (labels[drawn.negative_photo] != labels[drawn.photo]).all()
+        again = loader.draw_balanced(labels, labels, classes, batch, seed=1, epoch=2)
+        np.testing.assert_array_equal(drawn.photo, again.photo)

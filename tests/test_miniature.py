@@ -85,7 +85,7 @@ def test_same_seed_same_bytes_and_another_seed_other_pictures(tmp_path):
 
 
 def test_a_slice_has_the_full_set_s_pictures(full, tmp_path):
-    """12 of 112 classes: 3 of the 24 unseen, to the nearest; each picture and vector as in the full set."""
+    """12 of some 110 classes: 3 of the 24 unseen, to the nearest; each picture and vector as in the full set."""
     make_miniature.main(Settings(out=tmp_path / "slice", per_class=1, classes=12))
     part, whole = files_of(tmp_path / "slice"), files_of(full)
     pictures = [path for path in part if path.suffix in (".jpg", ".png")]

@@ -1,9 +1,11 @@
 """Stage II: a run is a function of its settings, resumes to the same bytes, and never loses what is there."""
 
 import json
+import subprocess
+import sys
 
 import pytest
-from conftest import CLASSES, UNSEEN
+from conftest import CLASSES, ROOT, UNSEEN
 
 pytest.importorskip("tensorflow")
 
@@ -141,3 +143,100 @@ def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys)
     assert told.out.count(sentence) == 2 and sentence in told.err
     results = json.loads((dataset_folder.parent / "run/results.json").read_text())
     assert results["shared space"]["leaked"] == sentence
+
+
+def test_presets_fill_in_what_is_left_out():
+    left_out, preset = trainer.filled_in(trainer.Settings(preset="released"))
+    assert (left_out.epochs, left_out.learning_rate, left_out.dim, left_out.held_out) == (200, 0.01, 300, 0.0)
+    assert preset.sizes.objective == "released" and preset.weights["sketch_classification"] == 1.0
+    given, preset = trainer.filled_in(
+        trainer.Settings(preset="paper", dim=8, without=("triplet",), weights=("latent=0.5",))
+    )
+    assert given.dim == preset.sizes.dim == 8 and given.epochs == 60
+    assert preset.weights == {"latent": 0.5, "triplet": 0.0, "decoder": 1.0, "classification": 1.0}
+
+
+def test_a_term_that_the_release_splits_is_left_out_whole():
+    _, preset = trainer.filled_in(trainer.Settings(preset="released", without=("classification",)))
+    assert preset.weights["photo_classification"] == preset.weights["sketch_classification"] == 0.0
+    assert preset.weights["triplet"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"without": ("hinge",)}, "--without hinge: no such loss term, the objective has latent, triplet"),
+        ({"weights": ("latent",)}, "--weights latent: expected TERM=NUMBER"),
+        ({"weights": ("hinge=1",)}, "--weights hinge: no such loss term"),
+        ({"class_mix": 1.5}, "--class-mix should be from 0 to below 1, received 1.5"),
+        ({"temperature": 0.0}, "--temperature should be above 0, received 0.0"),
+    ],
+)
+def test_bad_objectives_are_refused(dataset_folder, refused, changed, expected):
+    assert expected in refused(trainer.main, settings(dataset_folder, **changed))
+
+
+@pytest.mark.parametrize("preset", ["released", "tuned"])
+def test_every_preset_trains_and_resumes(dataset_folder, preset):
+    """Interrupted after its first epoch, a run of the preset ends with the same bytes."""
+    folder = dataset_folder.parent
+    choices = {"preset": preset, "epochs": 3, "batch_size": 12, "hidden": None, "held_out": 0.2}
+    trainer.main(settings(dataset_folder, path=folder / "whole", **choices))
+    draw, calls = trainer.loader.draw_balanced if preset == "tuned" else trainer.loader.draw_triads, []
+
+    def stop_at_second(*words):
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return draw(*words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.loader, draw.__name__, stop_at_second)
+        with pytest.raises(KeyboardInterrupt, match=r"stopped after epoch 1; .* --resume goes on"):
+            trainer.main(settings(dataset_folder, path=folder / "parts", **choices))
+    trainer.main(trainer.Settings(path=folder / "parts", resume=True))
+    for file in ("metrics.jsonl", "unified_features.mat"):
+        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+    assert (folder / "parts" / "curves.png").stat().st_size > 1000
+
+
+def test_dataset_without_names_files_is_trained_on(dataset_folder):
+    for file in ("names_images.mat", "names_sketches.mat"):
+        (dataset_folder / file).unlink()
+    trainer.main(settings(dataset_folder, epochs=1))
+    assert "namesx" not in matfiles.keys(dataset_folder.parent / "run/unified_features.mat")
+
+
+def test_killed_run_resumes_to_the_same_bytes(dataset_folder, script):
+    """SIGKILL as soon as the second, then the fourth epoch is on disk; no clock decides."""
+    folder = dataset_folder.parent
+    words = ("--data", dataset_folder, "--epochs", 6, "--batch-size", 8, "--dim", 5, "--dropout", 0.2)
+    script("Unified_XY_triads.py", *words, "--path", folder / "whole")
+    for epochs, extra in ((2, words), (4, ("--resume",))):
+        command = [sys.executable, ROOT / "Unified_XY_triads.py", *extra, "--path", folder / "parts"]
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                if line.startswith(f"  epoch {epochs}/6"):
+                    process.kill()
+    script("Unified_XY_triads.py", "--path", folder / "parts", "--resume")
+    for file in ("metrics.jsonl", "results.json", "unified_features.mat"):
+        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+
+
+def test_tensorboard_files(dataset_folder, monkeypatch):
+    """The projector's files name vectors and labels row by row; without TensorBoard nothing is written."""
+    import knn_eval
+    import tensorboard_log
+
+    trainer.main(settings(dataset_folder, epochs=1))
+    run = dataset_folder.parent / "run"
+    features = knn_eval.unseen_only(knn_eval.load(run / "unified_features.mat"))
+    monkeypatch.setattr(tensorboard_log.importlib.util, "find_spec", lambda name: None)
+    tensorboard_log.write_projector(run, features)
+    assert not (run / "tensorboard").exists()
+    monkeypatch.setattr(tensorboard_log.importlib.util, "find_spec", lambda name: name)
+    tensorboard_log.write_projector(run, features)
+    labels = (run / "tensorboard/labels.tsv").read_text().splitlines()
+    vectors = (run / "tensorboard/vectors.tsv").read_text().splitlines()
+    assert labels[0] == "class\tmodality" and labels[1] == "bee\tphoto" and labels[-1] == "jay\tsketch"
+    assert len(vectors) == len(labels) - 1 == 36 and vectors[0].count("\t") == 4

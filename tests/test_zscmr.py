@@ -5,10 +5,15 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from models import zscmr  # noqa: E402
+from models import training, zscmr  # noqa: E402
 
-BATCH, F, G, S, T, C = 5, 7, 6, 4, 3, 4
-SIZES = zscmr.Settings(dim=T, dropout=0.0, margin=1.5)
+BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
+SIZES = {
+    "paper": zscmr.Settings(dim=T, margin=1.5),
+    "released": zscmr.Settings(objective="released", dim=T, margin=0.5),
+    "tuned": zscmr.Settings(objective="tuned", dim=T, hidden=5, temperature=0.3),
+}
+EVERY_TERM = [(objective, name) for objective, sizes in SIZES.items() for name in sizes.terms]
 
 
 @pytest.fixture
@@ -17,11 +22,14 @@ def random():
 
 
 @pytest.fixture
-def model(random):
-    model = zscmr.ZSCMR(SIZES, random.normal(size=(20, F)), 2 + random.normal(size=(20, G)), S, C)
-    for weight in model.trainable_variables:  # biases too, which start at 0
-        weight.assign(random.normal(size=weight.shape))
-    return model
+def make_model(random):
+    def make(sizes):
+        model = zscmr.ZSCMR(sizes, random.normal(size=(20, F)), 2 + random.normal(size=(20, G)), S, C)
+        for weight in model.trainable_variables:  # biases too, which start at 0
+            weight.assign(random.normal(size=weight.shape))
+        return model
+
+    return make
 
 
 @pytest.fixture
@@ -31,54 +39,128 @@ def batch(random):
     return [draw(BATCH, F), draw(BATCH, G), draw(BATCH, F), draw(BATCH, G), draw(BATCH, S), labels]
 
 
-def slow_terms(model, photos, sketches, negative_photos, negative_sketches, class_vectors, labels):
-    """FACTS of the paper's slide, a sample at a time in float64."""
+class Slow:
+    """The model's maps in float64, a row at a time."""
 
-    def linear(layer, x):
-        return x @ layer.kernel.numpy().astype(np.float64) + layer.bias.numpy()
+    def __init__(self, model):
+        self.model = model
 
-    def scale(scaling, x):
+    def linear(self, layer, x):
+        bias = 0 if layer.bias is None else layer.bias.numpy()
+        return x @ layer.kernel.numpy().astype(np.float64) + bias
+
+    def scale(self, modality, x):
+        if self.model.settings.objective == "released":
+            return x.astype(np.float64)
+        scaling = getattr(self.model, f"{modality}_scaling")
         x = (x - scaling.mean.numpy()) / scaling.deviation.numpy()
         return x / np.sqrt((x**2).mean())
 
-    def cross_entropy(logits, label):
+    def embed(self, modality, x):
+        encoder = getattr(self.model, f"{modality}_encoder")
+        embedding = self.linear(encoder.linear, x)
+        if encoder.branch:
+            embedding += self.linear(encoder.branch[1], np.maximum(self.linear(encoder.branch[0], x), 0))
+        return self.normed(embedding)
+
+    def normed(self, row):
+        return row / np.linalg.norm(row) if self.model.settings.objective == "tuned" else row
+
+    def cross_entropy(self, layer, x, label):
+        logits = self.linear(layer, x)
         return np.log(np.exp(logits).sum()) - logits[label]
 
+
+def slow_terms(model, photos, sketches, negative_photos, negative_sketches, class_vectors, labels):
+    """The terms of model.settings.objective, by loops over samples and pairs."""
+    slow = Slow(model)
+    x = [slow.scale("photo", row) for row in photos]
+    y = [slow.scale("sketch", row) for row in sketches]
+    img, skc = [slow.embed("photo", row) for row in x], [slow.embed("sketch", row) for row in y]
+    other_img = [slow.embed("photo", slow.scale("photo", row)) for row in negative_photos]
+    other_skc = [slow.embed("sketch", slow.scale("sketch", row)) for row in negative_sketches]
+    if model.settings.objective == "released":
+        return slow_released(slow, x, y, img, skc, other_skc, labels)
+    sem = [slow.normed(slow.linear(model.semantic_encoder, row)) for row in class_vectors]
     total = dict.fromkeys(zscmr.TERMS, 0.0)
+    tuned = model.settings.objective == "tuned"
+    root = np.sqrt(T) if tuned else 1.0
     for i in range(BATCH):
-        x, y = scale(model.photo_scaling, photos[i]), scale(model.sketch_scaling, sketches[i])
-        img, skc = linear(model.photo_encoder, x), linear(model.sketch_encoder, y)
-        other_img = linear(model.photo_encoder, scale(model.photo_scaling, negative_photos[i]))
-        other_skc = linear(model.sketch_encoder, scale(model.sketch_scaling, negative_sketches[i]))
-        sem = linear(model.semantic_encoder, class_vectors[i])
-        near = np.linalg.norm(img - skc)
-        total["latent"] += ((img - sem) ** 2).mean() + ((skc - sem) ** 2).mean()
-        total["triplet"] += max(near - np.linalg.norm(img - other_skc) + 1.5, 0)
-        total["triplet"] += max(near - np.linalg.norm(skc - other_img) + 1.5, 0)
-        total["decoder"] += ((linear(model.sketch_decoder, img) - y) ** 2).mean()
-        total["decoder"] += ((linear(model.photo_decoder, skc) - x) ** 2).mean()
-        total["classification"] += cross_entropy(linear(model.photo_classifier, img), labels[i])
-        total["classification"] += cross_entropy(linear(model.sketch_classifier, skc), labels[i])
+        latent = ((img[i] - sem[i]) ** 2, (skc[i] - sem[i]) ** 2)
+        total["latent"] += sum(part.sum() if tuned else part.mean() for part in latent)
+        if tuned:
+            total["triplet"] += slow_all_pairs(img, skc, labels, i) + slow_all_pairs(skc, img, labels, i)
+        else:
+            near = np.linalg.norm(img[i] - skc[i])
+            total["triplet"] += max(near - np.linalg.norm(img[i] - other_skc[i]) + 1.5, 0)
+            total["triplet"] += max(near - np.linalg.norm(skc[i] - other_img[i]) + 1.5, 0)
+        total["decoder"] += ((slow.linear(model.sketch_decoder, root * img[i]) - y[i]) ** 2).mean()
+        total["decoder"] += ((slow.linear(model.photo_decoder, root * skc[i]) - x[i]) ** 2).mean()
+        total["classification"] += slow.cross_entropy(model.photo_classifier, root * img[i], labels[i])
+        total["classification"] += slow.cross_entropy(model.sketch_classifier, root * skc[i], labels[i])
     return {name: value / BATCH for name, value in total.items()}
 
 
-def test_terms_agree_with_slow_loops(model, batch):
-    fast = model.terms(*batch, noise=tf.constant([0, 0]))
+def slow_all_pairs(anchors, candidates, labels, i):
+    """Mean over the positives p of anchor i of log(1 + Σ_n exp((cos(i, n) − cos(i, p)) / 0.3))."""
+    values = []
+    for p in range(BATCH):
+        if labels[p] == labels[i]:
+            gaps = [anchors[i] @ (candidates[n] - candidates[p]) / 0.3 for n in range(BATCH) if labels[n] != labels[i]]
+            values.append(np.log(1 + np.exp(gaps).sum()))
+    return np.mean(values)
+
+
+def slow_released(slow, x, y, img, skc, other_skc, labels):
+    """loss0, loss3, loss9, loss4, loss5, loss6, loss7 of the released code, in the order of RELEASED_TERMS."""
+    model = slow.model
+    norm = lambda rows: np.sqrt(sum((row**2).sum() for row in rows))  # noqa: E731
+    near = np.mean([np.linalg.norm(img[i] - skc[i]) for i in range(BATCH)])
+    far = np.mean([np.linalg.norm(img[i] - other_skc[i]) for i in range(BATCH)])
+    from_sketch = [np.maximum(slow.linear(model.photo_decoder, row), 0) for row in skc]
+    from_photo = [slow.linear(model.sketch_decoder, row) for row in img]
+    return {
+        "latent": norm([img[i] - skc[i] for i in range(BATCH)]),
+        "triplet": max(near - far + 0.5, 0),
+        "decoder": norm([x[i] - from_sketch[i] for i in range(BATCH)])
+        + norm([y[i] - from_photo[i] for i in range(BATCH)]),
+        "photo_classification": np.mean(
+            [slow.cross_entropy(model.photo_classifier, img[i], labels[i]) for i in range(BATCH)]
+        ),
+        "sketch_classification": np.mean(
+            [slow.cross_entropy(model.sketch_classifier, skc[i], labels[i]) for i in range(BATCH)]
+        ),
+        "photo_norm": abs(norm(model.photo_encoder.linear.kernel.numpy().astype(np.float64)) - 1),
+        "sketch_norm": abs(norm(model.sketch_encoder.linear.kernel.numpy().astype(np.float64)) - 1),
+    }
+
+
+def fast_terms(model, photos, sketches, negative_photos, negative_sketches, *more, noise=(0, 0)):
+    photos, negative_photos = map(model.photo_scaling, (photos, negative_photos))
+    sketches, negative_sketches = map(model.sketch_scaling, (sketches, negative_sketches))
+    rows = photos, sketches, negative_photos, negative_sketches, *more
+    return model.terms(*rows, noise=tf.constant(noise), gather=training.Gather(replicas=1))
+
+
+@pytest.mark.parametrize("objective", SIZES)
+def test_terms_agree_with_slow_loops(make_model, batch, objective):
+    model = make_model(SIZES[objective])
+    fast = fast_terms(model, *batch)
     slow = slow_terms(model, *batch)
-    assert tuple(fast) == zscmr.TERMS
-    for name in zscmr.TERMS:
+    assert set(fast) == set(slow) == set(SIZES[objective].terms)
+    for name in fast:
         assert float(fast[name]) == pytest.approx(slow[name], rel=1e-5), name
 
 
-@pytest.mark.parametrize("name", zscmr.TERMS)
-def test_gradients_agree_with_finite_differences(model, batch, name):
+@pytest.mark.parametrize(("objective", "name"), EVERY_TERM)
+def test_gradients_agree_with_finite_differences(make_model, batch, objective, name):
     """Central differences of the slow float64 loop in 40 random coordinates of the weights."""
+    model = make_model(SIZES[objective])
     with tf.GradientTape() as tape:
-        value = model.terms(*batch, noise=tf.constant([0, 0]))[name]
-    variables = model.trainable_variables
-    gradients = tape.gradient(
-        value, [variable.value for variable in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
+        value = fast_terms(model, *batch)[name]
+    gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
+    pairs = zip(model.trainable_variables, gradients, strict=True)
+    variables, gradients = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
     random, moved = np.random.default_rng(0), 0
     for _ in range(40):
         which = random.integers(len(variables))
@@ -110,17 +192,51 @@ def test_equal_pair_has_finite_gradient():
     assert np.isfinite(tape.gradient(loss, point).numpy()).all()
 
 
-def test_sizes(model):
-    """t = 3: encoders F·t+t, G·t+t, S·t+t; decoders t·G+G, t·F+F; two classifiers t·C+C."""
-    expected = (7 + 6 + 4) * 3 + 3 * 3 + (3 + 1) * (6 + 7) + 2 * (3 * 4 + 4)
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_variables) == expected
-    assert model.embed_photos(np.ones((2, F), np.float32)).shape == (2, T)
+def test_sizes(make_model):
+    """t = 3: encoders F·t+t, G·t+t, S·t+t; decoders t·G+G, t·F+F; two classifiers t·C+C. `released` has no
+    semantic encoder, `tuned` branches of 5 units, F·5+5 and 5·t, beside the encoders of photo and sketch."""
+    linear = (7 + 6 + 4) * 3 + 3 * 3 + (3 + 1) * (6 + 7) + 2 * (3 * 4 + 4)
+    branch = (7 + 1 + 3) * 5 + (6 + 1 + 3) * 5
+    sizes = {"paper": linear, "released": linear - (4 * 3 + 3), "tuned": linear + branch}
+    for objective, expected in sizes.items():
+        model = make_model(SIZES[objective])
+        assert sum(int(np.prod(weight.shape)) for weight in model.trainable_variables) == expected
+        assert model.embed_photos(np.ones((2, F), np.float32)).shape == (2, T)
 
 
-def test_dropout_noise_is_a_function_of_its_seed(random, batch):
-    model = zscmr.ZSCMR(
-        zscmr.Settings(dim=T, dropout=0.5), random.normal(size=(20, F)), random.normal(size=(20, G)), S, C
-    )
-    draw = lambda seed: float(model.terms(*batch, noise=tf.constant(seed))["classification"])  # noqa: E731
+def test_released_biases_start_as_glorot_draws():
+    """Uniform within ±√(6 / (t + t)) for a bias of t numbers, where the other objectives start at 0."""
+    rows = np.random.default_rng(0).normal(size=(20, F))
+    model = zscmr.ZSCMR(zscmr.Settings(objective="released", dim=200), rows, rows, S, C)
+    bias = model.photo_encoder.linear.bias.numpy()
+    assert 0.9 * np.sqrt(6 / 400) < np.abs(bias).max() < np.sqrt(6 / 400)
+
+
+def test_dropout_noise_is_a_function_of_its_seed(make_model, batch):
+    model = make_model(zscmr.Settings(dim=T, dropout=0.5, input_dropout=0.5))
+    draw = lambda seed: float(fast_terms(model, *batch, noise=seed)["classification"])  # noqa: E731
     assert draw([1, 2]) == draw([1, 2])
     assert draw([1, 2]) != draw([1, 3])
+
+
+def test_virtual_classes_blend_neighbours_with_one_share_each():
+    """Rows come in twos per class; the virtual rows of class k lie between those of k and k − 1, at equal shares."""
+    rows = np.repeat(np.eye(4, dtype=np.float32), 2, axis=0)  # class k is the k-th axis
+    model = zscmr.ZSCMR(zscmr.Settings(objective="tuned", dim=T, class_mix=0.5), np.eye(4), np.eye(4), S, C)
+    photos, sketches = (part.numpy() for part in model._mixed_pairs(rows, rows, tf.constant([1, 2])))
+    np.testing.assert_array_equal(photos[:8], rows)
+    virtual = photos[8:]
+    np.testing.assert_allclose(np.linalg.norm(virtual, axis=1), 1, rtol=1e-6)
+    for k in range(4):
+        assert set(np.flatnonzero(virtual[2 * k])) <= {k, (k - 1) % 4}
+        assert virtual[2 * k, k] >= virtual[2 * k, (k - 1) % 4]
+        np.testing.assert_array_equal(virtual[2 * k], virtual[2 * k + 1])
+    np.testing.assert_array_equal(photos, sketches)
+
+
+def test_mixed_modalities_stay_within_their_share():
+    photos, sketches = np.zeros((6, F), np.float32), np.ones((6, F), np.float32)
+    rows = np.random.default_rng(0).normal(size=(20, F))
+    model = zscmr.ZSCMR(zscmr.Settings(objective="tuned", dim=T, modality_mix=0.3), rows, rows, S, C)
+    mixed = [part.numpy() for part in model._mixed_pairs(photos, sketches, tf.constant([1, 2]))]
+    assert mixed[0].shape == (6, F) and 0 < mixed[0].max() <= 0.3 and 0.7 <= mixed[1].min() < 1

@@ -1,0 +1,151 @@
+"""A batch shared among devices, or among worker processes, gives the losses and weights of one device."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("tensorflow")
+
+import matfiles
+
+# In a process of its own, since devices are laid out before TensorFlow does anything.
+TWO_DEVICES = """
+import sys
+import numpy as np
+import tensorflow as tf
+import UxUyLoader as loader
+import Unified_XY_triads as trainer
+from pathlib import Path
+import keras
+from models import training
+
+folder, devices, preset, limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+dataset = loader.load_dataset(folder)
+split = loader.split_classes(dataset.classes, loader.read_class_list(folder / "unseen.txt"), "unseen.txt")
+strategy = tf.distribute.get_strategy()
+if devices > 1:
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{k}" for k in range(devices)])
+settings, preset = trainer.filled_in(trainer.Settings(data=folder, preset=preset, dropout=0.3, dim=6, hidden=8))
+draw = loader.draw_balanced if preset.batches == "balanced" else loader.draw_triads
+names = preset.sizes.terms
+with strategy.scope():
+    state = training.State(trainer.build_model(settings, preset, dataset, split), keras.optimizers.Adam(1e-2))
+    source = training.make_source(dataset, split.seen, state.model, limit)
+    epoch = training.compile_epoch(state, source, names, dict.fromkeys(names, 1.0), seed=0)
+    losses = []
+    for number in range(1, 4):
+        triads = draw(dataset.photo.labels, dataset.sketch.labels, split.seen, 8, 0, number)
+        losses.append(epoch(triads, first=(number - 1) * len(triads.photo)))
+np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights])
+"""
+
+
+@pytest.mark.parametrize(("preset", "limit"), [("paper", 1.0), ("paper", 0.0), ("released", 1.0), ("tuned", 1.0)])
+def test_two_devices_train_as_one_does(dataset_folder, preset, limit):
+    """Three epochs of batches of 8, with dropout, resident and streamed."""
+    arrays = {}
+    for devices in (1, 2):
+        file = dataset_folder / f"{devices}.npz"
+        words = map(str, (dataset_folder, devices, preset, limit, file))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)
+        with np.load(file) as saved:
+            arrays[devices] = list(saved.values())
+    assert len(arrays[1]) > 10 and len(arrays[1][0]) == 3
+    for one, two in zip(arrays[1], arrays[2], strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def test_two_workers_train_as_one_process_does(dataset_folder, script):
+    """The chief alone writes; what it writes agrees with a run of one process."""
+    folder = dataset_folder.parent
+    words = ("--data", dataset_folder, "--epochs", 2, "--batch-size", 8, "--dropout", 0.3, "--dim", 5, "--held-out", 0)
+    script("Unified_XY_triads.py", *words, "--path", folder / "one")
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    started = []
+    for index in range(2):
+        config = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+        command = [sys.executable, ROOT / "Unified_XY_triads.py", *words, "--path", folder / "two"]
+        started.append(
+            subprocess.Popen(
+                list(map(str, command)),
+                env={**os.environ, "TF_CONFIG": config},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        said = [process.communicate(timeout=300) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], said
+    assert "wrote" in said[0][0] and said[1][0] == ""
+    for key in ("featuresx", "featuresy"):
+        one, two = (matfiles.read(folder / run / "unified_features.mat", key) for run in ("one", "two"))
+        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+    lines = [(folder / run / "metrics.jsonl").read_text().splitlines() for run in ("one", "two")]
+    assert len(lines[0]) == len(lines[1]) == 2
+    for one, two in zip(*(map(json.loads, part) for part in lines), strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_batch_that_cannot_be_shared_is_refused(refused):
+    from models import training
+
+    class Three:
+        num_replicas_in_sync = 3
+
+    message = refused(training.check_share, 128, Three())
+    assert message == "--batch-size 128 is no multiple of the 3 devices that share a batch"
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}, "task": {"type": "worker"}}'])
+def test_unusable_cluster_description_is_refused(config, refused, monkeypatch):
+    import Unified_XY_triads as trainer
+
+    monkeypatch.setenv("TF_CONFIG", config)
+    assert refused(trainer.is_chief).startswith("TF_CONFIG: expected JSON")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "kind", "index", "chief"),
+    [
+        ({"worker": ["a", "b"]}, "worker", 0, True),
+        ({"worker": ["a", "b"]}, "worker", 1, False),
+        ({"chief": ["c"], "worker": ["a"]}, "chief", 0, True),
+        ({"chief": ["c"], "worker": ["a"]}, "worker", 0, False),
+    ],
+)
+def test_who_writes(cluster, kind, index, chief, monkeypatch):
+    import Unified_XY_triads as trainer
+
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}))
+    assert trainer.is_chief() is chief
+
+
+def test_workers_need_a_run_directory(dataset_folder, refused, monkeypatch):
+    import Unified_XY_triads as trainer
+
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}))
+    message = refused(trainer.main, trainer.Settings(data=dataset_folder))
+    assert message == "--path is needed where TF_CONFIG names several workers"

@@ -1,0 +1,94 @@
+"""Features that stay on disk train as resident ones do, and the options of the compiled step keep its results."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import matfiles
+import Unified_XY_triads as trainer
+from models import training
+
+
+def trained(folder, name, **more):
+    settings = trainer.Settings(
+        data=folder, path=folder.parent / name, **{"epochs": 3, "batch_size": 8, "dim": 5, "dropout": 0.2, **more}
+    )
+    trainer.main(settings)
+    lines = (settings.path / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines], matfiles.read(settings.path / "unified_features.mat", "featuresx")
+
+
+def test_streamed_features_train_as_resident_ones(dataset_folder):
+    losses, embeddings = trained(dataset_folder, "resident")
+    streamed_losses, streamed_embeddings = trained(dataset_folder, "streamed", resident_limit=0.0)
+    np.testing.assert_allclose(streamed_embeddings, embeddings, rtol=1e-5, atol=1e-6)
+    for one, other in zip(losses, streamed_losses, strict=True):
+        assert other == pytest.approx(one, rel=1e-5)
+
+
+def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
+    """Rows repeat and are out of order; the arrays are on disk, as a memory map and as an HDF5 dataset."""
+    random = np.random.default_rng(0)
+    photos, sketches = (random.normal(size=(20, size)).astype(np.float32) for size in (3, 4))
+    np.save(tmp_path / "photos.npy", photos)
+    index = [random.integers(0, 20, (5, 6)).astype(np.int32) for _ in range(4)]
+    triads = trainer.loader.Triads(*index)
+    with h5py.File(tmp_path / "sketches.h5", "w") as file:
+        source = training.Source(
+            photos=np.load(tmp_path / "photos.npy", mmap_mode="r"),
+            sketches=file.create_dataset("feature", data=sketches),
+            labels=None,
+            class_vectors=None,
+            position=None,
+            streamed=True,
+        )
+        batches = list(training.stream(source, triads, first=7).as_numpy_iterator())
+    assert [int(batch[5]) for batch in batches] == [7, 8, 9, 10, 11]
+    for step, batch in enumerate(batches):
+        for got, features, rows in zip(batch, (photos, sketches, photos, sketches), index, strict=False):
+            np.testing.assert_array_equal(got, features[rows[step]])
+        np.testing.assert_array_equal(batch[4], index[0][step])
+
+
+def test_mean_and_deviation_by_blocks(monkeypatch):
+    monkeypatch.setattr(training, "BLOCK", 4)
+    features = np.random.default_rng(0).normal(5, 2, size=(30, 3)).astype(np.float32)
+    rows = np.arange(1, 30, 3)
+    part = training.TrainingRows(features, rows)
+    assert part.shape == (10, 3)
+    np.testing.assert_allclose(part.mean(), features[rows].mean(0), rtol=1e-6)
+    np.testing.assert_allclose(part.std(), features[rows].std(0), rtol=1e-6)
+
+
+def test_step_compiled_by_xla_trains_alike(dataset_folder):
+    losses, embeddings = trained(dataset_folder, "plain", dropout=0.0)
+    xla_losses, xla_embeddings = trained(dataset_folder, "xla", dropout=0.0, jit=True)
+    np.testing.assert_allclose(xla_embeddings, embeddings, rtol=1e-3, atol=1e-4)
+    assert xla_losses[-1] == pytest.approx(losses[-1], rel=1e-3)
+
+
+def test_fused_update_is_keras_adam(dataset_folder, monkeypatch):
+    losses, embeddings = trained(dataset_folder, "keras")
+    monkeypatch.setattr(training, "FUSE_FROM", 0)
+    fused_losses, fused_embeddings = trained(dataset_folder, "fused")
+    np.testing.assert_allclose(fused_embeddings, embeddings, rtol=1e-3, atol=1e-4)
+    assert fused_losses[-1] == pytest.approx(losses[-1], rel=1e-3)
+
+
+def test_bfloat16_rounds_the_products_only(dataset_folder):
+    """Eight bits of mantissa: losses within a few percent of float32, but not the same; embeddings stay float32."""
+    losses, embeddings = trained(dataset_folder, "float32", dropout=0.0)
+    coarse_losses, coarse_embeddings = trained(dataset_folder, "bfloat16", dropout=0.0, precision="bfloat16")
+    assert coarse_embeddings.dtype == np.float32
+    assert coarse_losses[0]["classification"] != losses[0]["classification"]
+    assert coarse_losses[0]["classification"] == pytest.approx(losses[0]["classification"], rel=0.05)
+    assert not np.array_equal(coarse_embeddings, embeddings)
+
+
+def test_negative_limit_is_refused(dataset_folder, refused):
+    message = refused(trainer.main, trainer.Settings(data=dataset_folder, resident_limit=-1.0))
+    assert message == "--resident-limit should be at least 0, received -1.0"
