@@ -36,7 +36,9 @@ class Settings:
     without: tuple[str, ...] = setting(
         (), "terms left out of the objective: latent, triplet, decoder, classification", metavar="TERM"
     )
-    weights: tuple[str, ...] = setting((), "weights of terms, such as latent=0.5; others: the preset's", None, "TERM=W")
+    term_weights: tuple[str, ...] = setting(
+        (), "such as latent=0.5; those of other terms: the preset's", None, "TERM=W"
+    )
     epochs: int | None = setting(None, f"passes over the pictures of the larger modality ({LEFT_OUT})")
     batch_size: int | None = setting(None, f"triads per step ({LEFT_OUT})")
     learning_rate: float | None = setting(None, f"Adam's learning rate ({LEFT_OUT})")
@@ -77,6 +79,7 @@ def main(settings):
     settings, preset = filled_in(settings)
     split = read_split(settings, dataset)
     describe(dataset, split)
+    draw_epoch(preset, dataset, split, settings.seed, epoch=1)  # a batch too large is refused before a run is made
     if not settings.resume:
         runs.create(folder, settings, split.names(dataset.classes), dataset.made_with)
     with shared_devices(preset):
@@ -145,14 +148,16 @@ def filled_in(settings):
 
     preset = zscmr.PRESETS[settings.preset]
     weights = dict(preset.weights)
-    for word in settings.weights:
+    for word in settings.term_weights:
         name, _, value = word.partition("=")
         try:
-            weights[known_term(name, weights, "--weights")[0]] = float(value)
+            weights[known_term(name, weights, "--term-weights")[0]] = float(value)
         except ValueError as error:
-            raise BadInput(f"--weights {word}: expected TERM=NUMBER") from error
+            raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
     for term in settings.without:
         weights |= dict.fromkeys(known_term(term, weights, "--without"), 0.0)
+    if not any(weights.values()):
+        raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
     sizes = {field.name for field in dataclasses.fields(zscmr.Settings)}
     values = {}
     for field in dataclasses.fields(settings):
@@ -160,7 +165,7 @@ def filled_in(settings):
         part = preset.sizes if field.name in sizes else preset
         values[field.name] = getattr(part, field.name) if value is None and hasattr(part, field.name) else value
     sizes = dataclasses.replace(preset.sizes, **{name: values[name] for name in sizes & set(values)})
-    rest = {field.name for field in dataclasses.fields(preset)} & set(values) - {"weights"}
+    rest = {field.name for field in dataclasses.fields(preset)} & set(values)
     preset = dataclasses.replace(preset, sizes=sizes, weights=weights, **{name: values[name] for name in rest})
     return Settings(**values), preset
 
@@ -204,7 +209,9 @@ def describe(dataset, split):
         f"{dataset.photo.features.shape[1]}-d, {len(dataset.sketch.labels)} sketches "
         f"{dataset.sketch.features.shape[1]}-d, class vectors {dataset.class_vectors.shape[1]}-d"
     )
-    held_out = ", ".join(dataset.classes[label] for label in split.held_out) or "none"
+    held_out = ", ".join(dataset.classes[label] for label in split.held_out) or "none, the last is kept"
+    if len(split.unseen) == 1:
+        warn("a single unseen class: whatever is retrieved is right")
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen, held out to choose the epoch: {held_out}")
     if leak(dataset, split):
         warn(leak(dataset, split))
@@ -244,15 +251,12 @@ def train(settings, preset, folder, dataset, split, chief=True):
         keep_epochs(metrics, int(state.epoch.numpy()))
         board = tensorboard_log.open_log(folder)
 
-    draw = {"triads": loader.draw_triads, "balanced": loader.draw_balanced}[preset.batches]
     names = preset.sizes.terms
     source = training.make_source(dataset, split.seen, state.model, settings.resident_limit)
     run_epoch = training.compile_epoch(state, source, names, preset.weights, settings.seed, settings.jit)
     try:
         for epoch in range(int(state.epoch.numpy()) + 1, preset.epochs + 1):
-            triads = draw(
-                dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, settings.seed, epoch
-            )
+            triads = draw_epoch(preset, dataset, split, settings.seed, epoch=epoch)
             values = run_epoch(triads, first=(epoch - 1) * len(triads.photo))
             terms = {name: float(value) for name, value in zip(names, values, strict=True)}
             stop_unless_finite(terms, epoch, folder)
@@ -268,7 +272,7 @@ def train(settings, preset, folder, dataset, split, chief=True):
                 file.write(json.dumps(line) + "\n")
             checkpoints.save(epoch)
             board.scalars(line)
-            report(line, preset.epochs, best)
+            report(line, preset.epochs, best and "held_out_mAP" in line)
     except KeyboardInterrupt as stop:
         done = int(state.epoch.numpy())
         raise KeyboardInterrupt(
@@ -284,6 +288,12 @@ def train(settings, preset, folder, dataset, split, chief=True):
             f"{float(state.best_score.numpy()):.3f} on the {len(split.held_out)} held-out seen classes"
         )
     return state
+
+
+def draw_epoch(preset, dataset, split, seed, epoch):
+    """The epoch's index batches, as the preset wants them."""
+    draw = {"triads": loader.draw_triads, "balanced": loader.draw_balanced}[preset.batches]
+    return draw(dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch)
 
 
 def build_model(settings, preset, dataset, split):
@@ -365,8 +375,8 @@ def evaluate(folder, dataset, split):
     features = knn_eval.unseen_only(knn_eval.load(folder / "unified_features.mat"))
     photo, sketch = (np.isin(items.labels, split.unseen) for items in (dataset.photo, dataset.sketch))
     labels = dataset.photo.labels[photo], dataset.sketch.labels[sketch]
-    photos = scaled(dataset.photo, split.seen)[photo]
-    sketches = scaled(dataset.sketch, split.seen)[sketch]
+    seen = np.concatenate([split.seen, split.held_out])
+    photos, sketches = scaled(dataset.photo, seen)[photo], scaled(dataset.sketch, seen)[sketch]
     directions = tuple(knn_eval.DIRECTIONS)
     if photos.shape[1] != sketches.shape[1]:  # two spaces of different size: nothing to compare across
         directions = ("sketch->sketch", "image->image")

@@ -89,6 +89,8 @@ def read_class_list(path):
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a readable list of class names ({error})") from error
     names = [line.split("#")[0].strip() for line in lines]
@@ -351,7 +353,9 @@ def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
     larger, smaller = (photos, sketches) if photos.total >= sketches.total else (sketches, photos)
     steps = larger.total // batch
     if steps == 0:
-        raise BadInput(f"--batch-size {batch} is larger than the {larger.total} pictures of the seen classes")
+        raise BadInput(
+            f"--batch-size {batch} is larger than the {larger.total} pictures to train on; try a smaller one"
+        )
     order = random.permutation(larger.total)[: steps * batch]
     group = larger.group[order]
     drawn = larger.rows[order], smaller.draw(group, random)

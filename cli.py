@@ -91,6 +91,9 @@ def run(main, settings_class, description, argv=None):
     except BadInput as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:  # no permission, disk full, a folder where a file should be
         print(f"{Path(sys.argv[0]).name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)

@@ -8,6 +8,7 @@ from cli import whole_file
 def draw(metrics, path, chosen=None):
     """Writes a PNG of metrics.jsonl to `path`; `chosen` marks the epoch whose weights were kept."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     epochs = [line["epoch"] for line in lines]
@@ -19,7 +20,7 @@ def draw(metrics, path, chosen=None):
             panels[0].plot(epochs, [line[name] for line in lines], label=name)
     panels[0].set_ylabel("loss term, mean of the epoch")
     panels[0].set_yscale("symlog", linthresh=0.1)
-    panels[0].legend(frameon=False, ncols=2)
+    panels[0].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     if scored:
         panels[1].plot(epochs, [line["held_out_mAP"] for line in lines], color="black")
         panels[1].set_ylabel("mAP@all, held-out seen classes")
@@ -28,6 +29,7 @@ def draw(metrics, path, chosen=None):
             panel.axvline(chosen, color="#999999", linestyle=":")
         panels[-1].text(chosen, panels[-1].get_ylim()[0], f" epoch {chosen} kept", va="bottom", color="#555555")
     panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
     with whole_file(path) as part:

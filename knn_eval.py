@@ -70,7 +70,9 @@ class Settings:
         None, "how equal distances count; left out: expected for --bits, else gallery", tuple(protocols.TIES)
     )
     bits: int | None = setting(None, "rank by Hamming distance of binary codes of this length", choices=(32, 64, 128))
-    codes: str = setting("itq", "how --bits are made: itq is fitted on the file's seen classes", ("itq", "sign"))
+    codes: str | None = setting(
+        None, "how --bits are made: itq, fitted on the file's seen classes (left out), or sign", ("itq", "sign")
+    )
     generalised: str | None = setting(
         None, "seen classes join: sempcyc, 20 % as many in queries and gallery; pcmsn, all", ("sempcyc", "pcmsn")
     )
@@ -88,6 +90,8 @@ class Settings:
 def main(settings):
     check_settings(settings)
     path = newest(NEWEST_RUN) if settings.features == NEWEST_RUN else settings.features
+    if (path / NEWEST_RUN.name).exists():  # a run directory
+        path = path / NEWEST_RUN.name
     features = chosen_rows(path, settings)
     setup = Setup.of(settings, features.distance)
     scores = score_features(path, features, setup, settings.directions)
@@ -125,6 +129,8 @@ def check_settings(settings):
         raise BadInput(f"--json: expected a file, received the folder {settings.json}")
     if settings.figures and settings.figures.is_file():
         raise BadInput(f"--figures: expected a folder, received the file {settings.figures}")
+    if settings.codes and not settings.bits:
+        raise BadInput(f"--codes {settings.codes} wants the number of --bits")
     if settings.bits and settings.distance:
         raise BadInput(f"--bits ranks by Hamming distance; --distance {settings.distance} has no part in it")
     if settings.top and (settings.protocol == "knncode" or settings.compare or settings.ties not in (None, "gallery")):
@@ -164,7 +170,7 @@ def described(features, settings):
     if settings.generalised:
         words.append(f"generalised as {settings.generalised}")
     if settings.bits:
-        words.append(f"{settings.bits}-bit {settings.codes} codes")
+        words.append(f"{settings.bits}-bit {settings.codes or 'itq'} codes")
     return ", ".join(words)
 
 

@@ -64,6 +64,8 @@ class Settings:
 
 
 def main(settings):
+    if settings.photos.resolve() == settings.sketches.resolve():
+        raise BadInput(f"--photos and --sketches: both are {settings.photos}")
     settings = recipes.filled_in(settings)
     weights = weight_files.resolve(settings.backbone, settings.weights)
     trees = layouts.matched_classes(

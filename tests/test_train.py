@@ -120,13 +120,14 @@ def test_bad_dataset_does_not_cost_the_old_run(dataset_folder, refused):
         ({"epochs": 0}, "--epochs should be at least 1, received 0"),
         ({"dropout": 1.0}, "--dropout should be from 0 to below 1, received 1.0"),
         ({"learning_rate": -1.0}, "--learning-rate should be above 0"),
-        ({"batch_size": 1000}, "--batch-size 1000 is larger than the 30 pictures of the seen classes"),
+        ({"batch_size": 1000}, "--batch-size 1000 is larger than the 30 pictures to train on"),
         ({"resume": True, "overwrite": True}, "--resume and --overwrite exclude each other"),
         ({"resume": True}, "config.json: no such file"),
     ],
 )
 def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
     assert expected in refused(trainer.main, settings(dataset_folder, **changed))
+    assert not (dataset_folder.parent / "run").exists()
 
 
 def test_loss_that_is_not_finite_stops_the_run(dataset_folder, refused):
@@ -150,7 +151,7 @@ def test_presets_fill_in_what_is_left_out():
     assert (left_out.epochs, left_out.learning_rate, left_out.dim, left_out.held_out) == (200, 0.01, 300, 0.0)
     assert preset.sizes.objective == "released" and preset.weights["sketch_classification"] == 1.0
     given, preset = trainer.filled_in(
-        trainer.Settings(preset="paper", dim=8, without=("triplet",), weights=("latent=0.5",))
+        trainer.Settings(preset="paper", dim=8, without=("triplet",), term_weights=("latent=0.5",))
     )
     assert given.dim == preset.sizes.dim == 8 and given.epochs == 60
     assert preset.weights == {"latent": 0.5, "triplet": 0.0, "decoder": 1.0, "classification": 1.0}
@@ -166,8 +167,9 @@ def test_a_term_that_the_release_splits_is_left_out_whole():
     ("changed", "expected"),
     [
         ({"without": ("hinge",)}, "--without hinge: no such loss term, the objective has latent, triplet"),
-        ({"weights": ("latent",)}, "--weights latent: expected TERM=NUMBER"),
-        ({"weights": ("hinge=1",)}, "--weights hinge: no such loss term"),
+        ({"term_weights": ("latent",)}, "--term-weights latent: expected TERM=NUMBER"),
+        ({"term_weights": ("hinge=1",)}, "--term-weights hinge: no such loss term"),
+        ({"without": ("latent", "triplet", "decoder", "classification")}, "nothing is left to train on"),
         ({"class_mix": 1.5}, "--class-mix should be from 0 to below 1, received 1.5"),
         ({"temperature": 0.0}, "--temperature should be above 0, received 0.0"),
     ],
@@ -182,16 +184,15 @@ def test_every_preset_trains_and_resumes(dataset_folder, preset):
     folder = dataset_folder.parent
     choices = {"preset": preset, "epochs": 3, "batch_size": 12, "hidden": None, "held_out": 0.2}
     trainer.main(settings(dataset_folder, path=folder / "whole", **choices))
-    draw, calls = trainer.loader.draw_balanced if preset == "tuned" else trainer.loader.draw_triads, []
+    draw = trainer.draw_epoch
 
-    def stop_at_second(*words):
-        calls.append(words)
-        if len(calls) == 2:
+    def stop_at_second(*words, epoch):
+        if epoch == 2:
             raise KeyboardInterrupt
-        return draw(*words)
+        return draw(*words, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.loader, draw.__name__, stop_at_second)
+        patch.setattr(trainer, "draw_epoch", stop_at_second)
         with pytest.raises(KeyboardInterrupt, match=r"stopped after epoch 1; .* --resume goes on"):
             trainer.main(settings(dataset_folder, path=folder / "parts", **choices))
     trainer.main(trainer.Settings(path=folder / "parts", resume=True))
