@@ -151,7 +151,7 @@ def filled_in(settings):
     for word in settings.term_weights:
         name, _, value = word.partition("=")
         try:
-            weights[known_term(name, weights, "--term-weights")[0]] = float(value)
+            weights |= dict.fromkeys(known_term(name, weights, "--term-weights"), float(value))
         except ValueError as error:
             raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
     for term in settings.without:

@@ -161,6 +161,8 @@ def test_a_term_that_the_release_splits_is_left_out_whole():
     _, preset = trainer.filled_in(trainer.Settings(preset="released", without=("classification",)))
     assert preset.weights["photo_classification"] == preset.weights["sketch_classification"] == 0.0
     assert preset.weights["triplet"] == 0.1
+    _, preset = trainer.filled_in(trainer.Settings(preset="released", term_weights=("classification=0.5",)))
+    assert preset.weights["photo_classification"] == preset.weights["sketch_classification"] == 0.5
 
 
 @pytest.mark.parametrize(
