@@ -5,6 +5,7 @@ classes held out from training; unseen classes are touched once, at the end, to 
 """
 
 import dataclasses
+import importlib
 import json
 import os
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ import UxUyLoader as loader
 from cli import BadInput, say, setting, warn, whole_file
 
 MINIATURE = Path("data/miniature")
+SYSTEMS = ("zscmr",)  # the modules of models/ that can be trained; a new one is named here
 LEFT_OUT = "left out: the preset's"
+CONSTANTS = ("dim", "hidden", "margin", "temperature", "dropout", "input_dropout", "modality_mix", "class_mix")
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -31,10 +34,12 @@ class Settings:
     data: Path = setting(MINIATURE, "dataset directory; the default is made when it is missing", metavar="DIR")
     unseen: Path | None = setting(None, "list of unseen classes; left out: unseen.txt of --data", metavar="FILE")
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
-    model: str = setting("zscmr", "system to train", choices=("zscmr",))
-    preset: str = setting("paper", "objective and its constants", choices=("paper", "released", "tuned"))
+    model: str = setting("zscmr", "system to train", choices=SYSTEMS)
+    preset: str | None = setting(
+        None, "objective and its constants; zscmr: paper, released, tuned (left out: the system's first)"
+    )
     without: tuple[str, ...] = setting(
-        (), "terms left out of the objective: latent, triplet, decoder, classification", metavar="TERM"
+        (), "terms left out of the objective; zscmr: latent, triplet, decoder, classification", metavar="TERM"
     )
     term_weights: tuple[str, ...] = setting(
         (), "such as latent=0.5; those of other terms: the preset's", None, "TERM=W"
@@ -144,30 +149,40 @@ def check(settings):
 
 def filled_in(settings):
     """(settings without a None among those the preset decides, the preset with the settings in its place)."""
-    from models import zscmr
-
-    preset = zscmr.PRESETS[settings.preset]
+    presets = system(settings.model).PRESETS
+    name = settings.preset or next(iter(presets))
+    if name not in presets:
+        raise BadInput(f"--preset {name}: --model {settings.model} has {', '.join(presets)}")
+    preset = presets[name]
     weights = dict(preset.weights)
     for word in settings.term_weights:
-        name, _, value = word.partition("=")
+        term, _, value = word.partition("=")
         try:
-            weights |= dict.fromkeys(known_term(name, weights, "--term-weights"), float(value))
+            weights |= dict.fromkeys(known_term(term, weights, "--term-weights"), float(value))
         except ValueError as error:
             raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
     for term in settings.without:
         weights |= dict.fromkeys(known_term(term, weights, "--without"), 0.0)
     if not any(weights.values()):
         raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
-    sizes = {field.name for field in dataclasses.fields(zscmr.Settings)}
-    values = {}
+    sizes = {field.name for field in dataclasses.fields(preset.sizes)}
+    values = {"preset": name}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         part = preset.sizes if field.name in sizes else preset
-        values[field.name] = getattr(part, field.name) if value is None and hasattr(part, field.name) else value
+        values.setdefault(field.name, getattr(part, field.name, None) if value is None else value)
     sizes = dataclasses.replace(preset.sizes, **{name: values[name] for name in sizes & set(values)})
     rest = {field.name for field in dataclasses.fields(preset)} & set(values)
     preset = dataclasses.replace(preset, sizes=sizes, weights=weights, **{name: values[name] for name in rest})
+    for constant in CONSTANTS:
+        if values[constant] is not None and not hasattr(sizes, constant):
+            raise BadInput(f"{cli.flag(constant)} {values[constant]}: --model {settings.model} has no such constant")
     return Settings(**values), preset
+
+
+def system(name):
+    """The module of models/ that defines the system."""
+    return importlib.import_module(f"models.{name}")
 
 
 def known_term(name, weights, flag):
@@ -201,6 +216,14 @@ def make_miniature():
     finetune.main(tuned)
     say(f"$ {cli.command('pretrain/word_vectors.py', joined)}")
     word_vectors.main(joined)
+
+
+def class_graph(dataset, split):
+    """(E, 2) edges among the trained classes, as places in `split.seen`; without those of any other class."""
+    place = np.full(len(dataset.classes), -1)
+    place[split.seen] = np.arange(len(split.seen))
+    edges = place[dataset.edges]
+    return edges[(edges >= 0).all(axis=1)]
 
 
 def describe(dataset, split):
@@ -240,7 +263,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
     if preset.schedule == "cosine":
         larger = max(np.isin(items.labels, split.seen).sum() for items in (dataset.photo, dataset.sketch))
         rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * max(1, larger // preset.batch_size))
-    state = training.State(build_model(settings, preset, dataset, split), keras.optimizers.Adam(rate))
+    model = build_model(settings, preset, dataset, split)
+    state = training.State(model, model.players(rate))
     saved = tf.train.Checkpoint(state=state)
     _ = saved.save_counter  # a variable made at first use; under several workers all have to make it, at the same time
     checkpoints = tf.train.CheckpointManager(saved, folder / "checkpoints", max_to_keep=2)
@@ -299,7 +323,8 @@ def draw_epoch(preset, dataset, split, seed, epoch):
 def build_model(settings, preset, dataset, split):
     import keras
 
-    from models import training, zscmr
+    from models import training
+    from models.system import Inputs
 
     keras.config.set_dtype_policy(training.POLICIES[settings.precision])
     keras.utils.set_random_seed(settings.seed)
@@ -307,7 +332,8 @@ def build_model(settings, preset, dataset, split):
         training.TrainingRows(items.features, np.flatnonzero(np.isin(items.labels, split.seen)))
         for items in (dataset.photo, dataset.sketch)
     )
-    return zscmr.ZSCMR(preset.sizes, photos, sketches, dataset.class_vectors.shape[1], len(split.seen))
+    inputs = Inputs(photos, sketches, dataset.class_vectors[split.seen], class_graph(dataset, split))
+    return system(settings.model).build(preset.sizes, inputs)
 
 
 def keep_epochs(metrics, epochs):

@@ -69,12 +69,13 @@ def new_state(settings, dataset):
     import keras
 
     from models import training, zscmr
+    from models.system import Inputs
 
     keras.config.set_dtype_policy(training.POLICIES[settings.precision])
     keras.utils.set_random_seed(0)
-    sizes = zscmr.Settings(dim=settings.dim)
-    model = zscmr.ZSCMR(sizes, dataset.photo.features, dataset.sketch.features, SEMANTIC, CLASSES)
-    return training.State(model, keras.optimizers.Adam(1e-3))
+    inputs = Inputs(dataset.photo.features, dataset.sketch.features, dataset.class_vectors, dataset.edges)
+    model = zscmr.build(zscmr.Settings(dim=settings.dim), inputs)
+    return training.State(model, model.players(1e-3))
 
 
 def our_step(settings, dataset, triads):
@@ -127,6 +128,7 @@ def fed_step(settings, dataset, triads):
     import tensorflow as tf
 
     from models import training, zscmr
+    from models.system import Batch
 
     state = new_state(settings, dataset)
     gather = training.Gather(replicas=1)
@@ -134,20 +136,20 @@ def fed_step(settings, dataset, triads):
     @tf.function
     def step(photos, sketches, negative_photos, negative_sketches, vectors, labels):
         model = state.model
+        rows = Batch(
+            lambda negatives: model.photo_scaling(tf.concat([photos, negative_photos], 0) if negatives else photos),
+            lambda negatives: model.sketch_scaling(
+                tf.concat([sketches, negative_sketches], 0) if negatives else sketches
+            ),
+            vectors,
+            labels,
+        )
         with tf.GradientTape() as tape:
-            terms = model.terms(
-                model.photo_scaling(photos),
-                model.sketch_scaling(sketches),
-                model.photo_scaling(negative_photos),
-                model.sketch_scaling(negative_sketches),
-                vectors,
-                labels,
-                noise=tf.constant([0, 0]),
-                gather=gather,
-            )
+            terms = model.terms(rows, tf.constant([0, 0]), gather)
             values = tf.stack([terms[name] for name in zscmr.TERMS])
             objective = tf.reduce_sum(values)
-        state.optimizer.apply(tape.gradient(objective, model.trainable_variables), model.trainable_variables)
+        (player,) = state.players
+        player.optimizer.apply(tape.gradient(objective, player.variables), player.variables)
         return values
 
     def epoch():

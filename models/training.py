@@ -1,8 +1,7 @@
 """The training loop that the systems share: an epoch is one compiled function over index batches.
 
 Scaled features, labels and class vectors stay on the device as tensors and a step gathers its rows by index; features
-larger than a given budget stay on disk, and the rows of the next steps are read while a step runs. A system offers
-`photo_scaling`, `sketch_scaling`, `terms(...)` (named scalar losses) and trainable variables.
+larger than a given budget stay on disk, and the rows of the next steps are read while a step runs.
 """
 
 import os
@@ -12,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from cli import BadInput
+from models.system import Batch
 
+ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # --precision -> Keras policy; weights stay float32
 FUSE_FROM = 1_000_000  # weights from which one XLA kernel for Adam saves more memory traffic than its call costs
@@ -66,14 +67,16 @@ def _on_devices(array):
 class State(tf.Module):
     """Everything a run has to remember between epochs; what a checkpoint holds.
 
-    Weights, optimiser, epochs done, and the weights, score and epoch of the best epoch so far.
+    Weights, optimisers, epochs done, and the weights, score and epoch of the best epoch so far. `players`: `System.players`.
     """
 
-    def __init__(self, model, optimizer):
+    def __init__(self, model, players):
         super().__init__()
         self.model = model
-        self.optimizer = optimizer
-        self.optimizer.build(model.trainable_variables)
+        self.players = players
+        self.optimizers = [player.optimizer for player in self.players]
+        for player in self.players:
+            player.optimizer.build(player.variables)
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_score = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
@@ -149,49 +152,55 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     replicas = strategy.num_replicas_in_sync
     if jit and replicas > 1:
         raise BadInput(f"--jit compiles the step for one device, there are {replicas}")
-    model, optimizer, gather = state.model, state.optimizer, Gather(replicas)
-    variables = model.trainable_variables
-    update = lambda gradients: optimizer.apply(gradients, variables)  # noqa: E731
-    if replicas == 1 and sum(np.prod(variable.shape) for variable in variables) >= FUSE_FROM:
-        update = tf.function(update, jit_compile=True)
-    factors = tf.constant([weights[name] for name in names], tf.float32)
+    model, gather = state.model, Gather(replicas)
+    updates = [_update(player, fused=replicas == 1) for player in state.players]
 
-    def step(features, photo, number):
-        labels = tf.gather(source.labels, photo)
-        with tf.GradientTape() as tape:
-            terms = model.terms(
-                *features,
-                tf.gather(source.class_vectors, labels),
-                tf.gather(source.position, labels),
-                noise=tf.stack([seed, number * NOISE_STREAMS]),
-                gather=gather,
-            )
-            values = tf.stack([terms[name] for name in names])
-            # every replica computes the objective of the whole batch, and their gradients are summed
-            objective = tf.reduce_sum(factors * values) / replicas
-        update(tape.gradient(objective, variables))
-        return values
+    def step(read_photos, read_sketches, photo, number):
+        classes = tf.gather(source.labels, photo)
+        vectors, labels = tf.gather(source.class_vectors, classes), tf.gather(source.position, classes)
+        with tf.GradientTape(persistent=len(updates) > 1) as tape:
+            batch = Batch(read_photos, read_sketches, vectors, labels)
+            terms = model.terms(batch, tf.stack([seed, number * NOISE_STREAMS]), gather)
+            # every replica computes the terms of the whole batch, and their gradients are summed
+            goals = [
+                tf.add_n([terms[name] * (weights[name] / replicas) for name in player.terms if weights[name]] or [0.0])
+                for player in state.players
+            ]
+        # all gradients are of the weights before the step, whoever moves first; tf.Variables, for Keras' own have
+        # names of types where a zero gradient wants types
+        gradients = [
+            tape.gradient(goal, [v.value for v in player.variables], unconnected_gradients=ZERO)
+            for goal, player in zip(goals, state.players, strict=True)
+        ]
+        for update, gradient in zip(updates, gradients, strict=True):
+            update(gradient)
+        return tf.stack([terms[name] for name in names])
 
     def resident_step(photo, sketch, negative_photo, negative_sketch, number):
         photo, sketch, negative_photo, negative_sketch = map(
             gather.own, (photo, sketch, negative_photo, negative_sketch)
         )
-        features = (
-            tf.gather(source.photos, photo),
-            tf.gather(source.sketches, sketch),
-            tf.gather(source.photos, negative_photo),
-            tf.gather(source.sketches, negative_sketch),
+        return step(
+            lambda negatives: tf.gather(source.photos, tf.concat([photo, negative_photo], 0) if negatives else photo),
+            lambda negatives: tf.gather(
+                source.sketches, tf.concat([sketch, negative_sketch], 0) if negatives else sketch
+            ),
+            photo,
+            number,
         )
-        return step(features, photo, number)
 
     def streamed_step(photos, sketches, negative_photos, negative_sketches, photo, number):
-        features = (
-            model.photo_scaling(gather.own(photos)),
-            model.sketch_scaling(gather.own(sketches)),
-            model.photo_scaling(gather.own(negative_photos)),
-            model.sketch_scaling(gather.own(negative_sketches)),
+        photos, sketches, negative_photos, negative_sketches, photo = map(
+            gather.own, (photos, sketches, negative_photos, negative_sketches, photo)
         )
-        return step(features, gather.own(photo), number)
+        return step(
+            lambda negatives: model.photo_scaling(tf.concat([photos, negative_photos], 0) if negatives else photos),
+            lambda negatives: model.sketch_scaling(
+                tf.concat([sketches, negative_sketches], 0) if negatives else sketches
+            ),
+            photo,
+            number,
+        )
 
     if jit:
         resident_step, streamed_step = (tf.function(f, jit_compile=True) for f in (resident_step, streamed_step))
@@ -224,6 +233,14 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
         return resident_epoch(*map(tf.constant, arrays), tf.constant(first, tf.int32)).numpy()
 
     return run
+
+
+def _update(player, fused):
+    """A function that moves a player's variables along their gradients."""
+    update = lambda gradients: player.optimizer.apply(gradients, player.variables)  # noqa: E731
+    if fused and sum(np.prod(variable.shape) for variable in player.variables) >= FUSE_FROM:
+        return tf.function(update, jit_compile=True)
+    return update
 
 
 def stream(source, triads, first):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import UxUyLoader as loader
 from cli import BadInput, say, track, whole_file
+from models.system import Player
 from models.training import State
 from pretrain import pictures
 from pretrain.recipes import recipe_of
@@ -114,7 +115,8 @@ def train(model, training, settings, seed, folder, label):
     optimizer = OPTIMIZERS[recipe.optimizer](schedule)
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-    state = State(keras.Sequential([model, classifier]), optimizer)
+    network = keras.Sequential([model, classifier])
+    state = State(network, [Player(("cross-entropy",), network.trainable_variables, optimizer)])
     checkpoints = tf.train.CheckpointManager(tf.train.Checkpoint(state=state), folder, max_to_keep=1)
     if checkpoints.restore_or_initialize():
         say(f"{label}: goes on after epoch {int(state.epoch)}")
@@ -190,6 +192,7 @@ def _accuracy(hits, training, rows, batch):
 def _compile(state, augment, recipe, seed):
     """step(inputs, targets, number) -> loss, updating the weights; hits(inputs, targets) -> right answers."""
     model, classifier = state.model.layers
+    (optimizer,) = state.optimizers
     any_batch = tf.TensorSpec((None, *model.input_shape[1:]), model.input.dtype)
     any_targets, scalar = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32)
     classes = classifier.units
@@ -204,9 +207,9 @@ def _compile(state, augment, recipe, seed):
             features = tf.nn.experimental.stateless_dropout(model(inputs, training=True), recipe.dropout, noise)
             goal = tf.one_hot(targets, classes, 1 - recipe.smoothing + smooth, smooth)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(goal, classifier(features)))
-            scaled = state.optimizer.scale_loss(loss)
+            scaled = optimizer.scale_loss(loss)
         variables = state.model.trainable_variables
-        state.optimizer.apply(tape.gradient(scaled, variables), variables)
+        optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss
 
     @tf.function(input_signature=(any_batch, any_targets))

@@ -22,7 +22,6 @@ import tensorflow as tf
 import UxUyLoader as loader
 import Unified_XY_triads as trainer
 from pathlib import Path
-import keras
 from models import training
 
 folder, devices, preset, limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
@@ -37,7 +36,8 @@ settings, preset = trainer.filled_in(trainer.Settings(data=folder, preset=preset
 draw = loader.draw_balanced if preset.batches == "balanced" else loader.draw_triads
 names = preset.sizes.terms
 with strategy.scope():
-    state = training.State(trainer.build_model(settings, preset, dataset, split), keras.optimizers.Adam(1e-2))
+    model = trainer.build_model(settings, preset, dataset, split)
+    state = training.State(model, model.players(1e-2))
     source = training.make_source(dataset, split.seen, state.model, limit)
     epoch = training.compile_epoch(state, source, names, dict.fromkeys(names, 1.0), seed=0)
     losses = []

@@ -5,7 +5,8 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from models import training, zscmr  # noqa: E402
+from models import layers, losses, training, zscmr  # noqa: E402
+from models.system import Batch, Inputs  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
 SIZES = {
@@ -16,6 +17,10 @@ SIZES = {
 EVERY_TERM = [(objective, name) for objective, sizes in SIZES.items() for name in sizes.terms]
 
 
+def inputs(photos, sketches):
+    return Inputs(photos, sketches, np.zeros((C, S)), np.empty((0, 2), int))
+
+
 @pytest.fixture
 def random():
     return np.random.default_rng(3)
@@ -24,7 +29,7 @@ def random():
 @pytest.fixture
 def make_model(random):
     def make(sizes):
-        model = zscmr.ZSCMR(sizes, random.normal(size=(20, F)), 2 + random.normal(size=(20, G)), S, C)
+        model = zscmr.build(sizes, inputs(random.normal(size=(20, F)), 2 + random.normal(size=(20, G))))
         for weight in model.trainable_variables:  # biases too, which start at 0
             weight.assign(random.normal(size=weight.shape))
         return model
@@ -136,10 +141,13 @@ def slow_released(slow, x, y, img, skc, other_skc, labels):
 
 
 def fast_terms(model, photos, sketches, negative_photos, negative_sketches, *more, noise=(0, 0)):
-    photos, negative_photos = map(model.photo_scaling, (photos, negative_photos))
-    sketches, negative_sketches = map(model.sketch_scaling, (sketches, negative_sketches))
-    rows = photos, sketches, negative_photos, negative_sketches, *more
-    return model.terms(*rows, noise=tf.constant(noise), gather=training.Gather(replicas=1))
+    stack = lambda rows, others: lambda negatives: tf.concat([rows, others], 0) if negatives else rows  # noqa: E731
+    batch = Batch(
+        stack(*map(model.photo_scaling, (photos, negative_photos))),
+        stack(*map(model.sketch_scaling, (sketches, negative_sketches))),
+        *more,
+    )
+    return model.terms(batch, tf.constant(noise), training.Gather(replicas=1))
 
 
 @pytest.mark.parametrize("objective", SIZES)
@@ -182,13 +190,13 @@ def test_gradients_agree_with_finite_differences(make_model, batch, objective, n
 def test_triplet_hinge_by_hand():
     """Anchor 0, positive at 3, negatives at 4 and 1 on a line, margin 2: max(3−4+2, 0) = 1 and max(3−1+2, 0) = 4."""
     anchor, positive = tf.zeros((2, 1)), tf.constant([[3.0], [3.0]])
-    assert float(zscmr.triplet_loss(anchor, positive, tf.constant([[4.0], [1.0]]), 2.0)) == pytest.approx(2.5)
+    assert float(losses.triplet_loss(anchor, positive, tf.constant([[4.0], [1.0]]), 2.0)) == pytest.approx(2.5)
 
 
 def test_equal_pair_has_finite_gradient():
     point = tf.Variable(tf.ones((2, 3)))
     with tf.GradientTape() as tape:
-        loss = zscmr.triplet_loss(point, tf.ones((2, 3)), tf.zeros((2, 3)), 5.0)
+        loss = losses.triplet_loss(point, tf.ones((2, 3)), tf.zeros((2, 3)), 5.0)
     assert np.isfinite(tape.gradient(loss, point).numpy()).all()
 
 
@@ -207,7 +215,7 @@ def test_sizes(make_model):
 def test_released_biases_start_as_glorot_draws():
     """Uniform within ±√(6 / (t + t)) for a bias of t numbers, where the other objectives start at 0."""
     rows = np.random.default_rng(0).normal(size=(20, F))
-    model = zscmr.ZSCMR(zscmr.Settings(objective="released", dim=200), rows, rows, S, C)
+    model = zscmr.build(zscmr.Settings(objective="released", dim=200), inputs(rows, rows))
     bias = model.photo_encoder.linear.bias.numpy()
     assert 0.9 * np.sqrt(6 / 400) < np.abs(bias).max() < np.sqrt(6 / 400)
 
@@ -222,8 +230,7 @@ def test_dropout_noise_is_a_function_of_its_seed(make_model, batch):
 def test_virtual_classes_blend_neighbours_with_one_share_each():
     """Rows come in twos per class; the virtual rows of class k lie between those of k and k − 1, at equal shares."""
     rows = np.repeat(np.eye(4, dtype=np.float32), 2, axis=0)  # class k is the k-th axis
-    model = zscmr.ZSCMR(zscmr.Settings(objective="tuned", dim=T, class_mix=0.5), np.eye(4), np.eye(4), S, C)
-    photos, sketches = (part.numpy() for part in model._mixed_pairs(rows, rows, tf.constant([1, 2])))
+    photos, sketches = (part.numpy() for part in layers.mix_pairs(rows, rows, 0.0, 0.5, tf.constant([1, 2])))
     np.testing.assert_array_equal(photos[:8], rows)
     virtual = photos[8:]
     np.testing.assert_allclose(np.linalg.norm(virtual, axis=1), 1, rtol=1e-6)
@@ -236,7 +243,5 @@ def test_virtual_classes_blend_neighbours_with_one_share_each():
 
 def test_mixed_modalities_stay_within_their_share():
     photos, sketches = np.zeros((6, F), np.float32), np.ones((6, F), np.float32)
-    rows = np.random.default_rng(0).normal(size=(20, F))
-    model = zscmr.ZSCMR(zscmr.Settings(objective="tuned", dim=T, modality_mix=0.3), rows, rows, S, C)
-    mixed = [part.numpy() for part in model._mixed_pairs(photos, sketches, tf.constant([1, 2]))]
+    mixed = [part.numpy() for part in layers.mix_pairs(photos, sketches, 0.3, 0.0, tf.constant([1, 2]))]
     assert mixed[0].shape == (6, F) and 0 < mixed[0].max() <= 0.3 and 0.7 <= mixed[1].min() < 1
