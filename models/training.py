@@ -67,7 +67,8 @@ def _on_devices(array):
 class State(tf.Module):
     """Everything a run has to remember between epochs; what a checkpoint holds.
 
-    Weights, optimisers, epochs done, and the weights, score and epoch of the best epoch so far. `players`: `System.players`.
+    Weights, optimisers, epochs done, and the weights, score and epoch of the best epoch so far. `players` are those of
+    `System.players`.
     """
 
     def __init__(self, model, players):
