@@ -37,7 +37,7 @@ def main(settings):
         raise BadInput(f"{path}: no 'classes', so its rows belong to no known class; word_vectors.py writes them")
     unseen_file = settings.unseen or settings.data / "unseen.txt"
     unseen = np.empty(0, np.int64)
-    if not settings.all_classes or unseen_file.exists():
+    if settings.unseen or not settings.all_classes or unseen_file.exists():
         listed = loader.read_class_list(unseen_file)
         unseen = loader.split_classes(classes, listed, unseen_file, held_out_share=0).unseen
     kept = np.arange(len(classes)) if settings.all_classes else np.setdiff1d(np.arange(len(classes)), unseen)

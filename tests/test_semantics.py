@@ -95,6 +95,13 @@ def test_broken_text_is_named(tmp_path, refused):
     assert "no such file" in refused(vector_files.class_vectors, tmp_path / "gone.txt", ["ant"])
 
 
+@pytest.mark.parametrize("first", ["ant", "hot air balloon", "# the unseen classes"])
+def test_a_list_of_names_is_no_vector_file(tmp_path, refused, first):
+    (tmp_path / "unseen.txt").write_text(f"{first}\nbee\n")
+    message = refused(vector_files.class_vectors, tmp_path / "unseen.txt", ["ant", "bee"])
+    assert message.endswith(f"not a file of word vectors, no numbers follow the first word of '{first}'")
+
+
 def test_class_vectors_of_an_npz_are_joined_by_name(dataset_folder, refused):
     names = ["JAY", "ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "I_bis", "zebu"]
     vectors = np.arange(22, dtype=np.float32).reshape(11, 2)
@@ -110,6 +117,11 @@ def test_class_vectors_of_an_npz_are_joined_by_name(dataset_folder, refused):
     np.testing.assert_array_equal(joined("glove", "word2vec"), np.hstack([vectors[rows], vectors[rows] + 100]))
     assert matfiles.read(dataset_folder / "wv_embeddings.mat", "kind") == "glove + word2vec"
     assert refused(joined, "bert") == f"{file}: no vectors of kind 'bert', the file has glove, word2vec"
+    np.savez(file, **{f"layer{number}": vectors for number in range(51)}, glove=vectors)
+    shown = "the file has 52 arrays: "
+    assert refused(joined).startswith(f"{file}: no array 'classes', {shown}") and len(refused(joined)) < 300
+    np.savez(file, classes=np.array(names), **{f"layer{number}": vectors for number in range(51)}, glove=vectors)
+    assert refused(joined, "glov") == f"{file}: no vectors of kind 'glov', {shown}glove, layer0, layer1, layer2, …"
     np.savez(file, classes=np.array(names[:-2]), glove=vectors[:-2])
     assert refused(joined) == f"{file}: no class 'ibis'"
 
