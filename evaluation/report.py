@@ -44,9 +44,8 @@ def write(folder, features, results, title, setup, points, made):
         parts.append(_table("Every convention", tables.comparison(results)))
     parts.append("<h2>Figures</h2>")
     for name, caption in drawn.items():
-        picture = base64.b64encode((folder / name).read_bytes()).decode()
         words = caption + (f" Warning: {results['leaked']}" if results.get("leaked") else "")
-        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{picture}">'
+        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{_embedded(folder / name)}">'
         parts.append(f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>")
     parts.append(_table("Class by class", tables.classes(results)))
     parts.append("<h2>How this was made</h2>")
@@ -56,6 +55,10 @@ def write(folder, features, results, title, setup, points, made):
     with whole_file(folder / "report.html") as part:
         part.write_text(page, encoding="utf-8")
     return [folder / name for name in (*drawn, "report.html")]
+
+
+def _embedded(path):
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def _table(title, text):

@@ -1,5 +1,6 @@
 """Every convention against plain loops, scikit-learn and all orders of tied items; codes, intervals, files, figures."""
 
+import contextlib
 import html
 import itertools
 import json
@@ -14,7 +15,7 @@ from test_knn_eval import command_line, features_file, hits, loop_rank, picture_
 
 import cli
 import knn_eval
-from evaluation import codes, embeddings, metrics, protocols, ranking, statistics
+from evaluation import codes, embeddings, figures, metrics, protocols, ranking, report, statistics
 from evaluation.tsne import tsne
 
 # ---- plain loops, straight from the formulas of FIDELITY.md
@@ -502,6 +503,54 @@ def test_figures_and_report(tmp_path):
             pixels = matplotlib.image.imread(tmp_path / "out" / name)[..., :3]
             red = np.abs(pixels - np.array([0xD0, 0x34, 0x2C]) / 255).max(-1) < 0.1
             assert red[: len(red) // 2].sum() > 50, name  # the warning above each
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """{file name: Figure} of everything that `--figures` draws of a file with these variables."""
+
+    def draw(**variables):
+        kept = {}
+        monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
+        monkeypatch.setattr(report, "whole_file", lambda path: contextlib.nullcontext(tmp_path / "page"))
+        monkeypatch.setattr(report, "_embedded", lambda path: "")
+        features_file(tmp_path / "f.mat", **variables)
+        command_line(tmp_path / "f.mat", "--figures", tmp_path / "out")
+        return kept
+
+    return draw
+
+
+def test_curves_end_with_the_gallery(drawn):
+    """Ten photos and six sketches of unseen classes: P@k has no point beyond 10, 6, and within a modality one less."""
+    right = drawn()["curves.png"].axes[1]
+    lines = {line.get_label(): line.get_xdata() for line in right.get_lines()}
+    last = {"sketch → image": 10, "image → sketch": 6, "sketch → sketch": 5, "image → image": 9}
+    assert {name: x[-1] for name, x in lines.items()} == {
+        name: max(k for k in figures.DEPTHS if k <= gallery) for name, gallery in last.items()
+    }
+    assert right.get_xlim()[1] <= 10
+
+
+def test_confusion_shows_shares_in_numbers(drawn):
+    """All of cat's ten nearest are five cats and five dogs; so are dog's: there are no more photos."""
+    axes = drawn()["confusion.png"].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["50"] * 4
+
+
+def test_names_on_the_map_have_the_colour_of_their_points(drawn):
+    left, right = drawn()["map.png"].axes
+    for axes in (left, right):
+        dots = axes.collections[0].get_facecolor()[:, :3]  # five cats, then five dogs
+        names = {text.get_text(): text.get_color() for text in axes.texts}
+        np.testing.assert_allclose([names["cat"], names["dog"]], 0.85 * dots[[0, -1]])
+
+
+def test_rows_of_the_grid_are_in_order(drawn):
+    everyone = {"unseen": None, "classes": ["pear", "apple", "Fig", "date"]}
+    figure = drawn(**everyone, namesx=None, namesy=None)["retrieval.png"]
+    names = [axes.texts[0].get_text() for axes in figure.axes if axes.texts and axes.texts[0].get_weight() == "bold"]
+    assert names == ["apple", "date", "Fig", "pear"]
 
 
 def test_the_shell_line_of_a_report_can_be_given_again():
