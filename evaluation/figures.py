@@ -228,8 +228,8 @@ def _class_colours(count):
 
 
 def _label(axes, points, which, names, colours):
-    """Each class's name in its colour, on the one of its points that is nearest to all others, or as near as others'
-    names leave room."""
+    """Each class's name in its colour, above the one of its points that is nearest to all others of them, or as near to
+    it as other names leave room."""
     from matplotlib.patheffects import withStroke
 
     middles = []
@@ -239,7 +239,7 @@ def _label(axes, points, which, names, colours):
     for name, colour, (x, y) in zip(names, colours, _apart(np.array(middles), np.ptp(points, axis=0)), strict=True):
         halo = [withStroke(linewidth=2.5, foreground="white")]
         look = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
-        axes.text(x, y, name, ha="center", va="center", **look)
+        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **look)
 
 
 def _apart(places, extent):
