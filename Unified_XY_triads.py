@@ -402,7 +402,8 @@ def evaluate(folder, dataset, split):
     photo, sketch = (np.isin(items.labels, split.unseen) for items in (dataset.photo, dataset.sketch))
     labels = dataset.photo.labels[photo], dataset.sketch.labels[sketch]
     seen = np.concatenate([split.seen, split.held_out])
-    photos, sketches = scaled(dataset.photo, seen)[photo], scaled(dataset.sketch, seen)[sketch]
+    photos = loader.scaled(dataset.photo.features, dataset.photo.labels, seen)[photo]
+    sketches = loader.scaled(dataset.sketch.features, dataset.sketch.labels, seen)[sketch]
     directions = tuple(knn_eval.DIRECTIONS)
     if photos.shape[1] != sketches.shape[1]:  # two spaces of different size: nothing to compare across
         directions = ("sketch->sketch", "image->image")
@@ -420,12 +421,6 @@ def evaluate(folder, dataset, split):
     runs.write_json(folder / "results.json", results)  # last: its presence says that the run is complete
     for file in sorted(folder.iterdir()):
         say(f"wrote {file}")
-
-
-def scaled(items, seen):
-    """CNN features (n, F) centred and scaled per feature on the seen classes' pictures."""
-    reference = items.features[np.isin(items.labels, seen)]
-    return (items.features - reference.mean(0)) / np.maximum(reference.std(0), 1e-6)
 
 
 def print_tables(results):

@@ -266,17 +266,6 @@ def _load_edges(directory, classes):
     return edges
 
 
-def read_pairs(path):
-    """The sketches of each photo: (classes, photos of a class, sketches of a photo) cell of names, padded with 0, and
-    its class names, or None for a released file."""
-    cell = matfiles.read(path, PAIRS[1])
-    if cell.ndim != 3:
-        raise BadInput(f"{path}: '{PAIRS[1]}' should be classes × photos × sketches, received {cell.shape}")
-    for defect in released.index_defects(cell):
-        warn(f"{path}: {defect}")
-    return cell, matfiles.read_names(path, "classes") if "classes" in matfiles.keys(path) else None
-
-
 def read_class_graph(path):
     """(edges (E, 2) int64, zero-based; class names of the nodes, or None for a released file)."""
     edges = matfiles.read(path, CLASS_GRAPH[1])
@@ -322,6 +311,36 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0):
     drawn = generator(seed, "held-out classes").permutation(len(seen))[:count]
     held_out = np.sort(seen[drawn])
     return Split(seen=np.setdiff1d(seen, held_out), held_out=held_out, unseen=unseen)
+
+
+def seen_edges(dataset, split, unseen_list=None):
+    """Edges (E, 2) int64 of the dataset's class graph among `split.seen`, the classes trained on, as class indices.
+
+    The graph has to join the seen classes, those held out included, and no unseen one; BadInput says otherwise and how
+    to make it anew with `unseen_list` (left out: unseen.txt). Edges to held-out classes are dropped, so that their
+    vectors reach no trained class, and a tree may fall apart there: `pretrain.class_graph.minimum_spanning_tree` of
+    the trained classes' vectors joins them all.
+    """
+    path = dataset.directory / CLASS_GRAPH[0]
+    remade = f"python pretrain/class_graph.py --data {dataset.directory}"
+    remade += f" --unseen {unseen_list}" if unseen_list else ""
+    if not len(dataset.edges):
+        raise BadInput(f"{path}: no class graph; {remade} makes it")
+    expected = np.concatenate([split.seen, split.held_out])
+    for fault, labels in (
+        ("joins the unseen class", np.intersect1d(dataset.edges, split.unseen)),
+        ("joins nothing to the seen class", np.setdiff1d(expected, dataset.edges)),
+    ):
+        if labels.size:
+            more = f" and {labels.size - 1} more" if labels.size > 1 else ""
+            raise BadInput(f"{path}: {fault} '{dataset.classes[labels[0]]}'{more}; {remade} makes it anew")
+    return dataset.edges[np.isin(dataset.edges, split.seen).all(axis=1)]
+
+
+def scaled(features, labels, seen):
+    """Features (n, F) of pictures with `labels` (n,), centred and scaled per feature on those of the seen classes."""
+    reference = features[np.isin(labels, seen)]
+    return (features - reference.mean(0)) / np.maximum(reference.std(0), 1e-6)
 
 
 def generator(seed, purpose, step=0):

@@ -9,13 +9,16 @@ FEATURES is the `unified_features.mat` of a run, a file with the variables KNNco
 
 import dataclasses
 import json
+import os
+import shlex
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from cli import BadInput, flag, run, say, setting, track, whole_file
+from cli import BadInput, command, flag, run, say, setting, track, whole_file
 from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
 from evaluation.embeddings import check_vectors, load, newest, unseen_only
 from evaluation.figures import retrieval_grid  # noqa: F401
@@ -92,7 +95,9 @@ def main(settings):
     path = newest(NEWEST_RUN) if settings.features == NEWEST_RUN else settings.features
     if (path / NEWEST_RUN.name).exists():  # a run directory
         path = path / NEWEST_RUN.name
+    check_outputs(path, settings)
     features = chosen_rows(path, settings)
+    other = paired_rows(path, features, settings) if settings.against else None
     setup = Setup.of(settings, features.distance)
     scores = score_features(path, features, setup, settings.directions)
     results = {"features": str(path), **summary(scores, setup, features, settings.bootstrap)}
@@ -101,7 +106,7 @@ def main(settings):
     if settings.per_class:
         say(tables.classes(results))
     if settings.against:
-        results["against"] = test_against(path, features, scores, setup, settings)
+        results["against"] = test_against(scores, other, setup, settings)
         say(tables.differences(results))
     if settings.compare:
         results["compare"] = compare(path, features, setup, settings.directions)
@@ -113,7 +118,8 @@ def main(settings):
     if settings.figures:
         singly = dataclasses.replace(setup, ties="gallery", top=None)
         points = score_features(path, features, singly, settings.directions, figures.curve_points)
-        for file in report.write(settings.figures, features, results, title, setup, points):
+        made = provenance(path, features, settings)
+        for file in report.write(settings.figures, features, results, title, setup, points, made):
             say(f"wrote {file}")
 
 
@@ -125,16 +131,29 @@ def check_settings(settings):
             raise BadInput(f"{flag(name)}: expected {f'at least {least}' if least else '0 or more'}, received {value}")
     if not settings.memory > 0:
         raise BadInput(f"--memory: expected GB above 0, received {settings.memory}")
-    if settings.json and settings.json.is_dir():
-        raise BadInput(f"--json: expected a file, received the folder {settings.json}")
-    if settings.figures and settings.figures.is_file():
-        raise BadInput(f"--figures: expected a folder, received the file {settings.figures}")
     if settings.codes and not settings.bits:
         raise BadInput(f"--codes {settings.codes} wants the number of --bits")
     if settings.bits and settings.distance:
         raise BadInput(f"--bits ranks by Hamming distance; --distance {settings.distance} has no part in it")
     if settings.top and (settings.protocol == "knncode" or settings.compare or settings.ties not in (None, "gallery")):
         raise BadInput("--top: goes with neither --protocol knncode, --compare nor --ties other than gallery")
+
+
+def check_outputs(path, settings):
+    """Refuses before the work, not after it, what --json and --figures cannot write. `path`: the embeddings."""
+    if settings.json:
+        if settings.json.is_dir():
+            raise BadInput(f"--json: expected a file, received the folder {settings.json}")
+        if settings.json.resolve() in {file.resolve() for file in (path, settings.against or path)}:
+            raise BadInput(f"--json: {settings.json} holds the embeddings, expected another file")
+    for option, folder in (("--json", settings.json and settings.json.parent), ("--figures", settings.figures)):
+        if folder is None:
+            continue
+        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if not there.is_dir():
+            raise BadInput(f"{option}: expected a folder, received the file {there}")
+        if not os.access(there, os.W_OK):
+            raise BadInput(f"{option}: no permission to write to {there}")
 
 
 def chosen_rows(path, settings):
@@ -163,6 +182,38 @@ def chosen_rows(path, settings):
         dataclasses.replace(items, vectors=encode(items.vectors)) for items in (features.photo, features.sketch)
     )
     return dataclasses.replace(features, photo=photo, sketch=sketch, distance="hamming")
+
+
+def provenance(path, features, settings):
+    """Lines that say what a report was made from and how: the shell line, the file, the run that wrote it."""
+    files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
+    written = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(file.stat().st_mtime for file in files)))
+    lines = [
+        f"$ {shell_line(path, settings)}",
+        f"{path.resolve()}: {sum(file.stat().st_size for file in files):,} bytes, written {written}; evaluated here: "
+        f"{len(features.photo.labels)} photos and {len(features.sketch.labels)} sketches, "
+        f"{features.photo.vectors.shape[1]}-d {features.photo.vectors.dtype}",
+    ]
+    config = path.parent / "config.json"
+    try:
+        stored = json.loads(config.read_text(encoding="utf-8"))
+        for part in ("settings", "features"):  # without lists of classes and counts
+            plain = [f"{key} {value}" for key, value in stored[part].items() if isinstance(value, str | int | float)]
+            lines.append(f"{config}, {part}: {', '.join(plain)}")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        pass  # no file of a run
+    return lines
+
+
+def shell_line(path, settings):
+    """The command that does this evaluation again."""
+    quoted = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default and isinstance(value, (tuple, Path)):
+            quoted[field.name] = tuple(map(shlex.quote, value)) if isinstance(value, tuple) else shlex.quote(str(value))
+    quoted["features"] = NEWEST_RUN  # named in front: it is no option
+    return command(f"knn_eval.py {shlex.quote(str(path))}", dataclasses.replace(settings, **quoted))
 
 
 def described(features, settings):
@@ -217,11 +268,12 @@ class Scores:
     values: dict[str, np.ndarray]  # metric -> (queries,)
     labels: np.ndarray  # (queries,)
     rows: np.ndarray  # (queries,) row of each query among its modality's
+    relevant: np.ndarray  # (queries,) R, the items of the query's class among those it is ranked against
     gallery: int  # items each query is ranked against
 
     def take(self, chosen):
         values = {name: column[chosen] for name, column in self.values.items()}
-        return Scores(values, self.labels[chosen], self.rows[chosen], self.gallery)
+        return Scores(values, self.labels[chosen], self.rows[chosen], self.relevant[chosen], self.gallery)
 
 
 def evaluate(
@@ -242,10 +294,11 @@ def evaluate(
 ):
     """Scores retrieval between photos (photos, dim) and sketches (sketches, dim) with one label per row.
 
-    Returns {"protocol", "distance", "ties", "directions": {direction: {metric: mean, "queries", "gallery"}}}.
-    "gallery" counts the items each query is ranked against: within one modality all but itself. `distance`: left out,
-    the protocol's, else euclidean. `queries`: draw that many queries per direction, a function of `seed`; the gallery
-    stays whole. `ties`: as in `hit_blocks`. `top`: score the first ranks only. `memory`: bytes.
+    Returns {"protocol", "distance", "ties", "directions": {direction: {metric: mean, "queries", "gallery"}},
+    "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
+    ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
+    `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
+    `hit_blocks`. `top`: score the first ranks only. `memory`: bytes.
     """
     check_directions(directions)
     distance = distance or PROTOCOLS[protocol].distance or "euclidean"
@@ -304,10 +357,12 @@ def score(vectors, labels, direction, setup, scorer=None):
     if setup.progress:
         size = query_block(len(vectors[answering]), setup.memory)
         blocks = track(blocks, direction, total=-(-len(rows) // size))
-    scored = []
+    scored, relevant = [], []
     for _, parts in blocks:
         scored += [scorer(hits) for hits in parts]
-    return Scores({name: np.concatenate([part[name] for part in scored]) for name in scored[0]}, asked, rows, ranked)
+        relevant += [hits.relevant for hits in parts]
+    values = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
+    return Scores(values, asked, rows, np.concatenate(relevant), ranked)
 
 
 def draw_queries(available, wanted, seed):
@@ -330,15 +385,21 @@ def summary(scores, setup, features=None, draws=0):
         values = {name: statistics.mean(column, part.labels, class_means) for name, column in part.values.items()}
         return values | {"queries": len(part.labels), "gallery": part.gallery}
 
+    def without_relevant(parts):
+        return {direction: int(np.count_nonzero(part.relevant == 0)) for direction, part in parts.items()}
+
     if features is None:
-        return results | {"directions": {direction: numbers(part) for direction, part in scores.items()}}
+        results["directions"] = {direction: numbers(part) for direction, part in scores.items()}
+        return results | {"without_relevant": {"directions": without_relevant(scores)}}
     if features.leaked:
         results["leaked"] = features.leaked
     unseen = {direction: part.take(np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
     results["directions"] = {direction: numbers(part) for direction, part in unseen.items()}
+    results["without_relevant"] = {"directions": without_relevant(unseen)}
     seen = {direction: part.take(~np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
     if seen and all(len(part.labels) for part in seen.values()):
         results["seen"] = {direction: numbers(part) for direction, part in seen.items()}
+        results["without_relevant"]["seen"] = without_relevant(seen)
         results["harmonic"] = {}
         for direction, values in results["directions"].items():
             others = results["seen"][direction]
@@ -361,14 +422,20 @@ def harmonic_mean(one, other):
     return 2 * one * other / (one + other) if one + other else 0.0
 
 
-def test_against(path, features, scores, setup, settings):
-    """Paired tests, this file minus --against: {"features", "directions": {direction: {metric: {"difference",
-    "interval", "p"}}}}. Raises BadInput unless both files hold the same pictures in the same order."""
+def paired_rows(path, features, settings):
+    """`Features` of --against. Raises BadInput unless they are of the same pictures in the same order."""
     other = chosen_rows(settings.against, settings)
     for one, two in ((features.photo, other.photo), (features.sketch, other.sketch)):
         if not np.array_equal(one.labels, two.labels) or (one.names and two.names and one.names != two.names):
             raise BadInput(f"--against {settings.against}: {two.key} are not the pictures of {path} in the same order")
-    theirs = score_features(settings.against, other, Setup.of(settings, other.distance), settings.directions)
+    return other
+
+
+def test_against(scores, other, setup, settings):
+    """Paired tests, this file minus --against: {"features", "distance", "directions": {direction: {metric:
+    {"difference", "interval", "p"}}}}. `other`: its `paired_rows`."""
+    theirs_by = Setup.of(settings, other.distance)
+    theirs = score_features(settings.against, other, theirs_by, settings.directions)
     class_means = PROTOCOLS[setup.protocol].class_means
     directions = {}
     for direction, part in scores.items():
@@ -380,7 +447,7 @@ def test_against(path, features, scores, setup, settings):
             gap = {name: values - theirs[direction].values[name]}
             interval = statistics.intervals(gap, part.labels, class_means, seed=setup.seed)[name]
             directions[direction][name] = {"difference": difference, "interval": interval, "p": p}
-    return {"features": str(settings.against), "directions": directions}
+    return {"features": str(settings.against), "distance": theirs_by.distance, "directions": directions}
 
 
 def compare(path, features, setup, directions=()):

@@ -59,9 +59,7 @@ def measure(settings):
 
 def scaled_rows(items, seen):
     """Features (n, F) centred and scaled per feature on seen rows, then each row to length 1; float64."""
-    features = items.features.astype(np.float64)
-    reference = features[np.isin(items.labels, seen)]
-    scaled = (features - reference.mean(0)) / np.maximum(reference.std(0), 1e-6)
+    scaled = loader.scaled(items.features.astype(np.float64), items.labels, seen)
     return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
 
 

@@ -139,7 +139,12 @@ def _open(path):
     if path.suffix == ".npy":
         raise BadInput(f"{path}: give the folder that holds featuresx.npy, featuresy.npy, labelsx.npy, labelsy.npy")
     if path.suffix != ".npz" or not path.is_file():
-        return _Source(path, tuple(matfiles.keys(path)))
+        try:
+            return _Source(path, tuple(matfiles.keys(path)))
+        except BadInput as error:
+            if path.suffix == ".mat" or not path.is_file():
+                raise
+            raise BadInput(f"{path}: expected embeddings, a .mat or .npz file or a folder of .npy files") from error
     try:
         with np.load(path) as file:
             return _NumpySource(path, tuple(file.files))

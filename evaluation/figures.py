@@ -3,6 +3,7 @@
 Whatever was leaked to the embeddings is written on each of them.
 """
 
+import colorsys
 import textwrap
 
 import numpy as np
@@ -21,12 +22,14 @@ PICTURE_SIDE = 144  # pixels
 def retrieval_grid(path, features, distance, seed=0, queries=8, top=10):
     """Draws random sketches, each of another class, with the `top` photos nearest to them; writes a PNG.
 
-    Right classes are framed green, wrong ones red. Where a picture cannot be opened its class name stands in a box.
+    Rows stand in the order of class names. Right classes are framed green, wrong ones red. Where a picture cannot be
+    opened its class name stands in a box.
     """
     sketch, photo = features.sketch, features.photo
     if not len(sketch.vectors) or not len(photo.vectors):
         raise BadInput(f"{path}: the figure needs a sketch and a photo of an evaluated class")
     rows = _one_per_class(sketch.labels, queries, np.random.default_rng(seed))
+    rows = rows[np.argsort([features.class_name(label).casefold() for label in sketch.labels[rows]], kind="stable")]
     order = nearest(sketch.vectors[rows], photo.vectors, distance, top)
     hits = photo.labels[order] == sketch.labels[rows, None]
 
@@ -116,6 +119,8 @@ RECALLS = np.linspace(0, 1, 21)
 DEPTHS = np.unique(np.geomspace(1, 200, 24).round().astype(int))
 COLOURS = ("#1f6fb4", "#d9771b", "#2a9d4a", "#8c4fa8")  # one a direction
 MAP_POINTS = 800  # of both modalities: exact t-SNE takes a few seconds for as many
+LABELLED = 40  # classes whose names have room on the map
+NUMBERED = 40  # classes whose shares have room in the confusion matrix
 CONFUSED = 10  # nearest photos of a sketch whose classes are counted
 
 
@@ -135,13 +140,18 @@ def curves(path, points, features, distance, seed=0):
     for colour, (direction, part) in zip(COLOURS, points.items(), strict=False):
         for axes, x, name in ((left, RECALLS, "precision at recall"), (right, DEPTHS, "precision at k")):
             values = part.values[name]
+            if axes is right:  # no rank lies beyond the gallery
+                x = DEPTHS[part.gallery >= DEPTHS]
+                values = values[:, : len(x)]
             low, high = _band(values, seed)
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
             axes.plot(x, values.mean(0), color=colour, label=direction.replace("->", " → "), linewidth=1.8)
     left.set(xlabel="recall", ylabel="interpolated precision", xlim=(0, 1))
-    right.set(xlabel="k", ylabel="P@k", xscale="log", xlim=(1, DEPTHS[-1]), xticks=(1, 10, 100, 200))
+    last = max(2, DEPTHS[max(part.gallery for part in points.values()) >= DEPTHS][-1])
+    ticks = [k for k in (1, 10, 100) if 2 * k <= last] + [last]
+    right.set(xlabel="k", ylabel="P@k", xscale="log", xlim=(1, last), xticks=ticks)
     right.set_xticks([], minor=True)
-    right.set_xticklabels(["1", "10", "100", "200"])
+    right.set_xticklabels(map(str, ticks))
     for axes in (left, right):
         axes.set_ylim(0, None)
         axes.grid(color="#e4e4e0", linewidth=0.7)
@@ -180,8 +190,6 @@ def class_bars(path, results, features):
 
 def space_map(path, features, hamming=False, seed=0):
     """The evaluated embeddings in two dimensions, by PCA and by t-SNE: photos as dots, sketches as crosses."""
-    import matplotlib
-
     per_side = MAP_POINTS // 2
     parts = [
         (items.vectors[rows], items.labels[rows])
@@ -199,19 +207,39 @@ def space_map(path, features, hamming=False, seed=0):
         2, features, f"{photo.sum()} photos (dots), {(~photo).sum()} sketches (crosses)", square=True
     )
     classes, which = np.unique(labels, return_inverse=True)
-    colours = matplotlib.colormaps["gist_rainbow"](np.linspace(0, 1, len(classes)))[:, :3] * 0.85
+    colours = _class_colours(len(classes))
+    names = [features.class_name(label).replace("_", " ") for label in classes]
     for axes, points, name in zip(panels, (pca, tsne(vectors)), ("PCA", "t-SNE"), strict=True):
         axes.scatter(*points[photo].T, s=9, c=colours[which[photo]], alpha=0.75, linewidths=0)
         axes.scatter(*points[~photo].T, s=14, c=colours[which[~photo]], alpha=0.75, marker="x", linewidths=0.8)
-        if len(classes) <= 40:
-            middles = np.array([np.median(points[which == label], axis=0) for label in range(len(classes))])
-            for label, (x, y) in zip(classes, _apart(middles, np.ptp(points, axis=0)), strict=True):
-                text = features.class_name(label).replace("_", " ")
-                halo = {"facecolor": "white", "alpha": 0.65, "edgecolor": "none", "pad": 0.6}
-                axes.text(x, y, text, fontsize=6.5, ha="center", va="center", color=INK, bbox=halo)
+        if len(classes) <= LABELLED:
+            _label(axes, points, which, names, colours)
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=10, color=INK)
     _save(figure, path)
+
+
+def _class_colours(count):
+    """(count, 3) RGB: hues around the circle, neighbours unlike in lightness, none too pale for white paper."""
+    looks = ((0.30, 0.90), (0.52, 0.95), (0.40, 0.55))  # lightness, saturation
+    colours = np.array([colorsys.hls_to_rgb(k / count, *looks[k % len(looks)]) for k in range(count)])
+    luminance = colours @ [0.2126, 0.7152, 0.0722]
+    return colours * np.minimum(1, 0.6 / luminance)[:, None]
+
+
+def _label(axes, points, which, names, colours):
+    """Each class's name in its colour, above the one of its points that is nearest to all others of them, or as near to
+    it as other names leave room."""
+    from matplotlib.patheffects import withStroke
+
+    middles = []
+    for label in range(len(names)):
+        own = points[which == label]
+        middles.append(own[np.linalg.norm(own[:, None] - own, axis=2).sum(1).argmin()])
+    for name, colour, (x, y) in zip(names, colours, _apart(np.array(middles), np.ptp(points, axis=0)), strict=True):
+        halo = [withStroke(linewidth=2.5, foreground="white")]
+        look = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
+        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **look)
 
 
 def _apart(places, extent):
@@ -257,6 +285,10 @@ def confusion(path, features, distance):
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
     axes = figure.add_axes((1.5 / width, 1.25 / height, side / width, side / height))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=shares.max())
+    if len(classes) <= NUMBERED:
+        for row, column in np.argwhere(shares.round() >= 1):
+            ink = "white" if shares[row, column] > 0.55 * shares.max() else INK
+            axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=ink)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set(xlabel="class of the retrieved photos", ylabel="class of the sketch")

@@ -5,16 +5,47 @@ from dataclasses import dataclass
 
 from evaluation import metrics
 
+DISTANCES = {
+    "euclidean": "Euclidean distance",
+    "normalised": "Euclidean distance of L2-normalised rows",
+    "cosine": "cosine distance",
+    "l1": "L1 distance",
+    "hamming": "Hamming distance",
+}
+MAP_DIVISORS = {
+    "R": "AP divides by R, the relevant items in the whole gallery, for mAP@k too",
+    "min(k, R)": "AP divides by R, the relevant items in the whole gallery, for mAP@k by min(k, R)",
+    "hits": "AP divides by R, the relevant items in the whole gallery, for mAP@k by the hits in the first k",
+}
+PRECISION_DIVISORS = {
+    "gallery": "P@k divides by k, or by the gallery size where that is smaller",
+    "k": "P@k divides by k",
+    "min(k, R)": "P@k divides by min(k, R)",
+}
+
 
 @dataclass(frozen=True)
 class Protocol:
-    conventions: str  # what a reader has to know before comparing the numbers with others
+    peers: str = ""  # whose code measures so
     distance: str | None = None  # None: the one recorded with the embeddings
     interpolated: bool = False
     map_divisor: str = "R"
     precision_divisor: str = "gallery"
     class_means: bool = False  # whether the mean is over classes of the mean over their queries
     scores: Callable | None = None  # Hits -> {metric: (queries,)}, where these four do not describe it
+    described: str = ""  # what `scores` measures
+
+    def conventions(self, distance):
+        """What a reader has to know before comparing numbers ranked by `distance` with others."""
+        ranked = f"ranked by {DISTANCES[distance]}"
+        if self.peers and distance == self.distance:
+            ranked = f"as {self.peers}, {ranked}"
+        elif self.peers:
+            ranked = f"as {self.peers}, but {ranked} instead of {DISTANCES[self.distance]}"
+        kind = "interpolated AP" if self.interpolated else "raw (not interpolated) AP"
+        mean = "mean over the queries of each class, then over classes" if self.class_means else "mean over queries"
+        measured = f"{kind}; {MAP_DIVISORS[self.map_divisor]}; {PRECISION_DIVISORS[self.precision_divisor]}; {mean}."
+        return f"{ranked}; {self.described or measured}"
 
     def score(self, hits, top=None):
         """{metric: (queries,)} of `hits`. `top`: the ranking ends there, and so do the metrics."""
@@ -48,36 +79,26 @@ def _knncode_scores(hits):
 
 
 PROTOCOLS = {
-    "standard": Protocol(
-        "Raw (not interpolated) AP, mean over queries. AP divides by R, the relevant items in the whole gallery, for "
-        "mAP@200 too; P@k divides by k, or by the gallery size where that is smaller."
-    ),
+    "standard": Protocol(),
     "knncode": Protocol(
-        "As the released KNNcode.m: L1 distance; precision@n is hits in the first n / n, recall@n is hits / 100 "
-        "whatever R, mean over queries; knncode-mAP is the mean of the ten precisions, not average precision. It drew "
-        "400 sketch queries: --queries 400.",
+        "the released KNNcode.m",
         distance="l1",
         scores=_knncode_scores,
+        described="precision@n is hits in the first n / n, recall@n is hits / 100 whatever R, mean over queries; "
+        "knncode-mAP is the mean of the ten precisions, not average precision. KNNcode.m drew 400 sketch queries: "
+        "--queries 400.",
     ),
     "sake": Protocol(
-        "As SAKE: L2-normalised Euclid; interpolated AP; mAP@200 divides by min(200, R); P@k divides by k; mean over "
-        "the queries of each class, then over classes.",
+        "SAKE",
         distance="normalised",
         interpolated=True,
         map_divisor="min(k, R)",
         precision_divisor="k",
         class_means=True,
     ),
-    "sempcyc": Protocol(
-        "As SEM-PCYC and PCMSN: Euclid, not normalised; raw AP; mAP@200 divides by the hits in the first 200; P@k "
-        "divides by k; mean over queries.",
-        distance="euclidean",
-        map_divisor="hits",
-        precision_divisor="k",
-    ),
+    "sempcyc": Protocol("SEM-PCYC and PCMSN", distance="euclidean", map_divisor="hits", precision_divisor="k"),
     "zse": Protocol(
-        "As ZSE-SBIR: L2-normalised Euclid; interpolated AP; mAP@200 divides by min(200, R); P@k divides by min(k, R); "
-        "mean over queries.",
+        "ZSE-SBIR",
         distance="normalised",
         interpolated=True,
         map_divisor="min(k, R)",
@@ -85,8 +106,7 @@ PROTOCOLS = {
     ),
 }
 
-# in every caption: what holds for all protocols, and how equal distances were counted
-COMMON = "A query with R = 0 counts 0; a query never retrieves itself; "
+# in every caption: how equal distances were counted
 TIES = {
     "gallery": "equal distances keep gallery order.",
     "expected": "tied items count in the mean of all their orders (McSherry and Najork 2008).",

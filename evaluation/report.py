@@ -15,10 +15,10 @@ figcaption { color: #555; font-size: .92em } .leak { background: #fbe3e1; paddin
 """
 
 
-def write(folder, features, results, title, setup, points):
+def write(folder, features, results, title, setup, points, made):
     """Draws every figure into `folder` and writes report.html beside them; returns the paths.
 
-    `points`: {direction: Scores of `figures.curve_points`}.
+    `points`: {direction: Scores of `figures.curve_points`}. `made`: lines on how and from what the report was made.
     """
     distance, seed = results["distance"], setup.seed
     drawn = {
@@ -44,16 +44,21 @@ def write(folder, features, results, title, setup, points):
         parts.append(_table("Every convention", tables.comparison(results)))
     parts.append("<h2>Figures</h2>")
     for name, caption in drawn.items():
-        picture = base64.b64encode((folder / name).read_bytes()).decode()
         words = caption + (f" Warning: {results['leaked']}" if results.get("leaked") else "")
-        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{picture}">'
+        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{_embedded(folder / name)}">'
         parts.append(f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>")
     parts.append(_table("Class by class", tables.classes(results)))
+    parts.append("<h2>How this was made</h2>")
+    parts += [f"<p><code>{escape(line)}</code></p>" for line in made]
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     page += f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     with whole_file(folder / "report.html") as part:
         part.write_text(page, encoding="utf-8")
     return [folder / name for name in (*drawn, "report.html")]
+
+
+def _embedded(path):
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def _table(title, text):

@@ -2,24 +2,29 @@
 
 import textwrap
 
-from evaluation.protocols import COMMON, PROTOCOLS, TIES
+from evaluation.protocols import PROTOCOLS, TIES
 
 
 def scores(results, title, caption=True):
     """One result of `knn_eval.evaluate` as text: title, a row per direction, and the conventions unless `caption` is
-    False; 95 % intervals, seen classes and harmonic means below each row where `results` holds them.
+    False; where `results` holds them, half the width of each 95 % interval behind its number, and rows of seen classes
+    and harmonic means.
 
     Column widths are fixed: several tables can be printed one under another, the last with its caption. Protocols of
     many metrics stand on their side. A `leaked` sentence in `results` is printed with every table.
     """
     rows = {}
-    for direction, values in results["directions"].items():
-        rows[direction] = {name: _number(value) for name, value in values.items()}
-        for name, (low, high) in results.get("intervals", {}).get(direction, {}).items():
-            rows.setdefault(f"{direction} 95 %", {})[name] = _interval(low, high)
-        for part in ("seen", "harmonic"):
+    intervals = results.get("intervals", {})
+    for direction in results["directions"]:
+        for part in ("directions", "seen", "harmonic"):
+            within = intervals.get(direction, {}) if part == "directions" else {}
             for name, value in results.get(part, {}).get(direction, {}).items():
-                rows.setdefault(f"{direction} {part}", {})[name] = _number(value)
+                cell = _number(value)
+                if name in within:
+                    cell += f" ±{(within[name][1] - within[name][0]) / 2:.3f}"
+                elif intervals and isinstance(value, float):
+                    cell += " " * len(" ±0.000")  # under the numbers that have one
+                rows.setdefault(_row(results, direction, part), {})[name] = cell
     names = list(next(iter(rows.values())))  # the protocol's metrics, then the counts
     if len(names) > 8:
         rows, names = {name: {row: cells.get(name, "") for row, cells in rows.items()} for name in names}, list(rows)
@@ -29,8 +34,32 @@ def scores(results, title, caption=True):
 
 def conventions(results):
     """How the numbers of `results` were made, wrapped."""
-    protocol, ties = results["protocol"], results.get("ties", "gallery")
-    return _wrapped(f"{protocol} protocol: {PROTOCOLS[protocol].conventions} {COMMON}{TIES[ties]}")
+    protocol = results["protocol"]
+    text = f"{protocol} protocol: {PROTOCOLS[protocol].conventions(results['distance'])} {_always(results)}"
+    if "intervals" in results:
+        text += " ± is half the width of the 95 % interval over resampled queries."
+    return _wrapped(text)
+
+
+def _always(results):
+    """What holds for all protocols: queries with nothing to find, the query itself, equal distances."""
+    empty = results.get("without_relevant", {})
+    told = [
+        f"{_row(results, direction, part)}: {count} of {results[part][direction]['queries']}"
+        for part, counts in empty.items()
+        for direction, count in counts.items()
+        if count
+    ]
+    told = f" ({', '.join(told)})" if told else " (here there is none)" if empty else ""
+    ties = TIES[results.get("ties", "gallery")]
+    return f"A query with R = 0 counts 0{told}; a query never retrieves itself; {ties}"
+
+
+def _row(results, direction, part):
+    """The name of a row: unseen classes are called so where seen ones stand beside them."""
+    if part == "directions":
+        return f"{direction} unseen" if "seen" in results else direction
+    return f"{direction} {part}"
 
 
 def classes(results):
@@ -57,7 +86,10 @@ def differences(results):
         "Difference of the means over the same queries, 95 % interval by resampling queries, two-sided p by random "
         "exchange of the two systems' scores of a query (10,000 draws)."
     )
-    title = f"{results['features']} minus {against['features']}"
+    ours, theirs = (f"{each['features']} ({each['distance']})" for each in (results, against))
+    title = f"{ours} minus {theirs}"
+    if results["distance"] != against["distance"]:
+        how += " Each file is ranked by the distance recorded in it; --distance ranks both alike."
     return "\n".join([title, *grid(rows, names), *_leak(results), *_wrapped(how)])
 
 
@@ -74,9 +106,9 @@ def comparison(results):
         "Mean over queries unless class means are named. / R, / min(k, R), / hits: what AP@200 divides by. "
         "`normalised` ranks as cosine does. Published: sake = mAP@all interpolated, class means; mAP@200 interpolated, "
         "/ min(k, R); P@100 / k; all normalised. sempcyc = raw; / hits; / k; euclidean. zse = interpolated; "
-        "/ min(k, R); / min(k, R); normalised. knncode = knncode-mAP under l1. " + COMMON
+        "/ min(k, R); / min(k, R); normalised. knncode = knncode-mAP under l1. "
     )
-    return "\n".join([*lines, *_leak(results), *_wrapped(how + TIES[results["ties"]])])
+    return "\n".join([*lines, *_leak(results), *_wrapped(how + _always(results))])
 
 
 def grid(rows, names):

@@ -1,7 +1,7 @@
 """Stage I: class vectors -> mst_graph.mat of a dataset directory, and class_graph.png, a picture of it.
 
 The graph joins seen classes only, so that nothing about unseen ones enters training; --all-classes joins them too and
-marks the file as transductive.
+marks the file as transductive. `minimum_spanning_tree` and `nearest_neighbours` serve any other choice of classes.
 """
 
 import sys
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array, csgraph
+from scipy.sparse import csgraph
 from scipy.spatial.distance import cdist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
@@ -17,12 +17,14 @@ import matfiles
 import UxUyLoader as loader
 from cli import BadInput, run, say, setting, whole_file
 
+UNSEEN_COLOUR = "#c62828"
+
 
 @dataclass(frozen=True)
 class Settings:
     data: Path = setting(help="dataset directory, already with class vectors", metavar="DIR")
     kind: str = setting("mst", "minimum spanning tree, or each class with its nearest", choices=("mst", "knn"))
-    distance: str = setting("euclidean", "distance of class vectors", choices=("euclidean", "cosine"))
+    distance: str = setting("cosine", "distance of class vectors", choices=("cosine", "euclidean"))
     neighbours: int = setting(3, "nearest classes that --kind knn joins to each")
     unseen: Path | None = setting(None, "list of unseen classes (default: unseen.txt of --data)", metavar="FILE")
     all_classes: bool = setting(False, "join unseen classes too (transductive)")
@@ -33,13 +35,15 @@ def main(settings):
     vectors, classes = loader.read_class_vectors(path)
     if classes is None:
         raise BadInput(f"{path}: no 'classes', so its rows belong to no known class; word_vectors.py writes them")
-    kept = np.arange(len(classes))
-    if not settings.all_classes:
-        unseen_file = settings.unseen or settings.data / "unseen.txt"
-        kept = loader.split_classes(classes, loader.read_class_list(unseen_file), unseen_file, held_out_share=0).seen
+    unseen_file = settings.unseen or settings.data / "unseen.txt"
+    unseen = np.empty(0, np.int64)
+    if settings.unseen or not settings.all_classes or unseen_file.exists():
+        listed = loader.read_class_list(unseen_file)
+        unseen = loader.split_classes(classes, listed, unseen_file, held_out_share=0).unseen
+    kept = np.arange(len(classes)) if settings.all_classes else np.setdiff1d(np.arange(len(classes)), unseen)
     names = [classes[label] for label in kept]
-    distances = class_distances(vectors[kept], names, settings.distance, path)
-    edges = spanning_tree(distances) if settings.kind == "mst" else nearest_neighbours(distances, settings.neighbours)
+    check_directions(vectors[kept], names, settings.distance, path)
+    edges = join(vectors[kept], settings)
     scope = "all classes (transductive)" if settings.all_classes else "seen classes"
     title = f"{settings.kind}, {settings.distance}, {scope}"
     graph = settings.data / loader.CLASS_GRAPH[0]
@@ -49,40 +53,68 @@ def main(settings):
     )
     say(f"wrote {len(edges)} edges between {len(names)} classes, {title}, to {graph}")
     picture = settings.data / "class_graph.png"
-    draw(picture, edges, distances, names, title)
+    draw(picture, edges, class_distances(vectors[kept], settings.distance), names, np.isin(kept, unseen), title)
     say(f"wrote {picture}")
 
 
-def class_distances(vectors, names, metric, path):
-    """(C, C) distances of class vectors (C, S). Raises BadInput for a zero vector under cosine."""
+def check_directions(vectors, names, distance, path):
+    """Raises BadInput for a zero vector (C, S) under cosine."""
     zero = np.flatnonzero(~vectors.any(axis=1))
-    if metric == "cosine" and zero.size:
+    if distance == "cosine" and zero.size:
         raise BadInput(f"{path}: the vector of class '{names[zero[0]]}' is zero, which has no cosine")
-    return cdist(vectors.astype(np.float64), vectors.astype(np.float64), metric)
 
 
-def spanning_tree(distances):
-    """Edges (C − 1, 2) int64 of the tree that joins all classes with the least sum of distances."""
-    one, other = np.array(np.triu_indices(len(distances), 1), np.int32)  # the only type older SciPy's csgraph takes
-    # SciPy takes a zero for a missing edge; the order of the distances decides as well as they do, ties by class order
-    ranks = np.empty(len(one))
-    ranks[np.argsort(distances[one, other], kind="stable")] = np.arange(1, len(one) + 1)
-    tree = csgraph.minimum_spanning_tree(coo_array((ranks, (one, other)), shape=distances.shape).tocsr())
-    return np.argwhere(tree.toarray() > 0)
+def join(vectors, settings):
+    """Edges (E, 2) of the graph that `settings` ask for."""
+    if settings.kind == "mst":
+        return minimum_spanning_tree(vectors, settings.distance)
+    if not 1 <= settings.neighbours < len(vectors):
+        raise BadInput(f"--neighbours should be from 1 to {len(vectors) - 1}, received {settings.neighbours}")
+    return nearest_neighbours(vectors, settings.neighbours, settings.distance)
 
 
-def nearest_neighbours(distances, count):
+def class_distances(vectors, distance="cosine"):
+    """(C, C) float64 distances of class vectors (C, S). Cosine is the default: the mean of several words' vectors is
+    shorter than each of them, and by Euclid therefore near to everything."""
+    return cdist(vectors.astype(np.float64), vectors.astype(np.float64), distance)
+
+
+def minimum_spanning_tree(vectors, distance="cosine"):
+    """Edges (C − 1, 2) int64, each pair once, of the tree that joins all classes with the least sum of distances.
+
+    Grown from the first class (Prim 1957); ties by class order.
+    """
+    distances = class_distances(vectors, distance)
+    nearest = np.zeros(len(distances), np.int64)  # of the classes in the tree, the one nearest to each class
+    gap = distances[0].copy()
+    gap[0] = np.inf  # in the tree
+    edges = []
+    for _ in range(len(distances) - 1):
+        new = int(np.argmin(gap))
+        edges.append((nearest[new], new))
+        nearer = (distances[new] < gap) & np.isfinite(gap)
+        nearest[nearer], gap[nearer] = new, distances[new][nearer]
+        gap[new] = np.inf
+    return _ordered(edges)
+
+
+def nearest_neighbours(vectors, count, distance="cosine"):
     """Edges (E, 2) int64, each pair once, that join every class with its `count` nearest; ties by class order."""
-    if not 1 <= count < len(distances):
-        raise BadInput(f"--neighbours should be from 1 to {len(distances) - 1}, received {count}")
-    others = distances + np.diag(np.full(len(distances), np.inf))
-    nearest = np.argsort(others, axis=1, kind="stable")[:, :count]
-    pairs = np.stack([np.repeat(np.arange(len(distances)), count), nearest.ravel()], axis=1)
-    return np.unique(np.sort(pairs, axis=1), axis=0)
+    distances = class_distances(vectors, distance)
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :count]
+    return _ordered(np.stack([np.repeat(np.arange(len(distances)), count), nearest.ravel()], axis=1))
 
 
-def draw(path, edges, distances, names, title):
-    """The graph with the class names, laid out so that distances on paper follow the steps between classes."""
+def _ordered(pairs):
+    return np.unique(np.sort(np.reshape(pairs, (-1, 2)).astype(np.int64), axis=1), axis=0)
+
+
+def draw(path, edges, distances, names, unseen, title):
+    """The graph with the class names, laid out so that distances on paper follow the steps between classes.
+
+    `unseen` (C,): classes whose names stand in red.
+    """
     from matplotlib.figure import Figure
 
     places = layout(edges, len(names))
@@ -90,14 +122,15 @@ def draw(path, edges, distances, names, title):
     figure = Figure(figsize=(side, side), dpi=110, facecolor="white")
     axes = figure.add_axes([0.02, 0.02, 0.96, 0.94])
     axes.axis("off")
-    axes.set_title(title, fontsize=10, color="#555555")
+    axes.set_title(title + "; unseen classes in red" * bool(unseen.any()), fontsize=10, color="#555555")
     lengths = distances[edges[:, 0], edges[:, 1]]
     shades = 0.25 + 0.5 * (lengths - lengths.min()) / max(np.ptp(lengths), 1e-12)  # near pairs dark, far pairs pale
     for (one, other), shade in zip(edges, shades, strict=True):
         axes.plot(*places[[one, other]].T, color=str(shade), linewidth=1, zorder=1)
-    for place, name in zip(places, names, strict=True):
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        axes.text(*place, name.replace("_", " "), fontsize=7, ha="center", va="center", bbox=box, zorder=2)
+    for place, name, new in zip(places, names, unseen, strict=True):
+        box = {"facecolor": "white", "edgecolor": UNSEEN_COLOUR if new else "none", "pad": 0.9 if new else 0.6}
+        words, colour = name.replace("_", " "), UNSEEN_COLOUR if new else "#222222"
+        axes.text(*place, words, color=colour, fontsize=7, ha="center", va="center", bbox=box, zorder=2)
     with whole_file(path) as part:
         figure.savefig(part, format="png")
 

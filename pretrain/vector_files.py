@@ -106,7 +106,7 @@ def _entries(path):
     """Yields (word, its numbers) of a word-vector file, the numbers as an array (binary) or unparsed text."""
     try:
         with open(path, "rb") as file:
-            yield from _binary_entries(path, file) if Path(path).suffix == ".bin" else _text_entries(file)
+            yield from _binary_entries(path, file) if Path(path).suffix == ".bin" else _text_entries(path, file)
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
 
@@ -129,11 +129,25 @@ def _binary_entries(path, file):
         position = space + 1 + 4 * size
 
 
-def _text_entries(file):
+def _text_entries(path, file):
     for number, line in enumerate(file):
         word, _, numbers = line.rstrip().partition(b" ")
-        if number or not (word.isdigit() and numbers.strip().isdigit()):  # fastText's first line: words, dimensions
-            yield word, numbers
+        if number == 0:
+            _check_first_line(path, word, numbers)
+            if word.isdigit() and numbers.strip().isdigit():  # fastText's first line: words, dimensions
+                continue
+        yield word, numbers
+
+
+def _check_first_line(path, word, numbers):
+    """Raises BadInput where no numbers follow the word, as in a list of class names."""
+    try:
+        found = len(np.array(numbers.split(), np.float32))
+    except ValueError:
+        found = 0
+    if not found:
+        words = (word + b" " + numbers).decode(errors="replace").strip()
+        raise BadInput(f"{path}: not a file of word vectors, no numbers follow the first word of '{words[:40]}'")
 
 
 def _of_npz(path, asked, kinds):
@@ -145,15 +159,24 @@ def _of_npz(path, asked, kinds):
     except Exception as error:
         raise BadInput(f"{path}: not a readable .npz file ({error})") from error
     if "classes" not in arrays:
-        raise BadInput(f"{path}: no array 'classes', the file has {', '.join(arrays)}")
+        raise BadInput(f"{path}: no array 'classes', the file has {_some(arrays, 'classes')}")
     names = [str(name) for name in arrays.pop("classes")]
     if not arrays:
         raise BadInput(f"{path}: holds class names but no vectors")
     kinds = kinds or [next((name for name in arrays if name.startswith("word2vec")), next(iter(arrays)))]
     for kind in kinds:
         if kind not in arrays:
-            raise BadInput(f"{path}: no vectors of kind '{kind}', the file has {', '.join(arrays)}")
+            raise BadInput(f"{path}: no vectors of kind '{kind}', the file has {_some(arrays, kind)}")
         if arrays[kind].ndim != 2 or len(arrays[kind]) != len(names):
             raise BadInput(f"{path}: '{kind}' should be {len(names)} classes × size, received {arrays[kind].shape}")
     rows = loader.class_positions(asked, names, path)
     return [(kind, arrays[kind][rows]) for kind in kinds]
+
+
+def _some(names, wanted, most=8):
+    """The names for a message, or of many the ones spelt most like `wanted` and the first, and how many there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    near = difflib.get_close_matches(wanted, names, n=3)
+    shown = [*near, *(name for name in names if name not in near)][: most // 2]
+    return f"{len(names)} arrays: {', '.join(shown)}, …"

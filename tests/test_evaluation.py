@@ -1,17 +1,21 @@
 """Every convention against plain loops, scikit-learn and all orders of tied items; codes, intervals, files, figures."""
 
+import contextlib
+import html
 import itertools
 import json
 import math
 import re
+import shlex
 
 import matplotlib.image
 import numpy as np
 import pytest
 from test_knn_eval import command_line, features_file, hits, loop_rank, picture_tree
 
+import cli
 import knn_eval
-from evaluation import codes, embeddings, metrics, protocols, ranking, statistics
+from evaluation import codes, embeddings, figures, metrics, protocols, ranking, report, statistics
 from evaluation.tsne import tsne
 
 # ---- plain loops, straight from the formulas of FIDELITY.md
@@ -333,6 +337,24 @@ def test_generalised_zero_shot(tmp_path):
     assert results["directions"]["sketch->image"]["gallery"] == 24
 
 
+def test_queries_with_nothing_to_find_are_counted(tmp_path, capsys):
+    """Photos of ant (seen), cat and dog (unseen); two sketches each of ant, cow (both seen), cat and dog: cow's two
+    have R = 0. Within the sketches each has the other of its class."""
+    labels = {"labelsx": np.array([[0], [1], [3]]), "labelsy": np.array([[0], [0], [2], [2], [1], [1], [3], [3]])}
+    random = np.random.default_rng(0)
+    arrays = {"featuresx": random.normal(size=(3, 3)), "featuresy": random.normal(size=(8, 3))}
+    features_file(tmp_path / "f.mat", **arrays, **labels, namesx=None, namesy=None)
+    words = ("--json", tmp_path / "r.json", "--directions", "sketch->image", "sketch->sketch")
+    command_line(tmp_path / "f.mat", *words, "--generalised", "pcmsn")
+    empty = json.loads((tmp_path / "r.json").read_text())["without_relevant"]
+    assert empty["directions"] == {"sketch->image": 0, "sketch->sketch": 0}
+    assert empty["seen"] == {"sketch->image": 2, "sketch->sketch": 0}
+    out = capsys.readouterr().out
+    assert "A query with R = 0 counts 0 (sketch->image seen: 2 of 4);" in " ".join(out.split())
+    rows = ["sketch->image unseen", "sketch->image seen", "sketch->image harmonic"]
+    assert [" ".join(line.split()[:2]) for line in out.splitlines()[2:5]] == rows
+
+
 def test_paired_and_repeated_photos_leave(tmp_path, capsys):
     names = {
         "namesx": [f"cat/p{row // 2}.jpg" for row in range(20)],
@@ -399,6 +421,13 @@ def test_against_another_file(tmp_path, capsys, refused):
     features_file(tmp_path / "c.mat", labelsx=np.repeat([1, 3, 0, 2], 5)[:, None])
     settings = knn_eval.Settings(features=tmp_path / "a.mat", against=tmp_path / "c.mat")
     assert "not the pictures of" in refused(knn_eval.main, settings)
+    features_file(tmp_path / "d.mat", distance="cosine", **other)
+    for words, ours, theirs in (((), "euclidean", "cosine"), (("--distance", "l1"), "l1", "l1")):
+        capsys.readouterr()
+        command_line(tmp_path / "a.mat", "--against", tmp_path / "d.mat", *words)
+        told = " ".join(capsys.readouterr().out.split())
+        assert f"{tmp_path / 'a.mat'} ({ours}) minus {tmp_path / 'd.mat'} ({theirs})" in told
+        assert ("by the distance recorded in it" in told) == (ours != theirs)
 
 
 # ---- tables, files, figures
@@ -458,6 +487,8 @@ def test_figures_and_report(tmp_path):
     variables = features_file(tmp_path / "f.mat", leaked=leaked, **folders)
     picture_tree(tmp_path / "photos", variables["namesx"])
     picture_tree(tmp_path / "sketches", variables["namesy"])
+    config = {"settings": {"preset": "paper"}, "features": {"backbone": "small", "trained_on": ["ant", "cow"]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     command_line(tmp_path / "f.mat", "--compare", "--figures", tmp_path / "out")
     drawn = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert drawn == ["classes.png", "confusion.png", "curves.png", "map.png", "report.html", "retrieval.png"]
@@ -465,11 +496,78 @@ def test_figures_and_report(tmp_path):
     assert page.count("data:image/png;base64,") == 5 and "http" not in page
     assert page.count("the CNNs were trained on &lt;all&gt; of them") == 1 + 5 + 3  # top, captions, tables
     assert "mAP@200 interpolated, / min(k, R)" in page
+    assert f"$ python knn_eval.py {tmp_path / 'f.mat'} --compare --figures {tmp_path / 'out'}" in html.unescape(page)
+    assert "6-d float32" in page and "preset paper" in page and "backbone small" in page
     for name in drawn:
         if name.endswith("png"):
             pixels = matplotlib.image.imread(tmp_path / "out" / name)[..., :3]
             red = np.abs(pixels - np.array([0xD0, 0x34, 0x2C]) / 255).max(-1) < 0.1
             assert red[: len(red) // 2].sum() > 50, name  # the warning above each
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """{file name: Figure} of everything that `--figures` draws of a file with these variables."""
+
+    def draw(**variables):
+        kept = {}
+        monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
+        monkeypatch.setattr(report, "whole_file", lambda path: contextlib.nullcontext(tmp_path / "page"))
+        monkeypatch.setattr(report, "_embedded", lambda path: "")
+        features_file(tmp_path / "f.mat", **variables)
+        command_line(tmp_path / "f.mat", "--figures", tmp_path / "out")
+        return kept
+
+    return draw
+
+
+def test_curves_end_with_the_gallery(drawn):
+    """Ten photos and six sketches of unseen classes: P@k has no point beyond 10, 6, and within a modality one less."""
+    right = drawn()["curves.png"].axes[1]
+    lines = {line.get_label(): line.get_xdata() for line in right.get_lines()}
+    last = {"sketch → image": 10, "image → sketch": 6, "sketch → sketch": 5, "image → image": 9}
+    assert {name: x[-1] for name, x in lines.items()} == {
+        name: max(k for k in figures.DEPTHS if k <= gallery) for name, gallery in last.items()
+    }
+    assert right.get_xlim()[1] <= 10
+
+
+def test_confusion_shows_shares_in_numbers(drawn):
+    """All of cat's ten nearest are five cats and five dogs; so are dog's: there are no more photos."""
+    axes = drawn()["confusion.png"].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["50"] * 4
+
+
+def test_names_on_the_map_have_the_colour_of_their_points(drawn):
+    left, right = drawn()["map.png"].axes
+    for axes in (left, right):
+        dots = axes.collections[0].get_facecolor()[:, :3]  # five cats, then five dogs
+        names = {text.get_text(): text.get_color() for text in axes.texts}
+        np.testing.assert_allclose([names["cat"], names["dog"]], 0.85 * dots[[0, -1]])
+
+
+def test_rows_of_the_grid_are_in_order(drawn):
+    everyone = {"unseen": None, "classes": ["pear", "apple", "Fig", "date"]}
+    figure = drawn(**everyone, namesx=None, namesy=None)["retrieval.png"]
+    names = [axes.texts[0].get_text() for axes in figure.axes if axes.texts and axes.texts[0].get_weight() == "bold"]
+    assert names == ["apple", "date", "Fig", "pear"]
+
+
+def test_the_shell_line_of_a_report_can_be_given_again():
+    words = [
+        "a file.mat",
+        "--directions",
+        "sketch->image",
+        "image->image",
+        "--json",
+        "my results.json",
+        "--queries",
+        "5",
+    ]
+    settings = cli.parse(knn_eval.Settings, "", words)
+    line = shlex.split(knn_eval.shell_line(settings.features, settings))
+    assert line[:3] == ["python", "knn_eval.py", "a file.mat"]
+    assert cli.parse(knn_eval.Settings, "", line[2:]) == settings
 
 
 def test_tsne_keeps_neighbourhoods_and_is_repeatable():

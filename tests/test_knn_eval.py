@@ -305,6 +305,34 @@ def test_the_recorded_distance_is_the_default(tmp_path, capsys):
     assert "(euclidean)" in capsys.readouterr().out
 
 
+def test_captions_name_the_distance_that_ranked(tmp_path, capsys):
+    features_file(tmp_path / "f.mat")
+
+    def caption(*words):
+        command_line(tmp_path / "f.mat", *words)
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "as SAKE, ranked by Euclidean distance of L2-normalised rows; interpolated AP" in caption(
+        "--protocol", "sake"
+    )
+    told = caption("--protocol", "sake", "--distance", "cosine")
+    assert "as SAKE, but ranked by cosine distance instead of Euclidean distance of L2-normalised rows" in told
+    assert "as the released KNNcode.m, ranked by L1 distance" in caption("--protocol", "knncode")
+    assert "standard protocol: ranked by L1 distance" in caption("--distance", "l1")
+
+
+def test_a_row_per_direction_with_half_its_interval(tmp_path, capsys):
+    features_file(tmp_path / "f.mat")
+    command_line(tmp_path / "f.mat", "--json", tmp_path / "r.json")
+    lines = capsys.readouterr().out.splitlines()
+    results = json.loads((tmp_path / "r.json").read_text())
+    low, high = results["intervals"]["sketch->image"]["mAP@all"]
+    mean = results["directions"]["sketch->image"]["mAP@all"]
+    assert lines[2].split()[:3] == ["sketch->image", f"{mean:.3f}", f"±{(high - low) / 2:.3f}"]
+    assert [line.split()[0] for line in lines[2:6]] == list(results["directions"])
+    assert lines[6].split()[0] == "standard" and "half the width of the 95 %" in " ".join(lines[6:])
+
+
 def test_leaked_classes_are_told_in_table_and_json(tmp_path, capsys):
     features_file(tmp_path / "f.mat", leaked="the CNNs saw the unseen classes")
     command_line(tmp_path / "f.mat", "--json", tmp_path / "r.json")
@@ -402,7 +430,9 @@ BAD = {
     "negative seed": ({}, ["--seed", "-1"], "--seed: expected 0 or more, received -1"),
     "JSON to a folder": ({}, ["--json", "."], "--json: expected a file"),
     "figures to a file": ({}, ["--figures", "f.mat"], "--figures: expected a folder"),
-    "unwritable": ({}, ["--json", "f.mat/r.json"], "f.mat: File exists"),
+    "JSON below a file": ({}, ["--json", "f.mat/a/r.json"], "--json: expected a folder, received the file"),
+    "JSON over the embeddings": ({}, ["--json", "./f.mat"], "--json: f.mat holds the embeddings"),
+    "nothing embedded": ({}, ["--against", "notes.json"], "notes.json: expected embeddings, a .mat or .npz file"),
 }
 
 
@@ -410,10 +440,11 @@ BAD = {
 def test_bad_input_is_one_line_and_status_2(changes, words, culprit, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     features_file("f.mat", **changes)
+    Path("notes.json").write_text("{}")
     with pytest.raises(SystemExit) as exit:
         command_line("f.mat", *words)
-    complaint = capsys.readouterr().err
-    assert exit.value.code == 2
+    told, complaint = capsys.readouterr()
+    assert exit.value.code == 2 and told == ""  # nothing was scored
     assert complaint.count("\n") == 1 and complaint.endswith("\n")
     assert culprit in complaint
 

@@ -89,8 +89,9 @@ def test_index_pairs_each_sketch_with_its_photo(tmp_path):
     index_files.main(
         index_files.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path / "out")
     )
-    pairs, classes = loader.read_pairs(tmp_path / "out/dataset2.mat")
-    assert pairs.shape == (5, 2, 2) and classes == list(NAMES)
+    file = tmp_path / "out/dataset2.mat"
+    pairs = matfiles.read(file, "datamat2")
+    assert pairs.shape == (5, 2, 2) and matfiles.read_names(file, "classes") == list(NAMES)
     assert pairs[3].tolist() == [["n01_1-1.png", "n01_1-2.png"], ["n01_2-1.png", 0]]
     sketches = matfiles.read(tmp_path / "out/names_sketches.mat", "data3")
     assert sketches.shape == (5, 5) and sketches[0, 0] == "doodle.png"
@@ -145,7 +146,6 @@ def test_released_index_agrees_where_it_is_right(real_data, tmp_path, capsys):
 def test_released_files_name_their_defects_when_read(real_data, capsys):
     folder = real_data / "released"
     for read, file, words in (
-        (loader.read_pairs, "dataset2.mat", "12,500 of 12,500 photos with several sketches name one and the same"),
         (loader.read_class_vectors, "wv_embeddings.mat", "rows 5 (armor) and 6 (axe) both hold 'metal'"),
         (loader.read_class_vectors, "wv_anjan_glove.mat", "rows 91 to 93 (from 0) are seagull, seal, sea_turtle"),
         (loader.read_class_vectors, "wv_anjan_semantic_labels.mat", "its 250 rows are in no known order"),

@@ -161,6 +161,39 @@ def test_triads(per_class):
     assert len(np.unique(larger)) == 36
 
 
+def test_scaling_knows_seen_rows_only():
+    """Seen rows 1, 3 of one feature: mean 2, deviation 1; the unseen row 7 is 5 deviations off. A constant stays 0."""
+    features = np.array([[1.0, 4], [3, 4], [7, 4]])
+    np.testing.assert_allclose(loader.scaled(features, np.array([0, 2, 1]), [0, 2]), [[-1, 0], [1, 0], [5, 0]])
+
+
+def test_edges_of_the_graph_among_trained_classes(dataset_folder, refused):
+    """A chain through the seven seen classes in order; one of them held out takes its two edges along."""
+    seen = [label for label, name in enumerate(CLASSES) if name not in UNSEEN]
+    graph = dataset_folder / "mst_graph.mat"
+
+    def edges(nodes, pairs, **split):
+        matfiles.write(graph, {"edge": np.array(pairs), "classes": [CLASSES[label] for label in nodes]})
+        dataset = loader.load_dataset(dataset_folder)
+        return dataset, loader.split_classes(CLASSES, UNSEEN, "list", **split)
+
+    chain = np.stack([np.arange(6), np.arange(1, 7)], axis=1)
+    dataset, split = edges(seen, chain, held_out_share=0)
+    np.testing.assert_array_equal(loader.seen_edges(dataset, split), np.array(seen)[chain])
+    split = loader.Split(seen=np.setdiff1d(seen, seen[3]), held_out=np.array(seen[3:4]), unseen=split.unseen)
+    np.testing.assert_array_equal(loader.seen_edges(dataset, split), np.array(seen)[chain[[0, 1, 4, 5]]])
+
+    remedy = f"; python pretrain/class_graph.py --data {dataset_folder}"
+    message = refused(loader.seen_edges, *edges(seen[:-1], chain[:-1]), unseen_list="mine.txt")
+    assert message == f"{graph}: joins nothing to the seen class 'ibis'{remedy} --unseen mine.txt makes it anew"
+    everyone = np.stack([np.arange(9), np.arange(1, 10)], axis=1)
+    message = refused(loader.seen_edges, *edges(range(10), everyone))
+    assert message == f"{graph}: joins the unseen class 'bee' and 2 more{remedy} makes it anew"
+    graph.unlink()
+    message = refused(loader.seen_edges, loader.load_dataset(dataset_folder), split)
+    assert message == f"{graph}: no class graph{remedy} makes it"
+
+
 def test_triads_are_a_function_of_seed_and_epoch():
     labels = np.repeat(np.arange(4), 8)
     draw = lambda seed, epoch: loader.draw_triads(labels, labels, np.arange(4), 8, seed, epoch).photo  # noqa: E731

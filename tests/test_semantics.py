@@ -95,6 +95,13 @@ def test_broken_text_is_named(tmp_path, refused):
     assert "no such file" in refused(vector_files.class_vectors, tmp_path / "gone.txt", ["ant"])
 
 
+@pytest.mark.parametrize("first", ["ant", "hot air balloon", "# the unseen classes"])
+def test_a_list_of_names_is_no_vector_file(tmp_path, refused, first):
+    (tmp_path / "unseen.txt").write_text(f"{first}\nbee\n")
+    message = refused(vector_files.class_vectors, tmp_path / "unseen.txt", ["ant", "bee"])
+    assert message.endswith(f"not a file of word vectors, no numbers follow the first word of '{first}'")
+
+
 def test_class_vectors_of_an_npz_are_joined_by_name(dataset_folder, refused):
     names = ["JAY", "ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "I_bis", "zebu"]
     vectors = np.arange(22, dtype=np.float32).reshape(11, 2)
@@ -110,6 +117,11 @@ def test_class_vectors_of_an_npz_are_joined_by_name(dataset_folder, refused):
     np.testing.assert_array_equal(joined("glove", "word2vec"), np.hstack([vectors[rows], vectors[rows] + 100]))
     assert matfiles.read(dataset_folder / "wv_embeddings.mat", "kind") == "glove + word2vec"
     assert refused(joined, "bert") == f"{file}: no vectors of kind 'bert', the file has glove, word2vec"
+    np.savez(file, **{f"layer{number}": vectors for number in range(51)}, glove=vectors)
+    shown = "the file has 52 arrays: "
+    assert refused(joined).startswith(f"{file}: no array 'classes', {shown}") and len(refused(joined)) < 300
+    np.savez(file, classes=np.array(names), **{f"layer{number}": vectors for number in range(51)}, glove=vectors)
+    assert refused(joined, "glov") == f"{file}: no vectors of kind 'glov', {shown}glove, layer0, layer1, layer2, …"
     np.savez(file, classes=np.array(names[:-2]), glove=vectors[:-2])
     assert refused(joined) == f"{file}: no class 'ibis'"
 
@@ -131,21 +143,42 @@ def test_tree_on_a_line(dataset_folder, capsys):
     """
     put_vectors(dataset_folder, [[n * (n + 1) / 2, 0] for n in range(10)])
     seen = [name for name in CLASSES if name not in UNSEEN]
-    assert graph_of(dataset_folder) == {tuple(sorted(pair)) for pair in itertools.pairwise(seen)}
-    assert (dataset_folder / "class_graph.png").stat().st_size > 1000
+    assert graph_of(dataset_folder, distance="euclidean") == {tuple(sorted(pair)) for pair in itertools.pairwise(seen)}
+    before = red_pixels(dataset_folder / "class_graph.png")
     assert not np.any(matfiles.read(dataset_folder / "mst_graph.mat", "transductive"))
-    everyone = graph_of(dataset_folder, all_classes=True)
+    everyone = graph_of(dataset_folder, distance="euclidean", all_classes=True)
     assert everyone == {tuple(sorted(pair)) for pair in itertools.pairwise(CLASSES)}
+    assert before == 0 and red_pixels(dataset_folder / "class_graph.png") > 100  # unseen classes stand out
     capsys.readouterr()
     loader.load_dataset(dataset_folder)
     assert "a transductive graph, it joins the unseen classes too" in capsys.readouterr().err
+
+
+def red_pixels(path):
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
+    return (pixels[:, 0] > pixels[:, 1] + 60).sum()
+
+
+def test_a_class_of_two_words_is_no_hub_by_default(dataset_folder):
+    """Nine unit vectors at right angles, and jay, the mean of two more: √½ long, hence √1.5 from each of the nine,
+    which are √2 apart. Euclid's tree is a star about jay; by cosine all are 1 apart, and jay is like any other."""
+    axes = np.eye(11)
+    put_vectors(dataset_folder, [*axes[:9], axes[9:].mean(0)])
+    degree = {}
+    for distance in ("euclidean", "cosine"):
+        edges = graph_of(dataset_folder, all_classes=True, distance=distance)
+        degree[distance] = sum("jay" in edge for edge in edges)
+    assert degree == {"euclidean": 9, "cosine": 1}
+    assert graph_of(dataset_folder, all_classes=True) == edges
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_tree_is_the_least_of_all(metric):
     """Against every spanning tree of 5 points: all choices of 4 of the 10 edges that connect them."""
     vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    distances = class_graph.class_distances(vectors, CLASSES, metric, "file")
+    distances = class_graph.class_distances(vectors, metric)
     least = np.inf
     for edges in itertools.combinations(itertools.combinations(range(5), 2), 4):
         group = list(range(5))
@@ -153,23 +186,35 @@ def test_tree_is_the_least_of_all(metric):
             group = [group[one] if label == group[other] else label for label in group]
         if len(set(group)) == 1:
             least = min(least, sum(distances[edge] for edge in edges))
-    found = class_graph.spanning_tree(distances)
+    found = class_graph.minimum_spanning_tree(vectors, metric)
     assert len(found) == 4 and distances[found[:, 0], found[:, 1]].sum() == pytest.approx(least)
 
 
 def test_tree_joins_equal_vectors():
     vectors = np.array([[0.0, 0], [0, 0], [1, 0], [1, 0]])
-    found = class_graph.spanning_tree(class_graph.class_distances(vectors, CLASSES, "euclidean", "file"))
+    found = class_graph.minimum_spanning_tree(vectors, "euclidean")
     assert len(found) == 3 and {(0, 1), (2, 3)} <= set(map(tuple, found.tolist()))
 
 
 def test_nearest_neighbours(dataset_folder, refused):
     """At 0, 1, 3, 6, 10 …, each class's nearest is the one before it."""
     put_vectors(dataset_folder, [[n * (n + 1) / 2, 0] for n in range(10)])
-    nearest = graph_of(dataset_folder, kind="knn", neighbours=1, all_classes=True)
+    nearest = graph_of(dataset_folder, kind="knn", neighbours=1, distance="euclidean", all_classes=True)
     assert nearest == {tuple(sorted(pair)) for pair in itertools.pairwise(CLASSES)}
-    settings = class_graph.Settings(data=dataset_folder, kind="knn", neighbours=9)
+    settings = class_graph.Settings(data=dataset_folder, kind="knn", neighbours=9, distance="euclidean")
     assert "--neighbours should be from 1 to 6, received 9" in refused(class_graph.main, settings)
     put_vectors(dataset_folder, [[n, 0] for n in range(10)])
-    settings = class_graph.Settings(data=dataset_folder, distance="cosine")
+    settings = class_graph.Settings(data=dataset_folder)
     assert "the vector of class 'ant' is zero, which has no cosine" in refused(class_graph.main, settings)
+
+
+def test_true_tree_and_the_released_one(real_data):
+    """The released graph is the tree of the released vectors' last dimension, edge for edge; with the tree of the whole
+    vectors it shares three, and the one that joins the rows 5 and 6, which are alike."""
+    edges, _ = loader.read_class_graph(real_data / "released/mst_graph.mat")
+    vectors = matfiles.read(real_data / "released/wv_embeddings.mat", "features")
+    released = {tuple(sorted(edge)) for edge in edges.tolist()}
+    whole, last = (class_graph.minimum_spanning_tree(part, "euclidean") for part in (vectors, vectors[:, -1:]))
+    assert set(map(tuple, last.tolist())) == released
+    shared = set(map(tuple, whole.tolist())) & released
+    assert (5, 6) in shared and len(shared) == 4
