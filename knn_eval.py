@@ -20,9 +20,10 @@ import numpy as np
 
 from cli import BadInput, command, flag, run, say, setting, track, whole_file
 from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
+from evaluation.codes import pack  # noqa: F401  part of what this module offers, as is the rest so marked
 from evaluation.embeddings import check_vectors, load, newest, unseen_only
 from evaluation.figures import retrieval_grid  # noqa: F401
-from evaluation.metrics import (  # noqa: F401  part of what this module offers
+from evaluation.metrics import (  # noqa: F401
     Hits,
     average_precision,
     hits_at,
@@ -70,7 +71,7 @@ class Settings:
     queries: int | None = setting(None, "score this many randomly drawn queries per direction; left out: all")
     top: int | None = setting(None, "score the nearest K items only, found without a full sort", metavar="K")
     ties: str | None = setting(
-        None, "how equal distances count; left out: expected for --bits, else gallery", tuple(protocols.TIES)
+        None, "how equal distances count; left out: expected for codes, else gallery", tuple(protocols.TIES)
     )
     bits: int | None = setting(None, "rank by Hamming distance of binary codes of this length", choices=(32, 64, 128))
     codes: str | None = setting(
@@ -172,6 +173,10 @@ def chosen_rows(path, settings):
             before = len(features.photo.labels)
             features, dropped = drop(features)
             say(f"{path}: {dropped} of {before} photos {what} left out")
+    if features.distance == "hamming":
+        for option in ("bits", "distance"):
+            if value := getattr(settings, option):
+                raise BadInput(f"{flag(option)} {value}: {path} holds binary codes, ranked by Hamming distance as is")
     if not settings.bits:
         return features
     if settings.codes == "sign":
@@ -243,7 +248,7 @@ class Setup:
         """From the command line and the distance recorded with the embeddings."""
         hamming = recorded == "hamming"
         distance = recorded if hamming else settings.distance or PROTOCOLS[settings.protocol].distance or recorded
-        ties = settings.ties or ("expected" if hamming and not settings.top else "gallery")
+        ties = settings.ties or usual_ties(distance, settings.top)
         if ties == "expected" and PROTOCOLS[settings.protocol].interpolated:
             raise BadInput(
                 f"--protocol {settings.protocol}: interpolated AP has no expected value over ties; "
@@ -259,6 +264,11 @@ class Setup:
             settings.seed,
             progress=True,
         )
+
+
+def usual_ties(distance, top):
+    """How equal distances count where nothing is said: many items tie by Hamming distance."""
+    return "expected" if distance == "hamming" and not top else "gallery"
 
 
 @dataclass(frozen=True)
@@ -287,7 +297,7 @@ def evaluate(
     directions=tuple(DIRECTIONS),
     queries=None,
     seed=0,
-    ties="gallery",
+    ties=None,
     top=None,
     memory=MEMORY,
     progress=False,
@@ -298,11 +308,12 @@ def evaluate(
     "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
     ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
     `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
-    `hit_blocks`. `top`: score the first ranks only. `memory`: bytes.
+    `hit_blocks`; left out, expected for Hamming distance, of packed codes, else gallery. `top`: score the first ranks
+    only. `memory`: bytes.
     """
     check_directions(directions)
     distance = distance or PROTOCOLS[protocol].distance or "euclidean"
-    setup = Setup(protocol, distance, ties, queries, top, memory, seed, progress)
+    setup = Setup(protocol, distance, ties or usual_ties(distance, top), queries, top, memory, seed, progress)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
     for modality, rows in vectors.items():
