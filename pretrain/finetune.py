@@ -91,7 +91,8 @@ def main(settings):
             modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
             for modality, tree in trees.items()
         }
-    write_dataset(settings.out, trees, made, [classes[label] for label in split.unseen], recipe)
+    found = {"weights_file": str(weights.resolve()) if weights else None}  # where, which is not what: no part of the recipe
+    write_dataset(settings.out, trees, made, [classes[label] for label in split.unseen], {**recipe, **found})
     shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 
 
@@ -143,7 +144,8 @@ def file_hash(path):
 def already_made(settings, recipe):
     """True if --out holds exactly these features. Raises BadInput if it holds others and --overwrite is not given."""
     present = loader.read_made_with(settings.out)
-    if {**present, "skipped": None} == {**recipe, "skipped": None}:
+    besides = {"skipped": None, "weights_file": None}
+    if {**present, **besides} == {**recipe, **besides}:
         say(f"{settings.out} already holds these features")
         return True
     if present and not settings.overwrite:
