@@ -74,8 +74,7 @@ def found_cells(features, items, rows, right=None, notes=None):
     for place, row in enumerate(rows):
         name = features.class_name(items.labels[row]).replace("_", " ")
         frame = INK if right is None else RIGHT if right[place] else WRONG
-        note = name if len(name) < 18 else name[:16] + "…"
-        note += f"\n{notes[place]}" if notes else ""
+        note = short(name) + (f"\n{notes[place]}" if notes else "")
         cells.append(Cell(items.path(row), name, note, frame, 1.0 if right is None else 2.5))
     return cells
 
@@ -164,6 +163,11 @@ def _picture(path):
         return open_picture(path, round(SIDE * DPI)) if path else None
     except OSError:
         return None
+
+
+def short(name):
+    """As much of a name as there is room for under a picture."""
+    return name if len(name) < 18 else name[:16] + "…"
 
 
 def _wrapped(name, width):
