@@ -53,6 +53,8 @@ class Settings:
 def main(settings):
     check(settings)
     run = embeddings.newest(NEWEST_RUN / EMBEDDINGS).parent if settings.run == NEWEST_RUN else settings.run
+    if not (run / runs.CONFIG).is_file():
+        raise BadInput(f"--run {run}: no run directory (it has no {runs.CONFIG})")
     queries, faults = listed(settings.query)
     if settings.query and not queries:
         raise BadInput(told(faults))
@@ -342,7 +344,7 @@ def draw(path, settings, run, features, items, answers):
     for answer in answers[:GRID]:
         rows, file = answer.rows[:GRID], answer.query.name
         right = None if answer.label is None else items.labels[rows] == answer.label
-        notes = [f"{distance:.4g}" for distance in answer.distances]
+        notes = [f"{distance:.3f}" for distance in answer.distances]
         words = answer.query.stem if answer.label is None else features.class_name(answer.label)
         query = figures.Cell(answer.query, answer.query.stem, "" if answer.label is None else figures.short(file))
         lines.append(figures.Line(words, query, figures.found_cells(features, items, rows, right, notes)))
