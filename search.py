@@ -229,7 +229,8 @@ def add(folder, modality, gallery, encoder):
     A call that was killed is continued by the next.
     """
     root, items, there = folder.resolve(), gallery.items(modality), gallery.added[modality]
-    found = {str(path): described(path, root, gallery) for path in pictures_in(root)}
+    classes = class_indices(gallery.features)
+    found = {str(path): described(path, root, classes) for path in pictures_in(root)}
     inside = np.array([Path(one.path).is_relative_to(root) for one in there], bool)
     if not found and not inside.any():
         raise BadInput(f"--add {folder}: no pictures in this folder")
@@ -253,18 +254,15 @@ def add(folder, modality, gallery, encoder):
     return gallery
 
 
-def described(path, root, gallery):
+def described(path, root, classes):
     """A picture as the index lists it; its class is the folder it lies in, if that lies in `root` or names a class."""
     state, name = path.stat(), path.parent.name
-    named = path.parent != root or class_of(path, gallery.features) is not None
+    named = path.parent != root or class_key(name) in classes
     return Added(str(path), name if named else UNKNOWN, state.st_size, state.st_mtime_ns)
 
 
-def class_of(path, features):
-    """The class index of the folder that a picture lies in, None if it does not name one."""
-    keys = [class_key(name) for name in features.classes]
-    key = class_key(path.resolve().parent.name)
-    return keys.index(key) if key in keys else None
+def class_indices(features):
+    return {class_key(name): label for label, name in enumerate(features.classes)}
 
 
 def show(settings, run, gallery, queries, vectors, clock):
@@ -276,10 +274,15 @@ def show(settings, run, gallery, queries, vectors, clock):
     embeddings.check_vectors(items.vectors, f"{run / EMBEDDINGS}: {items.key}", metric, items.rows)
     embeddings.check_vectors(vectors, "--query: the embedding of picture", metric)
     order = nearest(vectors, items.vectors, metric, settings.top, memory=int(settings.memory * 1e9))
-    answers = []
+    answers, classes = [], class_indices(features)
     for query, vector, rows in zip(queries, vectors, order, strict=True):
         answers.append(
-            Answer(query, class_of(query, features), rows, distances(vector[None], items.vectors[rows], metric)[0])
+            Answer(
+                query,
+                classes.get(class_key(query.resolve().parent.name)),
+                rows,
+                distances(vector[None], items.vectors[rows], metric)[0],
+            )
         )
     clock.lap("ranking")
     if features.leaked:

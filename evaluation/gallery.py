@@ -54,7 +54,7 @@ def open_gallery(run):
     file = run / EMBEDDINGS
     if not file.is_file():
         raise BadInput(f"{file}: no such file; python Unified_XY_triads.py --path {run} --resume ends the run")
-    number = max((int(folder.name) for folder in (run / FOLDER).glob("[0-9]*") if folder.name.isdigit()), default=0)
+    number = max(_numbers(run), default=0)
     if number:
         gallery = _opened(run, number)
         if _unchanged(file, gallery.source):
@@ -76,6 +76,10 @@ def changed(gallery, modality, kept, new, vectors):
     pictures = [one for one, keep in zip(gallery.added[modality], kept, strict=True) if keep] + new
     tail = np.concatenate([gallery.items(modality).vectors[gallery.own[modality] :][kept], vectors])
     return _rewritten(dataclasses.replace(gallery, added={**gallery.added, modality: pictures}), {modality: tail})
+
+
+def _numbers(run):
+    return [int(folder.name) for folder in (run / FOLDER).glob("[0-9]*") if folder.name.isdigit()]
 
 
 def _opened(run, number):
@@ -120,7 +124,8 @@ def _rewritten(gallery, tails=None):
             np.save(folder / f"{name}.npy", np.array(values))
         listed = {modality: [dataclasses.astuple(one) for one in added[modality]] for modality in MODALITIES}
         runs.write_json(folder / ABOUT, {"source": gallery.source, "own": own, "added": listed})
-    shutil.rmtree(root / str(gallery.number), ignore_errors=True)
+    for number in set(_numbers(gallery.run)) - {gallery.number + 1}:
+        shutil.rmtree(root / str(number), ignore_errors=True)
     return _opened(gallery.run, gallery.number + 1)
 
 
