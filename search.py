@@ -4,7 +4,7 @@
     python search.py --run runs/0001 --add holiday
 
 Prints name, class and distance of the nearest pictures and draws them. The gallery is all photos of the run, of seen
-and of unseen classes, and what --add brought in; its index is kept in RUN/search and can be deleted at any time.
+and of unseen classes, and what --add brought in; the index of all that is kept in RUN/search.
 """
 
 import json
@@ -68,8 +68,8 @@ def main(settings):
         vectors = encoder.embed(settings.query_kind, queries, faults)
         if not queries:
             raise BadInput(told(faults))
-        for fault in faults:
-            warn(f"{fault}, skipped")
+        for why in faults:
+            warn(f"{why}, skipped")
         show(settings, run, gallery, queries, vectors, clock)
         say(f"{len(queries)} {'query' if len(queries) == 1 else 'queries'} answered {clock}")
 
@@ -122,7 +122,7 @@ def listed(queries):
 
 def pictures_in(folder):
     """Picture files of a folder and the folders in it, hidden ones apart, sorted."""
-    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in pictures.SUFFIXES)
+    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in pictures.SUFFIXES and path.is_file())
     return [path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
@@ -229,7 +229,7 @@ def add(folder, modality, gallery, encoder):
     A call that was killed is continued by the next.
     """
     root, items, there = folder.resolve(), gallery.items(modality), gallery.added[modality]
-    classes = class_indices(gallery.features)
+    classes = class_indices(gallery.features.classes[: gallery.own["classes"]])
     found = {str(path): described(path, root, classes) for path in pictures_in(root)}
     inside = np.array([Path(one.path).is_relative_to(root) for one in there], bool)
     if not found and not inside.any():
@@ -242,7 +242,7 @@ def add(folder, modality, gallery, encoder):
     work = gallery.run / FOLDER / ".part-added"
     if new:
         vectors, new = encoder.embed_kept(modality, new, work)
-        if not new and not old:
+        if not new and not (inside & kept).any():
             raise BadInput(f"--add {folder}: none of its pictures can be read")
     if new or not kept.all():
         gallery = changed(gallery, modality, kept, new, vectors if new else items.vectors[:0])
@@ -261,8 +261,8 @@ def described(path, root, classes):
     return Added(str(path), name if named else UNKNOWN, state.st_size, state.st_mtime_ns)
 
 
-def class_indices(features):
-    return {class_key(name): label for label, name in enumerate(features.classes)}
+def class_indices(names):
+    return {class_key(name): label for label, name in enumerate(names)}
 
 
 def show(settings, run, gallery, queries, vectors, clock):
@@ -274,16 +274,10 @@ def show(settings, run, gallery, queries, vectors, clock):
     embeddings.check_vectors(items.vectors, f"{run / EMBEDDINGS}: {items.key}", metric, items.rows)
     embeddings.check_vectors(vectors, "--query: the embedding of picture", metric)
     order = nearest(vectors, items.vectors, metric, settings.top, memory=int(settings.memory * 1e9))
-    answers, classes = [], class_indices(features)
+    answers, classes = [], class_indices(features.classes)
     for query, vector, rows in zip(queries, vectors, order, strict=True):
-        answers.append(
-            Answer(
-                query,
-                classes.get(class_key(query.resolve().parent.name)),
-                rows,
-                distances(vector[None], items.vectors[rows], metric)[0],
-            )
-        )
+        label = classes.get(class_key(query.resolve().parent.name))
+        answers.append(Answer(query, label, rows, distances(vector[None], items.vectors[rows], metric)[0]))
     clock.lap("ranking")
     if features.leaked:
         warn(features.leaked)
@@ -328,7 +322,7 @@ def write_json(file, run, settings, features, items, answers):
                     "name": items.names[row],
                     "class": features.class_name(items.labels[row]),
                     "distance": float(distance),
-                    "picture": str(items.path(row)),
+                    "picture": str(items.path(row)) if items.folder else None,
                 }
                 for row, distance in zip(answer.rows, answer.distances, strict=True)
             ],
