@@ -337,15 +337,16 @@ def load_model(folder):
 
 
 def placeholders(widths, classes):
-    """A dataset of one photo and one sketch, all zeros, with the `sizes` of a run's and its split: what a model whose
-    weights are restored afterwards is built from."""
+    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain for its class graph, and the run's
+    split: what a model is built from whose weights, all that depends on the real one among them, are then restored."""
     names = [*classes["seen"], *classes["held_out"], *classes["unseen"]]
     ends = np.cumsum([len(classes[part]) for part in ("seen", "held_out")])
     photo, sketch = (
         loader.Modality(np.zeros((1, widths[modality]), np.float32), np.zeros(1, np.int64), ())
         for modality in ("photo", "sketch")
     )
-    vectors, edges = np.zeros((len(names), widths["class_vectors"]), np.float32), np.empty((0, 2), np.int64)
+    vectors = np.ones((len(names), widths["class_vectors"]), np.float32)
+    edges = np.stack([np.arange(len(names) - 1), np.arange(1, len(names))], axis=1)
     dataset = loader.Dataset(Path(widths["directory"]), photo, sketch, tuple(names), vectors, edges, {})
     return dataset, loader.Split(*np.split(np.arange(len(names)), ends))
 
