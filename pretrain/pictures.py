@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+LARGEST = 2**29  # pixels, 23,170 squared: 1.6 GB decoded
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,26 @@ class PictureTree:
 def read_picture(path, size):
     """One picture as (size, size, 3) uint8 RGB, scaled without keeping its aspect (as every ZS-SBIR code does).
 
-    Transparent parts become white, 16-bit greys are scaled to 8, CMYK and palettes are converted.
-    Raises OSError for a file that is no picture or ends early.
+    Raises OSError for a file that is no picture, ends early, or is too large.
     """
+    return np.asarray(open_picture(path, size).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def open_picture(path, size):
+    """One picture as a PIL image in RGB, upright, of at least `size` pixels a side if it has as many.
+
+    Transparent parts become white, 16-bit greys are scaled to 8, CMYK and palettes are converted. Raises OSError for
+    a file that is no picture, ends early, or is too large.
+    """
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's limit counts what a file announces; ours, what is to be decoded of it
     try:
         with Image.open(path) as picture:
             picture.draft("RGB", (size, size))  # lets the JPEG decoder skip detail that scaling would drop
-            picture = ImageOps.exif_transpose(picture)
-            return np.asarray(_to_rgb(picture).resize((size, size), Image.Resampling.BILINEAR))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if picture.width * picture.height > LARGEST:
+                raise OSError(f"{picture.width} × {picture.height} pixels, more than {LARGEST:,}")
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _to_rgb(picture)
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise OSError(f"{path}: {error}") from error
 
 

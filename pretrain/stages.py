@@ -5,13 +5,14 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 import UxUyLoader as loader
-from cli import say, whole_file
+from cli import BadInput, say, whole_file
 from pretrain import backbones, cnn, recipes
 
 UNFINISHED = ".part-stage1"  # in --out: checkpoints and features on the way, of the command in its recipe.json
@@ -104,6 +105,23 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
     folder = work / "features"
     made = cnn.outputs(folder, None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality)
     return Made(*made, file)
+
+
+def restored(recipe, weights):
+    """The CNN of a dataset, pictures -> features: what the contents of its pictures.json describe, with the weights of
+    the file that was given for a frozen backbone, or that `write_dataset` left for a trained one."""
+    settings = SimpleNamespace(backbone=recipe["backbone"], pool=recipe["pool"])
+    if recipe["train"] == "nothing":
+        return _body(settings, 0, weights)
+    model = _body(settings, 0, None)
+    if recipe["dense"]:
+        head = backbones.head(model.output_shape[1], recipe["dense"], recipe["pool"] == "average")
+        model = keras.Model(model.input, head(model.output))
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{weights}: not the weights of this CNN ({str(error).splitlines()[0]})") from error
+    return model
 
 
 def _save(model, work):
