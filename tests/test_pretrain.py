@@ -117,11 +117,11 @@ def large(tmp_path):
 @pytest.mark.parametrize("choices", [{"freeze": True}, {"freeze": False, "epochs": 1, "held_out": 0.0}])
 def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsys):
     """--first 2 --shrink 128 takes the pictures that stand first by character codes, capitals before small letters and
-    12619 before 1270, and gives the features of the same pictures stored at 128 pixels; their index too."""
+    12619 before 1270, and gives the features of the same pictures scaled and saved at 128 pixels; their index too."""
     firsts = ("N01_7", "n01_12619")
     for file in large.glob("*/*/*"):
         if file.stem.startswith(firsts):
-            small = large / "by hand" / file.relative_to(large).with_suffix(".png")
+            small = large / "by hand" / file.relative_to(large)
             small.parent.mkdir(parents=True, exist_ok=True)
             Image.open(file).resize((128, 128), Image.Resampling.BILINEAR).save(small)
     (large / "by hand/unseen.txt").write_text("dog\n")
