@@ -102,3 +102,15 @@ def test_file_named_as_the_repository_s_own_exists(document):
         own = word.startswith(tuple(f"{name}/" for name in OWN_FOLDERS)) or word.endswith(".py")
         here = any(folder.glob(word)) or any(ROOT.glob(word)) if own and not word.startswith("/") else True
         assert here, f"{document} names {word}"
+
+
+def test_message_that_the_readme_explains_is_one_of_ours():
+    """Whatever stands between the places left open, `…`, is in the source, adjacent string literals joined."""
+    source = "\n".join(path.read_text("utf-8") for path in ROOT.rglob("*.py") if "tests" not in path.parts)
+    source = re.sub(r'"\s*\n\s*f?"', "", source)
+    section = (ROOT / "README.md").read_text("utf-8").split("## When something goes wrong")[1]
+    messages = re.findall(r"^\| `([^`]*)`", section, re.M)
+    assert len(messages) > 10
+    for message in messages:
+        for piece in message.split("…"):
+            assert piece.strip(" '") in source or len(piece) < 6, f"{message}: {piece}"
