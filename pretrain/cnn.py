@@ -63,8 +63,7 @@ def outputs(folder, identity, make_model, size, paths, batch, label, shrink=None
     if len(missing):
         if missing[0]:
             say(f"{label}: {missing[0]} of {len(paths)} pictures were done before")
-        read = partial(pictures.read_pictures, size=size, shrink=shrink)
-        _fill(vectors, state, model or make_model(), read, paths, batch, missing[0], label)
+        _fill(vectors, state, model or make_model(), size, paths, batch, missing[0], label, shrink)
     return vectors, state == _DONE
 
 
@@ -76,9 +75,10 @@ def _belongs(folder, identity):
     return path.exists() and json.loads(path.read_text(encoding="utf-8")) == identity
 
 
-def _fill(vectors, state, model, read, paths, batch, first, label):
+def _fill(vectors, state, model, size, paths, batch, first, label, shrink=None):
     apply = tf.function(lambda images: model(images, training=False))
     starts = range(first, len(paths), batch)
+    read = partial(pictures.read_pictures, size=size, shrink=shrink)
     decoded = pictures.ahead(lambda start: read(paths[start : start + batch]), starts)
     for start, (images, readable) in zip(starts, track(decoded, f"{label}: features", len(starts)), strict=True):
         vectors[start : start + batch] = apply(tf.constant(images))
