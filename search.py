@@ -151,7 +151,9 @@ class Encoder:
         model = self.cnn(modality)
         from pretrain import cnn
 
-        vectors, readable = cnn.outputs_now(model, self.size, list(map(str, paths)), self.batch, modality)
+        vectors, readable = cnn.outputs_now(
+            model, self.size, list(map(str, paths)), self.batch, modality, self.made.get("shrink")
+        )
         faults += [fault(path, self.size) for path, good in zip(paths, readable, strict=True) if not good]
         paths[:] = [path for path, good in zip(paths, readable, strict=True) if good]
         return self.encoded(modality, vectors[readable])
@@ -165,7 +167,9 @@ class Encoder:
         paths = [one.path for one in new]
         identity = [modality, [[one.path, one.size, one.modified] for one in new]]
         make = partial(self.cnn, modality)
-        vectors, readable = cnn.outputs(folder, identity, make, self.size, paths, self.batch, modality)
+        vectors, readable = cnn.outputs(
+            folder, identity, make, self.size, paths, self.batch, modality, self.made.get("shrink")
+        )
         for path in (path for path, good in zip(paths, readable, strict=True) if not good):
             warn(f"{fault(path, self.size)}, skipped")
         return self.encoded(modality, vectors[readable]), [one for one, good in zip(new, readable, strict=True) if good]

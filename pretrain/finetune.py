@@ -51,6 +51,10 @@ class Settings:
     )
     leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
+    first: int | None = setting(
+        None, "pictures to take of each class and modality, the first by file name", metavar="N"
+    )
+    shrink: int | None = setting(None, "scale pictures to N × N pixels before anything else", metavar="N")
     epochs: int | None = setting(None, "most passes over the seen-class pictures (default: the backbone's)")
     batch_size: int | None = setting(None, "pictures per step (default: the backbone's)")
     learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)")
@@ -76,6 +80,10 @@ def main(settings):
     unseen_names = loader.read_class_list(settings.unseen)
     split = loader.split_classes(classes, unseen_names, settings.unseen, held_out_share=0)
     layouts.compare_counts(trees, unseen_names)
+    if settings.first:
+        trees = {
+            modality: layouts.first_of_each_class(tree, settings.first, modality) for modality, tree in trees.items()
+        }
     taught = np.arange(len(classes)) if settings.leak_unseen else split.seen
     recipe = describe(settings, weights, trees, taught)
     if already_made(settings, recipe):
@@ -102,6 +110,8 @@ def describe(settings, weights, trees, taught):
     recipe = {
         "photos": str(class_folder(trees["photo"])),
         "sketches": str(class_folder(trees["sketch"])),
+        "first": settings.first,
+        "shrink": settings.shrink,
         "pictures": {modality: listing_hash(tree) for modality, tree in trees.items()},
         "backbone": settings.backbone,
         "weights": weights.name if weights else None,

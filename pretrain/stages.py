@@ -52,11 +52,11 @@ def _workplace(folder, recipe):
 def _backbone_output(modality, tree, settings, seed, weights, recipe):
     """What the frozen backbone makes of the pictures; other settings of what follows it use the same."""
     folder = (settings.cache or settings.out / "backbone") / modality
-    identity = {key: recipe[key] for key in ("backbone", "weights_sha256", "pool")}
+    identity = {key: recipe[key] for key in ("backbone", "weights_sha256", "pool", "shrink")}
     identity |= {"pictures": recipe["pictures"][modality], "seed": None if weights else seed}
     size = recipes.BACKBONES[settings.backbone].size
     make = partial(_body, settings, seed, weights)
-    return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality)
+    return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality, settings.shrink)
 
 
 def _body(settings, seed, weights, trained_part=None):
@@ -95,15 +95,17 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
     say(f"{modality}: {settings.backbone} ({settings.train}) learns {len(taught)} classes")
     allowed = tree.take(np.isin(tree.labels, taught))
     training = cnn.Training(
-        cnn.picture_source(allowed.paths(), backbone.size),
+        cnn.picture_source(allowed.paths(), backbone.size, settings.shrink),
         allowed.labels,
         taught,
         augment=lambda images, noise: cnn.warped(images, noise, modality, backbone.recipe.warp),
     )
     cnn.train(model, training, settings, seed, work, modality)
     file = _save(model, work)
-    folder = work / "features"
-    made = cnn.outputs(folder, None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality)
+    made = cnn.outputs(
+        work / "features", None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality,
+        settings.shrink,
+    )  # fmt: skip
     return Made(*made, file)
 
 
