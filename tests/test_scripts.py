@@ -36,6 +36,7 @@ def test_from_pictures_to_table(script, tmp_path):
         (("pretrain/index_files.py", "--photos", "x", "--sketches", "y", "--out", "o"), "x"),
         (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
+        (("paper_tables.py", "--data", "nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
@@ -49,6 +50,7 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
     [
         "Unified_XY_triads.py",
         "knn_eval.py",
+        "paper_tables.py",
         "pretrain/finetune.py",
         "pretrain/word_vectors.py",
         "pretrain/class_graph.py",
