@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import Unified_XY_triads as trainer
-from cli import BadInput, run, say, setting, whole_file
+from cli import BadInput, command, run, say, setting, whole_file
 from paper import chart, content, ground, layout
 from paper.cells import Rates, System
 from paper.worker import Worker
@@ -45,7 +45,7 @@ def main(settings):
     if settings.plan:
         return
     compute(plan)
-    write(plan, out_folder(settings))
+    write(plan, out_folder(settings), command("paper_tables.py", settings))
 
 
 def check(settings):
@@ -140,13 +140,12 @@ def clock(seconds):
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def write(plan, folder):
+def write(plan, folder, made_by):
     """Writes tables.md, tables.tex, tables.csv and a chart per ablation, and prints the first of them."""
     tables = content.all_tables(plan)
     texts = {
-        "tables.md": "\n".join(map(layout.markdown, tables)),
-        "tables.tex": "% needs \\usepackage{booktabs} and, for the charts, \\usepackage{graphicx}\n\n"
-        + "\n".join(map(layout.latex, tables)),
+        "tables.md": layout.markdown_page(tables, f"The paper's tables, {plan.main.name}", made_by),
+        "tables.tex": layout.latex_page(tables, made_by),
         "tables.csv": layout.csv_lines(tables),
     }
     say("\n" + texts["tables.md"])

@@ -15,10 +15,10 @@ def draw(table, path, warning=""):
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
         for place, (direction, colour) in enumerate(COLOURS.items()):
-            values = [cells[f"{name} {short(direction)}"] for cells in table.rows.values()]
+            column = f"{name} {short(direction)}"
+            values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
             bars(panel, place, values, colour, direction.replace("->", "→"))
-        ground = values[0].ground
-        panel.set_title(f"{name}, published" if ground is None else measured_title(ground, values[0]), fontsize=10)
+        panel.set_title(title(name, next(iter(values.values()))), fontsize=10)
         panel.set_xticks(range(len(table.rows)), [row.replace(" ", "\n", 1) for row in table.rows], fontsize=8)
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(y=0.12)
@@ -31,28 +31,25 @@ def draw(table, path, warning=""):
 
 
 def bars(panel, place, values, colour, label):
-    """One bar per value, the `place`-th of two in each group, its number above it; published bars are hatched."""
-    where = [group + 0.4 * (place - 0.5) for group in range(len(values))]
-    published = values[0].ground is None
-    panel.bar(
-        where,
-        [value.mean for value in values],
-        0.38,
-        color=colour,
-        alpha=0.55 if published else 1,
-        hatch="//" if published else None,
-        edgecolor="white",
-        label=label,
-    )
-    whiskers = [value.deviation or 0 for value in values]
+    """Bars of {group: Value}, the `place`-th of two in each group, numbers above them; published bars are hatched."""
+    where = [group + 0.4 * (place - 0.5) for group in values]
+    heights = [value.mean for value in values.values()]
+    whiskers = [value.deviation or 0 for value in values.values()]
+    published = next(iter(values.values())).ground is None
+    look = {"alpha": 0.55, "hatch": "//"} if published else {}
+    panel.bar(where, heights, 0.38, color=colour, edgecolor="white", label=label, **look)
     if any(whiskers):
-        panel.errorbar(where, [value.mean for value in values], whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
-    for x, value, whisker in zip(where, values, whiskers, strict=True):
+        panel.errorbar(where, heights, whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
+    for x, value, whisker in zip(where, values.values(), whiskers, strict=True):
         text = f"{value.mean:.{value.digits}f}".removeprefix("0")
         panel.annotate(text, (x, value.mean + whisker), (0, 2), textcoords="offset points", ha="center", fontsize=7)
 
 
-def measured_title(ground, value):
-    many = f"{len(value.numbers)} seeds" if len(value.numbers) > 1 else "1 seed"
-    beside = f"not comparable {value.marks}" if ground.differences else value.marks
-    return f"{ground.name}, {ground.list_name}\n{ground.backbone}, {many} {beside}".rstrip()
+def title(name, value):
+    """Above a panel: what its bars were measured on, or that they are published."""
+    if value.ground is None:
+        return f"{name}, published"
+    place, count = value.ground, len(value.numbers)
+    marked = f"not comparable {value.marks}" if place.differences else value.marks
+    seeds = f"{count} seeds" if count > 1 else "1 seed"
+    return f"{place.name}, {place.list_name}\n{place.backbone}, {seeds} {marked}".rstrip()

@@ -223,7 +223,7 @@ def ablation(results, model, preset):
     for row, system in systems.items():
         cells = {}
         for place, direction in enumerate(ACROSS):
-            for dataset in shown:
+            for dataset in shown if row in known else ():
                 number, digits = known[row][dataset][place], 3 if row == FULL else 2
                 how = PUBLISHED["convention"] if row == FULL else known["read_off"]
                 cells[f"{dataset} {short(direction)}"] = Value((number,), how, dataset=dataset, digits=digits)
@@ -238,7 +238,7 @@ def ablation(results, model, preset):
     columns += [f"{name} {short(direction)}, change" for direction in ACROSS]
     read_off = f"Published: {known['read_off']}." if known else ""
     return Table(
-        f"ablation-{model}",
+        f"ablation-{model}-{preset}",
         f"Ablation of {model}, preset {preset}",
         caption(
             results,
@@ -250,7 +250,7 @@ def ablation(results, model, preset):
         tuple(columns),
         rows,
         (*_standard_notes(), *order_notes(rows, [f"{where} S→I" for where in (*shown, name)])),
-        figure=f"ablation-{model}.png",
+        figure=f"ablation-{model}-{preset}.png",
         groups=(FULL,),
     )
 
@@ -263,7 +263,7 @@ def order_notes(rows, columns):
     """For each column the rows in the order of their numbers, lowest first: what matters most stands first."""
     notes = []
     for column in columns:
-        order = sorted(rows, key=lambda row: rows[row][column].mean)
+        order = sorted((row for row in rows if column in rows[row]), key=lambda row: rows[row][column].mean)
         numbers = (f"{row} {rows[row][column].mean:.{rows[row][column].digits}f}" for row in order)
         notes.append(f"Order of {column}: {' < '.join(numbers)}.")
     return notes

@@ -89,6 +89,17 @@ def _leaks(ground):
     return f"{ground.name}, {ground.list_name}: {ground.leaked}" if ground.leaked else ""
 
 
+def markdown_page(tables, title, made_by):
+    """All tables under a title and the command that made them."""
+    return "\n".join([f"# {title}\n", f"    {made_by}\n", *map(markdown, tables)])
+
+
+def latex_page(tables, made_by):
+    """All tables, to be read in by \\input."""
+    needs = r"% needs \usepackage{booktabs} and, for the charts, \usepackage{graphicx}"
+    return "\n".join([f"% {made_by}", needs, "", *map(latex, tables)])
+
+
 def markdown(table):
     lines = [["", *table.columns], *table.texts()]
     widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(lines[0]))]
