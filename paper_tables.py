@@ -94,8 +94,9 @@ def make_plan(settings, systems):
 
 def describe(plan):
     """Prints the plan: what there is, what is missing, and how long that may take."""
+    say(plan.main.pictures)
     for place in plan.grounds:
-        say(f"{place.description}{f'; WARNING: {place.leaked}' if place.leaked else ''}")
+        say(f"unseen list {place.unseen}{f'; WARNING: {place.leaked}' if place.leaked else ''}")
     rates, groups = Rates(), {}
     for cell in plan.cells():
         stored = cell.stored()

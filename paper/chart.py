@@ -10,12 +10,12 @@ def draw(table, path, warning=""):
     """Writes a PNG of an ablation `Table`: a panel per dataset, a group of bars per row, whiskers over the seeds."""
     from matplotlib.figure import Figure
 
-    names = [name.removesuffix(" S→I") for name in table.columns if name.endswith(" S→I")]
+    names = [name.removesuffix(": S→I") for name in table.columns if name.endswith(": S→I")]
     figure = Figure(figsize=(4.6 * len(names), 4.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
         for place, (direction, colour) in enumerate(COLOURS.items()):
-            column = f"{name} {short(direction)}"
+            column = f"{name}: {short(direction)}"
             values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
             bars(panel, place, values, colour, direction.replace("->", "→"))
         panel.set_title(title(name, next(iter(values.values()))), fontsize=10)
@@ -48,8 +48,8 @@ def bars(panel, place, values, colour, label):
 def title(name, value):
     """Above a panel: what its bars were measured on, or that they are published."""
     if value.ground is None:
-        return f"{name}, published"
+        return name
     place, count = value.ground, len(value.numbers)
-    marked = f"not comparable {value.marks}" if place.differences else value.marks
     seeds = f"{count} seeds" if count > 1 else "1 seed"
-    return f"{place.name}, {place.list_name}\n{place.backbone}, {seeds} {marked}".rstrip()
+    words = [place.backbone, seeds, *["not comparable"] * bool(place.differences)]
+    return f"{place.name}, {place.list_name}\n{', '.join(words)} {value.marks}".rstrip()

@@ -113,7 +113,7 @@ class Results:
         found = []
         for system in self.plan.systems:
             content = self.contents[self.plan.trainings(system)[0]]
-            found.append(f"{label(system)} {DISTANCES.get(content['distance'], content['distance'])}")
+            found.append(f"{system.model} {system.preset} {DISTANCES.get(content['distance'], content['distance'])}")
         return ", ".join(found)
 
 
@@ -126,9 +126,19 @@ def convention(results):
     return f"{results['protocol']}, {distance}, ties {results['ties']}"
 
 
+def as_published(dataset):
+    """Above the columns of published numbers."""
+    return f"{dataset}, published"
+
+
+def as_measured(ground):
+    """Above the columns of measured numbers."""
+    return f"{ground.name}, measured"
+
+
 def published(pair, dataset):
     """{column: Value} of published mAP@all and P@100 of a dataset; empty where nothing was published."""
-    names = [f"{dataset} {metric}" for metric in METRICS]
+    names = [f"{as_published(dataset)}: {metric}" for metric in METRICS]
     values = [Value((number,), PUBLISHED["convention"], dataset=dataset) for number in pair or ()]
     return dict(zip(names, values, strict=False))
 
@@ -148,13 +158,14 @@ def all_tables(plan):
     return [*tables, codes(results), generalised(results)]
 
 
-def caption(results, what, *more, beside=True):
+def caption(results, what, *more, beside=True, unseen=True):
     """What every table says of its numbers."""
     plan = results.plan
     count = len(plan.seeds)
-    sources = [f"Published: {PUBLISHED['source']}; convention {PUBLISHED['convention']}."] if beside else []
+    sources = [f"Published: {PUBLISHED['cite']}; convention {PUBLISHED['convention']}."] if beside else []
+    where = f"unseen list {plan.main.unseen}; " if unseen else ""
     spread = f"mean ± sample standard deviation of {count} seeds" if count > 1 else f"one run, seed {plan.seeds[0]}"
-    measured = f"Measured: {plan.main.description}; {spread}; {' '.join(more)}"
+    measured = f"Measured: {plan.main.pictures}; {where}{spread}; {' '.join(more)}"
     return " ".join(filter(None, [plan.warning, what, *sources, measured]))
 
 
@@ -164,29 +175,27 @@ def standard(results):
 
 
 def comparison(results):
-    name = results.plan.main.name
-    rows = {}
+    ours, rows = as_measured(results.plan.main), {}
     for line in PUBLISHED["comparison"]:
         values = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
         rows[line["method"]] = {"size": str(line["size"]), **values}
     sizes = {label(system): results.plan.trainings(system)[0].filled_in[0].dim for system in results.plan.systems}
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": 64}
-    ours = []
+    measured = {}
     for row, score in results.everyone().items():
-        cells = present({f"{name} {metric}": score("sketch->image", metric) for metric in METRICS})
+        cells = present({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
         if cells:
-            rows[row] = {"size": str(sizes[row]), **cells}
-            ours.append(row)
-    columns = ("size", *(f"{dataset} {metric}" for dataset in (*DATASETS, name) for metric in METRICS))
+            measured[row] = {"size": str(sizes[row]), **cells}
+    columns = ("size", *(f"{where}: {metric}" for where in (*map(as_published, DATASETS), ours) for metric in METRICS))
     later = "Later published, other backbones and conventions (mAP@all/P@100): " + "; ".join(PUBLISHED["later"]) + "."
     return Table(
         "comparison",
         "Sketch→image retrieval",
         caption(results, "Unseen classes; size: numbers, or bits, per picture.", standard(results)),
         columns,
-        rows,
-        (*_standard_notes(), later),
-        groups=("ZSCMR", *ours[:1]),
+        rows | measured,
+        (f"Protocol standard, here and below: {PROTOCOLS['standard'].conventions} {COMMON}{TIES['gallery']}", later),
+        groups=("ZSCMR", next(iter(measured))),
     )
 
 
@@ -209,14 +218,13 @@ def directions(results):
         caption(results, "Unseen classes; within a modality a query never retrieves itself.", standard(results)),
         columns,
         rows,
-        _standard_notes(),
         groups=(list(rows)[len(DATASETS)],),
     )
 
 
 def ablation(results, model, preset):
     """mAP@all without each loss term, published and measured, and how much each run lost against its full system."""
-    name, known = results.plan.main.name, PUBLISHED["ablation"].get(model, {})
+    ours, known = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
     systems = results.plan.ablations()[model, preset]
     shown = [dataset for dataset in DATASETS if known]
     rows = {}
@@ -226,16 +234,19 @@ def ablation(results, model, preset):
             for dataset in shown if row in known else ():
                 number, digits = known[row][dataset][place], 3 if row == FULL else 2
                 how = PUBLISHED["convention"] if row == FULL else known["read_off"]
-                cells[f"{dataset} {short(direction)}"] = Value((number,), how, dataset=dataset, digits=digits)
+                column = f"{as_published(dataset)}: {short(direction)}"
+                cells[column] = Value((number,), how, dataset=dataset, digits=digits)
             measured = results.system(system, direction, "mAP@all")
             full = results.system(systems[FULL], direction, "mAP@all")
-            cells[f"{name} {short(direction)}"] = measured
+            cells[f"{ours}: {short(direction)}"] = measured
             if row != FULL:
                 change = tuple(a - b for a, b in zip(measured.numbers, full.numbers, strict=True))
-                cells[f"{name} {short(direction)}, change"] = Value(change, measured.convention, measured.ground)
+                where = f"{ours}: {short(direction)}, change"
+                cells[where] = Value(change, measured.convention, measured.ground, signed=True)
         rows[row] = cells
-    columns = [f"{dataset} {short(direction)}" for dataset in (*shown, name) for direction in ACROSS]
-    columns += [f"{name} {short(direction)}, change" for direction in ACROSS]
+    places = (*map(as_published, shown), ours)
+    columns = [f"{place}: {short(direction)}" for place in places for direction in ACROSS]
+    columns += [f"{ours}: {short(direction)}, change" for direction in ACROSS]
     read_off = f"Published: {known['read_off']}." if known else ""
     return Table(
         f"ablation-{model}-{preset}",
@@ -249,7 +260,7 @@ def ablation(results, model, preset):
         ),
         tuple(columns),
         rows,
-        (*_standard_notes(), *order_notes(rows, [f"{where} S→I" for where in (*shown, name)])),
+        order_notes(rows, [f"{place}: S→I" for place in places]),
         figure=f"ablation-{model}-{preset}.png",
         groups=(FULL,),
     )
@@ -266,7 +277,7 @@ def order_notes(rows, columns):
         order = sorted((row for row in rows if column in rows[row]), key=lambda row: rows[row][column].mean)
         numbers = (f"{row} {rows[row][column].mean:.{rows[row][column].digits}f}" for row in order)
         notes.append(f"Order of {column}: {' < '.join(numbers)}.")
-    return notes
+    return tuple(notes)
 
 
 def conventions(results):
@@ -305,31 +316,35 @@ def conventions(results):
 
 
 def unseen_lists(results):
-    columns = [
-        (f"{ground.list_name} {metric}", ground, metric) for ground in results.plan.grounds for metric in METRICS
-    ]
-    rows = {
-        row: present({column: score("sketch->image", metric, ground) for column, ground, metric in columns})
-        for row, score in results.everyone().items()
-    }
-    counts = [
-        f"{ground.list_name} {len(ground.split.unseen)} of {len(ground.dataset.classes)}"
-        for ground in results.plan.grounds
-    ]
-    what = f"Sketch→image, trained and evaluated with each list of unseen classes ({', '.join(counts)} classes)."
+    """Trained and evaluated with each list of unseen classes."""
+    rows, groups = {}, []
+    for ground in results.plan.grounds:
+        found = {}
+        for row, score in results.everyone().items():
+            cells = present({metric: score("sketch->image", metric, ground) for metric in METRICS})
+            if cells:
+                found[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
+        groups.append(next(iter(found)))
+        rows |= found
     return Table(
         "unseen-lists",
         "Every unseen list",
-        caption(results, what, standard(results), beside=False),
-        tuple(column for column, *_ in columns),
-        {row: cells for row, cells in rows.items() if cells},
-        _standard_notes(),
+        caption(
+            results,
+            "Sketch→image, trained and evaluated with each list of unseen classes.",
+            standard(results),
+            beside=False,
+            unseen=False,
+        ),
+        ("unseen classes", *METRICS),
+        rows,
+        groups=tuple(groups[1:]),
     )
 
 
 def codes(results):
     """64-bit codes beside the real-valued embeddings they are made of, and the published binary codes."""
-    name, kinds = results.plan.main.name, {"as they are": None, "ITQ": "itq", "signs": "sign"}
+    ours, kinds = as_measured(results.plan.main), {"as they are": None, "ITQ": "itq", "signs": "sign"}
     rows = {}
     for line in PUBLISHED["comparison"]:
         if "binary" in line["method"]:
@@ -340,10 +355,10 @@ def codes(results):
         for kind, measured in kinds.items():
             found = results.plan.measurements(system, measured) if measured else results.plan.trainings(system)
             for metric in METRICS:
-                cells[f"{name} {kind}, {metric}"] = results.scores(found, "sketch->image", metric)
+                cells[f"{ours}: {kind}, {metric}"] = results.scores(found, "sketch->image", metric)
         rows[label(system)] = present(cells)
-    columns = [f"{dataset} {metric}" for dataset in DATASETS for metric in METRICS]
-    columns += [f"{name} {kind}, {metric}" for kind in kinds for metric in METRICS]
+    columns = [f"{as_published(dataset)}: {metric}" for dataset in DATASETS for metric in METRICS]
+    columns += [f"{ours}: {kind}, {metric}" for kind in kinds for metric in METRICS]
     how = (
         "protocol standard; codes by Hamming distance, ITQ fitted on the embeddings of seen classes, signs where the "
         "embedding has 64 dimensions; as they are: each preset's own distance "
@@ -355,7 +370,7 @@ def codes(results):
         caption(results, "Sketch→image on unseen classes with binary codes.", how),
         tuple(columns),
         rows,
-        (*_standard_notes(), "Codes: " + TIES["expected"]),
+        ("Codes: " + TIES["expected"],),
         groups=tuple(groups),
     )
 
@@ -385,14 +400,9 @@ def generalised(results):
         ("zero-shot mAP@all", *(f"{part} {metric}" for metric in METRICS for part in parts)),
         rows,
         (
-            *_standard_notes(),
             "sempcyc: as SEM-PCYC, seen pictures numbering 20 % of the unseen ones join queries and gallery. pcmsn: as "
             "PCMSN, all photos are the gallery; seen queries are scored beside, for the harmonic mean. Photos of seen "
             "classes were trained on.",
         ),
         groups=tuple(groups[1:]),
     )
-
-
-def _standard_notes():
-    return (f"Protocol standard: {PROTOCOLS['standard'].conventions} {COMMON}{TIES['gallery']}",)

@@ -45,13 +45,18 @@ class Ground:
         return f"{made['backbone']} ({trained.get(made.get('train'), 'trained')})"
 
     @property
-    def description(self):
+    def pictures(self):
+        """The dataset in words, whatever the unseen list."""
         photo, sketch = self.dataset.photo, self.dataset.sketch
         return (
-            f"dataset {self.name} ({len(photo.labels):,} photos, {len(sketch.labels):,} sketches, "
-            f"{len(self.split.seen)} seen and {len(self.split.unseen)} unseen classes), unseen list {self.list_name}, "
-            f"features {self.backbone}, {' and '.join(map(str, self.widths))}-d"
+            f"dataset {self.name} ({len(photo.labels):,} photos and {len(sketch.labels):,} sketches of "
+            f"{len(self.dataset.classes)} classes), features {self.backbone}, {' and '.join(map(str, self.widths))}-d"
         )
+
+    @property
+    def unseen(self):
+        """The unseen list in words."""
+        return f"{self.list_name} ({len(self.split.unseen)} classes)"
 
     @property
     def widths(self):

@@ -25,6 +25,7 @@ class Value:
     ground: Ground | None = None
     dataset: str = ""  # of a published number
     digits: int = 3
+    signed: bool = False
 
     @property
     def mean(self):
@@ -43,7 +44,9 @@ class Value:
 
     def __str__(self):
         spread = "" if self.deviation is None else f" ± {self.deviation:.{self.digits}f}"
-        return f"{self.mean:.{self.digits}f}{spread}{self.marks and f' {self.marks}'}"
+        mean = round(self.mean, self.digits) + 0.0  # no negative zero
+        number = f"{mean:{'+' * self.signed}.{self.digits}f}".replace("-", "−")
+        return f"{number}{spread}{self.marks and f' {self.marks}'}"
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,15 @@ def _leaks(ground):
 
 
 def markdown_page(tables, title, made_by):
-    """All tables under a title and the command that made them."""
-    return "\n".join([f"# {title}\n", f"    {made_by}\n", *map(markdown, tables)])
+    """All tables under a title, the command that made them and the source of the published numbers."""
+    head = f"# {title}\n", f"    {made_by}\n", f"Published numbers: {PUBLISHED['source']}.\n"
+    return "\n".join([*head, *map(markdown, tables)])
 
 
 def latex_page(tables, made_by):
     """All tables, to be read in by \\input."""
-    needs = r"% needs \usepackage{booktabs} and, for the charts, \usepackage{graphicx}"
-    return "\n".join([f"% {made_by}", needs, "", *map(latex, tables)])
+    needs = r"% needs \usepackage{booktabs,graphicx}"
+    return "\n".join([f"% {made_by}", f"% published numbers: {PUBLISHED['source']}", needs, "", *map(latex, tables)])
 
 
 def markdown(table):
@@ -118,6 +122,7 @@ def latex(table):
         r"\centering\footnotesize",
         rf"\caption{{{escaped(table.title)}. {escaped(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         _latex_line(["", *table.columns]),
@@ -125,7 +130,7 @@ def latex(table):
     ]
     for row in table.texts():
         lines += [r"\midrule"] * (row[0] in table.groups) + [_latex_line(row)]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\\[2pt]\parbox{{\linewidth}}{{\raggedright {escaped(note)}}}" for note in table.footnotes()]
     lines.append(r"\end{table}")
     if table.figure:

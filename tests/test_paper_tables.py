@@ -143,15 +143,15 @@ def test_numbers_land_in_their_tables(dataset_folder, tmp_path):
     assert list(tables) == ["comparison", "directions", "ablation-zscmr-paper", "conventions", "codes", "generalised"]
     ours = tables["comparison"].rows["zscmr paper, ours"]
     # mAP .30 and .40 of seeds 0 and 1: mean .35, deviation .1 / √2 = .071; a toy is not Sketchy, hence the mark
-    assert str(ours["data mAP@all"]) == "0.350 ± 0.071 †" and ours["size"] == "64"
-    assert str(tables["comparison"].rows["SAKE"]["TU-Berlin P@100"]) == "0.481"
-    assert str(tables["comparison"].rows["LDA map"]["data P@100"]) == "0.310 †"
+    assert str(ours["data, measured: mAP@all"]) == "0.350 ± 0.071 †" and ours["size"] == "64"
+    assert str(tables["comparison"].rows["SAKE"]["TU-Berlin, published: P@100"]) == "0.481"
+    assert str(tables["comparison"].rows["LDA map"]["data, measured: P@100"]) == "0.310 †"
     assert tables["comparison"].footnotes()[0].startswith("† data, unseen: not comparable with the published numbers: ")
     assert str(tables["directions"].rows["zscmr tuned, ours, data"]["image→image P@100"]) == "0.360 ± 0.071 †"
     # without a term seed 0 lost .02 and seed 1 .04: mean −.03, deviation .02 / √2 = .014
     left_out = tables["ablation-zscmr-paper"].rows["without latent"]
-    assert str(left_out["data S→I, change"]) == "-0.030 ± 0.014 †"
-    assert str(left_out["TU-Berlin I→S"]) == "0.04"
+    assert str(left_out["data, measured: S→I, change"]) == "−0.030 ± 0.014 †"
+    assert str(left_out["TU-Berlin, published: I→S"]) == "0.04"
     order = "without classification 0.08 < without latent 0.13 < without triplet 0.21 < without decoder 0.34 < full"
     assert any(order in note for note in tables["ablation-zscmr-paper"].notes)
     chart.draw(tables["ablation-zscmr-paper"], tmp_path / "chart.png")
@@ -159,8 +159,8 @@ def test_numbers_land_in_their_tables(dataset_folder, tmp_path):
     rows = tables["conventions"].rows
     assert str(rows["knncode: zscmr tuned, ours"]["KNNcode “mAP”"]) == "0.390 ± 0.071 †"
     assert str(rows["sake: zscmr paper, ours"]["mAP@200"]) == "0.370 ± 0.071 †"
-    assert "data signs, mAP@all" not in tables["codes"].rows["zscmr released, ours"]  # 300-d: 300 signs
-    assert str(tables["codes"].rows["zscmr released, ours"]["data ITQ, mAP@all"]) == "0.350 ± 0.071 †"
+    assert "data, measured: signs, mAP@all" not in tables["codes"].rows["zscmr released, ours"]  # 300-d: 300 signs
+    assert str(tables["codes"].rows["zscmr released, ours"]["data, measured: ITQ, mAP@all"]) == "0.350 ± 0.071 †"
     assert str(tables["generalised"].rows["pcmsn: zscmr paper, ours"]["harmonic mAP@all"]) == "0.450 ± 0.000 †"
 
 
@@ -176,10 +176,11 @@ def test_every_number_of_the_csv_says_what_it_is(dataset_folder, tmp_path):
     assert all(line["unseen"] == "unseen" and line["comparable"].startswith("no: another") for line in measured)
     assert all(line["leaked"].startswith("the CNNs were trained on 3 of the 3 unseen") for line in measured)
     assert all(line["convention"] and line["dataset"] in content.DATASETS for line in lines if line not in measured)
-    assert str(tables[0].rows["features alone"]["data mAP@all"]).endswith("†‡")
+    assert str(tables[0].rows["features alone"]["data, measured: mAP@all"]).endswith("†‡")
     assert any(note.startswith("‡ data, unseen: the CNNs were trained on") for note in tables[-1].footnotes())
     for table in tables:
-        assert "dataset data (60 photos, 60 sketches, 7 seen and 3 unseen classes), unseen list unseen" in table.caption
+        assert "dataset data (60 photos and 60 sketches of 10 classes), features small (trained), 12-d" in table.caption
+        assert "unseen list unseen (3 classes)" in table.caption
         assert "2 seeds" in table.caption and "protocol" in table.caption
 
 
@@ -191,8 +192,9 @@ def test_further_lists_are_columns_and_equal_ones_count_once(dataset_folder, tmp
     assert [place.list_name for place in plan.grounds] == ["unseen", "other"]
     fabricate(plan)
     table = next(table for table in content.all_tables(plan) if table.name == "unseen-lists")
-    assert table.columns == ("unseen mAP@all", "unseen P@100", "other mAP@all", "other P@100")
-    assert table.rows["zscmr paper, ours"]["other mAP@all"].ground is plan.grounds[1]
+    ours = table.rows["other: zscmr paper, ours"]
+    assert ours["unseen classes"] == "2" and ours["mAP@all"].ground is plan.grounds[1]
+    assert table.rows["unseen: zscmr paper, ours"]["mAP@all"].ground is plan.main
 
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
