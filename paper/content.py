@@ -180,7 +180,7 @@ def comparison(results):
         values = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
         rows[line["method"]] = {"size": str(line["size"]), **values}
     sizes = {label(system): results.plan.trainings(system)[0].filled_in[0].dim for system in results.plan.systems}
-    sizes |= {"features alone": results.plan.main.widths[0], "LDA map": 64}
+    sizes |= {"features alone": results.plan.main.widths[0], "LDA map": Baselines(results.plan.main).asked.dim}
     measured = {}
     for row, score in results.everyone().items():
         cells = present({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
