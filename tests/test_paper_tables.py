@@ -10,6 +10,7 @@ from conftest import CLASSES, UNSEEN, write_dataset
 
 pytest.importorskip("tensorflow")
 
+import matfiles
 import paper_tables
 import runs
 import Unified_XY_triads as trainer
@@ -195,6 +196,17 @@ def test_further_lists_are_columns_and_equal_ones_count_once(dataset_folder, tmp
     ours = table.rows["other: zscmr paper, ours"]
     assert ours["unseen classes"] == "2" and ours["mAP@all"].ground is plan.grounds[1]
     assert table.rows["unseen: zscmr paper, ours"]["mAP@all"].ground is plan.main
+
+
+def test_features_of_different_width_have_no_baselines(dataset_folder):
+    file, key = loader.FILES["sketch"]["features"]
+    classes = matfiles.read_names(dataset_folder / file, "classes")
+    matfiles.write(dataset_folder / file, {key: np.ones((60, 7), np.float32), "classes": classes})
+    plan = plan_of(dataset_folder)
+    fabricate(plan)
+    for table in content.all_tables(plan):
+        assert not any("LDA" in row or "features" in row for row in table.rows)
+        assert "12 and 7-d" in table.caption and "baselines" not in table.caption
 
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
