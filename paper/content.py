@@ -169,8 +169,8 @@ def caption(results, what, *more, beside=True, unseen=True):
     return " ".join(filter(None, [plan.warning, what, *sources, measured]))
 
 
-def standard(results):
-    baseline = ", baselines cosine" if Baselines(results.plan.main) in results.contents else ""
+def standard(results, baselines=True):
+    baseline = ", baselines cosine" if baselines and Baselines(results.plan.main) in results.contents else ""
     return f"protocol standard, each preset's own distance ({results.distances()}{baseline})."
 
 
@@ -254,7 +254,7 @@ def ablation(results, model, preset):
         caption(
             results,
             f"mAP@all of unseen classes without each term. {read_off}".strip(),
-            standard(results),
+            standard(results, baselines=False),
             "Change: against the full system of the same seed.",
             beside=bool(known),
         ),
@@ -394,7 +394,7 @@ def generalised(results):
         caption(
             results,
             "Sketch→image where photos of seen classes are in the gallery too.",
-            standard(results),
+            standard(results, baselines=False),
             beside=False,
         ),
         ("zero-shot mAP@all", *(f"{part} {metric}" for metric in METRICS for part in parts)),
