@@ -40,6 +40,7 @@ def test_from_pictures_to_table(script, tmp_path):
         (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
         (("search.py", "--run", "nowhere", "--query", "x.png"), "nowhere"),
+        (("paper_tables.py", "--data", "nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
@@ -54,6 +55,7 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
         "Unified_XY_triads.py",
         "knn_eval.py",
         "search.py",
+        "paper_tables.py",
         "pretrain/finetune.py",
         "pretrain/word_vectors.py",
         "pretrain/class_graph.py",
