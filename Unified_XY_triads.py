@@ -101,7 +101,7 @@ def main(settings):
     draw_epoch(preset, dataset, split, settings.seed, epoch=1)
     class_graph(settings, preset, dataset, split)
     if not settings.resume:
-        runs.create(folder, settings, split.names(dataset.classes), dataset.made_with)
+        runs.create(folder, settings, split.names(dataset.classes), dataset.made_with, sizes(dataset))
     with shared_devices(preset):
         state = train(settings, preset, folder, dataset, split)
     export(preset, folder, dataset, split, state.model)
@@ -365,6 +365,47 @@ def build_model(settings, preset, dataset, split):
     edges = class_graph(settings, preset, dataset, split)
     inputs = Inputs(photos, sketches, dataset.class_vectors[split.seen], edges)
     return system(settings.model).build(preset.sizes, inputs)
+
+
+def sizes(dataset):
+    """Where a dataset is and the widths of what it holds, for config.json: what `load_model` has to know of it."""
+    return {
+        "directory": str(dataset.directory.resolve()),
+        "photo": dataset.photo.features.shape[1],
+        "sketch": dataset.sketch.features.shape[1],
+        "class_vectors": dataset.class_vectors.shape[1],
+    }
+
+
+def load_model(folder):
+    """The model of the run in `folder` with the weights of the chosen epoch; needs the run alone, not its dataset."""
+    import keras
+
+    from models import training
+
+    config = runs.read_json(folder / runs.CONFIG)
+    settings, _ = runs.open_run(Settings(path=folder, resume=True))
+    settings, preset = filled_in(settings)
+    policy = keras.config.dtype_policy()
+    model = build_model(settings, preset, *placeholders(config["dataset"], config["classes"]))
+    keras.config.set_dtype_policy(policy)
+    training.restore_best(model, folder / "checkpoints")
+    return model
+
+
+def placeholders(widths, classes):
+    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain for its class graph, and the run's
+    split: what a model is built from whose weights, all that depends on the real one among them, are then restored."""
+    names = [*classes["seen"], *classes["held_out"], *classes["unseen"]]
+    ends = np.cumsum([len(classes[part]) for part in ("seen", "held_out")])
+    photo, sketch = (
+        loader.Modality(np.zeros((1, widths[modality]), np.float32), np.zeros(1, np.int64), ())
+        for modality in ("photo", "sketch")
+    )
+    vectors = np.ones((len(names), widths["class_vectors"]), np.float32)
+    edges = np.stack([np.arange(len(names) - 1), np.arange(1, len(names))], axis=1)
+    dataset = loader.Dataset(Path(widths["directory"]), photo, sketch, tuple(names), vectors, edges, {})
+    return dataset, loader.Split(*np.split(np.arange(len(names)), ends))
 
 
 def keep_epochs(metrics, epochs):

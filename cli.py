@@ -6,6 +6,7 @@ A script declares one frozen dataclass of settings; `run` builds its command lin
 
 import argparse
 import dataclasses
+import hashlib
 import logging
 import os
 import shutil
@@ -159,6 +160,15 @@ def track(sequence, label, total=None):
             told = time.monotonic()
             say(f"{label} {done}/{total}")
         yield item
+
+
+def file_hash(path):
+    """SHA-256 of a file's content, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(2**20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

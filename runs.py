@@ -64,12 +64,12 @@ def _resumed(settings, path):
     return type(settings)(**values)
 
 
-def create(folder, settings, classes, features):
+def create(folder, settings, classes, features, dataset):
     """Makes the run directory with its config.json, in place of the run that was there."""
     if folder.exists():
         shutil.rmtree(folder)
     values = {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
-    write_json(folder / CONFIG, {"settings": values, "classes": classes, "features": features})
+    write_json(folder / CONFIG, {"settings": values, "classes": classes, "features": features, "dataset": dataset})
 
 
 def _plain(value):

@@ -25,6 +25,10 @@ class Items:
     names: tuple[str, ...]  # 'class/filename' each, or none at all
     folder: Path | None  # holds the class folders of the pictures
 
+    def path(self, row):
+        """Where the picture of a row should be; None if that is not known."""
+        return self.folder / self.names[row] if self.folder and self.names else None
+
     def take(self, rows):
         """The items of the given rows; all of them in order stay where they are, in a memory map if in one."""
         if np.array_equal(rows, np.arange(len(self.labels))):

@@ -5,6 +5,9 @@ Whatever was leaked to the embeddings is written on each of them.
 
 import colorsys
 import textwrap
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +19,6 @@ from evaluation.tsne import tsne
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved photos
 INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
-PICTURE_SIDE = 144  # pixels
 
 
 def retrieval_grid(path, features, distance, seed=0, queries=8, top=10):
@@ -32,44 +34,104 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10):
     rows = rows[np.argsort([features.class_name(label).casefold() for label in sketch.labels[rows]], kind="stable")]
     order = nearest(sketch.vectors[rows], photo.vectors, distance, top)
     hits = photo.labels[order] == sketch.labels[rows, None]
-
-    figure, cells = _empty_grid(lines=len(rows), columns=order.shape[1])
     told = (
         f"right class green ({hits.sum()} of {hits.size}), wrong red; {len(photo.vectors)} photos, {distance} distance"
     )
-    inch = 1 / figure.get_figheight()
-    figure.text(0.02, 1 - 0.22 * inch, "Sketch → image", fontsize=13, weight="bold", color=INK, va="center")
-    figure.text(0.02, 1 - 0.45 * inch, told, fontsize=9, color=GREY, va="center")
-    _mark_leak(figure, features, inch)
-    lost = {"sketch": 0, "photo": 0}
-    for line, row in enumerate(rows):
-        name = figure.add_subplot(cells[line, 0], frame_on=False, xticks=[], yticks=[])
-        words = _wrapped(features.class_name(sketch.labels[row]), 14)
-        name.text(0.95, 0.5, words, ha="right", va="center", fontsize=11, weight="bold", color=INK)
-        lost["sketch"] += not _draw(figure.add_subplot(cells[line, 1]), features, sketch, row, "#999999")
-        for place, found in enumerate(order[line]):
-            axes = figure.add_subplot(cells[line, place + 3])
-            lost["photo"] += not _draw(axes, features, photo, found, RIGHT if hits[line, place] else WRONG)
-            if line == 0:
-                axes.set_title(str(place + 1), fontsize=9, color=GREY, pad=5)
-    for items, count in ((sketch, lost["sketch"]), (photo, lost["photo"])):
+    lines = []
+    for row, found, right in zip(rows, order, hits, strict=True):
+        name = features.class_name(sketch.labels[row]).replace("_", " ")
+        lines.append(Line(name, Cell(sketch.path(row), name), found_cells(features, photo, found, right)))
+    lost = picture_grid(path, "Sketch → image", told, lines, features.leaked)
+    for items, count in zip((sketch, photo), lost, strict=True):
         if count:
-            why = f"not found in {items.folder}" if items.folder else f"{items.key} comes without a picture folder"
-            warn(f"{path} shows class names in place of {count} pictures: {why}")
-    _save(figure, path)
+            warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
 
 
-def _empty_grid(lines, columns):
-    """A figure and its cells (lines, 3 + columns): class name, query, a gap, photos; room for a title above."""
+def lost_because(items):
+    return f"not found in {items.folder}" if items.folder else f"{items.key} comes without a picture folder"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A framed picture; `name` stands in a box where the picture cannot be opened, `note` under it."""
+
+    path: Path | None
+    name: str
+    note: str = ""
+    frame: str = GREY
+    width: float = 1.0  # of the frame, in hundredths of an inch
+
+
+@dataclass(frozen=True)
+class Line:
+    """A query with some words beside it, and what was found for it."""
+
+    words: str
+    query: Cell
+    found: list[Cell]
+
+
+def found_cells(features, items, rows, right=None, notes=None):
+    """Cells of retrieved items, named by class; framed by whether they are `right` (rows,), where that is known."""
+    cells = []
+    for place, row in enumerate(rows):
+        name = features.class_name(items.labels[row]).replace("_", " ")
+        frame = INK if right is None else RIGHT if right[place] else WRONG
+        note = short(name) + (f"\n{notes[place]}" if notes else "")
+        cells.append(Cell(items.path(row), name, note, frame, 1.0 if right is None else 2.5))
+    return cells
+
+
+PITCH, SIDE, LINE = 0.96, 0.87, 1.11  # inches from picture to picture, of a picture, from line to line
+WORDS, GAP = 1.5, 0.24  # inches: the column of words, the space between query and pictures found
+TITLE, FOOT = 0.98, 0.2  # inches above and below
+DPI = 130
+
+
+def picture_grid(path, title, told, lines, leaked=""):
+    """Writes a PNG with a line of pictures per query; how many (queries, found pictures) a box had to stand in for."""
     from matplotlib.figure import Figure
+    from PIL import Image, ImageChops
 
-    columns = max(columns, 5)  # narrower, the title would not fit
-    widths = [1.5, 1, 0.25] + [1] * columns
-    title, foot = 0.95, 0.2  # inches
-    width, height = 0.95 * sum(widths) + 0.1, title + 1.12 * lines + foot
-    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
-    margins = {"left": 0.005, "right": 0.995, "bottom": foot / height, "top": 1 - title / height}
-    return figure, figure.add_gridspec(lines, len(widths), width_ratios=widths, wspace=0.06, hspace=0.24, **margins)
+    longest = max(len(line.found) for line in lines)
+    lower = 0.13 * max(cell.note.count("\n") for line in lines for cell in line.found)  # room for a second line
+    width = WORDS + GAP + PITCH * (1 + max(longest, 5)) + 0.1  # narrower, the title would not fit
+    height = TITLE + (LINE + lower) * len(lines) + FOOT
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    write = partial(_write, figure)
+    write(0.13, 0.22, title, fontsize=13, weight="bold")
+    write(0.13, 0.45, told, fontsize=9, color=GREY)
+    _mark_leak(figure, leaked, 1 / height)
+    canvas = Image.new("RGB", (int(width * DPI), int(height * DPI)), "white")  # an axes per picture takes seconds
+    lost = [0, 0]
+    for number, line in enumerate(lines):
+        y = TITLE + (LINE + lower) * number
+        write(WORDS - 0.1, y + SIDE / 2, _wrapped(line.words, 14), ha="right", fontsize=11, weight="bold")
+        lost[0] += not _draw(canvas, write, WORDS, y, line.query)
+        for place, cell in enumerate(line.found):
+            x = WORDS + GAP + PITCH * (1 + place)
+            lost[1] += not _draw(canvas, write, x, y, cell)
+            if number == 0:
+                write(x + SIDE / 2, y - 0.11, str(place + 1), ha="center", fontsize=9, color=GREY)
+    with whole_file(path) as part:
+        # text is dark, on white where there is none; level 6, Pillow's own, saves a tenth for three times the time
+        ImageChops.darker(canvas, _rendered(figure)).save(part, format="png", compress_level=2)
+    return lost
+
+
+def _rendered(figure):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+
+def _write(figure, x, y, words, va="center", color=INK, **more):
+    """Text at inches from the left and from the top; names may hold a $, which is no mathematics here."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, 1 - y / height, words, va=va, color=color, parse_math=False, **more)
 
 
 def _one_per_class(labels, count, generator):
@@ -78,37 +140,37 @@ def _one_per_class(labels, count, generator):
     return np.array([generator.choice(np.flatnonzero(labels == label)) for label in classes])
 
 
-def _draw(axes, features, items, row, frame):
-    """One framed picture, a photo with its class under it; False if a box with the class name had to stand in."""
-    picture = _picture(items, row)
-    name = features.class_name(items.labels[row]).replace("_", " ")
-    axes.set(xticks=[], yticks=[], aspect="equal", xlim=(0, 1), ylim=(0, 1))
+def _draw(canvas, write, x, y, cell):
+    """One framed picture at inches from the left and from the top; False if a box with its name had to stand in."""
+    from PIL import ImageDraw, ImageOps
+
+    picture = _picture(cell.path)
+    left, top, side, width = (round(inches * DPI) for inches in (x, y, SIDE, cell.width / 100))
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((left - width, top - width, left + side + width - 1, top + side + width - 1), cell.frame)
     if picture is None:
-        axes.set_facecolor(PALE)
-        axes.text(0.5, 0.5, _wrapped(name, 10), ha="center", va="center", fontsize=8, color=INK)
+        draw.rectangle((left, top, left + side - 1, top + side - 1), PALE)
+        write(x + SIDE / 2, y + SIDE / 2, _wrapped(cell.name, 10), ha="center", fontsize=8)
     else:
-        axes.imshow(picture, extent=(0, 1, 0, 1), interpolation="antialiased")
-    if picture is not None and items is features.photo:
-        axes.set_xlabel(name if len(name) < 18 else name[:16] + "…", fontsize=7, labelpad=3, color=INK)
-    for spine in axes.spines.values():
-        spine.set(edgecolor=frame, linewidth=2.6 if items is features.photo else 0.8)
+        canvas.paste(ImageOps.pad(picture, (side, side), color="white"), (left, top))
+    note = cell.note.partition("\n")[2] if picture is None else cell.note  # the box holds the name already
+    write(x + SIDE / 2, y + SIDE + 0.035, note, va="top", ha="center", fontsize=7)
     return picture is not None
 
 
-def _picture(items, row):
-    """The picture of one item as an RGB square on white, or None if there is no such file."""
-    from PIL import Image, ImageOps
+def _picture(path):
+    """The picture in RGB, or None if there is no such file or it is no picture."""
+    from pretrain.pictures import open_picture
 
-    if items.folder is None or not items.names:
-        return None
     try:
-        with Image.open(items.folder / items.names[row]) as file:
-            picture = file.convert("RGBA")
-    except (OSError, SyntaxError):  # missing, no picture, or a broken PNG (Pillow raises SyntaxError for some)
+        return open_picture(path, round(SIDE * DPI)) if path else None
+    except OSError:
         return None
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, picture).convert("RGB")
-    return np.asarray(ImageOps.pad(flat, (PICTURE_SIDE, PICTURE_SIDE), color="white"))
+
+
+def short(name):
+    """As much of a name as there is room for under a picture."""
+    return name if len(name) < 18 else name[:16] + "…"
 
 
 def _wrapped(name, width):
@@ -336,12 +398,12 @@ def _bare(axes):
 def _caption(figure, features, told):
     inch = 1 / figure.get_figheight()
     figure.text(0.02, 1 - 0.25 * inch, told, fontsize=10, color=INK, va="center")
-    _mark_leak(figure, features, inch)
+    _mark_leak(figure, features.leaked, inch)
 
 
-def _mark_leak(figure, features, inch):
-    if features.leaked:
-        words = textwrap.shorten(f"WARNING: {features.leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
+def _mark_leak(figure, leaked, inch):
+    if leaked:
+        words = textwrap.shorten(f"WARNING: {leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
         figure.text(0.02, 1 - 0.62 * inch, words, fontsize=8.5, color=WRONG, va="center")
 
 

@@ -55,16 +55,28 @@ class Batch:
     """
 
     def __init__(self, photos, sketches, class_vectors, labels):
-        self._photos, self._sketches = photos, sketches
+        """`photos` and `sketches` read the rows: with the argument True those of the negatives below the pairs'."""
+        self._read = {"photo": photos, "sketch": sketches}
+        self._rows = {}
         self.class_vectors, self.labels = class_vectors, labels
 
     def photos(self, negatives=False):
         """Scaled features (batch, F); with `negatives` (2 batch, F), below them a photo of another class for each."""
-        return self._photos(negatives)
+        return self._features("photo", negatives)
 
     def sketches(self, negatives=False):
         """Scaled features (batch, F'); with `negatives` (2 batch, F'), as of photos."""
-        return self._sketches(negatives)
+        return self._features("sketch", negatives)
+
+    def _features(self, modality, negatives):
+        """Rows are read once: after a call with negatives, the pairs' rows are the upper half of what it read."""
+        rows = self._rows
+        if (modality, negatives) not in rows:
+            if (modality, True) in rows:
+                rows[modality, negatives] = tf.split(rows[modality, True], 2)[0]
+            else:
+                rows[modality, negatives] = self._read[modality](negatives)
+        return rows[modality, negatives]
 
 
 @dataclass(frozen=True)

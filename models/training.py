@@ -98,6 +98,24 @@ class State(tf.Module):
             weight.assign(kept.numpy())
 
 
+def restore_best(model, folder):
+    """Gives `model` the weights of the best epoch from the newest checkpoint of a `State` in `folder`.
+
+    Raises BadInput if there is none, or if it is that of another model.
+    """
+    newest = tf.train.latest_checkpoint(folder)
+    if newest is None:
+        raise BadInput(f"{folder}: no checkpoint, which holds the weights of the run")
+    weights = [tf.Variable(weight.numpy(), trainable=False) for weight in model.weights]
+    saved = tf.train.Checkpoint(state=tf.train.Checkpoint(best_weights=weights))
+    try:
+        saved.restore(newest).assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise BadInput(f"{newest}: not a checkpoint of this run ({str(error).splitlines()[0]})") from error
+    for weight, kept in zip(model.weights, weights, strict=True):
+        weight.assign(kept.numpy())
+
+
 def choose_strategy(batch):
     """The strategy for the machine: the workers of TF_CONFIG, else all GPUs where there are several, else one device.
 

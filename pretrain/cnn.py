@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ def half_precision_on_gpu():
         keras.mixed_precision.set_global_policy(before)
 
 
-def outputs(folder, identity, make_model, size, paths, batch, label):
+def outputs(folder, identity, make_model, size, paths, batch, label, shrink=None):
     """What a model makes of pictures, kept in `folder`: (vectors (n, F) float32, memory-mapped; readable (n,) bool).
 
     Rows that an earlier call left there under the same `identity` (a JSON value) are not computed again, so that a
@@ -63,7 +64,14 @@ def outputs(folder, identity, make_model, size, paths, batch, label):
     if len(missing):
         if missing[0]:
             say(f"{label}: {missing[0]} of {len(paths)} pictures were done before")
-        _fill(vectors, state, model or make_model(), size, paths, batch, missing[0], label)
+        _fill(vectors, state, model or make_model(), size, paths, batch, missing[0], label, shrink)
+    return vectors, state == _DONE
+
+
+def outputs_now(model, size, paths, batch, label, shrink=None):
+    """`outputs` of a few pictures, computed anew and kept in memory."""
+    vectors, state = np.zeros((len(paths), model.output_shape[1]), np.float32), np.zeros(len(paths), np.uint8)
+    _fill(vectors, state, model, size, paths, batch, 0, label, shrink)
     return vectors, state == _DONE
 
 
@@ -75,10 +83,11 @@ def _belongs(folder, identity):
     return path.exists() and json.loads(path.read_text(encoding="utf-8")) == identity
 
 
-def _fill(vectors, state, model, size, paths, batch, first, label):
+def _fill(vectors, state, model, size, paths, batch, first, label, shrink=None):
     apply = tf.function(lambda images: model(images, training=False))
     starts = range(first, len(paths), batch)
-    decoded = pictures.ahead(lambda start: pictures.read_pictures(paths[start : start + batch], size), starts)
+    read = partial(pictures.read_pictures, size=size, shrink=shrink)
+    decoded = pictures.ahead(lambda start: read(paths[start : start + batch]), starts)
     for start, (images, readable) in zip(starts, track(decoded, f"{label}: features", len(starts)), strict=True):
         vectors[start : start + batch] = apply(tf.constant(images))
         # after its vectors: a row that counts as done is there
@@ -252,13 +261,16 @@ def warped(images, seed, modality, warp):
     )
 
 
-def picture_source(paths, size):
+def picture_source(paths, size, shrink=None):
     """fetch(rows) -> (pictures, readable), from memory if all of them fit, else read anew each time."""
+
+    def read(rows):
+        return pictures.read_pictures([paths[row] for row in rows], size, shrink)
+
     if len(paths) * size * size * 3 > CACHE_BYTES:
-        return lambda rows: pictures.read_pictures([paths[row] for row in rows], size)
+        return read
     parts = np.array_split(np.arange(len(paths)), max(1, len(paths) // 64))
-    read = pictures.ahead(lambda rows: pictures.read_pictures([paths[row] for row in rows], size), parts)
-    images, readable = map(np.concatenate, zip(*read, strict=True))
+    images, readable = map(np.concatenate, zip(*pictures.ahead(read, parts), strict=True))
     return lambda rows: (images[rows], readable[rows])
 
 

@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
 import matfiles
 import UxUyLoader as loader
-from cli import BadInput, import_tensorflow, run, say, setting, warn, whole_file
+from cli import BadInput, file_hash, import_tensorflow, run, say, setting, warn, whole_file
 from pretrain import index_files, layouts, recipes
 from pretrain import weights as weight_files
 
@@ -51,6 +51,10 @@ class Settings:
     )
     leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
+    first: int | None = setting(
+        None, "pictures to take of each class and modality, the first by file name", metavar="N"
+    )
+    shrink: int | None = setting(None, "scale pictures to N × N pixels before anything else", metavar="N")
     epochs: int | None = setting(None, "most passes over the seen-class pictures (default: the backbone's)")
     batch_size: int | None = setting(None, "pictures per step (default: the backbone's)")
     learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)")
@@ -76,6 +80,10 @@ def main(settings):
     unseen_names = loader.read_class_list(settings.unseen)
     split = loader.split_classes(classes, unseen_names, settings.unseen, held_out_share=0)
     layouts.compare_counts(trees, unseen_names)
+    if settings.first:
+        trees = {
+            modality: layouts.first_of_each_class(tree, settings.first, modality) for modality, tree in trees.items()
+        }
     taught = np.arange(len(classes)) if settings.leak_unseen else split.seen
     recipe = describe(settings, weights, trees, taught)
     if already_made(settings, recipe):
@@ -91,6 +99,7 @@ def main(settings):
             modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
             for modality, tree in trees.items()
         }
+    recipe["weights_file"] = str(weights.resolve()) if weights else None
     write_dataset(settings.out, trees, made, [classes[label] for label in split.unseen], recipe)
     shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 
@@ -101,6 +110,8 @@ def describe(settings, weights, trees, taught):
     recipe = {
         "photos": str(class_folder(trees["photo"])),
         "sketches": str(class_folder(trees["sketch"])),
+        "first": settings.first,
+        "shrink": settings.shrink,
         "pictures": {modality: listing_hash(tree) for modality, tree in trees.items()},
         "backbone": settings.backbone,
         "weights": weights.name if weights else None,
@@ -132,24 +143,22 @@ def listing_hash(tree):
     return digest.hexdigest()[:16]
 
 
-def file_hash(path):
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        for block in iter(lambda: file.read(2**20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def already_made(settings, recipe):
     """True if --out holds exactly these features. Raises BadInput if it holds others and --overwrite is not given."""
     present = loader.read_made_with(settings.out)
-    if {**present, "skipped": None} == {**recipe, "skipped": None}:
+    differing = differences(present, recipe)
+    if not differing:
         say(f"{settings.out} already holds these features")
         return True
     if present and not settings.overwrite:
-        differing = [key for key in recipe if present.get(key) != recipe[key]]
         raise BadInput(f"{settings.out}: holds features made with another {differing[0]}; --overwrite replaces them")
     return False
+
+
+def differences(present, recipe):
+    """In which keys the contents of two pictures.json differ, where files lay and which were skipped apart."""
+    besides = {"skipped", "weights_file"}
+    return [key for key in {**recipe, **present} if key not in besides and present.get(key) != recipe.get(key)]
 
 
 def write_dataset(out, trees, made, unseen, recipe):

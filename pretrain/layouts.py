@@ -128,6 +128,25 @@ def _renumbered(tree, classes):
     return PictureTree(tree.root, tuple(kept.files[row] for row in order), new[order], tuple(classes))
 
 
+def first_of_each_class(tree, count, modality):
+    """The tree reduced to the alphabetically first `count` pictures of each class, and a line that says so.
+
+    Alphabetical is by file name, character by character as Unicode numbers them (`n1_12619.jpg` before `n1_1270.jpg`,
+    capitals before small letters), which is the order of `tree.files` within a class. Both copies of a picture that
+    `duplicates` "keep" lists twice are in, or neither is.
+    """
+    kept, names = np.zeros(len(tree.files), bool), [set() for _ in tree.classes]
+    for row, (file, label) in enumerate(zip(tree.files, tree.labels, strict=True)):
+        name = Path(file).stem
+        kept[row] = name in names[label] or len(names[label]) < count
+        if kept[row]:
+            names[label].add(name)
+    short = [name for name, found in zip(tree.classes, names, strict=True) if len(found) < count]
+    told = f"; {len(short)} classes have fewer: {', '.join(short)}" if short else ""
+    say(f"{modality}: the first {count} of each class, {kept.sum():,} of {len(kept):,} pictures{told}")
+    return tree.take(kept)
+
+
 def compare_counts(trees, unseen_names):
     """Prints how many pictures there are beside the literature's numbers, and warns where they differ."""
     published = _published_counts(trees["photo"].classes)

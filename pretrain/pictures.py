@@ -1,5 +1,6 @@
 """Picture files -> decoded arrays, by threads that run ahead of whoever consumes them."""
 
+import io
 import itertools
 import os
 from collections import deque
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+LARGEST = 2**29  # pixels, 23,170 squared: 1.6 GB decoded
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,43 @@ class PictureTree:
         return PictureTree(self.root, files, self.labels[keep], self.classes)
 
 
-def read_picture(path, size):
+def read_picture(path, size, shrink=None):
     """One picture as (size, size, 3) uint8 RGB, scaled without keeping its aspect (as every ZS-SBIR code does).
 
-    Transparent parts become white, 16-bit greys are scaled to 8, CMYK and palettes are converted.
-    Raises OSError for a file that is no picture or ends early.
+    With `shrink` it is seen as if it had been stored (shrink, shrink), see `_stored_small`. Raises OSError for a file
+    that is no picture, ends early, or is too large.
     """
+    return np.asarray(open_picture(path, size, shrink).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def open_picture(path, size, shrink=None):
+    """One picture as a PIL image in RGB, upright, of at least `size` pixels a side if it has as many.
+
+    Transparent parts become white, 16-bit greys are scaled to 8, CMYK and palettes are converted. Raises OSError for
+    a file that is no picture, ends early, or is too large.
+    """
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's limit counts what a file announces; ours, what is to be decoded of it
     try:
         with Image.open(path) as picture:
-            picture.draft("RGB", (size, size))  # lets the JPEG decoder skip detail that scaling would drop
-            picture = ImageOps.exif_transpose(picture)
-            return np.asarray(_to_rgb(picture).resize((size, size), Image.Resampling.BILINEAR))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if not shrink:
+                picture.draft("RGB", (size, size))  # lets the JPEG decoder skip detail that scaling would drop
+            if picture.width * picture.height > LARGEST:
+                raise OSError(f"{picture.width} × {picture.height} pixels, more than {LARGEST:,}")
+            if shrink:
+                picture = _stored_small(picture, shrink)
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _to_rgb(picture)
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise OSError(f"{path}: {error}") from error
+
+
+def _stored_small(picture, side):
+    """The picture as if stored anew with (side, side) pixels, the way the slice of Sketchy was made (data/README.md):
+    triangle filter, JPEG stays JPEG with quality 75, which costs the frozen features of photos some mAP."""
+    small = _to_rgb(ImageOps.exif_transpose(picture)).resize((side, side), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    small.save(file, **({"format": "JPEG", "quality": 75} if picture.format == "JPEG" else {"format": "PPM"}))
+    return Image.open(file)
 
 
 def _to_rgb(picture):
@@ -59,13 +85,13 @@ def _to_rgb(picture):
     return picture.convert("RGB")
 
 
-def read_pictures(paths, size):
+def read_pictures(paths, size, shrink=None):
     """(pictures (n, size, size, 3) uint8, readable (n,) bool); an unreadable file gives a black picture and False,
     so that the caller can name, skip and count it."""
     pictures, readable = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros(len(paths), bool)
     for row, path in enumerate(paths):
         try:
-            pictures[row] = read_picture(path, size)
+            pictures[row] = read_picture(path, size, shrink)
             readable[row] = True
         except OSError:
             continue

@@ -110,7 +110,15 @@ def recipe_of(settings):
 
 
 def _check_ranges(settings):
-    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("seed", 0), ("dense", 0)):
+    for name, least in (
+        ("epochs", 1),
+        ("batch_size", 1),
+        ("patience", 1),
+        ("seed", 0),
+        ("dense", 0),
+        ("first", 1),
+        ("shrink", 1),
+    ):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise BadInput(f"{flag(name)} should be at least {least}, received {value}")

@@ -5,13 +5,14 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 import UxUyLoader as loader
-from cli import say, whole_file
+from cli import BadInput, say, whole_file
 from pretrain import backbones, cnn, recipes
 
 UNFINISHED = ".part-stage1"  # in --out: checkpoints and features on the way, of the command in its recipe.json
@@ -51,11 +52,11 @@ def _workplace(folder, recipe):
 def _backbone_output(modality, tree, settings, seed, weights, recipe):
     """What the frozen backbone makes of the pictures; other settings of what follows it use the same."""
     folder = (settings.cache or settings.out / "backbone") / modality
-    identity = {key: recipe[key] for key in ("backbone", "weights_sha256", "pool")}
+    identity = {key: recipe[key] for key in ("backbone", "weights_sha256", "pool", "shrink")}
     identity |= {"pictures": recipe["pictures"][modality], "seed": None if weights else seed}
     size = recipes.BACKBONES[settings.backbone].size
     make = partial(_body, settings, seed, weights)
-    return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality)
+    return cnn.outputs(folder, identity, make, size, tree.paths(), settings.batch_size, modality, settings.shrink)
 
 
 def _body(settings, seed, weights, trained_part=None):
@@ -94,16 +95,35 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
     say(f"{modality}: {settings.backbone} ({settings.train}) learns {len(taught)} classes")
     allowed = tree.take(np.isin(tree.labels, taught))
     training = cnn.Training(
-        cnn.picture_source(allowed.paths(), backbone.size),
+        cnn.picture_source(allowed.paths(), backbone.size, settings.shrink),
         allowed.labels,
         taught,
         augment=lambda images, noise: cnn.warped(images, noise, modality, backbone.recipe.warp),
     )
     cnn.train(model, training, settings, seed, work, modality)
     file = _save(model, work)
-    folder = work / "features"
-    made = cnn.outputs(folder, None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality)
+    made = cnn.outputs(
+        work / "features", None, lambda: model, backbone.size, tree.paths(), settings.batch_size, modality,
+        settings.shrink,
+    )  # fmt: skip
     return Made(*made, file)
+
+
+def restored(recipe, weights):
+    """The CNN of a dataset, pictures -> features: what the contents of its pictures.json describe, with the weights of
+    the file that was given for a frozen backbone, or that `write_dataset` left for a trained one."""
+    settings = SimpleNamespace(backbone=recipe["backbone"], pool=recipe["pool"])
+    if recipe["train"] == "nothing":
+        return _body(settings, 0, weights)
+    model = _body(settings, 0, None)
+    if recipe["dense"]:
+        head = backbones.head(model.output_shape[1], recipe["dense"], recipe["pool"] == "average")
+        model = keras.Model(model.input, head(model.output))
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{weights}: not the weights of this CNN ({str(error).splitlines()[0]})") from error
+    return model
 
 
 def _save(model, work):

@@ -1,5 +1,7 @@
 """Archives are read as they unpack, counted, and indexed by file name; empty files stand in for pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,15 @@ def test_sketchy_extended_counts_each_original_once(tmp_path, duplicates, count,
     assert len(tree.files) == count and np.bincount(tree.labels).tolist() == [count // 5] * 5
     assert "10 photo pictures lie in two folders" in capsys.readouterr().out
     assert all((tree.root / file).exists() for file in tree.files)
+
+
+@pytest.mark.parametrize(("duplicates", "files"), [("drop", ["ext_1", "n01_1"]), ("keep", ["ext_1", "n01_1", "n01_1"])])
+def test_first_of_each_class_counts_a_picture_kept_twice_once(tmp_path, duplicates, files):
+    plant(tmp_path, "photo/tx_000000000000", PHOTOS)
+    plant(tmp_path, "EXTEND_image_sketchy", (*PHOTOS, "ext_1.jpg", "x_2.jpg"))
+    tree = layouts.first_of_each_class(layouts.list_pictures(tmp_path, "photo", duplicates), 2, "photo")
+    assert [Path(file).stem for file in tree.files] == files * 5
+    assert tree.labels.tolist() == [label for label in range(5) for _ in files]
 
 
 @pytest.mark.parametrize("photos", ["images", "ImageResized"])

@@ -100,6 +100,67 @@ def test_features_stand_beside_the_names_of_their_pictures(trees):
         np.testing.assert_allclose(features[row], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.fixture
+def large(tmp_path):
+    """photo/ and sketch/ with four classes of four 256-pixel pictures, photos as JPEG, named as Sketchy names them."""
+    random = np.random.default_rng(1)
+    for name in NAMES[:4]:
+        for number, photo in enumerate(("n01_12619", "n01_1270", "n01_9", "N01_7")):
+            for file in (f"photo/{name}/{photo}.jpg", f"sketch/{name}/{photo}-{number + 1}.png"):
+                (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+                noise = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(noise).resize((256, 256)).save(tmp_path / file)
+    (tmp_path / "unseen.txt").write_text("dog\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("choices", [{"freeze": True}, {"freeze": False, "epochs": 1, "held_out": 0.0}])
+def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsys):
+    """--first 2 --shrink 128 takes the pictures that stand first by character codes, capitals before small letters and
+    12619 before 1270, and gives the features of the same pictures scaled and saved at 128 pixels; their index too."""
+    firsts = ("N01_7", "n01_12619")
+    for file in large.glob("*/*/*"):
+        if file.stem.startswith(firsts):
+            small = large / "by hand" / file.relative_to(large)
+            small.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(file).resize((128, 128), Image.Resampling.BILINEAR).save(small)
+    (large / "by hand/unseen.txt").write_text("dog\n")
+    finetune.main(settings(large / "by hand", **choices))
+    capsys.readouterr()
+    finetune.main(settings(large, first=2, shrink=128, **choices))
+    told = capsys.readouterr().out
+    assert "photo: the first 2 of each class, 8 of 16 pictures" in told and "fewer" not in told
+    for modality in ("photo", "sketch"):
+        for part in ("features", "labels"):
+            file, key = loader.FILES[modality][part]
+            ours, theirs = (matfiles.read(folder / "out" / file, key) for folder in (large, large / "by hand"))
+            np.testing.assert_array_equal(ours, theirs, err_msg=file)
+    assert matfiles.read(large / "out/names_images.mat", "data").tolist() == [["N01_7.jpg", "n01_12619.jpg"]] * 4
+    pairs, _ = loader.read_pairs(large / "out/dataset2.mat")
+    assert pairs[:, :, 0].tolist() == [["N01_7-4.png", "n01_12619-1.png"]] * 4
+    made = loader.read_made_with(large / "out")
+    assert made["first"] == 2 and made["shrink"] == 128
+
+
+def test_slice_is_not_mistaken_for_the_whole(large, refused, capsys):
+    """The folder holds one or the other; backbone outputs of pictures of another size are not taken for these."""
+    finetune.main(settings(large, shrink=8))
+    small = matfiles.read(large / "out/imagematnew.mat", "feature")
+    assert "holds features made with another shrink; --overwrite" in refused(finetune.main, settings(large))
+    assert "made with another first; --overwrite" in refused(finetune.main, settings(large, shrink=8, first=2))
+    capsys.readouterr()
+    finetune.main(settings(large, shrink=8))
+    assert "already holds these features" in capsys.readouterr().out
+    finetune.main(settings(large, overwrite=True))
+    assert np.abs(matfiles.read(large / "out/imagematnew.mat", "feature") - small).max() > 0.1
+
+
+def test_class_with_fewer_pictures_than_the_slice_wants_is_named(large, capsys):
+    (large / "sketch/bee/n01_9-3.png").unlink()
+    finetune.main(settings(large, first=4))
+    assert "sketch: the first 4 of each class, 15 of 15 pictures; 1 classes have fewer: bee" in capsys.readouterr().out
+
+
 def test_corrupt_pictures_are_named_skipped_and_counted(trees, capsys):
     whole = (trees / "photo/bee/bee_1.jpg").read_bytes()
     (trees / "photo/bee/bee_1.jpg").write_bytes(whole[: len(whole) // 2])
@@ -306,6 +367,8 @@ def test_pictures_json_names_everything_that_made_the_features(trees):
         ({"backbone": "resnet50"}, "--weights is needed: resnet50 with random weights is of no use frozen"),
         ({"weights": Path("nowhere.h5")}, "nowhere.h5: no such file"),
         ({"weights": Path("imagenet")}, "--weights imagenet: there is none for small to download"),
+        ({"first": 0}, "--first should be at least 1, received 0"),
+        ({"shrink": 0}, "--shrink should be at least 1, received 0"),
         ({"freeze": False, "epochs": 0}, "--epochs should be at least 1, received 0"),
         ({"freeze": False, "held_out": 1.0}, "--held-out should be from 0 to below 1, received 1.0"),
         ({"freeze": False, "learning_rate": 0.0}, "--learning-rate should be above 0, received 0.0"),
@@ -363,7 +426,7 @@ def test_trained_weights_make_the_same_features(trees):
     np.testing.assert_allclose(features[0], model(picture[None]).numpy()[0], rtol=1e-4, atol=1e-5)
 
 
-FROZEN = ("--freeze",)
+FROZEN = ("--freeze", "--first", 3, "--shrink", 24)
 WHOLE = ("--train", "all", "--epochs", 3, "--held-out", 0.34)
 HEAD = ("--train", "head", "--dense", 8, "--epochs", 3, "--held-out", 0.34)
 

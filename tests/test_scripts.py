@@ -22,6 +22,9 @@ def test_from_pictures_to_table(script, tmp_path):
     assert "cosine" in done.stdout
     results = json.loads((tmp_path / "out.json").read_text())
     assert set(results["directions"]["sketch->image"]) >= {"mAP@all", "P@100", "mAP@200", "P@200", "queries", "gallery"}
+    done = script("search.py", "--query", next(mini.glob("sketch/*/*.png")), "--top", 3, cwd=tmp_path)
+    assert "1 query answered in" in done.stdout and "wrote runs/0001/search.png" in done.stdout
+    assert done.stderr == ""
     again = script("Unified_XY_triads.py", "--resume", cwd=tmp_path)
     assert "runs/0001 is complete" in again.stdout
 
@@ -36,6 +39,8 @@ def test_from_pictures_to_table(script, tmp_path):
         (("pretrain/index_files.py", "--photos", "x", "--sketches", "y", "--out", "o"), "x"),
         (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
+        (("search.py", "--run", "nowhere", "--query", "x.png"), "nowhere"),
+        (("paper_tables.py", "--data", "nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
@@ -49,6 +54,8 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
     [
         "Unified_XY_triads.py",
         "knn_eval.py",
+        "search.py",
+        "paper_tables.py",
         "pretrain/finetune.py",
         "pretrain/word_vectors.py",
         "pretrain/class_graph.py",

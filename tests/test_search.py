@@ -1,0 +1,323 @@
+"""Searching a run with pictures: the embeddings of stage I and II again, the same ranking, a gallery that grows."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("tensorflow")
+
+from conftest import random_squeezenet
+
+import knn_eval
+import matfiles
+import search
+import Unified_XY_triads as trainer
+from evaluation import gallery
+from pretrain import backbones, finetune, pictures, stages, word_vectors
+
+NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
+
+
+def make_run(folder, **flags):
+    """Pictures, features and a finished run in `folder`."""
+    random = np.random.default_rng(0)
+    for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
+        for name in NAMES:
+            (folder / modality / name).mkdir(parents=True)
+            for number in range(4):
+                noise = random.integers(0, 255, (40, 52, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(folder / modality / name / f"{name}_{number}.{suffix}")
+    (folder / "unseen.txt").write_text("dog\nfox\n")
+    trees = {"photos": folder / "photo", "sketches": folder / "sketch", "unseen": folder / "unseen.txt"}
+    finetune.main(finetune.Settings(**trees, out=folder / "data", batch_size=8, **flags))
+    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    word_vectors.main(word_vectors.Settings(data=folder / "data", vectors=(folder / "words.npz",)))
+    run = trainer.Settings(data=folder / "data", path=folder / "run", epochs=3, batch_size=8, dim=5)
+    trainer.main(run)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run whose CNNs were trained: all of `small`."""
+    return make_run(tmp_path_factory.mktemp("finished"), backbone="small", epochs=1)
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of the run, to be changed; its dataset and pictures stay where they are."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    return tmp_path
+
+
+def find(folder, *queries, **more):
+    """The answers as --json gives them."""
+    search.main(search.Settings(run=folder / "run", query=queries, json=folder / "found.json", **more))
+    return json.loads((folder / "found.json").read_text())
+
+
+def embedded(run, modality, paths):
+    clock = search.Clock()
+    faults = []
+    vectors = search.Encoder(run, None, clock).embed(modality, list(paths), faults)
+    assert not faults
+    return vectors
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"backbone": "squeezenet", "freeze": True},
+        {"backbone": "small", "train": "head", "dense": 6, "epochs": 1},
+    ],
+)
+def test_a_picture_of_the_dataset_gets_the_embedding_of_its_row(tmp_path, flags):
+    """Frozen, or with a trained head: decoding, CNN and encoder together give what the run exported."""
+    if flags["backbone"] == "small":
+        weights = tmp_path / "small.weights.h5"
+        backbones.build("small").save_weights(weights)
+    else:
+        weights = random_squeezenet(tmp_path / "w.npz")
+    make_run(tmp_path, weights=weights, **flags)
+    check_every_row(tmp_path)
+
+
+def test_so_does_one_of_a_run_with_trained_cnns(finished):
+    check_every_row(finished)
+
+
+def check_every_row(folder):
+    file = folder / "run/unified_features.mat"
+    for modality, side in (("photo", "x"), ("sketch", "y")):
+        names = matfiles.read_names(file, f"names{side}")
+        expected = matfiles.read(file, f"features{side}")
+        vectors = embedded(folder / "run", modality, [folder / modality / name for name in names])
+        np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_best_epoch_is_restored_without_the_dataset(finished, tmp_path):
+    """The features are needed for nothing: what `load_model` embeds is what was exported, of the epoch chosen."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["settings"]["data"] = config["dataset"]["directory"] = str(tmp_path / "gone")
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    model = trainer.load_model(tmp_path / "run")
+    features = matfiles.read(finished / "data/imagematnew.mat", "feature")
+    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
+    np.testing.assert_allclose(model.embed_photos(features).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_answers_are_those_of_the_ranking(finished, folder, capsys):
+    """Sketches of the run as queries: order, names and distances against a full sort of its own embeddings."""
+    queries = [finished / "sketch/ant/ant_1.png", finished / "sketch/dog/dog_3.png"]
+    found = find(folder, *queries, top=7)
+    features = knn_eval.load(folder / "run/unified_features.mat")
+    for query, answer in zip(queries, found["queries"], strict=True):
+        row = features.sketch.names.index(f"{query.parent.name}/{query.name}")
+        apart = np.linalg.norm(features.photo.vectors.astype(float) - features.sketch.vectors[row], axis=1)
+        order = np.argsort(apart)[:7]
+        assert [one["name"] for one in answer["found"]] == [features.photo.names[row] for row in order]
+        np.testing.assert_allclose([one["distance"] for one in answer["found"]], apart[order], rtol=1e-4)
+        assert all(one["class"] == one["name"].split("/")[0] for one in answer["found"])
+    told = capsys.readouterr()
+    assert "2 queries answered in" in told.out and told.err == ""
+    with Image.open(folder / "run/search.png") as grid:
+        colours = np.asarray(grid).reshape(-1, 3)
+    right = sum(
+        one["class"] == q.parent.name for q, a in zip(queries, found["queries"], strict=True) for one in a["found"]
+    )
+    for colour, count in (((0x2A, 0x9D, 0x4A), right), ((0xD0, 0x34, 0x2C), 14 - right)):
+        assert ((colours == colour).all(axis=1).sum() > 100) == (count > 0)
+
+
+def test_any_direction_and_unseen_classes_alone(finished, folder):
+    photo = finished / "photo/fox/fox_2.jpg"
+    first = find(folder, photo, query_kind="photo")["queries"][0]["found"][0]
+    assert first["name"] == "fox/fox_2.jpg" and first["distance"] < 1e-2
+    found = find(folder, photo, query_kind="photo", gallery="sketch", unseen_only=True, top=100)
+    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True}
+    assert {one["class"] for one in found["queries"][0]["found"]} == {"dog", "fox"}
+
+
+def test_a_folder_of_queries_in_batches(finished, folder):
+    """24 sketches at once and one alone get the same answers."""
+    whole = find(folder, finished / "sketch", top=3)["queries"]
+    assert len(whole) == 24
+    single = find(folder, finished / "sketch/cow/cow_0.png", top=3)["queries"][0]
+    assert [one["name"] for one in single["found"]] == [
+        one["name"] for one in next(a for a in whole if a["query"].endswith("cow_0.png"))["found"]
+    ]
+
+
+def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
+    good = finished / "sketch/ant/ant_1.png"
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.jpg").touch()
+    (folder / "cut.jpg").write_bytes((finished / "photo/ant/ant_0.jpg").read_bytes()[:700])
+    bad = [folder / name for name in ("text.png", "empty.jpg", "cut.jpg", "missing.png")]
+    assert len(find(folder, *bad, good)["queries"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.endswith("skipped") for line in lines)
+    assert all(any(str(path) in line for line in lines) for path in bad)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "changed", "expected"),
+    [
+        (lambda f: (f / "q.png").write_text("text"), {}, "q.png: cannot identify image file"),
+        (lambda f: None, {}, "q.png: no such file"),
+        (lambda f: (f / "q.png").mkdir(), {}, "q.png: no pictures in this folder"),
+        (lambda f: None, {"query": ()}, "--query: expected pictures"),
+        (lambda f: None, {"top": 0}, "--top: expected at least 1, received 0"),
+        (lambda f: None, {"memory": 0.0}, "--memory: expected GB above 0"),
+        (lambda f: None, {"add": "nowhere"}, "nowhere: no such folder"),
+        (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
+        (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),
+        (lambda f: (f / "run/unified_features.mat").unlink(), {"query": "a"}, "unified_features.mat: no such file"),
+        (lambda f: shutil.rmtree(f / "run/checkpoints"), {"query": "a"}, "checkpoints: no checkpoint"),
+    ],
+)
+def test_bad_input_is_refused(finished, folder, refused, prepare, changed, expected):
+    prepare(folder)
+    changed = {name: folder / value if name == "add" else value for name, value in changed.items()}
+    if changed.get("query") == "a":
+        changed["query"] = (finished / "sketch/ant/ant_1.png",)
+    settings = {"run": folder / "run", "query": (folder / "q.png",), **changed}
+    assert expected in refused(search.main, search.Settings(**settings))
+
+
+def rewrite(folder, change):
+    config = json.loads((folder / "run/config.json").read_text())
+    change(config)
+    (folder / "run/config.json").write_text(json.dumps(config))
+
+
+def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
+    query = finished / "sketch/ant/ant_1.png"
+
+    def message(weights=None):
+        return refused(search.main, search.Settings(run=folder / "run", query=(query,), weights=weights))
+
+    def moved(config):
+        config["settings"]["data"] = config["dataset"]["directory"] = str(folder / "moved")
+
+    rewrite(folder, moved)
+    assert message() == f"{folder / 'moved'}: no sketch.weights.h5; --weights names the directory where it is now"
+    assert "expected the dataset directory" in message(query)
+    find(folder, query, weights=finished / "data")  # features or not, the weights are all that is needed
+    shutil.copytree(finished / "data", folder / "moved", ignore=shutil.ignore_patterns("*.mat"))
+    find(folder, query)
+    made = json.loads((folder / "moved/pictures.json").read_text())
+    (folder / "moved/pictures.json").write_text(json.dumps({**made, "seed": 7}))
+    assert "sketch.weights.h5: is of other features than those of" in message()
+    (folder / "moved/pictures.json").unlink()
+    (folder / "moved/sketch.weights.h5").write_bytes(b"nothing")
+    assert "sketch.weights.h5: not the weights of this CNN" in message()
+
+    rewrite(
+        folder,
+        lambda config: config.update(features={**made, "train": "nothing", "weights": "w.npz", "weights_sha256": "0"}),
+    )
+    assert message().startswith("w.npz: no such file")
+    (folder / "w.npz").touch()
+    assert "w.npz: not the weights that made the features" in message(folder / "w.npz")
+    rewrite(folder, lambda config: config.update(features={}))
+    assert "search needs the CNNs that made its features" in message()
+
+
+def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
+    index = gallery.open_gallery(folder / "run")
+    np.save(folder / f"run/search/{index.number}/picturesx.npy", [str(folder / "gone")])
+    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5)["queries"][0]
+    assert len(answer["found"]) == 5
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"class names in place of 5 pictures, not found in {folder / 'gone'}" in told
+
+
+def test_added_pictures_are_found(finished, folder, capsys):
+    """Persistent, idempotent, in step with the folder; of a class where they lie in a class folder."""
+    new = folder / "new"
+    (new / "Cow").mkdir(parents=True)
+    (new / "zebra").mkdir()
+    for source, target in (("ant/ant_0", "plain"), ("cow/cow_1", "Cow/one"), ("fox/fox_1", "zebra/two")):
+        shutil.copy(finished / f"photo/{source}.jpg", new / f"{target}.jpg")
+    (new / "broken.jpg").write_text("no picture")
+    query = {"query_kind": "photo", "top": 30}
+    found = find(folder, finished / "photo/ant/ant_0.jpg", add=new, **query)["queries"][0]["found"]
+    assert "3 pictures added, 0 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
+    classes = {one["name"]: one["class"] for one in found if "/new/" in one["name"]}
+    assert classes == {f"{new}/plain.jpg": "unknown", f"{new}/Cow/one.jpg": "cow", f"{new}/zebra/two.jpg": "zebra"}
+    # a copy of a photo of the run stands beside it, at the same distance
+    assert {one["name"] for one in found[:2]} == {"ant/ant_0.jpg", f"{new}/plain.jpg"}
+
+    before = (folder / "run/search/2/index.json").read_bytes()
+    search.main(search.Settings(run=folder / "run", add=new))
+    assert "0 pictures added, 3 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
+    assert (folder / "run/search/2/index.json").read_bytes() == before
+
+    unseen = find(folder, finished / "photo/ant/ant_0.jpg", unseen_only=True, **query)["queries"][0]["found"]
+    assert {one["class"] for one in unseen} == {"dog", "fox", "unknown", "zebra"}
+
+    (new / "zebra/two.jpg").unlink()
+    shutil.copy(finished / "photo/dog/dog_0.jpg", new / "plain.jpg")
+    search.main(search.Settings(run=folder / "run", add=new))
+    assert "1 pictures added, 1 were there, 2 replaced or gone; 26 in the gallery" in capsys.readouterr().out
+    found = find(folder, finished / "photo/dog/dog_0.jpg", **query)["queries"][0]["found"]
+    assert {one["name"] for one in found[:2]} == {"dog/dog_0.jpg", f"{new}/plain.jpg"}
+    assert [child.name for child in (folder / "run/search").iterdir()] == ["3"]
+
+
+def test_adding_the_run_s_own_pictures_adds_nothing(finished, folder, capsys):
+    search.main(search.Settings(run=folder / "run", add=finished / "photo"))
+    assert "0 pictures added, 0 were there, 0 replaced or gone; 24 in the gallery" in capsys.readouterr().out
+
+
+def test_a_killed_addition_goes_on(finished, folder, monkeypatch, capsys):
+    """Stopped after the pictures' features and before the index: the next call computes no feature again."""
+    shutil.copytree(finished / "photo", folder / "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "changed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    assert [child.name for child in (folder / "run/search").glob("[0-9]*")] == ["1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "restored", lambda *_: 1 / 0)
+        search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    assert "24 pictures added" in capsys.readouterr().out
+    index = gallery.open_gallery(folder / "run")
+    np.testing.assert_allclose(index.features.photo.vectors[24:], index.features.photo.vectors[:24], atol=1e-4)
+
+
+def test_the_index_follows_the_embeddings(finished, folder, capsys):
+    """A copied file is the same file; another one renews the index, and says what it loses."""
+    run = folder / "run"
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    search.main(search.Settings(run=run, add=folder / "new"))
+    assert isinstance(gallery.open_gallery(run).features.photo.vectors, np.memmap)
+    (run / "unified_features.mat").touch()
+    assert gallery.open_gallery(run).number == 2
+    variables = {
+        key: matfiles.read(run / "unified_features.mat", key) for key in matfiles.keys(run / "unified_features.mat")
+    }
+    matfiles.write(run / "unified_features.mat", variables | {"featuresx": 2 * variables["featuresx"]})
+    capsys.readouterr()
+    renewed = gallery.open_gallery(run)
+    assert "has changed since pictures were added to its gallery; --add those 4 again" in capsys.readouterr().err
+    np.testing.assert_array_equal(renewed.features.photo.vectors, 2 * variables["featuresx"])
+    assert renewed.number == 3 and not renewed.added["photo"]
+
+
+def test_large_pictures(tmp_path, monkeypatch):
+    """Above Pillow's own limit pictures are read; above ours a JPEG is, since little of it is decoded."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (600, 400), "red").save(tmp_path / name)
+        assert pictures.read_picture(tmp_path / name, 8).shape == (8, 8, 3)
+    monkeypatch.setattr(pictures, "LARGEST", 100_000)
+    assert pictures.read_picture(tmp_path / "a.jpg", 8).shape == (8, 8, 3)
+    with pytest.raises(OSError, match="600 × 400 pixels, more than 100,000"):
+        pictures.read_picture(tmp_path / "a.png", 8)
