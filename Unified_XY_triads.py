@@ -394,8 +394,9 @@ def load_model(folder):
 
 
 def placeholders(widths, classes):
-    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain for its class graph, and the run's
-    split: what a model is built from whose weights, all that depends on the real one among them, are then restored."""
+    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain of its seen classes for the graph, and
+    the run's split: what a model is built from whose weights, all that depends on the real one among them, are then
+    restored."""
     names = [*classes["seen"], *classes["held_out"], *classes["unseen"]]
     ends = np.cumsum([len(classes[part]) for part in ("seen", "held_out")])
     photo, sketch = (
@@ -403,7 +404,7 @@ def placeholders(widths, classes):
         for modality in ("photo", "sketch")
     )
     vectors = np.ones((len(names), widths["class_vectors"]), np.float32)
-    edges = np.stack([np.arange(len(names) - 1), np.arange(1, len(names))], axis=1)
+    edges = np.stack([np.arange(ends[1] - 1), np.arange(1, ends[1])], axis=1)
     dataset = loader.Dataset(Path(widths["directory"]), photo, sketch, tuple(names), vectors, edges, {})
     return dataset, loader.Split(*np.split(np.arange(len(names)), ends))
 
@@ -429,14 +430,9 @@ def score_held_out(preset, dataset, split, model):
     from models import training
 
     photo, sketch = (np.isin(items.labels, split.held_out) for items in (dataset.photo, dataset.sketch))
-    embeddings = (
+    results = knn_eval.evaluate(
         training.embed(model.embed_photos, dataset.photo.features[photo]),
         training.embed(model.embed_sketches, dataset.sketch.features[sketch]),
-    )
-    if preset.distance == "hamming":
-        embeddings = map(knn_eval.pack, embeddings)
-    results = knn_eval.evaluate(
-        *embeddings,
         dataset.photo.labels[photo],
         dataset.sketch.labels[sketch],
         distance=preset.distance,

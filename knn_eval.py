@@ -20,10 +20,9 @@ import numpy as np
 
 from cli import BadInput, command, flag, run, say, setting, track, whole_file
 from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
-from evaluation.codes import pack  # noqa: F401  part of what this module offers, as is the rest so marked
 from evaluation.embeddings import check_vectors, load, newest, unseen_only
 from evaluation.figures import retrieval_grid  # noqa: F401
-from evaluation.metrics import (  # noqa: F401
+from evaluation.metrics import (  # noqa: F401  part of what this module offers
     Hits,
     average_precision,
     hits_at,
@@ -308,7 +307,7 @@ def evaluate(
     "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
     ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
     `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
-    `hit_blocks`; left out, expected for Hamming distance, of packed codes, else gallery. `top`: score the first ranks
+    `hit_blocks`; left out, expected for Hamming distance, else gallery. `top`: score the first ranks
     only. `memory`: bytes.
     """
     check_directions(directions)

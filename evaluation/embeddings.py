@@ -10,7 +10,6 @@ import numpy as np
 
 import matfiles
 from cli import BadInput
-from evaluation.codes import pack
 from evaluation.ranking import METRICS
 
 
@@ -19,7 +18,7 @@ class Items:
     """The pictures of one modality."""
 
     key: str  # the variable of the file that holds the vectors
-    vectors: np.ndarray  # (n, dim), or packed codes (n, bytes) uint8 where the distance is hamming
+    vectors: np.ndarray  # (n, dim), or packed codes (n, bytes) uint8
     labels: np.ndarray  # (n,) int64, index into the file's classes
     rows: np.ndarray  # (n,) row numbers in the file
     names: tuple[str, ...]  # 'class/filename' each, or none at all
@@ -48,7 +47,7 @@ class Features:
     classes: tuple[str, ...]  # names by class index; empty if the file has none
     unseen: np.ndarray  # (classes to evaluate,) class indices
     zero_shot: bool  # whether the file itself names unseen classes
-    distance: str  # recorded in the file, else euclidean; hamming of a file of codes, whose positive values are 1-bits
+    distance: str  # recorded in the file, else euclidean; hamming where the vectors are signs
     leaked: str  # how unseen classes leaked into these embeddings; empty if they did not
 
     def class_name(self, label):
@@ -93,8 +92,6 @@ def load(path):
     distance = source.text("distance") or "euclidean"
     if distance not in METRICS:
         raise BadInput(f"{path}: distance: expected any of {', '.join(METRICS)}, received {distance}")
-    if distance == "hamming":
-        photo, sketch = (dataclasses.replace(items, vectors=pack(items.vectors)) for items in (photo, sketch))
     return Features(photo, sketch, classes, unseen, "unseen" in present, distance, source.text("leaked"))
 
 

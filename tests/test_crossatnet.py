@@ -11,6 +11,7 @@ tf = pytest.importorskip("tensorflow")
 import knn_eval  # noqa: E402
 import matfiles  # noqa: E402
 import Unified_XY_triads as trainer  # noqa: E402
+from evaluation import codes  # noqa: E402
 from models import crossatnet, layers, training  # noqa: E402
 from models.system import Batch, Inputs  # noqa: E402
 from pretrain import class_graph  # noqa: E402
@@ -329,10 +330,10 @@ def test_stopped_run_resumes_to_the_same_bytes(graph_folder, choices):
         assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
 
 
-def test_codes_from_the_shell(graph_folder, script):
+def test_codes_from_the_shell(graph_folder, script, refused):
     """--bits trains, exports signs, and is ranked by Hamming distance, ties in the mean of their orders."""
     run = graph_folder.parent / "run"
-    words = ("--data", graph_folder, "--path", run, "--model", "crossatnet", "--epochs", 20, "--batch-size", 12)
+    words = ("--data", graph_folder, "--path", run, "--model", "crossatnet", "--epochs", 9, "--batch-size", 12)
     told = script("Unified_XY_triads.py", *words, "--bits", 16).stdout
     assert "shared space, unseen classes (hamming)" in told
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -350,12 +351,14 @@ def test_codes_from_the_shell(graph_folder, script):
     expected = slow_map(sketches[unseen], photos[unseen], labels[unseen])
     assert results["directions"]["sketch->image"]["mAP@all"] == pytest.approx(expected, abs=0.01)
 
-    done = script("knn_eval.py", file, "--json", run / "again.json", "--figures", run / "figures", "--bootstrap", 0)
+    knn_eval.main(knn_eval.Settings(file, json=run / "again.json", bootstrap=0))
     again = json.loads((run / "again.json").read_text())
-    assert "hamming" in done.stdout and again["directions"] == results["directions"]
-    for option in (("--bits", 32), ("--distance", "cosine")):
-        refusal = script("knn_eval.py", file, *option, status=2).stderr
-        assert f"{option[0]} {option[1]}: {file} holds binary codes" in refusal
+    assert again["distance"] == "hamming" and again["directions"] == results["directions"]
+    for option, value in (("bits", 32), ("distance", "cosine")):
+        message = refused(knn_eval.main, knn_eval.Settings(file, **{option: value}))
+        assert message == f"--{option} {value}: {file} holds binary codes, ranked by Hamming distance as is"
+    features = matfiles.read(graph_folder / "imagematnew.mat", "feature")
+    np.testing.assert_array_equal(trainer.load_model(run).embed_photos(features), photos)  # without the graph's file
 
 
 def slow_map(queries, gallery, labels, orders=400):
@@ -371,14 +374,15 @@ def slow_map(queries, gallery, labels, orders=400):
     return total / orders / len(queries)
 
 
-def test_packed_codes_are_ranked_by_hamming_distance(random):
-    """`evaluate` on arrays: the mean over orders is what codes are scored by unless told otherwise."""
+@pytest.mark.parametrize("form", [codes.pack, np.asarray])
+def test_codes_are_ranked_by_hamming_distance(random, form):
+    """`evaluate` on arrays, bits or signs: the mean over orders is what codes are scored by unless told otherwise."""
     labels = np.repeat(np.arange(3), 5)
-    codes = np.sign(random.normal(size=(15, 8)))
+    signs = np.sign(random.normal(size=(15, 8)))
     choices = {"distance": "hamming", "directions": ("sketch->image",)}
-    results = knn_eval.evaluate(knn_eval.pack(codes), knn_eval.pack(codes[::-1]), labels, labels[::-1], **choices)
+    results = knn_eval.evaluate(form(signs), form(signs[::-1]), labels, labels[::-1], **choices)
     value = results["directions"]["sketch->image"]["mAP@all"]
-    assert results["ties"] == "expected" and value == pytest.approx(slow_map(codes, codes, labels), abs=0.01)
+    assert results["ties"] == "expected" and value == pytest.approx(slow_map(signs, signs, labels), abs=0.01)
 
 
 @pytest.mark.parametrize(
