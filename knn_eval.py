@@ -247,16 +247,10 @@ class Setup:
         """From the command line and the distance recorded with the embeddings."""
         hamming = recorded == "hamming"
         distance = recorded if hamming else settings.distance or PROTOCOLS[settings.protocol].distance or recorded
-        ties = settings.ties or usual_ties(distance, settings.top)
-        if ties == "expected" and PROTOCOLS[settings.protocol].interpolated:
-            raise BadInput(
-                f"--protocol {settings.protocol}: interpolated AP has no expected value over ties; "
-                "--ties gallery, optimistic or pessimistic, or --protocol standard or sempcyc"
-            )
         return Setup(
             settings.protocol,
             distance,
-            ties,
+            tie_rule(settings.ties, distance, settings.top, settings.protocol),
             settings.queries,
             settings.top,
             int(settings.memory * 1e9),
@@ -265,9 +259,15 @@ class Setup:
         )
 
 
-def usual_ties(distance, top):
-    """How equal distances count where nothing is said: many items tie by Hamming distance."""
-    return "expected" if distance == "hamming" and not top else "gallery"
+def tie_rule(ties, distance, top, protocol):
+    """How equal distances count; `ties` None: of codes, many of which tie, in the mean of their orders."""
+    ties = ties or ("expected" if distance == "hamming" and not top else "gallery")
+    if ties == "expected" and PROTOCOLS[protocol].interpolated:
+        raise BadInput(
+            f"--protocol {protocol}: interpolated AP has no expected value over ties; "
+            "--ties gallery, optimistic or pessimistic, or --protocol standard or sempcyc"
+        )
+    return ties
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,8 @@ def evaluate(
     """
     check_directions(directions)
     distance = distance or PROTOCOLS[protocol].distance or "euclidean"
-    setup = Setup(protocol, distance, ties or usual_ties(distance, top), queries, top, memory, seed, progress)
+    ties = tie_rule(ties, distance, top, protocol)
+    setup = Setup(protocol, distance, ties, queries, top, memory, seed, progress)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
     for modality, rows in vectors.items():

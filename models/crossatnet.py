@@ -36,7 +36,7 @@ class Settings:
     guided: float = 0.5
     graph: str = "classes"
     hidden: int = 1024
-    gate_hidden: int = 64
+    gate_hidden: int = 16
     graph_hidden: int = 16
     temperature: float = 0.2
     input_dropout: float = 0.6
