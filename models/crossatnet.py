@@ -67,7 +67,7 @@ PRESETS = {
             "classification": 0.1,
             "distillation": 1.0,
             "quantisation": 0.1,
-            "balance": 0.1,
+            "balance": 1.0,
         },
         epochs=80,
         batch_size=256,
