@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models import layers
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -107,4 +109,4 @@ class System(keras.Model):
 
     def players(self, rate):
         """Who trains what; `rate` is the learning rate or its schedule. One Adam for all of it, unless overridden."""
-        return [Player(self.settings.terms, self.trainable_variables, keras.optimizers.Adam(rate))]
+        return [Player(self.settings.terms, self.trainable_variables, layers.Adam(rate))]
