@@ -86,13 +86,18 @@ class Player:
 
 
 class System(keras.Model):
-    """A trainable map of both modalities into one space; subclasses define what raises here.
+    """A trainable map of both modalities into one space; subclasses add their layers and define what raises here.
 
-    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training.
+    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training. With
+    `scaled` False features stay as they come.
     """
 
-    photo_scaling = staticmethod(tf.identity)
-    sketch_scaling = staticmethod(tf.identity)
+    def __init__(self, settings, inputs, scaled=True):
+        super().__init__()
+        self.settings = settings
+        self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling") if scaled else tf.identity
+        self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling") if scaled else tf.identity
+        self.built = True  # layers are built where they are made
 
     def embed_photos(self, features):
         """(n, F) CNN features → (n, t) embeddings."""
