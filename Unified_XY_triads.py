@@ -8,6 +8,9 @@ import dataclasses
 import importlib
 import json
 import os
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,9 +142,9 @@ def read_split(settings, dataset):
 
 def shared_devices(preset):
     """The scope of the strategy that shares a batch among GPUs or workers; of no effect on one device."""
-    cli.import_tensorflow()
     from models import training
 
+    training.keep_small_products_whole()
     return training.choose_strategy(preset.batch_size).scope()
 
 
@@ -216,7 +219,8 @@ def known_term(name, weights, flag):
 def make_miniature(unseen=None, graph=False):
     """Draws the embedded dataset and runs stage I on it; each step is skipped where its result is already there.
 
-    With `graph` also joins the classes that the list `unseen` (left out: the dataset's) leaves seen.
+    Stage I has a process of its own: it wants other settings of TensorFlow than stage II. With `graph` the classes
+    that the list `unseen` (left out: the dataset's) leaves seen are joined too.
     """
     from data import make_miniature as drawing
     from pretrain import class_graph, finetune, word_vectors
@@ -235,8 +239,12 @@ def make_miniature(unseen=None, graph=False):
         say("no --data given: the embedded miniature dataset is drawn and stage I run on it, as if by")
     say(f"$ {cli.command('data/make_miniature.py', drawn)}")
     drawing.main(drawn)
-    say(f"$ {cli.command('pretrain/finetune.py', tuned)}")
-    finetune.main(tuned)
+    line = cli.command("pretrain/finetune.py", tuned)
+    say(f"$ {line}")
+    script, *words = shlex.split(line)[1:]
+    done = subprocess.run([sys.executable, Path(__file__).resolve().parent / script, *words])
+    if done.returncode:
+        sys.exit(done.returncode)  # it has said why
     say(f"$ {cli.command('pretrain/word_vectors.py', joined)}")
     word_vectors.main(joined)
     if graph and not (folder / loader.CLASS_GRAPH[0]).exists():

@@ -36,6 +36,9 @@ class Settings:
 
 def main(settings):
     cli.import_tensorflow()
+    from models import training
+
+    training.keep_small_products_whole()
     for size in settings.sizes:
         dataset = random_dataset(size)
         triads = loader.draw_triads(

@@ -35,9 +35,10 @@ class Protocol:
     scores: Callable | None = None  # Hits -> {metric: (queries,)}, where these four do not describe it
     described: str = ""  # what `scores` measures
 
-    def conventions(self, distance):
-        """What a reader has to know before comparing numbers ranked by `distance` with others."""
-        ranked = f"ranked by {DISTANCES[distance]}"
+    def conventions(self, distance=None):
+        """What a reader has to know before comparing numbers ranked by `distance`, or the protocol's, with others."""
+        distance = distance or self.distance
+        ranked = f"ranked by {DISTANCES[distance] if distance else 'the distance recorded with the embeddings'}"
         if self.peers and distance == self.distance:
             ranked = f"as {self.peers}, {ranked}"
         elif self.peers:

@@ -35,13 +35,13 @@ def scores(results, title, caption=True):
 def conventions(results):
     """How the numbers of `results` were made, wrapped."""
     protocol = results["protocol"]
-    text = f"{protocol} protocol: {PROTOCOLS[protocol].conventions(results['distance'])} {_always(results)}"
+    text = f"{protocol} protocol: {PROTOCOLS[protocol].conventions(results['distance'])} {always(results)}"
     if "intervals" in results:
         text += " ± is half the width of the 95 % interval over resampled queries."
     return _wrapped(text)
 
 
-def _always(results):
+def always(results):
     """What holds for all protocols: queries with nothing to find, the query itself, equal distances."""
     empty = results.get("without_relevant", {})
     told = [
@@ -108,7 +108,7 @@ def comparison(results):
         "/ min(k, R); P@100 / k; all normalised. sempcyc = raw; / hits; / k; euclidean. zse = interpolated; "
         "/ min(k, R); / min(k, R); normalised. knncode = knncode-mAP under l1. "
     )
-    return "\n".join([*lines, *_leak(results), *_wrapped(how + _always(results))])
+    return "\n".join([*lines, *_leak(results), *_wrapped(how + always(results))])
 
 
 def grid(rows, names):

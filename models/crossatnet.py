@@ -133,12 +133,9 @@ class CrossATNet(System):
     """Two encoders into one space, gates of the photo's features, a classifier a stream, and the class graph."""
 
     def __init__(self, settings, inputs):
-        super().__init__(name="crossatnet")
-        self.settings = settings
+        super().__init__(settings, inputs)
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, size = len(inputs.class_vectors), settings.size
-        self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling")
-        self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling")
         self.photo_encoder = layers.Encoder("photo_encoder", photo, size, settings.hidden)
         self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, size, settings.hidden)
         if photo == sketch:  # features of one backbone are near each other from the first step
@@ -151,7 +148,6 @@ class CrossATNet(System):
         self.class_graph = ClassGraph("class_graph", inputs.class_vectors, edges, settings.graph_hidden, size)
         self.photo_classifier = layers.Linear("photo_classifier", size, classes)
         self.sketch_classifier = layers.Linear("sketch_classifier", size, classes)
-        self.built = True
 
     def embed_photos(self, features):
         """(n, F) CNN features → (n, t) unit embeddings, or codes of −1 and 1. No sketch has a part in it."""

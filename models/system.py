@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models import layers
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -89,13 +91,18 @@ class Player:
 
 
 class System(keras.Model):
-    """A trainable map of both modalities into one space; subclasses define what raises here.
+    """A trainable map of both modalities into one space; subclasses add their layers and define what raises here.
 
-    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training.
+    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training. With
+    `scaled` False features stay as they come.
     """
 
-    photo_scaling = staticmethod(tf.identity)
-    sketch_scaling = staticmethod(tf.identity)
+    def __init__(self, settings, inputs, scaled=True):
+        super().__init__()
+        self.settings = settings
+        self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling") if scaled else tf.identity
+        self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling") if scaled else tf.identity
+        self.built = True  # layers are built where they are made
 
     def embed_photos(self, features):
         """(n, F) CNN features → (n, t) embeddings."""
@@ -112,4 +119,4 @@ class System(keras.Model):
 
     def players(self, rate):
         """Who trains what; `rate` is the learning rate or its schedule. One Adam for all of it, unless overridden."""
-        return [Player(self.settings.terms, self.trainable_variables, keras.optimizers.Adam(rate))]
+        return [Player(self.settings.terms, self.trainable_variables, layers.Adam(rate))]

@@ -4,6 +4,7 @@ Scaled features, labels and class vectors stay on the device as tensors and a st
 larger than a given budget stay on disk, and the rows of the next steps are read while a step runs.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from models.system import Batch
 ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # --precision -> Keras policy; weights stay float32
-FUSE_FROM = 1_000_000  # weights from which one XLA kernel for Adam saves more memory traffic than its call costs
+FEW_CORES = 4  # of CPUs that share out operations, not their parts
 BLOCK = 8192  # rows scaled, embedded or read from disk at once
 
 
@@ -137,6 +138,14 @@ def check_share(batch, strategy):
         raise BadInput(f"--batch-size {batch} is no multiple of the {replicas} devices that share a batch")
 
 
+def keep_small_products_whole():
+    """On a CPU of few cores, an operation of a step to each core: at 512 features it is over before a second thread
+    has woken up to help (`benchmarks/bench_train.py`). Once TensorFlow has started nothing changes."""
+    if (os.cpu_count() or 1) <= FEW_CORES:
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 class Gather:
     """How a system sees the whole batch from one replica, which holds an equal share of its rows.
 
@@ -172,12 +181,11 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     if jit and replicas > 1:
         raise BadInput(f"--jit compiles the step for one device, there are {replicas}")
     model, gather = state.model, Gather(replicas)
-    updates = [_update(player, fused=replicas == 1) for player in state.players]
 
     def step(read_photos, read_sketches, photo, number):
         classes = tf.gather(source.labels, photo)
         vectors, labels = tf.gather(source.class_vectors, classes), tf.gather(source.position, classes)
-        with tf.GradientTape(persistent=len(updates) > 1) as tape:
+        with tf.GradientTape(persistent=len(state.players) > 1) as tape:
             batch = Batch(read_photos, read_sketches, vectors, labels)
             terms = model.terms(batch, tf.stack([seed, number * NOISE_STREAMS]), gather)
             # every replica computes the terms of the whole batch, and their gradients are summed
@@ -191,8 +199,8 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
             tape.gradient(goal, [v.value for v in player.variables], unconnected_gradients=ZERO)
             for goal, player in zip(goals, state.players, strict=True)
         ]
-        for update, gradient in zip(updates, gradients, strict=True):
-            update(gradient)
+        for player, gradient in zip(state.players, gradients, strict=True):
+            player.optimizer.apply(gradient, player.variables)
         return tf.stack([terms[name] for name in names])
 
     def resident_step(photo, sketch, negative_photo, negative_sketch, number):
@@ -252,14 +260,6 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
         return resident_epoch(*map(tf.constant, arrays), tf.constant(first, tf.int32)).numpy()
 
     return run
-
-
-def _update(player, fused):
-    """A function that moves a player's variables along their gradients."""
-    update = lambda gradients: player.optimizer.apply(gradients, player.variables)  # noqa: E731
-    if fused and sum(np.prod(variable.shape) for variable in player.variables) >= FUSE_FROM:
-        return tf.function(update, jit_compile=True)
-    return update
 
 
 def stream(source, triads, first):

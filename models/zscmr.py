@@ -89,13 +89,9 @@ class ZSCMR(System):
     """Three encoders into one space, two crossing decoders, two classifiers of the trained classes."""
 
     def __init__(self, settings, inputs):
-        super().__init__(name="zscmr")
-        self.settings = settings
+        super().__init__(settings, inputs, scaled=settings.objective != "released")
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, semantic = inputs.class_vectors.shape
-        if settings.objective != "released":
-            self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling")
-            self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling")
         biases = "glorot_uniform" if settings.objective == "released" else "zeros"
         linear = lambda name, *sizes: layers.Linear(name, *sizes, bias_initializer=biases)  # noqa: E731
         self.photo_encoder = layers.Encoder("photo_encoder", photo, settings.dim, settings.hidden, biases)
@@ -109,7 +105,6 @@ class ZSCMR(System):
         self.photo_decoder = linear("photo_decoder", settings.dim, photo)  # g_si
         self.photo_classifier = linear("photo_classifier", settings.dim, classes)
         self.sketch_classifier = linear("sketch_classifier", settings.dim, classes)
-        self.built = True
 
     def embed_photos(self, features):
         """(n, F) CNN features → (n, t) embeddings, rows of length 1 under the objective `tuned`."""

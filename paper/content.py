@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import knn_eval
-from evaluation.protocols import COMMON, PROTOCOLS, TIES
+from evaluation import tables as texts
+from evaluation.protocols import PROTOCOLS, TIES
 from paper.cells import MEASURES, Baselines, Measurement, System, Training
 from paper.ground import PUBLISHED, Ground
 from paper.layout import Table, Value
@@ -194,7 +195,7 @@ def comparison(results):
         caption(results, "Unseen classes; size: numbers, or bits, per picture.", standard(results)),
         columns,
         rows | measured,
-        (f"Protocol standard, here and below: {PROTOCOLS['standard'].conventions} {COMMON}{TIES['gallery']}", later),
+        (f"Protocol standard, here and below: {PROTOCOLS['standard'].conventions()} {texts.always({})}", later),
         groups=("ZSCMR", next(iter(measured))),
     )
 
@@ -296,7 +297,7 @@ def conventions(results):
             rows[row] = {column: results.scores(cells, "sketch->image", name) for column, name in names.items()}
             if system == results.plan.systems[0]:
                 groups.append(row)
-    notes = [f"{name}: {PROTOCOLS[name].conventions}" for name in protocols]
+    notes = [f"{name}: {PROTOCOLS[name].conventions()}" for name in protocols]
     what = "Sketch→image on unseen classes: the same embeddings by each convention of the field."
     return Table(
         "conventions",
@@ -310,7 +311,7 @@ def conventions(results):
         ),
         ("mAP@all", "mAP@200", "P@100", "P@200", "KNNcode “mAP”"),
         rows,
-        (*notes, COMMON + TIES["gallery"]),
+        (*notes, texts.always({})),
         groups=tuple(groups[1:]),
     )
 

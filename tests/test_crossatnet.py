@@ -1,6 +1,7 @@
 """CrossATNet: its terms against slow loops, gradients, the class graph by hand, and runs of the trainer."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -413,11 +414,12 @@ def test_code_terms_keep_the_weights_of_the_preset():
 def test_default_data_come_with_a_graph(graph_folder, monkeypatch, capsys):
     """The embedded dataset gets its graph when the system wants one, for the list in use, and keeps one it has."""
     from data import make_miniature as drawing
-    from pretrain import finetune, word_vectors
+    from pretrain import word_vectors
 
     monkeypatch.setattr(trainer, "MINIATURE", graph_folder)
-    for module in (drawing, finetune, word_vectors):
+    for module in (drawing, word_vectors):
         monkeypatch.setattr(module, "main", lambda settings: None)
+    monkeypatch.setattr(trainer.subprocess, "run", lambda words: subprocess.CompletedProcess(words, 0))
     graph = graph_folder / "mst_graph.mat"
     made = graph.read_bytes()
     graph.unlink()

@@ -20,6 +20,7 @@ def code(document):
     """(shell lines, words in backticks) of a document; a shell line is what an indented block holds, or a whole
     command in backticks, continued over a backslash at its end."""
     text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
+    text = re.sub(r"^```python\n.*?^```", "", text, flags=re.S | re.M)  # tests/test_systems.py runs it
     blocks = [line.strip() for line in re.findall(r"^ {4,}(?![-*|#] )(\S.*)$", text, re.M) if "`" not in line]
     inline = [" ".join(words.split()) for words in re.findall(r"`([^`]+)`", text)]
     return blocks + [words for words in inline if words.startswith("python ")], inline
