@@ -26,9 +26,12 @@ import UxUyLoader as loader
 from cli import BadInput, say, setting, warn, whole_file
 
 MINIATURE = Path("data/miniature")
-SYSTEMS = ("zscmr",)  # the modules of models/ that can be trained; a new one is named here
+SYSTEMS = ("zscmr", "crossatnet")  # the modules of models/ that can be trained; a new one is named here
 LEFT_OUT = "left out: the preset's"
-CONSTANTS = ("dim", "hidden", "margin", "temperature", "dropout", "input_dropout", "modality_mix", "class_mix")
+CONSTANTS = (
+    *("dim", "bits", "attention", "graph", "hidden", "margin"),
+    *("temperature", "dropout", "input_dropout", "modality_mix", "class_mix"),
+)
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -39,10 +42,13 @@ class Settings:
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
     model: str = setting("zscmr", "system to train", choices=SYSTEMS)
     preset: str | None = setting(
-        None, "objective and its constants; zscmr: paper, released, tuned (left out: the system's first)"
+        None, "objective and its constants; zscmr: paper, released, tuned; left out: the system's first"
     )
     without: tuple[str, ...] = setting(
-        (), "terms left out of the objective; zscmr: latent, triplet, decoder, classification", metavar="TERM"
+        (),
+        "terms left out of the objective; zscmr: latent, triplet, decoder, classification; crossatnet: latent, "
+        "triplet, classification, distillation, and of codes quantisation, balance",
+        metavar="TERM",
     )
     term_weights: tuple[str, ...] = setting(
         (), "such as latent=0.5; those of other terms: the preset's", None, "TERM=W"
@@ -54,6 +60,13 @@ class Settings:
         None, f"course of the learning rate, cosine falls to 0 ({LEFT_OUT})", choices=("constant", "cosine")
     )
     dim: int | None = setting(None, f"size of the embedding space ({LEFT_OUT})")
+    bits: int | None = setting(None, "crossatnet: embeddings are binary codes of this length, whatever --dim")
+    attention: str | None = setting(
+        None, f"crossatnet: what gates a photo's features in training ({LEFT_OUT})", ("sketch", "photo", "none")
+    )
+    graph: str | None = setting(
+        None, f"crossatnet: what joins the word vectors, mst_graph.mat or nothing ({LEFT_OUT})", ("classes", "none")
+    )
     hidden: int | None = setting(None, f"ReLU units beside each linear encoder ({LEFT_OUT})")
     margin: float | None = setting(None, f"α of the triplet hinge, in units of distance ({LEFT_OUT})")
     temperature: float | None = setting(None, f"divides the cosines of the all-pairs triplet ({LEFT_OUT})")
@@ -81,13 +94,15 @@ def main(settings):
         say(f"{folder} is complete")
         print_tables(results)
         return
-    if settings.data == MINIATURE:
-        make_miniature()
-    dataset = loader.load_dataset(settings.data)
     settings, preset = filled_in(settings)
+    if settings.data == MINIATURE:
+        make_miniature(settings.unseen, wants_graph(preset))
+    dataset = loader.load_dataset(settings.data)
     split = read_split(settings, dataset)
     describe(dataset, split)
-    draw_epoch(preset, dataset, split, settings.seed, epoch=1)  # a batch too large is refused before a run is made
+    # a batch too large, or a graph of other classes, is refused before a run is made
+    draw_epoch(preset, dataset, split, settings.seed, epoch=1)
+    class_graph(settings, preset, dataset, split)
     if not settings.resume:
         runs.create(folder, settings, split.names(dataset.classes), dataset.made_with, sizes(dataset))
     with shared_devices(preset):
@@ -134,7 +149,7 @@ def shared_devices(preset):
 
 
 def check(settings):
-    lowest = {"epochs": 1, "batch_size": 1, "dim": 1, "hidden": 0, "seed": 0, "margin": 0}
+    lowest = {"epochs": 1, "batch_size": 1, "dim": 1, "bits": 1, "hidden": 0, "seed": 0, "margin": 0}
     for name, least in lowest.items():
         if (value := getattr(settings, name)) is not None and value < least:
             raise BadInput(f"{cli.flag(name)} should be at least {least}, received {value}")
@@ -157,30 +172,35 @@ def filled_in(settings):
     if name not in presets:
         raise BadInput(f"--preset {name}: --model {settings.model} has {', '.join(presets)}")
     preset = presets[name]
-    weights = dict(preset.weights)
-    for word in settings.term_weights:
-        term, _, value = word.partition("=")
-        try:
-            weights |= dict.fromkeys(known_term(term, weights, "--term-weights"), float(value))
-        except ValueError as error:
-            raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
-    for term in settings.without:
-        weights |= dict.fromkeys(known_term(term, weights, "--without"), 0.0)
-    if not any(weights.values()):
-        raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
-    sizes = {field.name for field in dataclasses.fields(preset.sizes)}
+    known = {field.name for field in dataclasses.fields(preset.sizes)}
     values = {"preset": name}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        part = preset.sizes if field.name in sizes else preset
+        part = preset.sizes if field.name in known else preset
         values.setdefault(field.name, getattr(part, field.name, None) if value is None else value)
-    sizes = dataclasses.replace(preset.sizes, **{name: values[name] for name in sizes & set(values)})
+    sizes = dataclasses.replace(preset.sizes, **{name: values[name] for name in known & set(values)})
     rest = {field.name for field in dataclasses.fields(preset)} & set(values)
+    weights = chosen_weights(settings, {term: preset.weights.get(term, 1.0) for term in sizes.terms})
     preset = dataclasses.replace(preset, sizes=sizes, weights=weights, **{name: values[name] for name in rest})
     for constant in CONSTANTS:
         if values[constant] is not None and not hasattr(sizes, constant):
             raise BadInput(f"{cli.flag(constant)} {values[constant]}: --model {settings.model} has no such constant")
     return Settings(**values), preset
+
+
+def chosen_weights(settings, weights):
+    """`weights` of the preset's terms with what --term-weights and --without say instead."""
+    for word in settings.term_weights:
+        term, _, value = word.partition("=")
+        try:
+            weights = weights | dict.fromkeys(known_term(term, weights, "--term-weights"), float(value))
+        except ValueError as error:
+            raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
+    for term in settings.without:
+        weights = weights | dict.fromkeys(known_term(term, weights, "--without"), 0.0)
+    if not any(weights.values()):
+        raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
+    return weights
 
 
 def system(name):
@@ -196,13 +216,14 @@ def known_term(name, weights, flag):
     return found
 
 
-def make_miniature():
+def make_miniature(unseen=None, graph=False):
     """Draws the embedded dataset and runs stage I on it; each step is skipped where its result is already there.
 
-    Stage I has a process of its own: it wants other settings of TensorFlow than stage II.
+    Stage I has a process of its own: it wants other settings of TensorFlow than stage II. With `graph` the classes
+    that the list `unseen` (left out: the dataset's) leaves seen are joined too.
     """
     from data import make_miniature as drawing
-    from pretrain import finetune, word_vectors
+    from pretrain import class_graph, finetune, word_vectors
 
     folder = MINIATURE
     drawn = drawing.Settings(out=folder)
@@ -226,14 +247,21 @@ def make_miniature():
         sys.exit(done.returncode)  # it has said why
     say(f"$ {cli.command('pretrain/word_vectors.py', joined)}")
     word_vectors.main(joined)
+    if graph and not (folder / loader.CLASS_GRAPH[0]).exists():
+        linked = class_graph.Settings(data=folder, unseen=unseen)
+        say(f"$ {cli.command('pretrain/class_graph.py', linked)}")
+        class_graph.main(linked)
 
 
-def class_graph(dataset, split):
-    """(E, 2) edges among the trained classes, as places in `split.seen`; without those of any other class."""
-    place = np.full(len(dataset.classes), -1)
-    place[split.seen] = np.arange(len(split.seen))
-    edges = place[dataset.edges]
-    return edges[(edges >= 0).all(axis=1)]
+def wants_graph(preset):
+    return getattr(preset.sizes, "wants_graph", False)
+
+
+def class_graph(settings, preset, dataset, split):
+    """(E, 2) edges among the trained classes, as places in `split.seen`; E = 0 for a system that wants no graph."""
+    if not wants_graph(preset):
+        return np.empty((0, 2), np.int64)
+    return np.searchsorted(split.seen, loader.seen_edges(dataset, split, settings.unseen))
 
 
 def describe(dataset, split):
@@ -342,7 +370,8 @@ def build_model(settings, preset, dataset, split):
         training.TrainingRows(items.features, np.flatnonzero(np.isin(items.labels, split.seen)))
         for items in (dataset.photo, dataset.sketch)
     )
-    inputs = Inputs(photos, sketches, dataset.class_vectors[split.seen], class_graph(dataset, split))
+    edges = class_graph(settings, preset, dataset, split)
+    inputs = Inputs(photos, sketches, dataset.class_vectors[split.seen], edges)
     return system(settings.model).build(preset.sizes, inputs)
 
 
@@ -373,8 +402,9 @@ def load_model(folder):
 
 
 def placeholders(widths, classes):
-    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain for its class graph, and the run's
-    split: what a model is built from whose weights, all that depends on the real one among them, are then restored."""
+    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain of its seen classes for the graph, and
+    the run's split: what a model is built from whose weights, all that depends on the real one among them, are then
+    restored."""
     names = [*classes["seen"], *classes["held_out"], *classes["unseen"]]
     ends = np.cumsum([len(classes[part]) for part in ("seen", "held_out")])
     photo, sketch = (
@@ -382,7 +412,7 @@ def placeholders(widths, classes):
         for modality in ("photo", "sketch")
     )
     vectors = np.ones((len(names), widths["class_vectors"]), np.float32)
-    edges = np.stack([np.arange(len(names) - 1), np.arange(1, len(names))], axis=1)
+    edges = np.stack([np.arange(ends[1] - 1), np.arange(1, ends[1])], axis=1)
     dataset = loader.Dataset(Path(widths["directory"]), photo, sketch, tuple(names), vectors, edges, {})
     return dataset, loader.Split(*np.split(np.arange(len(names)), ends))
 

@@ -70,7 +70,7 @@ class Settings:
     queries: int | None = setting(None, "score this many randomly drawn queries per direction; left out: all")
     top: int | None = setting(None, "score the nearest K items only, found without a full sort", metavar="K")
     ties: str | None = setting(
-        None, "how equal distances count; left out: expected for --bits, else gallery", tuple(protocols.TIES)
+        None, "how equal distances count; left out: expected for codes, else gallery", tuple(protocols.TIES)
     )
     bits: int | None = setting(None, "rank by Hamming distance of binary codes of this length", choices=(32, 64, 128))
     codes: str | None = setting(
@@ -172,6 +172,10 @@ def chosen_rows(path, settings):
             before = len(features.photo.labels)
             features, dropped = drop(features)
             say(f"{path}: {dropped} of {before} photos {what} left out")
+    if features.distance == "hamming":
+        for option in ("bits", "distance"):
+            if value := getattr(settings, option):
+                raise BadInput(f"{flag(option)} {value}: {path} holds binary codes, ranked by Hamming distance as is")
     if not settings.bits:
         return features
     if settings.codes == "sign":
@@ -243,22 +247,27 @@ class Setup:
         """From the command line and the distance recorded with the embeddings."""
         hamming = recorded == "hamming"
         distance = recorded if hamming else settings.distance or PROTOCOLS[settings.protocol].distance or recorded
-        ties = settings.ties or ("expected" if hamming and not settings.top else "gallery")
-        if ties == "expected" and PROTOCOLS[settings.protocol].interpolated:
-            raise BadInput(
-                f"--protocol {settings.protocol}: interpolated AP has no expected value over ties; "
-                "--ties gallery, optimistic or pessimistic, or --protocol standard or sempcyc"
-            )
         return Setup(
             settings.protocol,
             distance,
-            ties,
+            tie_rule(settings.ties, distance, settings.top, settings.protocol),
             settings.queries,
             settings.top,
             int(settings.memory * 1e9),
             settings.seed,
             progress=True,
         )
+
+
+def tie_rule(ties, distance, top, protocol):
+    """How equal distances count; `ties` None: of codes, many of which tie, in the mean of their orders."""
+    ties = ties or ("expected" if distance == "hamming" and not top else "gallery")
+    if ties == "expected" and PROTOCOLS[protocol].interpolated:
+        raise BadInput(
+            f"--protocol {protocol}: interpolated AP has no expected value over ties; "
+            "--ties gallery, optimistic or pessimistic, or --protocol standard or sempcyc"
+        )
+    return ties
 
 
 @dataclass(frozen=True)
@@ -287,7 +296,7 @@ def evaluate(
     directions=tuple(DIRECTIONS),
     queries=None,
     seed=0,
-    ties="gallery",
+    ties=None,
     top=None,
     memory=MEMORY,
     progress=False,
@@ -298,10 +307,12 @@ def evaluate(
     "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
     ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
     `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
-    `hit_blocks`. `top`: score the first ranks only. `memory`: bytes.
+    `hit_blocks`; left out, expected for Hamming distance, else gallery. `top`: score the first ranks
+    only. `memory`: bytes.
     """
     check_directions(directions)
     distance = distance or PROTOCOLS[protocol].distance or "euclidean"
+    ties = tie_rule(ties, distance, top, protocol)
     setup = Setup(protocol, distance, ties, queries, top, memory, seed, progress)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}

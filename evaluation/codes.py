@@ -69,6 +69,11 @@ def pack(values):
     return np.packbits(np.asarray(values) > 0, axis=1)
 
 
+def packed(vectors):
+    """Codes (n, bytes) uint8 of `vectors` that are codes already, or that hold a sign (n, bits) for each bit."""
+    return vectors if vectors.dtype == np.uint8 else pack(vectors)
+
+
 def hamming(queries, gallery):
     """Number of different bits (queries, gallery) uint16 of packed codes (rows, bytes) uint8."""
     width = next(size for size in (8, 4, 2, 1) if queries.shape[1] % size == 0)  # bytes compared at once

@@ -10,7 +10,7 @@ import numpy as np
 
 import matfiles
 from cli import BadInput
-from evaluation.ranking import REAL_METRICS
+from evaluation.ranking import METRICS
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Items:
     """The pictures of one modality."""
 
     key: str  # the variable of the file that holds the vectors
-    vectors: np.ndarray  # (n, dim)
+    vectors: np.ndarray  # (n, dim), or packed codes (n, bytes) uint8
     labels: np.ndarray  # (n,) int64, index into the file's classes
     rows: np.ndarray  # (n,) row numbers in the file
     names: tuple[str, ...]  # 'class/filename' each, or none at all
@@ -47,7 +47,7 @@ class Features:
     classes: tuple[str, ...]  # names by class index; empty if the file has none
     unseen: np.ndarray  # (classes to evaluate,) class indices
     zero_shot: bool  # whether the file itself names unseen classes
-    distance: str  # recorded in the file, else euclidean
+    distance: str  # recorded in the file, else euclidean; hamming where the vectors are signs
     leaked: str  # how unseen classes leaked into these embeddings; empty if they did not
 
     def class_name(self, label):
@@ -90,8 +90,8 @@ def load(path):
         if len(unseen) == 0:
             raise BadInput(f"{path}: unseen: expected class indices, received none")
     distance = source.text("distance") or "euclidean"
-    if distance not in REAL_METRICS:
-        raise BadInput(f"{path}: distance: expected any of {', '.join(REAL_METRICS)}, received {distance}")
+    if distance not in METRICS:
+        raise BadInput(f"{path}: distance: expected any of {', '.join(METRICS)}, received {distance}")
     return Features(photo, sketch, classes, unseen, "unseen" in present, distance, source.text("leaked"))
 
 

@@ -250,7 +250,7 @@ def class_bars(path, results, features):
     _save(figure, path)
 
 
-def space_map(path, features, hamming=False, seed=0):
+def space_map(path, features, seed=0):
     """The evaluated embeddings in two dimensions, by PCA and by t-SNE: photos as dots, sketches as crosses."""
     per_side = MAP_POINTS // 2
     parts = [
@@ -259,7 +259,7 @@ def space_map(path, features, hamming=False, seed=0):
         for rows in [_spread(items.labels, per_side, np.random.default_rng(seed))]
     ]
     vectors, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if hamming:
+    if vectors.dtype == np.uint8:  # packed codes
         vectors = np.unpackbits(vectors, axis=1)
     photo = np.arange(len(labels)) < len(parts[0][1])
     flat = vectors.astype(np.float64) - vectors.mean(0)

@@ -26,11 +26,12 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 def distances(queries, gallery, metric):
     """Distances (queries, gallery) of `queries` (queries, dim) to `gallery` (gallery, dim), float64.
 
-    euclidean: ‖q − g‖₂. normalised: ‖q/‖q‖ − g/‖g‖‖₂. cosine: 1 − q·g / ‖q‖‖g‖. l1: Σ|q − g|. hamming: different bits
-    of packed codes (rows, bytes) uint8. Euclidean ones come from a matrix product, exact to 1e-15 of ‖q‖² + ‖g‖².
+    euclidean: ‖q − g‖₂. normalised: ‖q/‖q‖ − g/‖g‖‖₂. cosine: 1 − q·g / ‖q‖‖g‖. l1: Σ|q − g|. hamming: different
+    signs, or bits of packed codes (rows, bytes) uint8. Euclidean ones come from a matrix product, exact to 1e-15 of
+    ‖q‖² + ‖g‖².
     """
     if metric == "hamming":
-        return codes.hamming(queries, gallery).astype(np.float64)
+        return codes.hamming(*map(codes.packed, (queries, gallery))).astype(np.float64)
     space = _Space(queries, gallery, metric, MEMORY)
     keys = np.maximum(space.keys(slice(0, len(queries)), map), 0)
     return np.sqrt(keys) if metric in ("euclidean", "normalised") else keys
@@ -232,7 +233,7 @@ class _CodeOrdering:
     """Orders by Hamming distance."""
 
     def __init__(self, queries, gallery, metric, memory, own_rows):
-        self.queries, self.gallery, self.own_rows = queries, gallery, own_rows
+        self.queries, self.gallery, self.own_rows = codes.packed(queries), codes.packed(gallery), own_rows
 
     def own(self, rows):
         return None if self.own_rows is None else self.own_rows[rows]

@@ -31,7 +31,7 @@ def write(folder, features, results, title, setup, points, made):
     figures.retrieval_grid(folder / "retrieval.png", features, distance, seed)
     figures.curves(folder / "curves.png", points, features, distance, seed)
     figures.class_bars(folder / "classes.png", results, features)
-    figures.space_map(folder / "map.png", features, distance == "hamming", seed)
+    figures.space_map(folder / "map.png", features, seed)
     figures.confusion(folder / "confusion.png", features, distance)
 
     parts = [f"<h1>{escape(title)}</h1>"]

@@ -2,6 +2,8 @@
 
 A system's module offers `Settings` (a frozen dataclass of its constants, with a property `terms`, the names of its loss
 terms), `PRESETS` (name -> `Preset`, the default one first) and `build(settings, inputs)`, which returns a `System`.
+Its `Settings` may have `wants_graph`, true if `Inputs.edges` are needed, and `bits`, not 0 if embeddings are codes of
+−1 and 1, which are ranked by Hamming distance.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ from models import layers
 @dataclass(frozen=True)
 class Preset:
     """How a system is trained: `sizes`, the constants of its module's Settings; the weight of each loss term (1 where
-    `weights` is silent); epochs and batches; and the distance its embeddings are ranked by."""
+    `weights` is silent; those of terms that other sizes have stay); epochs and batches; and the distance its embeddings
+    are ranked by, for codes always Hamming's."""
 
     sizes: object
     weights: dict = field(default_factory=dict)
@@ -29,14 +32,16 @@ class Preset:
     distance: str = "euclidean"
 
     def __post_init__(self):
-        object.__setattr__(self, "weights", {name: self.weights.get(name, 1.0) for name in self.sizes.terms})
+        object.__setattr__(self, "weights", dict.fromkeys(self.sizes.terms, 1.0) | self.weights)
+        if getattr(self.sizes, "bits", 0):
+            object.__setattr__(self, "distance", "hamming")
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What a system is built from, of the trained classes alone: `photos` (n, F) and `sketches` (m, F') training
     features (or `training.TrainingRows`) for the input scaling; `class_vectors` (C, S) in the order of the labels of a
-    batch; `edges` (E, 2) of the class graph among them, E = 0 without one."""
+    batch; `edges` (E, 2) of the class graph among them, as such labels, E = 0 for a system that wants none."""
 
     photos: np.ndarray
     sketches: np.ndarray

@@ -13,6 +13,7 @@ from conftest import ROOT
 pytest.importorskip("tensorflow")
 
 import matfiles
+from pretrain import class_graph
 
 # In a process of its own, since devices are laid out before TensorFlow does anything.
 TWO_DEVICES = """
@@ -24,7 +25,7 @@ import Unified_XY_triads as trainer
 from pathlib import Path
 from models import training
 
-folder, devices, preset, limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+folder, devices, (model, preset), limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(), float(sys.argv[4])
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 dataset = loader.load_dataset(folder)
@@ -32,7 +33,9 @@ split = loader.split_classes(dataset.classes, loader.read_class_list(folder / "u
 strategy = tf.distribute.get_strategy()
 if devices > 1:
     strategy = tf.distribute.MirroredStrategy([f"CPU:{k}" for k in range(devices)])
-settings, preset = trainer.filled_in(trainer.Settings(data=folder, preset=preset, dropout=0.3, dim=6, hidden=8))
+constants = {"dropout": 0.3, "dim": 6} if model == "zscmr" else {"bits": 6}
+choices = trainer.Settings(data=folder, model=model, preset=preset, hidden=8, **constants)
+settings, preset = trainer.filled_in(choices)
 draw = loader.draw_balanced if preset.batches == "balanced" else loader.draw_triads
 names = preset.sizes.terms
 with strategy.scope():
@@ -48,13 +51,23 @@ np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights
 """
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("paper", 1.0), ("paper", 0.0), ("released", 1.0), ("tuned", 1.0)])
-def test_two_devices_train_as_one_does(dataset_folder, preset, limit):
+@pytest.mark.parametrize(
+    ("system", "limit"),
+    [
+        ("zscmr paper", 1.0),
+        ("zscmr paper", 0.0),
+        ("zscmr released", 1.0),
+        ("zscmr tuned", 1.0),
+        ("crossatnet default", 1.0),
+    ],
+)
+def test_two_devices_train_as_one_does(dataset_folder, system, limit):
     """Three epochs of batches of 8, with dropout, resident and streamed."""
+    class_graph.main(class_graph.Settings(data=dataset_folder))
     arrays = {}
     for devices in (1, 2):
         file = dataset_folder / f"{devices}.npz"
-        words = map(str, (dataset_folder, devices, preset, limit, file))
+        words = map(str, (dataset_folder, devices, system, limit, file))
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)
         with np.load(file) as saved:

@@ -1,0 +1,244 @@
+"""CrossATNet (Chaudhuri et al., Image and Vision Computing 2020): a sketch guides what is read from a photo, a graph
+convolution over the classes gives their anchors, and the embedding may be a binary code.
+
+Our reading of the abstract: sizes and formulas of the paper are not available (FIDELITY.md, "CrossATNet").
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models import layers
+from models.losses import all_pairs_loss, classification_loss, latent_loss, squared_error
+from models.system import Preset, System
+
+TERMS = ("latent", "triplet", "classification")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes, constants and forms of the system.
+
+    `dim` size t of a real-valued embedding; `bits`: if not 0, t, and embeddings are binary codes. `attention`: what
+    gates a photo's features, "sketch" (in training its sketch, else the gate learnt from it), "photo" (the photo
+    itself, taught by no sketch) or "none"; `guided` share of training photos gated by their sketch, the others by
+    themselves. `graph`: "classes" averages a class's vector with its neighbours', "none" leaves word vectors alone.
+    `hidden` units of the ReLU branch beside each linear encoder, `gate_hidden` and `graph_hidden` of the gates and of
+    the graph convolution; `temperature` divides cosines; `input_dropout` share of feature components zeroed in
+    training; `modality_mix` and `class_mix` as of `layers.mix_pairs`.
+    """
+
+    dim: int = 64
+    bits: int = 0
+    attention: str = "sketch"
+    guided: float = 0.5
+    graph: str = "classes"
+    hidden: int = 1024
+    gate_hidden: int = 16
+    graph_hidden: int = 16
+    temperature: float = 0.2
+    input_dropout: float = 0.6
+    modality_mix: float = 0.3
+    class_mix: float = 0.5
+
+    @property
+    def size(self):
+        """t, of a real-valued embedding or of a code."""
+        return self.bits or self.dim
+
+    @property
+    def terms(self):
+        distillation = ("distillation",) if self.attention == "sketch" else ()
+        return (*TERMS, *distillation, *(("quantisation", "balance") if self.bits else ()))
+
+    @property
+    def wants_graph(self):
+        return self.graph == "classes"
+
+
+PRESETS = {
+    "default": Preset(
+        Settings(),
+        weights={
+            "latent": 0.1,
+            "triplet": 1.0,
+            "classification": 0.1,
+            "distillation": 1.0,
+            "quantisation": 0.1,
+            "balance": 1.0,
+        },
+        epochs=80,
+        batch_size=256,
+        batches="balanced",
+        schedule="cosine",
+        held_out=0.0,  # the rate ends at 0: the last epoch is kept
+        distance="cosine",
+    ),
+}
+
+
+def build(settings, inputs):
+    """The system with fresh weights, for `system.Inputs`."""
+    return CrossATNet(settings, inputs)
+
+
+def normalised_adjacency(edges, nodes):
+    """D^−½ (A + I) D^−½ of the undirected graph with `edges` (E, 2), (nodes, nodes) float32; D holds the row sums of
+    A + I. An edge given twice, or both ways, counts once; without edges it is the identity."""
+    linked = np.eye(nodes, dtype=np.float32)
+    linked[edges[:, 0], edges[:, 1]] = linked[edges[:, 1], edges[:, 0]] = 1
+    root = np.sqrt(linked.sum(axis=1))
+    return linked / root[:, None] / root
+
+
+class ClassGraph(keras.layers.Layer):
+    """Two graph convolutions (Kipf and Welling, 2017) over the trained classes: Â relu(Â X W₁ + b₁) W₂ + b₂, (C, t).
+
+    X (C, S) are the class vectors, centred and scaled per dimension and each brought to length √S.
+    """
+
+    def __init__(self, name, class_vectors, edges, hidden, outputs):
+        super().__init__(name=name, dtype="float32")
+        constant = lambda name, values: self.add_weight(  # noqa: E731
+            shape=values.shape, initializer=keras.initializers.Constant(values), trainable=False, name=name
+        )
+        self.adjacency = constant("adjacency", normalised_adjacency(edges, len(class_vectors)))
+        self.nodes = constant("nodes", layers.Scaling(class_vectors, "scaling")(class_vectors).numpy())
+        self.first = layers.Linear("first", class_vectors.shape[1], hidden)
+        self.second = layers.Linear("second", hidden, outputs)
+        self.built = True
+
+    def call(self, labels):
+        """Labels (n,) → the anchors of those classes, (n, t)."""
+        rows = tf.nn.relu(self.first(tf.matmul(self.adjacency, self.nodes)))
+        return tf.gather(self.second(tf.matmul(self.adjacency, rows)), labels)
+
+
+class Gate(keras.layers.Layer):
+    """Scaled features (n, F) → a gate (n, outputs) in (−1, 1), which starts at 0."""
+
+    def __init__(self, name, inputs, hidden, outputs):
+        super().__init__(name=name)
+        self.first = layers.Linear("first", inputs, hidden)
+        self.second = layers.Linear("second", hidden, outputs, kernel_initializer="zeros")
+        self.built = True
+
+    def call(self, features):
+        return tf.tanh(self.second(tf.nn.relu(self.first(features))))
+
+
+class CrossATNet(System):
+    """Two encoders into one space, gates of the photo's features, a classifier a stream, and the class graph."""
+
+    def __init__(self, settings, inputs):
+        super().__init__(settings, inputs)
+        photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
+        classes, size = len(inputs.class_vectors), settings.size
+        self.photo_encoder = layers.Encoder("photo_encoder", photo, size, settings.hidden)
+        self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, size, settings.hidden)
+        if photo == sketch:  # features of one backbone are near each other from the first step
+            self.sketch_encoder.set_weights(self.photo_encoder.get_weights())
+        if settings.attention != "none":
+            self.photo_gate = Gate("photo_gate", photo, settings.gate_hidden, photo)
+        if settings.attention == "sketch":
+            self.sketch_gate = Gate("sketch_gate", sketch, settings.gate_hidden, photo)
+        edges = inputs.edges if settings.wants_graph else np.empty((0, 2), np.int64)
+        self.class_graph = ClassGraph("class_graph", inputs.class_vectors, edges, settings.graph_hidden, size)
+        self.photo_classifier = layers.Linear("photo_classifier", size, classes)
+        self.sketch_classifier = layers.Linear("sketch_classifier", size, classes)
+
+    def embed_photos(self, features):
+        """(n, F) CNN features → (n, t) unit embeddings, or codes of −1 and 1. No sketch has a part in it."""
+        photos = self.photo_scaling(features)
+        if self.settings.attention != "none":
+            photos = photos * (1 + self.photo_gate(photos))
+        return self._final(self.photo_encoder(photos))
+
+    def embed_sketches(self, features):
+        """(n, F') CNN features → (n, t) unit embeddings, or codes of −1 and 1."""
+        return self._final(self.sketch_encoder(self.sketch_scaling(features)))
+
+    def _final(self, embeddings):
+        if self.settings.bits:
+            return tf.where(embeddings > 0, 1.0, -1.0)
+        return tf.math.l2_normalize(embeddings, axis=1)
+
+    def _shaped(self, embeddings):
+        """Rows (n, t) of mean square 1, or of values in (−1, 1) on their way to be a code."""
+        if self.settings.bits:
+            return tf.tanh(embeddings)
+        return tf.math.l2_normalize(embeddings, axis=1) * tf.sqrt(float(self.settings.size))
+
+    def terms(self, batch, noise, gather):
+        """The loss terms of a batch of pairs, as a dict in the order of `settings.terms`.
+
+        Rows beyond the batch are of virtual classes (`layers.mix_pairs`): they enter triplet and distillation only.
+        """
+        settings = self.settings
+        pairs = layers.mix_pairs(
+            gather(batch.photos()), gather(batch.sketches()), settings.modality_mix, settings.class_mix, noise
+        )
+        photos, sketches = (
+            gather.own(layers.dropout(rows, settings.input_dropout, noise + stream))
+            for stream, rows in enumerate(pairs)
+        )
+        photos, distillation = self._attend(photos, sketches, noise, gather)
+        photo = gather(self._shaped(self.photo_encoder(photos)))
+        sketch = gather(self._shaped(self.sketch_encoder(sketches)))
+        labels = gather(batch.labels)
+        triplet = self._triplet(photo, sketch, layers.labels_of_mixed(labels, tf.shape(photo)[0]))
+        photo, sketch = photo[: tf.shape(labels)[0]], sketch[: tf.shape(labels)[0]]
+        logits = self.photo_classifier(gather.own(photo)), self.sketch_classifier(gather.own(sketch))
+        values = {
+            "latent": latent_loss(photo, sketch, self._shaped(self.class_graph(labels))),
+            "triplet": triplet,
+            "classification": mean_of_replicas(classification_loss(*logits, batch.labels), gather),
+            "distillation": distillation,
+        }
+        if settings.bits:
+            values |= {
+                "quantisation": quantisation_loss(photo) + quantisation_loss(sketch),
+                "balance": balance_loss(photo) + balance_loss(sketch),
+            }
+        return {name: values[name] for name in settings.terms}
+
+    def _attend(self, photos, sketches, noise, gather):
+        """(gated features of a replica's photos (n, F), distillation term). Which photos their sketch gates is drawn
+        for the whole batch, so that it does not depend on the devices."""
+        settings = self.settings
+        if settings.attention == "none":
+            return photos, None
+        gate = self.photo_gate(photos)
+        if settings.attention == "photo":
+            return photos * (1 + gate), None
+        taught = self.sketch_gate(sketches)
+        distillation = mean_of_replicas(distillation_loss(gate, taught), gather)
+        draw = tf.random.stateless_uniform((tf.shape(photos)[0] * gather.replicas, 1), noise + 2)
+        return photos * (1 + tf.where(gather.own(draw) < settings.guided, taught, gate)), distillation
+
+    def _triplet(self, photo, sketch, groups):
+        photo, sketch = tf.math.l2_normalize(photo, axis=1), tf.math.l2_normalize(sketch, axis=1)
+        temperature = self.settings.temperature
+        return all_pairs_loss(photo, sketch, groups, temperature) + all_pairs_loss(sketch, photo, groups, temperature)
+
+
+def mean_of_replicas(value, gather):
+    """The mean of a scalar of each replica, which of a mean over its rows is the mean over the batch."""
+    return tf.reduce_mean(gather(value[None]))
+
+
+def distillation_loss(gate, taught):
+    """Mean squared error of the gates (n, F) predicted from photos to those of their sketches, which it leaves be."""
+    return squared_error(gate, tf.stop_gradient(taught))
+
+
+def quantisation_loss(codes):
+    """(|h| − 1)² of codes (batch, t) in (−1, 1), mean over batch and bits: 0 where all are signs."""
+    return squared_error(tf.abs(codes), tf.ones_like(codes))
+
+
+def balance_loss(codes):
+    """Squared mean over the batch of each bit of (batch, t), mean over bits: 0 where each is set for half the rows."""
+    return tf.reduce_mean(tf.square(tf.reduce_mean(codes, axis=0)))

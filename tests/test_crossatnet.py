@@ -1,0 +1,431 @@
+"""CrossATNet: its terms against slow loops, gradients, the class graph by hand, and runs of the trainer."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import CLASSES, UNSEEN
+
+tf = pytest.importorskip("tensorflow")
+
+import knn_eval  # noqa: E402
+import matfiles  # noqa: E402
+import Unified_XY_triads as trainer  # noqa: E402
+from evaluation import codes  # noqa: E402
+from models import crossatnet, layers, training  # noqa: E402
+from models.system import Batch, Inputs  # noqa: E402
+from pretrain import class_graph  # noqa: E402
+
+BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
+PLAIN = {"dim": T, "hidden": 5, "gate_hidden": 4, "graph_hidden": 4, "temperature": 0.3}
+PLAIN |= {"input_dropout": 0.0, "modality_mix": 0.0, "class_mix": 0.0}
+SIZES = {
+    "guided by the sketch": crossatnet.Settings(**PLAIN, guided=1.0),
+    "guided by the photo": crossatnet.Settings(**PLAIN, guided=0.0),
+    "own attention": crossatnet.Settings(**PLAIN, attention="photo"),
+    "no attention, no graph": crossatnet.Settings(**PLAIN, attention="none", graph="none"),
+    "codes": crossatnet.Settings(**PLAIN, guided=1.0, bits=8),
+}
+EVERY_TERM = [(form, name) for form, sizes in SIZES.items() for name in sizes.terms]
+EDGES = np.array([[0, 1], [1, 2]])  # a chain; class 3 stands alone
+# degrees with self-loops 2, 3, 2, 1, so that an edge of 0 and 1 weighs 1 / √(2·3)
+ADJACENCY = [[1 / 2, 6**-0.5, 0, 0], [6**-0.5, 1 / 3, 6**-0.5, 0], [0, 6**-0.5, 1 / 2, 0], [0, 0, 0, 1]]
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(3)
+
+
+@pytest.fixture
+def make_model(random):
+    def make(sizes):
+        photos, sketches = random.normal(size=(20, F)), 2 + random.normal(size=(20, G))
+        model = crossatnet.build(sizes, Inputs(photos, sketches, random.normal(size=(C, S)), EDGES))
+        for weight in model.trainable_variables:  # biases and gates too, which start at 0
+            weight.assign(random.normal(size=weight.shape))
+        return model
+
+    return make
+
+
+@pytest.fixture
+def batch(random):
+    """Two pairs of each class in it, as a balanced batch has them."""
+    photos, sketches = random.normal(size=(BATCH, F)), random.normal(size=(BATCH, G))
+    return photos.astype(np.float32), sketches.astype(np.float32), np.array([0, 0, 3, 3, 1, 1], np.int32)
+
+
+class Slow:
+    """The model's maps in float64, a row at a time."""
+
+    def __init__(self, model):
+        self.model, self.sizes = model, model.settings
+
+    def linear(self, layer, x):
+        bias = 0 if layer.bias is None else layer.bias.numpy()
+        return x @ layer.kernel.numpy().astype(np.float64) + bias
+
+    def scale(self, modality, x):
+        scaling = getattr(self.model, f"{modality}_scaling")
+        x = (x - scaling.mean.numpy()) / scaling.deviation.numpy()
+        return x / np.sqrt((x**2).mean())
+
+    def gate(self, modality, x):
+        layer = getattr(self.model, f"{modality}_gate")
+        return np.tanh(self.linear(layer.second, np.maximum(self.linear(layer.first, x), 0)))
+
+    def embed(self, modality, x):
+        encoder = getattr(self.model, f"{modality}_encoder")
+        hidden = np.maximum(self.linear(encoder.branch[0], x), 0)
+        return self.shaped(self.linear(encoder.linear, x) + self.linear(encoder.branch[1], hidden))
+
+    def shaped(self, row):
+        return np.tanh(row) if self.sizes.bits else row / np.sqrt((row**2).mean())
+
+    def anchors(self):
+        graph = self.model.class_graph
+        adjacency = ADJACENCY if self.sizes.graph == "classes" else np.eye(C)
+        nodes = graph.nodes.numpy().astype(np.float64)
+        mixed = lambda rows: [sum(adjacency[i][j] * rows[j] for j in range(C)) for i in range(C)]  # noqa: E731
+        rows = [np.maximum(self.linear(graph.first, row), 0) for row in mixed(nodes)]
+        return [self.shaped(self.linear(graph.second, row)) for row in mixed(rows)]
+
+    def cross_entropy(self, layer, x, label):
+        logits = self.linear(layer, x)
+        return np.log(np.exp(logits).sum()) - logits[label]
+
+
+def slow_terms(model, photos, sketches, labels, taught=None):
+    """The terms by loops over samples, pairs and bits. `taught`: gates of the sketches that the distillation term
+    takes as they are; left out, the model's."""
+    slow, sizes = Slow(model), model.settings
+    x = [slow.scale("photo", row) for row in photos]
+    y = [slow.scale("sketch", row) for row in sketches]
+    gates = [np.zeros(F)] * BATCH
+    if sizes.attention == "sketch":
+        taught = slow_gates(model, sketches) if taught is None else taught
+    if sizes.attention != "none":
+        own = [slow.gate("photo", row) for row in x]
+        gates = slow_gates(model, sketches) if sizes.attention == "sketch" and sizes.guided else own
+    img = [slow.embed("photo", row * (1 + gate)) for row, gate in zip(x, gates, strict=True)]
+    skc = [slow.embed("sketch", row) for row in y]
+    anchors = slow.anchors()
+    total = dict.fromkeys(sizes.terms, 0.0)
+    for i in range(BATCH):
+        anchor = anchors[labels[i]]
+        total["latent"] += ((img[i] - anchor) ** 2).mean() + ((skc[i] - anchor) ** 2).mean()
+        total["triplet"] += slow_all_pairs(img, skc, labels, i) + slow_all_pairs(skc, img, labels, i)
+        total["classification"] += slow.cross_entropy(model.photo_classifier, img[i], labels[i])
+        total["classification"] += slow.cross_entropy(model.sketch_classifier, skc[i], labels[i])
+        if sizes.attention == "sketch":
+            total["distillation"] += ((own[i] - taught[i]) ** 2).mean()
+        if sizes.bits:
+            total["quantisation"] += ((abs(img[i]) - 1) ** 2).mean() + ((abs(skc[i]) - 1) ** 2).mean()
+    if sizes.bits:
+        for bit in range(sizes.bits):
+            means = [sum(row[bit] for row in rows) / BATCH for rows in (img, skc)]
+            total["balance"] += BATCH * (means[0] ** 2 + means[1] ** 2) / sizes.bits
+    return {name: value / BATCH for name, value in total.items()}
+
+
+def slow_gates(model, sketches):
+    slow = Slow(model)
+    return [slow.gate("sketch", slow.scale("sketch", row)) for row in sketches]
+
+
+def slow_all_pairs(anchors, candidates, labels, i):
+    """Mean over the positives p of anchor i of log(1 + Σ_n exp((cos(i, n) − cos(i, p)) / 0.3))."""
+    cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)  # noqa: E731
+    values = []
+    for p in range(BATCH):
+        if labels[p] == labels[i]:
+            near = cosine(anchors[i], candidates[p])
+            others = [n for n in range(BATCH) if labels[n] != labels[i]]
+            values.append(np.log(1 + sum(np.exp((cosine(anchors[i], candidates[n]) - near) / 0.3) for n in others)))
+    return np.mean(values)
+
+
+def fast_terms(model, photos, sketches, labels, noise=(0, 0)):
+    rows = Batch(lambda _: model.photo_scaling(photos), lambda _: model.sketch_scaling(sketches), None, labels)
+    return model.terms(rows, tf.constant(noise), training.Gather(replicas=1))
+
+
+@pytest.mark.parametrize("form", SIZES)
+def test_terms_agree_with_slow_loops(make_model, batch, form):
+    model = make_model(SIZES[form])
+    fast, slow = fast_terms(model, *batch), slow_terms(model, *batch)
+    assert tuple(fast) == SIZES[form].terms and set(fast) == set(slow)
+    for name in fast:
+        assert float(fast[name]) == pytest.approx(slow[name], rel=1e-5), name
+
+
+@pytest.mark.parametrize(("form", "name"), EVERY_TERM)
+def test_gradients_agree_with_finite_differences(make_model, batch, form, name):
+    """Central differences of the slow float64 loop in 40 random coordinates of the weights. The gates that the
+    distillation term teaches by stay as they are: it is no business of that term to move them."""
+    model = make_model(SIZES[form])
+    taught = slow_gates(model, batch[1]) if SIZES[form].attention == "sketch" else None
+    with tf.GradientTape() as tape:
+        value = fast_terms(model, *batch)[name]
+    gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
+    pairs = zip(model.trainable_variables, gradients, strict=True)
+    variables, gradients = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
+    random, moved = np.random.default_rng(0), 0
+    for _ in range(40):
+        which = random.integers(len(variables))
+        variable, place = variables[which], tuple(random.integers(size) for size in variables[which].shape)
+        start = variable.numpy()
+        values = []
+        for step in (1e-3, -1e-3):
+            bumped = start.copy()
+            bumped[place] += step
+            variable.assign(bumped)
+            values.append((slow_terms(model, *batch, taught=taught)[name], float(bumped[place])))
+        variable.assign(start)
+        expected = (values[0][0] - values[1][0]) / (values[0][1] - values[1][1])
+        assert gradients[which].numpy()[place] == pytest.approx(expected, abs=2e-3 * (1 + abs(expected)))
+        moved += abs(expected) > 1e-3
+    assert moved > 5  # the term does depend on the weights
+
+
+def test_distillation_leaves_the_teacher_alone(make_model, batch):
+    model = make_model(SIZES["guided by the sketch"])
+    with tf.GradientTape() as tape:
+        value = fast_terms(model, *batch)["distillation"]
+    gradients = tape.gradient(value, [variable.value for variable in model.sketch_gate.trainable_variables])
+    assert gradients == [None] * 4
+
+
+def test_adjacency_by_hand():
+    np.testing.assert_allclose(crossatnet.normalised_adjacency(EDGES, 4), ADJACENCY, rtol=1e-6)
+    both_ways = np.concatenate([EDGES, EDGES[:, ::-1], EDGES])
+    np.testing.assert_allclose(crossatnet.normalised_adjacency(both_ways, 4), ADJACENCY, rtol=1e-6)
+    np.testing.assert_array_equal(crossatnet.normalised_adjacency(np.empty((0, 2), int), 4), np.eye(4))
+
+
+def test_code_terms_by_hand():
+    """Bits (.5, −1) and (−.5, −1): (1 − .5)² = .25 and 0, mean .125; means 0 and −1, squared 0 and 1, mean .5."""
+    codes = tf.constant([[0.5, -1.0], [-0.5, -1.0]])
+    assert float(crossatnet.quantisation_loss(codes)) == pytest.approx(0.125)
+    assert float(crossatnet.balance_loss(codes)) == pytest.approx(0.5)
+
+
+def test_sizes(make_model):
+    """Encoders F·t+t and G·t+t, branches F·5+5+5·t and G·5+5+5·t, gates F·4+4+4·F+F and G·4+4+4·F+F, graph
+    S·4+4+4·t+t, two classifiers t·C+C; a code has t = bits."""
+
+    def count(t):
+        return (7 + 6 + 2) * t + (7 + 6 + 2) * 5 + 10 * t + (4 * 4 + 4 + 5 * t) + 2 * (4 * t + 4)
+
+    gates = {"sketch": (7 * 4 + 4 + 5 * 7) + (6 * 4 + 4 + 5 * 7), "photo": 7 * 4 + 4 + 5 * 7, "none": 0}
+    for sizes in SIZES.values():
+        model = make_model(sizes)
+        weights = sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
+        assert weights == count(sizes.size) + gates[sizes.attention]
+        assert model.embed_photos(np.ones((2, F), np.float32)).shape == (2, sizes.size)
+        assert model.embed_sketches(np.ones((2, G), np.float32)).shape == (2, sizes.size)
+
+
+def test_gates_start_open(random):
+    """At first 1 + gate = 1: the photo is embedded as without attention."""
+    rows = random.normal(size=(20, F)).astype(np.float32)
+    inputs = Inputs(rows, rows, random.normal(size=(C, S)), EDGES)
+    model = crossatnet.build(crossatnet.Settings(**PLAIN), inputs)
+    np.testing.assert_array_equal(model.embed_photos(rows), model.embed_sketches(rows))
+
+
+@pytest.mark.parametrize("form", SIZES)
+def test_gallery_does_not_depend_on_queries(make_model, random, form):
+    """A photo's embedding is a function of the photo: of no other photo in the batch, and of no sketch."""
+    model = make_model(SIZES[form])
+    photos = random.normal(size=(9, F)).astype(np.float32)
+    together = model.embed_photos(photos).numpy()
+    for row in range(9):
+        alone = model.embed_photos(photos[row : row + 1]).numpy()
+        np.testing.assert_allclose(together[row], alone[0], rtol=1e-5, atol=1e-6)
+    sketch_side = [variable for layer in ("sketch_encoder", "sketch_classifier", "class_graph", "sketch_gate")
+                   for variable in getattr(getattr(model, layer, None), "trainable_variables", ())]  # fmt: skip
+    for variable in sketch_side:
+        variable.assign(random.normal(size=variable.shape))
+    np.testing.assert_array_equal(model.embed_photos(photos), together)
+
+
+def test_codes_are_signs(make_model, random):
+    model = make_model(SIZES["codes"])
+    codes = model.embed_photos(random.normal(size=(9, F)).astype(np.float32)).numpy()
+    assert set(np.unique(codes)) == {-1.0, 1.0}
+
+
+def test_noise_is_a_function_of_its_seed(make_model, batch):
+    model = make_model(crossatnet.Settings(**{**PLAIN, "input_dropout": 0.5, "guided": 0.5}))
+    draw = lambda seed: float(fast_terms(model, *batch, noise=seed)["triplet"])  # noqa: E731
+    assert draw([1, 2]) == draw([1, 2])
+    assert draw([1, 2]) != draw([1, 3])
+
+
+def test_class_vectors_are_scaled_once(make_model):
+    nodes = make_model(SIZES["codes"]).class_graph.nodes.numpy()
+    np.testing.assert_allclose((nodes**2).mean(axis=1), 1, rtol=1e-5)
+    assert layers.Scaling(nodes, "again").mean.shape == (S,)
+
+
+@pytest.fixture
+def graph_folder(dataset_folder):
+    class_graph.main(class_graph.Settings(data=dataset_folder))
+    return dataset_folder
+
+
+def settings(folder, **more):
+    choices = {"path": folder.parent / "run", "epochs": 3, "batch_size": 12, "dim": 6, "hidden": 8, **more}
+    return trainer.Settings(data=folder, model="crossatnet", **choices)
+
+
+def test_graph_of_the_trained_classes(graph_folder):
+    """Edges arrive as places among the trained classes, those of held-out ones left away."""
+    dataset = trainer.loader.load_dataset(graph_folder)
+    names = {name for edge in dataset.edges for name in (dataset.classes[edge[0]], dataset.classes[edge[1]])}
+    assert names == set(CLASSES) - set(UNSEEN)
+    chosen, preset = trainer.filled_in(settings(graph_folder, held_out=0.3))
+    split = trainer.read_split(chosen, dataset)
+    edges = trainer.class_graph(chosen, preset, dataset, split)
+    assert len(split.held_out) == 2 and edges.max() < len(split.seen) == 5 and len(edges) < 6
+    kept = {frozenset(edge) for edge in dataset.edges.tolist() if not set(edge) & set(split.held_out)}
+    assert {frozenset(split.seen[edge].tolist()) for edge in edges} == kept
+    model = trainer.build_model(chosen, preset, dataset, split)
+    assert np.count_nonzero(model.class_graph.adjacency.numpy()) == 5 + 2 * len(edges)
+
+
+def test_missing_or_foreign_graph_is_refused(graph_folder, refused):
+    remedy = f"python pretrain/class_graph.py --data {graph_folder}"
+    other = graph_folder.parent / "other.txt"
+    other.write_text("cow\njay\n")
+    message = refused(trainer.main, settings(graph_folder, unseen=other))
+    assert "joins" in message and f"{remedy} --unseen {other} makes it anew" in message
+    (graph_folder / "mst_graph.mat").unlink()
+    message = refused(trainer.main, settings(graph_folder))
+    assert message == f"{graph_folder}/mst_graph.mat: no class graph; {remedy} makes it"
+    assert not (graph_folder.parent / "run").exists()
+    trainer.main(settings(graph_folder, epochs=1, graph="none"))  # needs none
+    assert (graph_folder.parent / "run/results.json").exists()
+
+
+@pytest.mark.parametrize("choices", [{}, {"bits": 24, "held_out": 0.3}])
+def test_stopped_run_resumes_to_the_same_bytes(graph_folder, choices):
+    folder = graph_folder.parent
+    trainer.main(settings(graph_folder, path=folder / "whole", **choices))
+    draw = trainer.draw_epoch
+
+    def stop_at_second(*words, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return draw(*words, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "draw_epoch", stop_at_second)
+        with pytest.raises(KeyboardInterrupt, match="stopped after epoch 1"):
+            trainer.main(settings(graph_folder, path=folder / "parts", **choices))
+    trainer.main(trainer.Settings(path=folder / "parts", resume=True))
+    for file in ("metrics.jsonl", "results.json", "unified_features.mat"):
+        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+
+
+def test_codes_from_the_shell(graph_folder, script, refused):
+    """--bits trains, exports signs, and is ranked by Hamming distance, ties in the mean of their orders."""
+    run = graph_folder.parent / "run"
+    words = ("--data", graph_folder, "--path", run, "--model", "crossatnet", "--epochs", 9, "--batch-size", 12)
+    told = script("Unified_XY_triads.py", *words, "--bits", 16).stdout
+    assert "shared space, unseen classes (hamming)" in told
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert set(lines[0]) == {"epoch", *crossatnet.TERMS, "distillation", "quantisation", "balance"}
+    assert lines[-1]["quantisation"] < lines[0]["quantisation"]
+    file = run / "unified_features.mat"
+    photos, sketches = (matfiles.read(file, key) for key in ("featuresx", "featuresy"))
+    assert photos.shape == sketches.shape == (60, 16) and set(np.unique(photos)) == {-1, 1}
+    assert matfiles.read(file, "distance") == "hamming"
+
+    results = json.loads((run / "results.json").read_text())["shared space"]
+    assert (results["distance"], results["ties"]) == ("hamming", "expected")
+    labels = np.repeat(np.arange(10), 6)
+    unseen = np.isin(labels, [CLASSES.index(name) for name in UNSEEN])
+    expected = slow_map(sketches[unseen], photos[unseen], labels[unseen])
+    assert results["directions"]["sketch->image"]["mAP@all"] == pytest.approx(expected, abs=0.01)
+
+    knn_eval.main(knn_eval.Settings(file, json=run / "again.json", bootstrap=0))
+    again = json.loads((run / "again.json").read_text())
+    assert again["distance"] == "hamming" and again["directions"] == results["directions"]
+    for option, value in (("bits", 32), ("distance", "cosine")):
+        message = refused(knn_eval.main, knn_eval.Settings(file, **{option: value}))
+        assert message == f"--{option} {value}: {file} holds binary codes, ranked by Hamming distance as is"
+    features = matfiles.read(graph_folder / "imagematnew.mat", "feature")
+    np.testing.assert_array_equal(trainer.load_model(run).embed_photos(features), photos)  # without the graph's file
+
+
+def slow_map(queries, gallery, labels, orders=400):
+    """Mean over random orders of tied items of the mean average precision by number of different signs."""
+    random, total = np.random.default_rng(0), 0.0
+    for _ in range(orders):
+        shuffled = random.permutation(len(gallery))
+        for query, label in zip(queries, labels, strict=True):
+            different = (gallery[shuffled] != query).sum(axis=1)
+            hits = (labels[shuffled] == label)[np.argsort(different, kind="stable")]
+            ranks = np.flatnonzero(hits) + 1
+            total += (np.arange(1, len(ranks) + 1) / ranks).mean()
+    return total / orders / len(queries)
+
+
+@pytest.mark.parametrize("form", [codes.pack, np.asarray])
+def test_codes_are_ranked_by_hamming_distance(random, form):
+    """`evaluate` on arrays, bits or signs: the mean over orders is what codes are scored by unless told otherwise."""
+    labels = np.repeat(np.arange(3), 5)
+    signs = np.sign(random.normal(size=(15, 8)))
+    choices = {"distance": "hamming", "directions": ("sketch->image",)}
+    results = knn_eval.evaluate(form(signs), form(signs[::-1]), labels, labels[::-1], **choices)
+    value = results["directions"]["sketch->image"]["mAP@all"]
+    assert results["ties"] == "expected" and value == pytest.approx(slow_map(signs, signs, labels), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"bits": 0}, "--bits should be at least 1, received 0"),
+        ({"margin": 1.0}, "--margin 1.0: --model crossatnet has no such constant"),
+        ({"without": ("quantisation",)}, "--without quantisation: no such loss term"),
+        ({"attention": "none", "without": ("distillation",)}, "--without distillation: no such loss term"),
+        ({"preset": "tuned"}, "--preset tuned: --model crossatnet has default"),
+        ({"model": "zscmr", "bits": 64, "dim": None}, "--bits 64: --model zscmr has no such constant"),
+    ],
+)
+def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
+    choices = {"data": dataset_folder, "model": "crossatnet", **changed}
+    assert expected in refused(trainer.main, trainer.Settings(**choices))
+
+
+def test_code_terms_keep_the_weights_of_the_preset():
+    weights = crossatnet.PRESETS["default"].weights
+    _, preset = trainer.filled_in(trainer.Settings(model="crossatnet", bits=128, without=("balance",)))
+    assert preset.distance == "hamming" and preset.sizes.size == 128
+    assert preset.weights == {**weights, "balance": 0.0} and weights["quantisation"] != 1.0
+    _, preset = trainer.filled_in(trainer.Settings(model="crossatnet"))
+    assert preset.distance == "cosine" and set(preset.sizes.terms) == {*crossatnet.TERMS, "distillation"}
+
+
+def test_default_data_come_with_a_graph(graph_folder, monkeypatch, capsys):
+    """The embedded dataset gets its graph when the system wants one, for the list in use, and keeps one it has."""
+    from data import make_miniature as drawing
+    from pretrain import word_vectors
+
+    monkeypatch.setattr(trainer, "MINIATURE", graph_folder)
+    for module in (drawing, word_vectors):
+        monkeypatch.setattr(module, "main", lambda settings: None)
+    monkeypatch.setattr(trainer.subprocess, "run", lambda words: subprocess.CompletedProcess(words, 0))
+    graph = graph_folder / "mst_graph.mat"
+    made = graph.read_bytes()
+    graph.unlink()
+    trainer.make_miniature()
+    assert not graph.exists()
+    trainer.make_miniature(graph=True)
+    assert graph.read_bytes() == made
+    trainer.make_miniature(graph=True)
+    assert capsys.readouterr().out.count(f"$ python pretrain/class_graph.py --data {graph_folder}") == 1
