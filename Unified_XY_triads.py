@@ -23,7 +23,7 @@ import UxUyLoader as loader
 from cli import BadInput, say, setting, warn, whole_file
 
 MINIATURE = Path("data/miniature")
-SYSTEMS = ("zscmr",)  # the modules of models/ that can be trained; a new one is named here
+SYSTEMS = ("zscmr", "pcmsn")  # the modules of models/ that can be trained; a new one is named here
 LEFT_OUT = "left out: the preset's"
 CONSTANTS = ("dim", "hidden", "margin", "temperature", "dropout", "input_dropout", "modality_mix", "class_mix")
 PRECISIONS = ("float32", "bfloat16")
@@ -261,8 +261,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
 
     rate = preset.learning_rate
     if preset.schedule == "cosine":
-        larger = max(np.isin(items.labels, split.seen).sum() for items in (dataset.photo, dataset.sketch))
-        rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * max(1, larger // preset.batch_size))
+        steps = len(draw_epoch(preset, dataset, split, settings.seed, epoch=1).photo)
+        rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     model = build_model(settings, preset, dataset, split)
     state = training.State(model, model.players(rate))
     saved = tf.train.Checkpoint(state=state)
@@ -316,8 +316,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
 
 def draw_epoch(preset, dataset, split, seed, epoch):
     """The epoch's index batches, as the preset wants them."""
-    draw = {"triads": loader.draw_triads, "balanced": loader.draw_balanced}[preset.batches]
-    return draw(dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch)
+    words = dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch
+    return loader.draw_triads(*words) if preset.batches == "triads" else loader.draw_balanced(*words, preset.steps)
 
 
 def build_model(settings, preset, dataset, split):

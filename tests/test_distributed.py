@@ -24,7 +24,7 @@ import Unified_XY_triads as trainer
 from pathlib import Path
 from models import training
 
-folder, devices, preset, limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+folder, devices, limit = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[5])
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 dataset = loader.load_dataset(folder)
@@ -32,7 +32,9 @@ split = loader.split_classes(dataset.classes, loader.read_class_list(folder / "u
 strategy = tf.distribute.get_strategy()
 if devices > 1:
     strategy = tf.distribute.MirroredStrategy([f"CPU:{k}" for k in range(devices)])
-settings, preset = trainer.filled_in(trainer.Settings(data=folder, preset=preset, dropout=0.3, dim=6, hidden=8))
+choices = {"model": sys.argv[3], "preset": sys.argv[4], "dropout": 0.3, "dim": 6}
+choices |= {"hidden": 8} if choices["model"] == "zscmr" else {}
+settings, preset = trainer.filled_in(trainer.Settings(data=folder, **choices))
 draw = loader.draw_balanced if preset.batches == "balanced" else loader.draw_triads
 names = preset.sizes.terms
 with strategy.scope():
@@ -44,17 +46,27 @@ with strategy.scope():
     for number in range(1, 4):
         triads = draw(dataset.photo.labels, dataset.sketch.labels, split.seen, 8, 0, number)
         losses.append(epoch(triads, first=(number - 1) * len(triads.photo)))
-np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights])
+np.savez(sys.argv[6], losses, *[weight.numpy() for weight in state.model.weights])
 """
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("paper", 1.0), ("paper", 0.0), ("released", 1.0), ("tuned", 1.0)])
-def test_two_devices_train_as_one_does(dataset_folder, preset, limit):
+@pytest.mark.parametrize(
+    ("model", "preset", "limit"),
+    [
+        ("zscmr", "paper", 1.0),
+        ("zscmr", "paper", 0.0),
+        ("zscmr", "released", 1.0),
+        ("zscmr", "tuned", 1.0),
+        ("pcmsn", "sketchy", 1.0),
+        ("pcmsn", "tuned", 1.0),
+    ],
+)
+def test_two_devices_train_as_one_does(dataset_folder, model, preset, limit):
     """Three epochs of batches of 8, with dropout, resident and streamed."""
     arrays = {}
     for devices in (1, 2):
         file = dataset_folder / f"{devices}.npz"
-        words = map(str, (dataset_folder, devices, preset, limit, file))
+        words = map(str, (dataset_folder, devices, model, preset, limit, file))
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)
         with np.load(file) as saved:
