@@ -36,7 +36,9 @@ class Settings:
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
     model: str = setting("zscmr", "system to train", choices=SYSTEMS)
     preset: str | None = setting(
-        None, "objective and its constants; zscmr: paper, released, tuned (left out: the system's first)"
+        None,
+        "objective and its constants; zscmr: paper, released, tuned; "
+        "pcmsn: sketchy, tuberlin, tuned, direct (left out: the system's first)",
     )
     without: tuple[str, ...] = setting(
         (), "terms left out of the objective; zscmr: latent, triplet, decoder, classification", metavar="TERM"

@@ -30,16 +30,15 @@ class Settings:
     """Sizes, constants and forms of the system.
 
     `progressive` False leaves the semantic stage out: the head reads features, the decoders read codes, and there is
-    no adversary; it needs features of one width. `dropout` is that of the hidden layers, `slope` where their PReLUs start; `input_dropout` share of
-    features zeroed in training; `temperature`, `modality_mix` and `class_mix` (`layers.mix_pairs`) are of objective
-    `tuned`: codes of length 1, cosines divided by the temperature.
+    no adversary; it needs features of one width. `dropout` is that of the hidden layers; `input_dropout` share of
+    features zeroed in training; `modality_mix` and `class_mix` as in `layers.mix_pairs`; `temperature` is of objective
+    `tuned`, whose codes have length 1: it divides their cosines.
     """
 
     objective: str = "published"  # or "tuned"
     progressive: bool = True
     dim: int = 64
     dropout: float = 0.5
-    slope: float = 0.25
     input_dropout: float = 0.0
     temperature: float = 0.2
     modality_mix: float = 0.0
@@ -60,9 +59,9 @@ SKETCHY = Preset(
     learning_rate=1e-4,
 )
 TUNED = Preset(
-    Settings(objective="tuned", input_dropout=0.6, modality_mix=0.3, class_mix=0.5),
+    Settings(objective="tuned", dropout=0.0, input_dropout=0.6, modality_mix=0.3, class_mix=0.5),
     weights={"classification": 0.1, "reconstruction": 0.1, "generator_adversarial": 0.1},
-    epochs=80,
+    epochs=40,
     batch_size=256,
     batches="balanced",
     schedule="cosine",
@@ -94,18 +93,19 @@ class PCMSN(System):
             raise BadInput(f"--preset direct: photos are {photo}-d and sketches {sketch}-d, and one head reads both")
         self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling")
         self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling")
-        options = {"dropout": settings.dropout, "slope": settings.slope}
         if settings.progressive:
-            self.photo_generator = translator("photo_generator", photo, semantic, **options)
-            self.sketch_generator = translator("sketch_generator", sketch, semantic, **options)
+            self.photo_generator = translator("photo_generator", photo, semantic, settings.dropout)
+            self.sketch_generator = translator("sketch_generator", sketch, semantic, settings.dropout)
             if settings.objective == "tuned" and photo == sketch:
                 # both start from the same map: features of one backbone are near each other from the first step
                 self.sketch_generator.set_weights(self.photo_generator.get_weights())
             self.discriminator = Perceptron("discriminator", semantic, semantic // 2, 1)
-        self.head = Perceptron("head", semantic if settings.progressive else photo, HEAD, settings.dim, **options)
+        self.head = Perceptron(
+            "head", semantic if settings.progressive else photo, HEAD, settings.dim, settings.dropout
+        )
         stage = semantic if settings.progressive else settings.dim  # what the decoders read
-        self.photo_decoder = translator("photo_decoder", stage, photo, **options)
-        self.sketch_decoder = translator("sketch_decoder", stage, sketch, **options)
+        self.photo_decoder = translator("photo_decoder", stage, photo, settings.dropout)
+        self.sketch_decoder = translator("sketch_decoder", stage, sketch, settings.dropout)
         self.classifier = FrozenClassifier("classifier", settings.dim, classes)
         self.built = True
 
@@ -196,9 +196,9 @@ class PCMSN(System):
         return dict(zip(ADVERSARIAL_TERMS, (2 * error(fake, REAL), error(real, REAL) + error(fake, FAKE)), strict=True))
 
 
-def translator(name, inputs, outputs, **options):
+def translator(name, inputs, outputs, dropout):
     """A generator, or a decoder back: hidden layers half as wide as both ends together."""
-    return Perceptron(name, inputs, (inputs + outputs) // 2, outputs, **options)
+    return Perceptron(name, inputs, (inputs + outputs) // 2, outputs, dropout)
 
 
 def in_turn(photos, sketches):
@@ -235,13 +235,13 @@ class Perceptron(keras.layers.Layer):
     In training, `draws` has the step's noise and gathers the rows of all replicas.
     """
 
-    def __init__(self, name, inputs, hidden, outputs, dropout=0.0, slope=0.25):
+    def __init__(self, name, inputs, hidden, outputs, dropout=0.0):
         super().__init__(name=name)
         self.rate = dropout
         self.first = layers.Linear("first", inputs, hidden, use_bias=False)  # the normalisation has an offset
         self.second = layers.Linear("second", hidden, hidden, use_bias=False)
         self.out = layers.Linear("out", hidden, outputs)
-        self.activations = [Activation(f"{part}_activation", hidden, slope) for part in ("first", "second")]
+        self.activations = [Activation(f"{part}_activation", hidden) for part in ("first", "second")]
         self.built = True
 
     def call(self, x, draws=None):
@@ -258,12 +258,12 @@ class Activation(keras.layers.Layer):
     averages, which every replica holds alike. One slope for all units.
     """
 
-    def __init__(self, name, units, slope):
+    def __init__(self, name, units):
         super().__init__(name=name, dtype="float32")
         add = lambda name, start, **more: self.add_weight(  # noqa: E731
             shape=() if name == "slope" else (units,), initializer=keras.initializers.Constant(start), name=name, **more
         )
-        self.scale, self.offset, self.slope = add("scale", 1.0), add("offset", 0.0), add("slope", slope)
+        self.scale, self.offset, self.slope = add("scale", 1.0), add("offset", 0.0), add("slope", 0.25)
         self.mean = add("mean", 0.0, trainable=False, aggregation="mean")
         self.variance = add("variance", 1.0, trainable=False, aggregation="mean")
         self.built = True
