@@ -26,7 +26,7 @@ import UxUyLoader as loader
 from cli import BadInput, say, setting, warn, whole_file
 
 MINIATURE = Path("data/miniature")
-SYSTEMS = ("zscmr", "crossatnet")  # the modules of models/ that can be trained; a new one is named here
+SYSTEMS = ("zscmr", "crossatnet", "pcmsn")  # the modules of models/ that can be trained; a new one is named here
 LEFT_OUT = "left out: the preset's"
 CONSTANTS = (
     *("dim", "bits", "attention", "graph", "hidden", "margin"),
@@ -42,12 +42,15 @@ class Settings:
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
     model: str = setting("zscmr", "system to train", choices=SYSTEMS)
     preset: str | None = setting(
-        None, "objective and its constants; zscmr: paper, released, tuned; left out: the system's first"
+        None,
+        "objective and its constants; zscmr: paper, released, tuned; pcmsn: sketchy, tuberlin, tuned, direct; "
+        "left out: the system's first",
     )
     without: tuple[str, ...] = setting(
         (),
         "terms left out of the objective; zscmr: latent, triplet, decoder, classification; crossatnet: latent, "
-        "triplet, classification, distillation, and of codes quantisation, balance",
+        "triplet, classification, distillation, and of codes quantisation, balance; pcmsn: classification, "
+        "euclidean, reconstruction, adversarial",
         metavar="TERM",
     )
     term_weights: tuple[str, ...] = setting(
@@ -299,8 +302,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
 
     rate = preset.learning_rate
     if preset.schedule == "cosine":
-        larger = max(np.isin(items.labels, split.seen).sum() for items in (dataset.photo, dataset.sketch))
-        rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * max(1, larger // preset.batch_size))
+        steps = len(draw_epoch(preset, dataset, split, settings.seed, epoch=1).photo)
+        rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     model = build_model(settings, preset, dataset, split)
     state = training.State(model, model.players(rate))
     saved = tf.train.Checkpoint(state=state)
@@ -354,8 +357,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
 
 def draw_epoch(preset, dataset, split, seed, epoch):
     """The epoch's index batches, as the preset wants them."""
-    draw = {"triads": loader.draw_triads, "balanced": loader.draw_balanced}[preset.batches]
-    return draw(dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch)
+    words = dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch
+    return loader.draw_triads(*words) if preset.batches == "triads" else loader.draw_balanced(*words, preset.steps)
 
 
 def build_model(settings, preset, dataset, split):

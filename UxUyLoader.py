@@ -385,15 +385,15 @@ def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
     return Triads(*(array.astype(np.int32).reshape(steps, batch) for array in arrays))
 
 
-def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch):
+def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch, steps=0):
     """Like `draw_triads`, but each batch holds two photos and two sketches of each of batch // 2 classes, or of all.
 
     The classes stand in random order, the rows of one next to each other; the negatives are those of the class before.
-    Steps per epoch as there; the batch is smaller when there are fewer than batch // 2 classes.
+    Steps per epoch as there, or `steps`; the batch is smaller when there are fewer than batch // 2 classes.
     """
     random = generator(seed, "balanced batches", epoch)
     photos, sketches = (_rows_by_class(labels, classes) for labels in (photo_labels, sketch_labels))
-    steps = max(1, max(photos.total, sketches.total) // batch)
+    steps = steps or max(1, max(photos.total, sketches.total) // batch)
     kept = min(max(batch // 2, 2), len(classes))
     order = random.permuted(np.tile(np.arange(len(classes)), (steps, 1)), axis=1)[:, :kept]
     group = np.repeat(order, 2, axis=1)

@@ -28,6 +28,7 @@ class Preset:
     learning_rate: float = 1e-3
     schedule: str = "constant"  # or "cosine", which falls to 0
     batches: str = "triads"  # or "balanced": two photos and two sketches of each class
+    steps: int = 0  # of an epoch of balanced batches; 0: a pass over the larger modality
     held_out: float = 0.1
     distance: str = "euclidean"
 

@@ -75,6 +75,7 @@ class State(tf.Module):
     def __init__(self, model, players):
         super().__init__()
         self.model = model
+        self.weights = [weight.value for weight in model.weights]  # Keras leaves out those of layers kept in a list
         self.players = players
         self.optimizers = [player.optimizer for player in self.players]
         for player in self.players:

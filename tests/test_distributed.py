@@ -33,8 +33,9 @@ split = loader.split_classes(dataset.classes, loader.read_class_list(folder / "u
 strategy = tf.distribute.get_strategy()
 if devices > 1:
     strategy = tf.distribute.MirroredStrategy([f"CPU:{k}" for k in range(devices)])
-constants = {"dropout": 0.3, "dim": 6} if model == "zscmr" else {"bits": 6}
-choices = trainer.Settings(data=folder, model=model, preset=preset, hidden=8, **constants)
+constants = {"zscmr": {"dropout": 0.3, "dim": 6, "hidden": 8}, "crossatnet": {"bits": 6, "hidden": 8}}
+constants["pcmsn"] = {"dropout": 0.3, "dim": 6}
+choices = trainer.Settings(data=folder, model=model, preset=preset, **constants[model])
 settings, preset = trainer.filled_in(choices)
 draw = loader.draw_balanced if preset.batches == "balanced" else loader.draw_triads
 names = preset.sizes.terms
@@ -59,6 +60,8 @@ np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights
         ("zscmr released", 1.0),
         ("zscmr tuned", 1.0),
         ("crossatnet default", 1.0),
+        ("pcmsn sketchy", 1.0),
+        ("pcmsn tuned", 1.0),
     ],
 )
 def test_two_devices_train_as_one_does(dataset_folder, system, limit):
@@ -73,8 +76,11 @@ def test_two_devices_train_as_one_does(dataset_folder, system, limit):
         with np.load(file) as saved:
             arrays[devices] = list(saved.values())
     assert len(arrays[1]) > 10 and len(arrays[1][0]) == 3
-    for one, two in zip(arrays[1], arrays[2], strict=True):
-        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
+    # behind a batch normalisation gradients may be near 0, and Adam makes a step of their rounding
+    allowed = 1e-3 if system.startswith("pcmsn") else 1e-5
+    np.testing.assert_allclose(arrays[2][0], arrays[1][0], rtol=1e-4)
+    for one, two in zip(arrays[1][1:], arrays[2][1:], strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=allowed)
 
 
 def free_ports(count):

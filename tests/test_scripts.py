@@ -53,6 +53,7 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
     "name",
     [
         "Unified_XY_triads.py",
+        "ys_tip.py",
         "knn_eval.py",
         "search.py",
         "paper_tables.py",
