@@ -158,7 +158,10 @@ class Gather:
 
     def __call__(self, rows):
         """This replica's rows (batch / replicas, …) → those of the whole batch (batch, …); differentiable."""
-        return tf.distribute.get_replica_context().all_gather(rows, axis=0) if self.replicas > 1 else rows
+        if self.replicas == 1:
+            return rows
+        gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
+        return tf.ensure_shape(gathered, (None, *rows.shape[1:]))  # which all_gather forgets
 
     def own(self, rows):
         """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …)."""
