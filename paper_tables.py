@@ -73,7 +73,7 @@ def chosen_systems(settings):
             there = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
             raise BadInput(f"--presets {preset}: no such preset, {there}")
     quick = (("epochs", QUICK_EPOCHS),) if settings.quick else ()
-    return tuple(
+    return content.with_variants(
         System(model, preset, quick)
         for model, presets in known.items()
         for preset in presets

@@ -55,7 +55,10 @@ class System:
         return "-".join(words).replace("_", "-")
 
     def with_changes(self, changes):
-        return dataclasses.replace(self, changes=(*self.changes, *changes.items()))
+        """The system with other settings of the trainer, its preset among them."""
+        changes = dict(changes)
+        preset = changes.pop("preset", self.preset)
+        return dataclasses.replace(self, preset=preset, changes=(*self.changes, *changes.items()))
 
 
 class Cell:
@@ -190,9 +193,12 @@ class Measurement(Cell):
 
     @property
     def applicable(self):
-        """Sign codes have as many bits as the embedding has dimensions, ITQ at most as many."""
-        bits, dim = MEASURES[self.measured].get("bits"), self.training.filled_in[0].dim
-        return not bits or dim == bits or (dim > bits and self.measured == "itq")
+        """Sign codes have as many bits as the embedding has dimensions, ITQ at most as many. Embeddings that are codes
+        are measured as they are."""
+        settings, bits = self.training.filled_in[0], MEASURES[self.measured].get("bits")
+        if settings.bits:
+            return False
+        return not bits or settings.dim == bits or (settings.dim > bits and self.measured == "itq")
 
     @property
     def seconds(self):

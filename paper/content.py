@@ -19,7 +19,24 @@ ABLATIONS = {
             "without decoder": {"without": ("decoder",)},
         }
     },
+    "crossatnet": {
+        "default": {
+            "without attention": {"attention": "none"},
+            "word vectors for the graph": {"graph": "none"},
+            "64 bits": {"bits": 64},
+            "64 bits, without hash terms": {"bits": 64, "without": ("quantisation", "balance")},
+        }
+    },
+    "pcmsn": {
+        "tuned": {
+            "without progressive semantics": {"preset": "direct"},
+            "without reconstruction": {"without": ("reconstruction",)},
+            "without adversary": {"without": ("adversarial",)},
+        }
+    },
 }
+#: model -> preset -> settings of rows that stand beside the preset wherever it is compared
+VARIANTS = {"crossatnet": {"default": ({"bits": 64}, {"bits": 128})}}
 FULL = "full"
 METRICS = tuple(PUBLISHED["metrics"])
 DATASETS = tuple(PUBLISHED["datasets"])
@@ -47,7 +64,7 @@ class Plan:
         found = {}
         for full in self.systems:
             rows = ABLATIONS.get(full.model, {}).get(full.preset)
-            if rows:
+            if rows and "bits" not in dict(full.changes):
                 left_out = {row: full.with_changes(changes) for row, changes in rows.items()}
                 found[full.model, full.preset] = {**left_out, FULL: full}
         return found
@@ -114,12 +131,23 @@ class Results:
         found = []
         for system in self.plan.systems:
             content = self.contents[self.plan.trainings(system)[0]]
-            found.append(f"{system.model} {system.preset} {DISTANCES.get(content['distance'], content['distance'])}")
+            name = label(system).removesuffix(", ours")
+            found.append(f"{name} {DISTANCES.get(content['distance'], content['distance'])}")
         return ", ".join(found)
 
 
 def label(system):
-    return f"{system.model} {system.preset}, ours"
+    bits = dict(system.changes).get("bits")
+    return f"{system.model} {system.preset}{f' {bits} bits' if bits else ''}, ours"
+
+
+def with_variants(systems):
+    """`systems`, each followed by its variants."""
+    found = []
+    for system in systems:
+        variants = VARIANTS.get(system.model, {}).get(system.preset, ())
+        found += [system, *(system.with_changes(changes) for changes in variants)]
+    return tuple(found)
 
 
 def convention(results):
@@ -180,7 +208,8 @@ def comparison(results):
     for line in PUBLISHED["comparison"]:
         values = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
         rows[line["method"]] = {"size": str(line["size"]), **values}
-    sizes = {label(system): results.plan.trainings(system)[0].filled_in[0].dim for system in results.plan.systems}
+    settings = {system: results.plan.trainings(system)[0].filled_in[0] for system in results.plan.systems}
+    sizes = {label(system): chosen.bits or chosen.dim for system, chosen in settings.items()}
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": Baselines(results.plan.main).asked.dim}
     measured = {}
     for row, score in results.everyone().items():
@@ -254,7 +283,7 @@ def ablation(results, model, preset):
         f"Ablation of {model}, preset {preset}",
         caption(
             results,
-            f"mAP@all of unseen classes without each term. {read_off}".strip(),
+            f"mAP@all of unseen classes without each part. {read_off}".strip(),
             standard(results, baselines=False),
             "Change: against the full system of the same seed.",
             beside=bool(known),
@@ -291,6 +320,8 @@ def conventions(results):
             names = {metric: metric for metric in ("mAP@all", "mAP@200", "P@100", "P@200")}
             if protocol != "standard":
                 cells = results.plan.measurements(system, protocol)
+            if not cells:
+                continue
             if protocol == "knncode":
                 names = {"KNNcode “mAP”": "knncode-mAP", "P@100": "precision@100"}
             row = f"{protocol}: {label(system)}"
@@ -382,6 +413,8 @@ def generalised(results):
     for protocol in ("sempcyc", "pcmsn"):
         for system in results.plan.systems:
             cells = results.plan.measurements(system, f"generalised-{protocol}")
+            if not cells:
+                continue
             row = f"{protocol}: {label(system)}"
             rows[row] = {"zero-shot mAP@all": results.system(system, "sketch->image", "mAP@all")}
             for metric in METRICS:
