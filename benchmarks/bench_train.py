@@ -1,15 +1,15 @@
 """Time of a training step beside that of its matrix products alone, of a step fed from Python, and of a session loop.
 
-All four do the same work on the same random data (100 classes, 300-d class vectors); they take turns in one run, and
-the medians of their times per step are printed, with the median of the ratios of neighbours. The session loop is what
-TensorFlow 1 programs of this kind do: a graph built once, batches and one-hot labels fed through `feed_dict`, one
-`run` for the training step and a second one for the losses to print.
+All do the same work on the same random data (100 classes, 300-d class vectors); they take turns in one run, and the
+medians of their times per step are printed, with the median of the ratios of neighbours. The session loop is what
+TensorFlow 1 programs of this kind do: a graph built once, batches and one-hot labels fed through `feed_dict`, one `run`
+for the training step and a second one for the losses to print; it is there for ZSCMR.
 """
 
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +17,24 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cli
+import Unified_XY_triads as trainer
 import UxUyLoader as loader
 from cli import setting
+from pretrain import class_graph
 
 CLASSES, SEMANTIC = 100, 300  # Sketchy's seen classes, word2vec
 
 
 @dataclass(frozen=True)
 class Settings:
-    sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure", metavar="F")
+    systems: tuple[str, ...] = setting(trainer.SYSTEMS, "systems to measure, the first preset of each", trainer.SYSTEMS)
+    sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure; of other systems the first", None, "F")
     dim: int = setting(64, "size of the embedding space")
     batch_size: int = setting(128, "triads per step")
     steps: int = setting(20, "steps per turn")
     turns: int = setting(9, "turns of each")
     jit: bool = setting(False, "compile our step with XLA")
-    precision: str = setting("float32", "of our matrix products", choices=("float32", "bfloat16"))
+    precision: str = setting("float32", "of our matrix products", choices=trainer.PRECISIONS)
 
 
 def main(settings):
@@ -39,20 +42,36 @@ def main(settings):
     from models import training
 
     training.keep_small_products_whole()
-    for size in settings.sizes:
-        dataset = random_dataset(size)
-        triads = loader.draw_triads(
-            dataset.photo.labels, dataset.sketch.labels, np.arange(CLASSES), settings.batch_size, seed=0, epoch=1
-        )
-        arrays = (getattr(triads, name) for name in ("photo", "sketch", "negative_photo", "negative_sketch"))
-        triads = loader.Triads(*(array[: settings.steps] for array in arrays))
-        ways = {
-            "products alone": products_alone(settings, size),
-            "our step": our_step(settings, dataset, triads),
-            "step fed from Python": fed_step(settings, dataset, triads),
-            "session loop": session_loop(settings, dataset, triads),
-        }
-        print_table(size, measure(ways, settings.turns, settings.steps))
+    for name in settings.systems:
+        for size in settings.sizes if name == "zscmr" else settings.sizes[:1]:
+            measured = Measured(settings, name, random_dataset(size))
+            ways = {
+                "products alone": products_alone(measured),
+                "our step": our_step(measured),
+                "step fed from Python": fed_step(measured),
+            }
+            if name == "zscmr":
+                ways["session loop"] = session_loop(measured)
+            times = measure(ways, settings.turns, settings.steps)
+            print_table(f"{name} {measured.settings.preset}, F = {size}", times)
+
+
+class Measured:
+    """A system, and the data to measure it on: `settings` and `preset` of the trainer, `dataset`, `triads`."""
+
+    def __init__(self, asked, name, dataset):
+        chosen = {"dim": asked.dim, "batch_size": asked.batch_size, "precision": asked.precision, "jit": asked.jit}
+        self.settings, self.preset = trainer.filled_in(trainer.Settings(model=name, **chosen))
+        self.dataset, none = dataset, np.empty(0, np.int64)
+        self.split = loader.Split(np.arange(CLASSES), none, none)
+        triads = trainer.draw_epoch(self.preset, dataset, self.split, seed=0, epoch=1)
+        self.triads = loader.Triads(*(getattr(triads, field.name)[: asked.steps] for field in fields(triads)))
+
+    def state(self):
+        from models import training
+
+        model = trainer.build_model(self.settings, self.preset, self.dataset, self.split)
+        return training.State(model, model.players(self.preset.learning_rate))
 
 
 def random_dataset(size):
@@ -65,81 +84,75 @@ def random_dataset(size):
 
     vectors = random.normal(size=(CLASSES, SEMANTIC)).astype(np.float32)
     names = tuple(f"class_{label}" for label in range(CLASSES))
-    return loader.Dataset(Path("noise"), modality(), modality(), names, vectors, np.empty((0, 2), np.int64), {})
+    edges = class_graph.minimum_spanning_tree(vectors)
+    return loader.Dataset(Path("noise"), modality(), modality(), names, vectors, edges, {})
 
 
-def new_state(settings, dataset):
-    import keras
-
-    from models import training, zscmr
-    from models.system import Inputs
-
-    keras.config.set_dtype_policy(training.POLICIES[settings.precision])
-    keras.utils.set_random_seed(0)
-    inputs = Inputs(dataset.photo.features, dataset.sketch.features, dataset.class_vectors, dataset.edges)
-    model = zscmr.build(zscmr.Settings(dim=settings.dim), inputs)
-    return training.State(model, model.players(1e-3))
-
-
-def our_step(settings, dataset, triads):
+def our_step(measured):
     """An epoch as the trainer runs it."""
-    from models import training, zscmr
+    from models import training
 
-    state = new_state(settings, dataset)
-    source = training.make_source(dataset, np.arange(CLASSES), state.model)
-    weights = dict.fromkeys(zscmr.TERMS, 1.0)
-    epoch = training.compile_epoch(state, source, zscmr.TERMS, weights, seed=0, jit=settings.jit)
-    return lambda: epoch(triads, first=0)
+    state, preset = measured.state(), measured.preset
+    source = training.make_source(measured.dataset, measured.split.seen, state.model)
+    epoch = training.compile_epoch(state, source, preset.sizes.terms, preset.weights, 0, measured.settings.jit)
+    return lambda: epoch(measured.triads, first=0)
 
 
-def products_alone(settings, size):
+def products_alone(measured):
     """The step's matrix products, forward and backward, in the same kind of compiled loop; nothing else."""
     import tensorflow as tf
 
     random = np.random.default_rng(0)
-    pairs = []  # (left, transposed, right, transposed); variables, so that no product can be shared or hoisted
-
-    def linear(inputs, outputs, input_gradient):
-        draw = lambda *shape: tf.Variable(random.normal(size=shape).astype(np.float32))  # noqa: E731
-        x, weight = draw(settings.batch_size, inputs), draw(inputs, outputs)
-        gradient = draw(settings.batch_size, outputs)
-        pairs.extend([(x, False, weight, False), (x, True, gradient, False)])
-        if input_gradient:
-            pairs.append((gradient, False, weight, True))
-
-    for _ in range(4):  # photo, sketch, and their negatives; features need no gradient
-        linear(size, settings.dim, input_gradient=False)
-    linear(SEMANTIC, settings.dim, input_gradient=False)
-    for _ in range(2):
-        linear(settings.dim, size, input_gradient=True)  # decoder
-        linear(settings.dim, CLASSES, input_gradient=True)  # classifier
+    operands = lambda operation: [  # noqa: E731 variables, so that no product can be shared or hoisted
+        tf.Variable(random.normal(size=operand.shape).astype(np.float32)) for operand in operation.inputs
+    ]
+    products = [
+        (*operands(operation), operation.get_attr("transpose_a"), operation.get_attr("transpose_b"))
+        for operation in compiled_step(measured).get_operations()
+        if operation.type == "MatMul"
+    ]
 
     @tf.function
     def loop(steps):
         total = tf.zeros(())
         for _ in tf.range(steps):
-            products = [tf.matmul(a, b, transpose_a=ta, transpose_b=tb) for a, ta, b, tb in pairs]
-            total += tf.add_n([product[0, 0] for product in products])  # else they would be pruned
+            results = [tf.matmul(a, b, transpose_a=ta, transpose_b=tb) for a, b, ta, tb in products]
+            total += tf.add_n([result[0, 0] for result in results])  # else they would be pruned
         return total
 
-    steps = tf.constant(settings.steps)
+    steps = tf.constant(len(measured.triads.photo))
     return lambda: loop(steps).numpy()
 
 
-def fed_step(settings, dataset, triads):
+def compiled_step(measured):
+    """The graph of a step, all shapes known."""
+    step = fed_function(measured)
+    return step.get_concrete_function(*inputs(measured, 0)).graph
+
+
+def fed_step(measured):
     """One compiled step, called from Python with batches gathered by NumPy."""
+    step = fed_function(measured)
+
+    def epoch():
+        for i in range(len(measured.triads.photo)):
+            step(*inputs(measured, i))
+
+    return epoch
+
+
+def fed_function(measured):
     import tensorflow as tf
 
-    from models import training, zscmr
+    from models import training
     from models.system import Batch
 
-    state = new_state(settings, dataset)
-    gather = training.Gather(replicas=1)
+    state, gather = measured.state(), training.Gather(replicas=1)
 
     @tf.function
     def step(photos, sketches, negative_photos, negative_sketches, vectors, labels):
         model = state.model
-        rows = Batch(
+        batch = Batch(
             lambda negatives: model.photo_scaling(tf.concat([photos, negative_photos], 0) if negatives else photos),
             lambda negatives: model.sketch_scaling(
                 tf.concat([sketches, negative_sketches], 0) if negatives else sketches
@@ -147,20 +160,17 @@ def fed_step(settings, dataset, triads):
             vectors,
             labels,
         )
-        with tf.GradientTape() as tape:
-            terms = model.terms(rows, tf.constant([0, 0]), gather)
-            values = tf.stack([terms[name] for name in zscmr.TERMS])
-            objective = tf.reduce_sum(values)
-        (player,) = state.players
-        player.optimizer.apply(tape.gradient(objective, player.variables), player.variables)
-        return values
+        terms = training.train_step(state, measured.preset.weights, batch, tf.constant([0, 0]), gather)
+        return tf.stack([terms[name] for name in measured.preset.sizes.terms])
 
-    def epoch():
-        for i in range(len(triads.photo)):
-            labels = dataset.photo.labels[triads.photo[i]]
-            step(*batch(dataset, triads, i), dataset.class_vectors[labels], labels.astype(np.int32))
+    return step
 
-    return epoch
+
+def inputs(measured, i):
+    """Features, class vectors and labels of the i-th batch."""
+    dataset, triads = measured.dataset, measured.triads
+    labels = dataset.photo.labels[triads.photo[i]]
+    return *batch(dataset, triads, i), dataset.class_vectors[labels], labels.astype(np.int32)
 
 
 def batch(dataset, triads, i):
@@ -173,12 +183,13 @@ def batch(dataset, triads, i):
     )
 
 
-def session_loop(settings, dataset, triads):
-    """The same objective as a TensorFlow 1 program trains it."""
+def session_loop(measured):
+    """ZSCMR's objective as a TensorFlow 1 program trains it."""
     import tensorflow.compat.v1 as tf1
 
+    dataset, triads = measured.dataset, measured.triads
     with tf1.Graph().as_default():
-        size, dim = dataset.photo.features.shape[1], settings.dim
+        size, dim = dataset.photo.features.shape[1], measured.preset.sizes.dim
         features = [tf1.placeholder(tf1.float32, (None, size)) for _ in range(4)]
         vectors = tf1.placeholder(tf1.float32, (None, SEMANTIC))
         one_hot = tf1.placeholder(tf1.float32, (None, CLASSES))
@@ -240,8 +251,8 @@ def measure(ways, turns, steps):
     return times
 
 
-def print_table(size, times):
-    print(f"F = {size}{'':26s}ms/step   × products   × our step", flush=True)
+def print_table(title, times):
+    print(f"{title:32s}ms/step   × products   × our step", flush=True)
     for name, values in times.items():
         ratios = [
             statistics.median(a / b for a, b in zip(values, times[other], strict=True))

@@ -189,22 +189,8 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     def step(read_photos, read_sketches, photo, number):
         classes = tf.gather(source.labels, photo)
         vectors, labels = tf.gather(source.class_vectors, classes), tf.gather(source.position, classes)
-        with tf.GradientTape(persistent=len(state.players) > 1) as tape:
-            batch = Batch(read_photos, read_sketches, vectors, labels)
-            terms = model.terms(batch, tf.stack([seed, number * NOISE_STREAMS]), gather)
-            # every replica computes the terms of the whole batch, and their gradients are summed
-            goals = [
-                tf.add_n([terms[name] * (weights[name] / replicas) for name in player.terms if weights[name]] or [0.0])
-                for player in state.players
-            ]
-        # all gradients are of the weights before the step, whoever moves first; tf.Variables, for Keras' own have
-        # names of types where a zero gradient wants types
-        gradients = [
-            tape.gradient(goal, [v.value for v in player.variables], unconnected_gradients=ZERO)
-            for goal, player in zip(goals, state.players, strict=True)
-        ]
-        for player, gradient in zip(state.players, gradients, strict=True):
-            player.optimizer.apply(gradient, player.variables)
+        batch = Batch(read_photos, read_sketches, vectors, labels)
+        terms = train_step(state, weights, batch, tf.stack([seed, number * NOISE_STREAMS]), gather)
         return tf.stack([terms[name] for name in names])
 
     def resident_step(photo, sketch, negative_photo, negative_sketch, number):
@@ -264,6 +250,31 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
         return resident_epoch(*map(tf.constant, arrays), tf.constant(first, tf.int32)).numpy()
 
     return run
+
+
+def train_step(state, weights, batch, noise, gather):
+    """One step of every player on a `Batch`, terms weighted by `weights`; returns the terms as they were before it."""
+    players = state.players
+    # every replica computes the terms of the whole batch, and their gradients are summed
+    share = lambda name, terms: terms[name] * (weights[name] / gather.replicas)  # noqa: E731
+    with tf.GradientTape(persistent=len(players) > 1) as tape:
+        terms = state.model.terms(batch, noise, gather)
+        # every replica computes the terms of the whole batch, and their gradients are summed
+        goals = [
+            tf.add_n(
+                [terms[name] * (weights[name] / gather.replicas) for name in player.terms if weights[name]] or [0.0]
+            )
+            for player in players
+        ]
+    # all gradients are of the weights before the step, whoever moves first; tf.Variables, for Keras' own have
+    # names of types where a zero gradient wants types
+    gradients = [
+        tape.gradient(goal, [v.value for v in player.variables], unconnected_gradients=ZERO)
+        for goal, player in zip(goals, players, strict=True)
+    ]
+    for player, gradient in zip(players, gradients, strict=True):
+        player.optimizer.apply(gradient, player.variables)
+    return terms
 
 
 def stream(source, triads, first):
