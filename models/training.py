@@ -259,12 +259,8 @@ def train_step(state, weights, batch, noise, gather):
     share = lambda name, terms: terms[name] * (weights[name] / gather.replicas)  # noqa: E731
     with tf.GradientTape(persistent=len(players) > 1) as tape:
         terms = state.model.terms(batch, noise, gather)
-        # every replica computes the terms of the whole batch, and their gradients are summed
         goals = [
-            tf.add_n(
-                [terms[name] * (weights[name] / gather.replicas) for name in player.terms if weights[name]] or [0.0]
-            )
-            for player in players
+            tf.add_n([share(name, terms) for name in player.terms if weights[name]] or [0.0]) for player in players
         ]
     # all gradients are of the weights before the step, whoever moves first; tf.Variables, for Keras' own have
     # names of types where a zero gradient wants types
