@@ -244,10 +244,13 @@ def make_miniature(unseen=None, graph=False):
     drawing.main(drawn)
     line = cli.command("pretrain/finetune.py", tuned)
     say(f"$ {line}")
-    script, *words = shlex.split(line)[1:]
-    done = subprocess.run([sys.executable, Path(__file__).resolve().parent / script, *words])
-    if done.returncode:
-        sys.exit(done.returncode)  # it has said why
+    if (folder / loader.PICTURES).exists():
+        finetune.main(tuned)  # says that the features are there, or what is wrong with them
+    else:
+        script, *words = shlex.split(line)[1:]
+        done = subprocess.run([sys.executable, Path(__file__).resolve().parent / script, *words])
+        if done.returncode:
+            sys.exit(done.returncode)  # it has said why
     say(f"$ {cli.command('pretrain/word_vectors.py', joined)}")
     word_vectors.main(joined)
     if graph and not (folder / loader.CLASS_GRAPH[0]).exists():
