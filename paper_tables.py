@@ -29,6 +29,7 @@ class Settings:
     models: tuple[str, ...] = setting(("zscmr",), "systems to compare", metavar="MODEL")
     presets: tuple[str, ...] = setting((), "presets of theirs to compare; left out: all", metavar="PRESET")
     seeds: int | None = setting(None, "runs of each system, seeds 0, 1, …; left out: 5, with --quick 1", metavar="N")
+    no_ablations: bool = setting(False, "leave the ablations out")
     out: Path | None = setting(None, "folder of the tables; left out: results/NAME of --data", metavar="DIR")
     runs: Path = setting(Path("runs/tables"), "folder of the runs and finished cells", metavar="DIR")
     plan: bool = setting(False, "print what would run and for how long, and end")
@@ -87,7 +88,7 @@ def make_plan(settings, systems):
     warning = (
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )
-    return content.Plan(tuple(grounds), systems, tuple(range(seeds)), warning)
+    return content.Plan(tuple(grounds), systems, tuple(range(seeds)), warning, not settings.no_ablations)
 
 
 def describe(plan):

@@ -54,6 +54,7 @@ class Plan:
     systems: tuple[System, ...]
     seeds: tuple[int, ...]
     warning: str = ""  # stands above every table
+    ablated: bool = True
 
     @property
     def main(self):
@@ -64,7 +65,7 @@ class Plan:
         found = {}
         for full in self.systems:
             rows = ABLATIONS.get(full.model, {}).get(full.preset)
-            if rows and "bits" not in dict(full.changes):
+            if rows and self.ablated and "bits" not in dict(full.changes):
                 left_out = {row: full.with_changes(changes) for row, changes in rows.items()}
                 found[full.model, full.preset] = {**left_out, FULL: full}
         return found
