@@ -103,6 +103,7 @@ def main(settings):
     dataset = loader.load_dataset(settings.data)
     split = read_split(settings, dataset)
     describe(dataset, split)
+    say_left_out(preset)
     # a batch too large, or a graph of other classes, is refused before a run is made
     draw_epoch(preset, dataset, split, settings.seed, epoch=1)
     class_graph(settings, preset, dataset, split)
@@ -196,9 +197,12 @@ def chosen_weights(settings, weights):
     for word in settings.term_weights:
         term, _, value = word.partition("=")
         try:
-            weights = weights | dict.fromkeys(known_term(term, weights, "--term-weights"), float(value))
+            weight = float(value)
         except ValueError as error:
             raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
+        if not 0 <= weight < float("inf"):
+            raise BadInput(f"--term-weights {word}: a weight should be at least 0 and finite")
+        weights = weights | dict.fromkeys(known_term(term, weights, "--term-weights"), weight)
     for term in settings.without:
         weights = weights | dict.fromkeys(known_term(term, weights, "--without"), 0.0)
     if not any(weights.values()):
@@ -284,6 +288,12 @@ def describe(dataset, split):
         warn(leak(dataset, split))
 
 
+def say_left_out(preset):
+    unused = [name for name, weight in preset.weights.items() if not weight and name in preset.sizes.terms]
+    if unused:
+        say(f"recorded, but of weight 0 in the objective: {', '.join(unused)}")
+
+
 def leak(dataset, split):
     """A sentence that says which unseen classes the CNNs were trained on; empty if none, or if nothing is known."""
     trained = {loader.class_key(name) for name in dataset.made_with.get("trained_on", ())}
@@ -303,9 +313,10 @@ def train(settings, preset, folder, dataset, split, chief=True):
 
     from models import training
 
+    steps, rows = draw_epoch(preset, dataset, split, settings.seed, epoch=1).photo.shape
+    training.check_share(rows, tf.distribute.get_strategy())  # balanced batches have two rows a class, at most
     rate = preset.learning_rate
     if preset.schedule == "cosine":
-        steps = len(draw_epoch(preset, dataset, split, settings.seed, epoch=1).photo)
         rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     model = build_model(settings, preset, dataset, split)
     state = training.State(model, model.players(rate))

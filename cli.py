@@ -54,7 +54,8 @@ def parse(settings_class, description, argv=None):
     for field in dataclasses.fields(settings_class):
         kind, many = _element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
-        shown = "" if required or field.default in (None, (), False) else f" (default: {field.default})"
+        silent = required or field.default is None or field.default is False or field.default == ()
+        shown = "" if silent else f" (default: {field.default})"
         options = {"help": (field.metadata["help"] + shown).replace("%", "%%")}
         if not required:
             options["default"] = field.default

@@ -40,8 +40,10 @@ def main(settings):
     check(settings)
     systems = chosen_systems(settings)
     if settings.data == trainer.MINIATURE:
-        trainer.make_miniature()
+        wanted = [trainer.filled_in(trainer.Settings(model=one.model, preset=one.preset))[1] for one in systems]
+        trainer.make_miniature(graph=any(map(trainer.wants_graph, wanted)))
     plan = make_plan(settings, systems)
+    check_graphs(plan)
     describe(plan)
     if settings.plan:
         return
@@ -89,6 +91,14 @@ def make_plan(settings, systems):
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )
     return content.Plan(tuple(grounds), systems, tuple(range(seeds)), warning, not settings.no_ablations)
+
+
+def check_graphs(plan):
+    """Raises BadInput, before anything runs, where a system wants the class graph of another unseen list."""
+    for place in plan.grounds:
+        for system in plan.systems:
+            settings, preset = plan.trainings(system, place)[0].filled_in
+            trainer.class_graph(settings, preset, place.dataset, place.split)
 
 
 def describe(plan):

@@ -55,7 +55,8 @@ def check_dataset(dataset, folder):
     if not (folder / photos).exists():
         raise BadInput(
             f"{folder / photos}: no such file; python pretrain/finetune.py --photos DIR --sketches DIR --unseen "
-            f"data/splits/{UNSEEN[dataset]}.txt --backbone vgg16 --out {folder} makes it (data/README.md)"
+            f"data/splits/{UNSEEN[dataset]}.txt --backbone vgg16 --weights imagenet --train head --dense 512 "
+            f"--out {folder} makes it (data/README.md)"
         )
     if not (folder / vectors).exists():
         raise BadInput(
@@ -68,7 +69,8 @@ def newest_run(dataset, folder):
     """The complete run of PCMSN on the dataset that was started last under runs/."""
     for config in sorted(runs.ROOT.glob(f"*/{runs.CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
         chosen = runs.read_json(config)["settings"]
-        if (chosen.get("model"), chosen.get("data")) == ("pcmsn", str(folder)) and runs.read_results(config.parent):
+        wanted = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
+        if wanted.items() <= {name: chosen.get(name) for name in wanted}.items() and runs.read_results(config.parent):
             return config.parent
     raise BadInput(f"{runs.ROOT}: no complete run of pcmsn on {folder}; python ys_tip.py --dataset {dataset} makes one")
 

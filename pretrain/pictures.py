@@ -52,16 +52,20 @@ def open_picture(path, size, shrink=None):
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit counts what a file announces; ours, what is to be decoded of it
     try:
         with Image.open(path) as picture:
-            if not shrink:
-                picture.draft("RGB", (size, size))  # lets the JPEG decoder skip detail that scaling would drop
-            if picture.width * picture.height > LARGEST:
-                raise OSError(f"{picture.width} × {picture.height} pixels, more than {LARGEST:,}")
             if shrink:
+                _refuse_larger_than_readable(picture)
                 picture = _stored_small(picture, shrink)
+            picture.draft("RGB", (size, size))  # lets the JPEG decoder skip detail that scaling would drop
+            _refuse_larger_than_readable(picture)
             ImageOps.exif_transpose(picture, in_place=True)
             return _to_rgb(picture)
     except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise OSError(f"{path}: {error}") from error
+
+
+def _refuse_larger_than_readable(picture):
+    if picture.width * picture.height > LARGEST:
+        raise OSError(f"{picture.width} × {picture.height} pixels, more than {LARGEST:,}")
 
 
 def _stored_small(picture, side):

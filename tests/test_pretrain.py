@@ -136,7 +136,7 @@ def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsy
             ours, theirs = (matfiles.read(folder / "out" / file, key) for folder in (large, large / "by hand"))
             np.testing.assert_array_equal(ours, theirs, err_msg=file)
     assert matfiles.read(large / "out/names_images.mat", "data").tolist() == [["N01_7.jpg", "n01_12619.jpg"]] * 4
-    pairs, _ = loader.read_pairs(large / "out/dataset2.mat")
+    pairs = matfiles.read(large / "out/dataset2.mat", "datamat2")
     assert pairs[:, :, 0].tolist() == [["N01_7-4.png", "n01_12619-1.png"]] * 4
     made = loader.read_made_with(large / "out")
     assert made["first"] == 2 and made["shrink"] == 128
