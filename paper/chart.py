@@ -1,5 +1,7 @@
 """The ablation as bars, as in the paper's slides: published ones and measured ones side by side."""
 
+import textwrap
+
 from cli import whole_file
 from paper.content import short
 
@@ -11,7 +13,7 @@ def draw(table, path, warning=""):
     from matplotlib.figure import Figure
 
     names = [name.removesuffix(": S→I") for name in table.columns if name.endswith(": S→I")]
-    figure = Figure(figsize=(4.6 * len(names), 4.4), dpi=110, layout="constrained")
+    figure = Figure(figsize=(max(4.6 * len(names), 6.5), 4.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
         for place, (direction, colour) in enumerate(COLOURS.items()):
@@ -19,9 +21,9 @@ def draw(table, path, warning=""):
             values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
             bars(panel, place, values, colour, direction.replace("->", "→"))
         panel.set_title(title(name, next(iter(values.values()))), fontsize=10)
-        panel.set_xticks(range(len(table.rows)), [row.replace(" ", "\n", 1) for row in table.rows], fontsize=8)
+        panel.set_xticks(range(len(table.rows)), [textwrap.fill(row, 14) for row in table.rows], fontsize=8)
         panel.spines[["top", "right"]].set_visible(False)
-        panel.margins(y=0.12)
+        panel.margins(y=0.25)  # room for the legend above the bars
     panels[0].set_ylabel("mAP@all, unseen classes")
     panels[0].legend(frameon=False, loc="upper left", fontsize=9)
     if warning:
