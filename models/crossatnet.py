@@ -194,7 +194,7 @@ class CrossATNet(System):
         values = {
             "latent": latent_loss(photo, sketch, self._shaped(self.class_graph(labels))),
             "triplet": triplet,
-            "classification": mean_of_replicas(classification_loss(*logits, batch.labels), gather),
+            "classification": gather.mean(classification_loss(*logits, batch.labels)),
             "distillation": distillation,
         }
         if settings.bits:
@@ -214,7 +214,7 @@ class CrossATNet(System):
         if settings.attention == "photo":
             return photos * (1 + gate), None
         taught = self.sketch_gate(sketches)
-        distillation = mean_of_replicas(distillation_loss(gate, taught), gather)
+        distillation = gather.mean(distillation_loss(gate, taught))
         draw = tf.random.stateless_uniform((tf.shape(photos)[0] * gather.replicas, 1), noise + 2)
         return photos * (1 + tf.where(gather.own(draw) < settings.guided, taught, gate)), distillation
 
@@ -222,11 +222,6 @@ class CrossATNet(System):
         photo, sketch = tf.math.l2_normalize(photo, axis=1), tf.math.l2_normalize(sketch, axis=1)
         temperature = self.settings.temperature
         return all_pairs_loss(photo, sketch, groups, temperature) + all_pairs_loss(sketch, photo, groups, temperature)
-
-
-def mean_of_replicas(value, gather):
-    """The mean of a scalar of each replica, which of a mean over its rows is the mean over the batch."""
-    return tf.reduce_mean(gather(value[None]))
 
 
 def distillation_loss(gate, taught):

@@ -144,8 +144,7 @@ class PCMSN(System):
         }
         if self.settings.progressive:
             own |= self._adversarial(stage, batch.class_vectors, draws)
-        # means over the batch are the means of the replicas' means
-        terms = {name: tf.reduce_mean(gather(value[None])) for name, value in own.items()}
+        terms = {name: gather.mean(value) for name, value in own.items()}
         return {"euclidean": self._euclidean(photo, sketch, gather(batch.labels)), **terms}
 
     def _forward(self, batch, draws, noise, gather):
@@ -271,8 +270,8 @@ class Activation(keras.layers.Layer):
 
     def _moments(self, x, gather):
         """Mean and variance of all replicas' rows, noted in the moving averages."""
-        mean = tf.reduce_mean(gather(tf.reduce_mean(x, 0)[None]), 0)
-        variance = tf.reduce_mean(gather(tf.reduce_mean(tf.square(x - mean), 0)[None]), 0)
+        mean = gather.mean(tf.reduce_mean(x, 0))
+        variance = gather.mean(tf.reduce_mean(tf.square(x - mean), 0))
         for moving, value in ((self.mean, mean), (self.variance, variance)):
             moving.assign(KEPT * moving + (1 - KEPT) * tf.stop_gradient(value))
         return mean, variance

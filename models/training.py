@@ -150,7 +150,7 @@ def keep_small_products_whole():
 class Gather:
     """How a system sees the whole batch from one replica, which holds an equal share of its rows.
 
-    On one device both methods return their argument.
+    On one device every method returns its argument.
     """
 
     def __init__(self, replicas):
@@ -170,6 +170,10 @@ class Gather:
         share = tf.shape(rows)[0] // self.replicas
         first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
         return rows[first : first + share]
+
+    def mean(self, value):
+        """A replica's mean over its rows → that over the rows of the whole batch; differentiable."""
+        return value if self.replicas == 1 else tf.reduce_mean(self(value[None]), 0)
 
 
 def compile_epoch(state, source, names, weights, seed, jit=False):

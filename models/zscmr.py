@@ -154,15 +154,14 @@ class ZSCMR(System):
     def _read_out(self, photo, sketch, batch, gather):
         """Decoder and classification terms of embeddings (batch, t), against a replica's own features and labels.
 
-        Both are means over the batch, so they are the mean of the replicas' means, and (batch, F) need not travel.
+        Both are means over the batch, so that of each replica's mean is enough, and (batch, F) need not travel.
         """
         photo, sketch = gather.own(photo), gather.own(sketch)
-        decoder = decoder_loss(self.sketch_decoder(photo), batch.sketches(), self.photo_decoder(sketch), batch.photos())
+        decoded = self.sketch_decoder(photo), batch.sketches(), self.photo_decoder(sketch), batch.photos()
         logits = self.photo_classifier(photo), self.sketch_classifier(sketch)
-        classification = classification_loss(*logits, batch.labels)
         return {
-            "decoder": tf.reduce_mean(gather(decoder[None])),
-            "classification": tf.reduce_mean(gather(classification[None])),
+            "decoder": gather.mean(decoder_loss(*decoded)),
+            "classification": gather.mean(classification_loss(*logits, batch.labels)),
         }
 
     def _tuned_terms(self, batch, noise, gather):
@@ -195,11 +194,10 @@ class ZSCMR(System):
         own_photo, own_sketch = gather.own(photo), gather.own(sketch)
 
         def norm(own_rows):
-            return tf.sqrt(tf.maximum(tf.reduce_sum(gather(tf.reduce_sum(tf.square(own_rows))[None])), 1e-12))
+            return frobenius(gather(frobenius(own_rows)[None]))  # a number of each replica, not its (batch, F)
 
         def entropy(logits):
-            own = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch.labels, logits))
-            return tf.reduce_mean(gather(own[None]))
+            return gather.mean(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch.labels, logits)))
 
         return {
             "latent": frobenius(photo - sketch),
