@@ -145,7 +145,7 @@ def fed_function(measured):
     import tensorflow as tf
 
     from models import training
-    from models.system import Batch
+    from models.system import Batch, Rows
 
     state, gather = measured.state(), training.Gather(replicas=1)
 
@@ -153,10 +153,8 @@ def fed_function(measured):
     def step(photos, sketches, negative_photos, negative_sketches, vectors, labels):
         model = state.model
         batch = Batch(
-            lambda negatives: model.photo_scaling(tf.concat([photos, negative_photos], 0) if negatives else photos),
-            lambda negatives: model.sketch_scaling(
-                tf.concat([sketches, negative_sketches], 0) if negatives else sketches
-            ),
+            Rows(model.photo_scaling, photos, negative_photos),
+            Rows(model.sketch_scaling, sketches, negative_sketches),
             vectors,
             labels,
         )

@@ -188,7 +188,12 @@ class CrossATNet(System):
         photo = gather(self._shaped(self.photo_encoder(photos)))
         sketch = gather(self._shaped(self.sketch_encoder(sketches)))
         labels = gather(batch.labels)
-        triplet = self._triplet(photo, sketch, layers.labels_of_mixed(labels, tf.shape(photo)[0]))
+        triplet = all_pairs_loss(
+            tf.math.l2_normalize(photo, axis=1),
+            tf.math.l2_normalize(sketch, axis=1),
+            layers.labels_of_mixed(labels, tf.shape(photo)[0]),
+            settings.temperature,
+        )
         photo, sketch = photo[: tf.shape(labels)[0]], sketch[: tf.shape(labels)[0]]
         logits = self.photo_classifier(gather.own(photo)), self.sketch_classifier(gather.own(sketch))
         values = {
@@ -217,11 +222,6 @@ class CrossATNet(System):
         distillation = gather.mean(distillation_loss(gate, taught))
         draw = tf.random.stateless_uniform((tf.shape(photos)[0] * gather.replicas, 1), noise + 2)
         return photos * (1 + tf.where(gather.own(draw) < settings.guided, taught, gate)), distillation
-
-    def _triplet(self, photo, sketch, groups):
-        photo, sketch = tf.math.l2_normalize(photo, axis=1), tf.math.l2_normalize(sketch, axis=1)
-        temperature = self.settings.temperature
-        return all_pairs_loss(photo, sketch, groups, temperature) + all_pairs_loss(sketch, photo, groups, temperature)
 
 
 def distillation_loss(gate, taught):

@@ -27,17 +27,23 @@ def classification_loss(photo_logits, sketch_logits, labels):
     return tf.reduce_mean(entropy(labels, photo_logits)) + tf.reduce_mean(entropy(labels, sketch_logits))
 
 
-def all_pairs_loss(anchors, candidates, labels, temperature):
-    """Soft-margin triplet loss of every (anchor, positive) pair against all negatives of the batch.
+def all_pairs_loss(photo, sketch, labels, temperature):
+    """Soft-margin triplet loss of every (anchor, positive) pair against all negatives of the batch, photos as anchors
+    of sketches plus sketches as anchors of photos.
 
     log(1 + Σ_n exp((cos(a, n) − cos(a, p)) / temperature)), n over the candidates of other classes; mean over the
     positives p of an anchor, then over anchors. Unit rows (batch, t), row i of both of class labels[i]; scalar, ≥ 0.
     """
-    cosines = tf.matmul(anchors, candidates, transpose_b=True) / temperature  # (batch, batch)
+    cosines = tf.matmul(photo, sketch, transpose_b=True) / temperature  # (batch, batch)
     same = tf.cast(labels[:, None] == labels[None, :], cosines.dtype)
-    negatives = tf.reduce_logsumexp(cosines - 1e9 * same, axis=1, keepdims=True)  # (batch, 1)
-    pairs = tf.nn.softplus(negatives - cosines)
-    return tf.reduce_mean(tf.reduce_sum(pairs * same, axis=1) / tf.reduce_sum(same, axis=1))
+    others = cosines - 1e9 * same
+
+    def anchored(candidates):
+        negatives = tf.reduce_logsumexp(others, axis=candidates, keepdims=True)
+        pairs = tf.nn.softplus(negatives - cosines)
+        return tf.reduce_mean(tf.reduce_sum(pairs * same, axis=candidates) / tf.reduce_sum(same, axis=candidates))
+
+    return anchored(candidates=1) + anchored(candidates=0)
 
 
 def batch_mean_triplet_loss(anchor, positive, negative, margin):

@@ -174,8 +174,8 @@ class PCMSN(System):
         """Distance between the codes of a photo and a sketch of one class; `tuned` sets it against all others."""
         if self.settings.objective != "tuned":
             return tf.reduce_mean(distance(photo, sketch))
-        groups, temperature = layers.labels_of_mixed(labels, tf.shape(photo)[0]), self.settings.temperature
-        return all_pairs_loss(photo, sketch, groups, temperature) + all_pairs_loss(sketch, photo, groups, temperature)
+        groups = layers.labels_of_mixed(labels, tf.shape(photo)[0])
+        return all_pairs_loss(photo, sketch, groups, self.settings.temperature)
 
     def _reconstruction(self, stage, batch, draws):
         """Mean squared errors of the photo's and of the sketch's features, each from both rows of its pair."""

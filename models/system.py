@@ -50,36 +50,37 @@ class Inputs:
     edges: np.ndarray
 
 
-class Batch:
-    """A replica's share of a batch of triads, `batch` pairs of a photo and a sketch of one class.
+class Rows:
+    """A replica's share of a batch's features of one modality, read when asked for: a system pays for what it uses."""
 
-    `labels` (batch,) int32 of the pairs, from 0 among the trained classes; `class_vectors` (batch, S). Features are
-    read when asked for, so that a system pays for what it uses.
-    """
+    def __init__(self, read, pairs, negatives):
+        """`read` gives the scaled features (n, F) of `pairs` (batch, …), `negatives` (batch, …) or both joined."""
+        self._read, self._pairs, self._negatives = read, pairs, negatives
+        self._features = {}
 
-    def __init__(self, photos, sketches, class_vectors, labels):
-        """`photos` and `sketches` read the rows: with the argument True those of the negatives below the pairs'."""
-        self._read = {"photo": photos, "sketch": sketches}
-        self._rows = {}
-        self.class_vectors, self.labels = class_vectors, labels
+    def __call__(self, negatives=False):
+        """Scaled features (batch, F); with `negatives` (2 batch, F), below them one of another class for each.
 
-    def photos(self, negatives=False):
-        """Scaled features (batch, F); with `negatives` (2 batch, F), below them a photo of another class for each."""
-        return self._features("photo", negatives)
-
-    def sketches(self, negatives=False):
-        """Scaled features (batch, F'); with `negatives` (2 batch, F'), as of photos."""
-        return self._features("sketch", negatives)
-
-    def _features(self, modality, negatives):
-        """Rows are read once: after a call with negatives, the pairs' rows are the upper half of what it read."""
-        rows = self._rows
-        if (modality, negatives) not in rows:
-            if (modality, True) in rows:
-                rows[modality, negatives] = tf.split(rows[modality, True], 2)[0]
+        Rows are read once: after a call with negatives, the pairs' are the upper half of what it read.
+        """
+        known = self._features
+        if negatives not in known:
+            if negatives:
+                known[True] = self._read(tf.concat([self._pairs, self._negatives], 0))
             else:
-                rows[modality, negatives] = self._read[modality](negatives)
-        return rows[modality, negatives]
+                known[False] = tf.split(known[True], 2)[0] if True in known else self._read(self._pairs)
+        return known[negatives]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A replica's share of a batch of triads, `batch` pairs of a photo and a sketch of one class: features, class
+    vectors (batch, S), and labels (batch,) int32, from 0 among the trained classes."""
+
+    photos: Rows
+    sketches: Rows
+    class_vectors: tf.Tensor
+    labels: tf.Tensor
 
 
 @dataclass(frozen=True)

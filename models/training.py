@@ -7,12 +7,13 @@ larger than a given budget stay on disk, and the rows of the next steps are read
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from cli import BadInput
-from models.system import Batch
+from models.system import Batch, Rows
 
 ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
@@ -188,70 +189,54 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     replicas = strategy.num_replicas_in_sync
     if jit and replicas > 1:
         raise BadInput(f"--jit compiles the step for one device, there are {replicas}")
-    model, gather = state.model, Gather(replicas)
+    gather = Gather(replicas)
+    if source.streamed:
+        read_photos, read_sketches = state.model.photo_scaling, state.model.sketch_scaling
+    else:
+        read_photos, read_sketches = partial(tf.gather, source.photos), partial(tf.gather, source.sketches)
 
-    def step(read_photos, read_sketches, photo, number):
-        classes = tf.gather(source.labels, photo)
-        vectors, labels = tf.gather(source.class_vectors, classes), tf.gather(source.position, classes)
-        batch = Batch(read_photos, read_sketches, vectors, labels)
+    def step(number, photo_row, *triad):
+        """`triad`: what is read for photos, sketches and the negatives of both, row numbers or features."""
+        photo_row, photo, sketch, negative_photo, negative_sketch = map(gather.own, (photo_row, *triad))
+        classes = tf.gather(source.labels, photo_row)
+        batch = Batch(
+            Rows(read_photos, photo, negative_photo),
+            Rows(read_sketches, sketch, negative_sketch),
+            tf.gather(source.class_vectors, classes),
+            tf.gather(source.position, classes),
+        )
         terms = train_step(state, weights, batch, tf.stack([seed, number * NOISE_STREAMS]), gather)
         return tf.stack([terms[name] for name in names])
 
-    def resident_step(photo, sketch, negative_photo, negative_sketch, number):
-        photo, sketch, negative_photo, negative_sketch = map(
-            gather.own, (photo, sketch, negative_photo, negative_sketch)
-        )
-        return step(
-            lambda negatives: tf.gather(source.photos, tf.concat([photo, negative_photo], 0) if negatives else photo),
-            lambda negatives: tf.gather(
-                source.sketches, tf.concat([sketch, negative_sketch], 0) if negatives else sketch
-            ),
-            photo,
-            number,
-        )
-
-    def streamed_step(photos, sketches, negative_photos, negative_sketches, photo, number):
-        photos, sketches, negative_photos, negative_sketches, photo = map(
-            gather.own, (photos, sketches, negative_photos, negative_sketches, photo)
-        )
-        return step(
-            lambda negatives: model.photo_scaling(tf.concat([photos, negative_photos], 0) if negatives else photos),
-            lambda negatives: model.sketch_scaling(
-                tf.concat([sketches, negative_sketches], 0) if negatives else sketches
-            ),
-            photo,
-            number,
-        )
-
     if jit:
-        resident_step, streamed_step = (tf.function(f, jit_compile=True) for f in (resident_step, streamed_step))
+        step = tf.function(step, jit_compile=True)
 
-    def run_step(function, *arrays):
+    def run_step(*arrays):
         if replicas == 1:
-            return function(*arrays)
-        return strategy.experimental_local_results(strategy.run(function, arrays))[0]
+            return step(*arrays)
+        return strategy.experimental_local_results(strategy.run(step, arrays))[0]
 
     @tf.function
-    def resident_epoch(photo, sketch, negative_photo, negative_sketch, first):
-        steps = tf.shape(photo)[0]
+    def resident_epoch(first, *triads):
+        steps = tf.shape(triads[0])[0]
         total = tf.zeros(len(names))
         for i in tf.range(steps):
-            triad = photo[i], sketch[i], negative_photo[i], negative_sketch[i]
-            total += run_step(resident_step, *triad, first + i)
+            triad = [rows[i] for rows in triads]
+            total += run_step(first + i, triad[0], *triad)
         return total / tf.cast(steps, tf.float32)
 
     @tf.function
     def streamed_epoch(batches, steps):
         total = tf.zeros(len(names))
         for batch in batches:
-            total += run_step(streamed_step, *batch)
+            total += run_step(*batch)
         return total / tf.cast(steps, tf.float32)
 
     def run(triads, first):
         if source.streamed:
             return streamed_epoch(stream(source, triads, first), tf.constant(len(triads.photo))).numpy()
-        arrays = (triads.photo, triads.sketch, triads.negative_photo, triads.negative_sketch)
-        return resident_epoch(*map(tf.constant, arrays), tf.constant(first, tf.int32)).numpy()
+        arrays = (np.int32(first), triads.photo, triads.sketch, triads.negative_photo, triads.negative_sketch)
+        return resident_epoch(*map(tf.constant, arrays)).numpy()
 
     return run
 
@@ -278,8 +263,8 @@ def train_step(state, weights, batch, noise, gather):
 
 
 def stream(source, triads, first):
-    """The epoch's batches as a `tf.data.Dataset`, in order, read ahead: four feature matrices (batch, F), the photos'
-    row numbers (batch,), the step's number."""
+    """The epoch's batches as a `tf.data.Dataset`, in order, read ahead: the step's number, the photos' row numbers
+    (batch,), and four feature matrices (batch, F)."""
     photos, sketches = source.photos, source.sketches
 
     def read(index):
@@ -289,11 +274,11 @@ def stream(source, triads, first):
             _rows(photos, triads.negative_photo[index]),
             _rows(sketches, triads.negative_sketch[index]),
         )
-        return *rows, triads.photo[index], np.int32(first + index)
+        return np.int32(first + index), triads.photo[index], *rows
 
     batch = triads.photo.shape[1]
-    shapes = [(batch, photos.shape[1]), (batch, sketches.shape[1])] * 2 + [(batch,), ()]
-    kinds = [tf.float32] * 4 + [tf.int32] * 2
+    shapes = [(), (batch,)] + [(batch, photos.shape[1]), (batch, sketches.shape[1])] * 2
+    kinds = [tf.int32] * 2 + [tf.float32] * 4
 
     def load(index):
         arrays = tf.numpy_function(read, [index], kinds)

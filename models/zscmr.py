@@ -175,9 +175,7 @@ class ZSCMR(System):
         (sketch,) = self._encode(self.sketch_encoder, gather.own(sketches), (1,), noise, gather)
         labels = gather(batch.labels)
         groups = layers.labels_of_mixed(labels, tf.shape(photo)[0])
-        triplet = all_pairs_loss(photo, sketch, groups, settings.temperature) + all_pairs_loss(
-            sketch, photo, groups, settings.temperature
-        )
+        triplet = all_pairs_loss(photo, sketch, groups, settings.temperature)
         pairs = tf.shape(labels)[0]
         photo, sketch = photo[:pairs], sketch[:pairs]
         semantic = self._normed(gather(self.semantic_encoder(batch.class_vectors)))

@@ -14,7 +14,7 @@ import matfiles  # noqa: E402
 import Unified_XY_triads as trainer  # noqa: E402
 from evaluation import codes  # noqa: E402
 from models import crossatnet, layers, training  # noqa: E402
-from models.system import Batch, Inputs  # noqa: E402
+from models.system import Batch, Inputs, Rows  # noqa: E402
 from pretrain import class_graph  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
@@ -148,8 +148,8 @@ def slow_all_pairs(anchors, candidates, labels, i):
 
 
 def fast_terms(model, photos, sketches, labels, noise=(0, 0)):
-    rows = Batch(lambda _: model.photo_scaling(photos), lambda _: model.sketch_scaling(sketches), None, labels)
-    return model.terms(rows, tf.constant(noise), training.Gather(replicas=1))
+    rows = Rows(model.photo_scaling, photos, None), Rows(model.sketch_scaling, sketches, None)
+    return model.terms(Batch(*rows, None, labels), tf.constant(noise), training.Gather(replicas=1))
 
 
 @pytest.mark.parametrize("form", SIZES)

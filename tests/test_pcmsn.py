@@ -10,7 +10,7 @@ tf = pytest.importorskip("tensorflow")
 
 import Unified_XY_triads as trainer  # noqa: E402
 from models import pcmsn, training  # noqa: E402
-from models.system import Batch, Inputs  # noqa: E402
+from models.system import Batch, Inputs, Rows  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 5, 4, 3, 3
 LABELS = np.repeat(np.arange(C), 2).astype(np.int32)  # two pairs of each class, as balanced batches have them
@@ -52,8 +52,8 @@ def make_batch(random):
 
 
 def fast_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
-    rows = model.photo_scaling(photos), model.sketch_scaling(sketches)
-    batch = Batch(lambda negatives: rows[0], lambda negatives: rows[1], class_vectors, labels)
+    rows = Rows(model.photo_scaling, photos, None), Rows(model.sketch_scaling, sketches, None)
+    batch = Batch(*rows, class_vectors, labels)
     return model.terms(batch, tf.constant(noise), training.Gather(replicas=1))
 
 

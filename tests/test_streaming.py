@@ -49,11 +49,11 @@ def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
             streamed=True,
         )
         batches = list(training.stream(source, triads, first=7).as_numpy_iterator())
-    assert [int(batch[5]) for batch in batches] == [7, 8, 9, 10, 11]
+    assert [int(batch[0]) for batch in batches] == [7, 8, 9, 10, 11]
     for step, batch in enumerate(batches):
-        for got, features, rows in zip(batch, (photos, sketches, photos, sketches), index, strict=False):
+        for got, features, rows in zip(batch[2:], (photos, sketches, photos, sketches), index, strict=True):
             np.testing.assert_array_equal(got, features[rows[step]])
-        np.testing.assert_array_equal(batch[4], index[0][step])
+        np.testing.assert_array_equal(batch[1], index[0][step])
 
 
 def test_mean_and_deviation_by_blocks(monkeypatch):

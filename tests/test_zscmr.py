@@ -6,7 +6,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from models import layers, losses, training, zscmr  # noqa: E402
-from models.system import Batch, Inputs  # noqa: E402
+from models.system import Batch, Inputs, Rows  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
 SIZES = {
@@ -141,12 +141,8 @@ def slow_released(slow, x, y, img, skc, other_skc, labels):
 
 
 def fast_terms(model, photos, sketches, negative_photos, negative_sketches, *more, noise=(0, 0)):
-    stack = lambda rows, others: lambda negatives: tf.concat([rows, others], 0) if negatives else rows  # noqa: E731
-    batch = Batch(
-        stack(*map(model.photo_scaling, (photos, negative_photos))),
-        stack(*map(model.sketch_scaling, (sketches, negative_sketches))),
-        *more,
-    )
+    rows = Rows(model.photo_scaling, photos, negative_photos), Rows(model.sketch_scaling, sketches, negative_sketches)
+    batch = Batch(*rows, *more)
     return model.terms(batch, tf.constant(noise), training.Gather(replicas=1))
 
 
