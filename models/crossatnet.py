@@ -138,14 +138,12 @@ class CrossATNet(System):
         classes, size = len(inputs.class_vectors), settings.size
         self.photo_encoder = layers.Encoder("photo_encoder", photo, size, settings.hidden)
         self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, size, settings.hidden)
-        if photo == sketch:  # features of one backbone are near each other from the first step
-            self.sketch_encoder.set_weights(self.photo_encoder.get_weights())
+        layers.start_alike(self.photo_encoder, self.sketch_encoder)
         if settings.attention != "none":
             self.photo_gate = Gate("photo_gate", photo, settings.gate_hidden, photo)
         if settings.attention == "sketch":
             self.sketch_gate = Gate("sketch_gate", sketch, settings.gate_hidden, photo)
-        edges = inputs.edges if settings.wants_graph else np.empty((0, 2), np.int64)
-        self.class_graph = ClassGraph("class_graph", inputs.class_vectors, edges, settings.graph_hidden, size)
+        self.class_graph = ClassGraph("class_graph", inputs.class_vectors, inputs.edges, settings.graph_hidden, size)
         self.photo_classifier = layers.Linear("photo_classifier", size, classes)
         self.sketch_classifier = layers.Linear("sketch_classifier", size, classes)
 

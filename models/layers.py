@@ -60,6 +60,14 @@ class Encoder(keras.layers.Layer):
         return self.linear(x) + self.branch[1](self.branch[0](x))
 
 
+def start_alike(photo, sketch):
+    """Gives the layer of the sketches the first weights of that of the photos, if their widths agree: features of one
+    backbone are then near each other from the first step."""
+    weights = photo.get_weights()
+    if [weight.shape for weight in weights] == [weight.shape for weight in sketch.get_weights()]:
+        sketch.set_weights(weights)
+
+
 class Adam(keras.optimizers.Adam):
     """Keras' Adam, each variable updated by one kernel where Keras runs a dozen, each a pass over memory."""
 

@@ -93,9 +93,8 @@ class PCMSN(System):
         if settings.progressive:
             self.photo_generator = translator("photo_generator", photo, semantic, settings.dropout)
             self.sketch_generator = translator("sketch_generator", sketch, semantic, settings.dropout)
-            if settings.objective == "tuned" and photo == sketch:
-                # both start from the same map: features of one backbone are near each other from the first step
-                self.sketch_generator.set_weights(self.photo_generator.get_weights())
+            if settings.objective == "tuned":
+                layers.start_alike(self.photo_generator, self.sketch_generator)
             self.discriminator = Perceptron("discriminator", semantic, semantic // 2, 1)
         self.head = Perceptron(
             "head", semantic if settings.progressive else photo, HEAD, settings.dim, settings.dropout

@@ -96,9 +96,8 @@ class ZSCMR(System):
         linear = lambda name, *sizes: layers.Linear(name, *sizes, bias_initializer=biases)  # noqa: E731
         self.photo_encoder = layers.Encoder("photo_encoder", photo, settings.dim, settings.hidden, biases)
         self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, settings.dim, settings.hidden, biases)
-        if settings.objective == "tuned" and photo == sketch:
-            # both start from the same map: features of one backbone are near each other from the first step
-            self.sketch_encoder.set_weights(self.photo_encoder.get_weights())
+        if settings.objective == "tuned":
+            layers.start_alike(self.photo_encoder, self.sketch_encoder)
         if settings.objective != "released":  # there it is written, and commented out
             self.semantic_encoder = linear("semantic_encoder", semantic, settings.dim)
         self.sketch_decoder = linear("sketch_decoder", settings.dim, sketch)  # g_is

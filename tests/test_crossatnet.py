@@ -42,7 +42,8 @@ def random():
 def make_model(random):
     def make(sizes):
         photos, sketches = random.normal(size=(20, F)), 2 + random.normal(size=(20, G))
-        model = crossatnet.build(sizes, Inputs(photos, sketches, random.normal(size=(C, S)), EDGES))
+        edges = EDGES if sizes.wants_graph else EDGES[:0]
+        model = crossatnet.build(sizes, Inputs(photos, sketches, random.normal(size=(C, S)), edges))
         for weight in model.trainable_variables:  # biases and gates too, which start at 0
             weight.assign(random.normal(size=weight.shape))
         return model
