@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import CLASSES, UNSEEN
+from slow import slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
 
@@ -64,23 +65,12 @@ class Slow:
     def __init__(self, model):
         self.model, self.sizes = model, model.settings
 
-    def linear(self, layer, x):
-        bias = 0 if layer.bias is None else layer.bias.numpy()
-        return x @ layer.kernel.numpy().astype(np.float64) + bias
-
-    def scale(self, modality, x):
-        scaling = getattr(self.model, f"{modality}_scaling")
-        x = (x - scaling.mean.numpy()) / scaling.deviation.numpy()
-        return x / np.sqrt((x**2).mean())
-
     def gate(self, modality, x):
         layer = getattr(self.model, f"{modality}_gate")
-        return np.tanh(self.linear(layer.second, np.maximum(self.linear(layer.first, x), 0)))
+        return np.tanh(slow_linear(layer.second, np.maximum(slow_linear(layer.first, x), 0)))
 
     def embed(self, modality, x):
-        encoder = getattr(self.model, f"{modality}_encoder")
-        hidden = np.maximum(self.linear(encoder.branch[0], x), 0)
-        return self.shaped(self.linear(encoder.linear, x) + self.linear(encoder.branch[1], hidden))
+        return self.shaped(slow_encoded(getattr(self.model, f"{modality}_encoder"), x))
 
     def shaped(self, row):
         return np.tanh(row) if self.sizes.bits else row / np.sqrt((row**2).mean())
@@ -90,20 +80,16 @@ class Slow:
         adjacency = ADJACENCY if self.sizes.graph == "classes" else np.eye(C)
         nodes = graph.nodes.numpy().astype(np.float64)
         mixed = lambda rows: [sum(adjacency[i][j] * rows[j] for j in range(C)) for i in range(C)]  # noqa: E731
-        rows = [np.maximum(self.linear(graph.first, row), 0) for row in mixed(nodes)]
-        return [self.shaped(self.linear(graph.second, row)) for row in mixed(rows)]
-
-    def cross_entropy(self, layer, x, label):
-        logits = self.linear(layer, x)
-        return np.log(np.exp(logits).sum()) - logits[label]
+        rows = [np.maximum(slow_linear(graph.first, row), 0) for row in mixed(nodes)]
+        return [self.shaped(slow_linear(graph.second, row)) for row in mixed(rows)]
 
 
 def slow_terms(model, photos, sketches, labels, taught=None):
     """The terms by loops over samples, pairs and bits. `taught`: gates of the sketches that the distillation term
     takes as they are; left out, the model's."""
     slow, sizes = Slow(model), model.settings
-    x = [slow.scale("photo", row) for row in photos]
-    y = [slow.scale("sketch", row) for row in sketches]
+    x = [slow_scaled(model.photo_scaling, row) for row in photos]
+    y = [slow_scaled(model.sketch_scaling, row) for row in sketches]
     gates = [np.zeros(F)] * BATCH
     if sizes.attention == "sketch":
         taught = slow_gates(model, sketches) if taught is None else taught
@@ -117,9 +103,9 @@ def slow_terms(model, photos, sketches, labels, taught=None):
     for i in range(BATCH):
         anchor = anchors[labels[i]]
         total["latent"] += ((img[i] - anchor) ** 2).mean() + ((skc[i] - anchor) ** 2).mean()
-        total["triplet"] += slow_all_pairs(img, skc, labels, i) + slow_all_pairs(skc, img, labels, i)
-        total["classification"] += slow.cross_entropy(model.photo_classifier, img[i], labels[i])
-        total["classification"] += slow.cross_entropy(model.sketch_classifier, skc[i], labels[i])
+        total["triplet"] += slow_all_pairs(img, skc, labels, i, temperature=0.3)
+        total["classification"] += slow_cross_entropy(slow_linear(model.photo_classifier, img[i]), labels[i])
+        total["classification"] += slow_cross_entropy(slow_linear(model.sketch_classifier, skc[i]), labels[i])
         if sizes.attention == "sketch":
             total["distillation"] += ((own[i] - taught[i]) ** 2).mean()
         if sizes.bits:
@@ -133,19 +119,7 @@ def slow_terms(model, photos, sketches, labels, taught=None):
 
 def slow_gates(model, sketches):
     slow = Slow(model)
-    return [slow.gate("sketch", slow.scale("sketch", row)) for row in sketches]
-
-
-def slow_all_pairs(anchors, candidates, labels, i):
-    """Mean over the positives p of anchor i of log(1 + Σ_n exp((cos(i, n) − cos(i, p)) / 0.3))."""
-    cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)  # noqa: E731
-    values = []
-    for p in range(BATCH):
-        if labels[p] == labels[i]:
-            near = cosine(anchors[i], candidates[p])
-            others = [n for n in range(BATCH) if labels[n] != labels[i]]
-            values.append(np.log(1 + sum(np.exp((cosine(anchors[i], candidates[n]) - near) / 0.3) for n in others)))
-    return np.mean(values)
+    return [slow.gate("sketch", slow_scaled(model.sketch_scaling, row)) for row in sketches]
 
 
 def fast_terms(model, photos, sketches, labels, noise=(0, 0)):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from slow import slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
 
@@ -77,12 +78,12 @@ class Noise:
 def perceptron(layer, rows):
     """Rows (n, d) through a `Perceptron` without dropout, in float64, normalised by their own mean and variance."""
     for linear, activation in zip((layer.first, layer.second), layer.activations, strict=True):
-        rows = rows @ linear.kernel.numpy().astype(np.float64)
+        rows = slow_linear(linear, rows)
         mean = sum(rows) / len(rows)
         variance = sum((row - mean) ** 2 for row in rows) / len(rows)
         rows = (rows - mean) / np.sqrt(variance + 1e-5) * activation.scale.numpy() + activation.offset.numpy()
         rows = np.where(rows > 0, rows, float(activation.slope.numpy()) * rows)
-    return rows @ layer.out.kernel.numpy().astype(np.float64) + layer.out.bias.numpy()
+    return slow_linear(layer.out, rows)
 
 
 def slow_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
@@ -103,10 +104,9 @@ def slow_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
     total = dict.fromkeys(settings.terms, 0.0)
     for i in range(BATCH):
         for code in (photo[i], sketch[i]):
-            logits = code @ directions / divisor
-            total["classification"] += np.log(np.exp(logits).sum()) - logits[labels[i]]
+            total["classification"] += slow_cross_entropy(code @ directions / divisor, labels[i])
         if settings.objective == "tuned":
-            total["euclidean"] += slow_all_pairs(photo, sketch, labels, i) + slow_all_pairs(sketch, photo, labels, i)
+            total["euclidean"] += slow_all_pairs(photo, sketch, labels, i, temperature=0.3)
         else:
             total["euclidean"] += np.linalg.norm(photo[i] - sketch[i])
         total["reconstruction"] += sum(
@@ -126,20 +126,6 @@ def slow_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
                 total[generators] += ((fake[k] - as_if_real[k]) ** 2).item()
                 total[discriminator] += 0.5 * ((fake[k] - labels_fake[k]) ** 2).item()
     return {name: value / BATCH for name, value in total.items()}
-
-
-def slow_scaled(scaling, rows):
-    rows = (rows - scaling.mean.numpy().astype(np.float64)) / scaling.deviation.numpy()
-    return np.array([row / np.sqrt((row**2).mean()) for row in rows])
-
-
-def slow_all_pairs(anchors, candidates, labels, i):
-    """Mean over the positives p of anchor i of log(1 + Σ_n exp((cos(i, n) − cos(i, p)) / 0.3))."""
-    values = []
-    for p in np.flatnonzero(labels == labels[i]):
-        gaps = [anchors[i] @ (candidates[n] - candidates[p]) / 0.3 for n in np.flatnonzero(labels != labels[i])]
-        values.append(np.log(1 + np.exp(gaps).sum()))
-    return np.mean(values)
 
 
 @pytest.mark.parametrize("form", SIZES)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from slow import slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
 
@@ -50,30 +51,16 @@ class Slow:
     def __init__(self, model):
         self.model = model
 
-    def linear(self, layer, x):
-        bias = 0 if layer.bias is None else layer.bias.numpy()
-        return x @ layer.kernel.numpy().astype(np.float64) + bias
-
     def scale(self, modality, x):
         if self.model.settings.objective == "released":
             return x.astype(np.float64)
-        scaling = getattr(self.model, f"{modality}_scaling")
-        x = (x - scaling.mean.numpy()) / scaling.deviation.numpy()
-        return x / np.sqrt((x**2).mean())
+        return slow_scaled(getattr(self.model, f"{modality}_scaling"), x)
 
     def embed(self, modality, x):
-        encoder = getattr(self.model, f"{modality}_encoder")
-        embedding = self.linear(encoder.linear, x)
-        if encoder.branch:
-            embedding += self.linear(encoder.branch[1], np.maximum(self.linear(encoder.branch[0], x), 0))
-        return self.normed(embedding)
+        return self.normed(slow_encoded(getattr(self.model, f"{modality}_encoder"), x))
 
     def normed(self, row):
         return row / np.linalg.norm(row) if self.model.settings.objective == "tuned" else row
-
-    def cross_entropy(self, layer, x, label):
-        logits = self.linear(layer, x)
-        return np.log(np.exp(logits).sum()) - logits[label]
 
 
 def slow_terms(model, photos, sketches, negative_photos, negative_sketches, class_vectors, labels):
@@ -86,7 +73,7 @@ def slow_terms(model, photos, sketches, negative_photos, negative_sketches, clas
     other_skc = [slow.embed("sketch", slow.scale("sketch", row)) for row in negative_sketches]
     if model.settings.objective == "released":
         return slow_released(slow, x, y, img, skc, other_skc, labels)
-    sem = [slow.normed(slow.linear(model.semantic_encoder, row)) for row in class_vectors]
+    sem = [slow.normed(slow_linear(model.semantic_encoder, row)) for row in class_vectors]
     total = dict.fromkeys(zscmr.TERMS, 0.0)
     tuned = model.settings.objective == "tuned"
     root = np.sqrt(T) if tuned else 1.0
@@ -94,26 +81,16 @@ def slow_terms(model, photos, sketches, negative_photos, negative_sketches, clas
         latent = ((img[i] - sem[i]) ** 2, (skc[i] - sem[i]) ** 2)
         total["latent"] += sum(part.sum() if tuned else part.mean() for part in latent)
         if tuned:
-            total["triplet"] += slow_all_pairs(img, skc, labels, i) + slow_all_pairs(skc, img, labels, i)
+            total["triplet"] += slow_all_pairs(img, skc, labels, i, temperature=0.3)
         else:
             near = np.linalg.norm(img[i] - skc[i])
             total["triplet"] += max(near - np.linalg.norm(img[i] - other_skc[i]) + 1.5, 0)
             total["triplet"] += max(near - np.linalg.norm(skc[i] - other_img[i]) + 1.5, 0)
-        total["decoder"] += ((slow.linear(model.sketch_decoder, root * img[i]) - y[i]) ** 2).mean()
-        total["decoder"] += ((slow.linear(model.photo_decoder, root * skc[i]) - x[i]) ** 2).mean()
-        total["classification"] += slow.cross_entropy(model.photo_classifier, root * img[i], labels[i])
-        total["classification"] += slow.cross_entropy(model.sketch_classifier, root * skc[i], labels[i])
+        total["decoder"] += ((slow_linear(model.sketch_decoder, root * img[i]) - y[i]) ** 2).mean()
+        total["decoder"] += ((slow_linear(model.photo_decoder, root * skc[i]) - x[i]) ** 2).mean()
+        total["classification"] += slow_cross_entropy(slow_linear(model.photo_classifier, root * img[i]), labels[i])
+        total["classification"] += slow_cross_entropy(slow_linear(model.sketch_classifier, root * skc[i]), labels[i])
     return {name: value / BATCH for name, value in total.items()}
-
-
-def slow_all_pairs(anchors, candidates, labels, i):
-    """Mean over the positives p of anchor i of log(1 + Σ_n exp((cos(i, n) − cos(i, p)) / 0.3))."""
-    values = []
-    for p in range(BATCH):
-        if labels[p] == labels[i]:
-            gaps = [anchors[i] @ (candidates[n] - candidates[p]) / 0.3 for n in range(BATCH) if labels[n] != labels[i]]
-            values.append(np.log(1 + np.exp(gaps).sum()))
-    return np.mean(values)
 
 
 def slow_released(slow, x, y, img, skc, other_skc, labels):
@@ -122,18 +99,18 @@ def slow_released(slow, x, y, img, skc, other_skc, labels):
     norm = lambda rows: np.sqrt(sum((row**2).sum() for row in rows))  # noqa: E731
     near = np.mean([np.linalg.norm(img[i] - skc[i]) for i in range(BATCH)])
     far = np.mean([np.linalg.norm(img[i] - other_skc[i]) for i in range(BATCH)])
-    from_sketch = [np.maximum(slow.linear(model.photo_decoder, row), 0) for row in skc]
-    from_photo = [slow.linear(model.sketch_decoder, row) for row in img]
+    from_sketch = [np.maximum(slow_linear(model.photo_decoder, row), 0) for row in skc]
+    from_photo = [slow_linear(model.sketch_decoder, row) for row in img]
     return {
         "latent": norm([img[i] - skc[i] for i in range(BATCH)]),
         "triplet": max(near - far + 0.5, 0),
         "decoder": norm([x[i] - from_sketch[i] for i in range(BATCH)])
         + norm([y[i] - from_photo[i] for i in range(BATCH)]),
         "photo_classification": np.mean(
-            [slow.cross_entropy(model.photo_classifier, img[i], labels[i]) for i in range(BATCH)]
+            [slow_cross_entropy(slow_linear(model.photo_classifier, img[i]), labels[i]) for i in range(BATCH)]
         ),
         "sketch_classification": np.mean(
-            [slow.cross_entropy(model.sketch_classifier, skc[i], labels[i]) for i in range(BATCH)]
+            [slow_cross_entropy(slow_linear(model.sketch_classifier, skc[i]), labels[i]) for i in range(BATCH)]
         ),
         "photo_norm": abs(norm(model.photo_encoder.linear.kernel.numpy().astype(np.float64)) - 1),
         "sketch_norm": abs(norm(model.sketch_encoder.linear.kernel.numpy().astype(np.float64)) - 1),
