@@ -54,6 +54,28 @@ def real_data():
     return Path(folder)
 
 
+def check_gradients(variables, gradients, slow, step, tolerance):
+    """Central differences of the slow float64 loop in 40 random coordinates of the weights that have a gradient."""
+    pairs = zip(variables, gradients, strict=True)
+    variables, gradients = zip(*[pair for pair in pairs if pair[1] is not None], strict=True)
+    random, moved = np.random.default_rng(0), 0
+    for _ in range(40):
+        which = random.integers(len(variables))
+        variable, place = variables[which], tuple(random.integers(size) for size in variables[which].shape)
+        start = variable.numpy()
+        values = []
+        for bump in (step, -step):
+            bumped = np.array(start)  # a scalar variable gives no array
+            bumped[place] += bump
+            variable.assign(bumped)
+            values.append((slow(), float(bumped[place])))
+        variable.assign(start)
+        expected = (values[0][0] - values[1][0]) / (values[0][1] - values[1][1])
+        assert gradients[which].numpy()[place] == pytest.approx(expected, abs=tolerance * (1 + abs(expected)))
+        moved += abs(expected) > 1e-3
+    assert moved > 5  # the term does depend on the weights
+
+
 def write_dataset(folder, classes=CLASSES, per_class=6, size=12, seed=0):
     """A small dataset directory with features that scatter about class points shared by both modalities."""
     random = np.random.default_rng(seed)
