@@ -54,6 +54,12 @@ def real_data():
     return Path(folder)
 
 
+def assert_same_bytes(one, other, files=("metrics.jsonl", "results.json", "unified_features.mat")):
+    """Of two folders, unless told otherwise of two runs."""
+    for file in files:
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
 def check_gradients(variables, gradients, slow, step, tolerance):
     """Central differences of the slow float64 loop in 40 random coordinates of the weights that have a gradient."""
     pairs = zip(variables, gradients, strict=True)

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import CLASSES, UNSEEN, write_dataset
+from conftest import CLASSES, UNSEEN, assert_same_bytes, write_dataset
 
 pytest.importorskip("tensorflow")
 
@@ -230,8 +230,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
     whole.make(Here())
     assert cell.stored()["directions"] == whole.stored()["directions"]
     assert cell.stored()["seconds"] is None and whole.stored()["seconds"] > 0  # a part says nothing of the whole
-    embeddings = [each.folder / "unified_features.mat" for each in (cell, whole)]
-    assert embeddings[0].read_bytes() == embeddings[1].read_bytes()
+    assert_same_bytes(cell.folder, whole.folder, ("unified_features.mat",))
     assert not (cell.folder / "checkpoints").exists()
 
     worker = Here()

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import check_gradients
+from conftest import assert_same_bytes, check_gradients
 from slow import slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
@@ -307,8 +307,7 @@ def test_every_form_trains_and_resumes(dataset_folder, monkeypatch, preset):
         with pytest.raises(KeyboardInterrupt, match="stopped after epoch 1"):
             trainer.main(trainer.Settings(path=folder / "parts", held_out=0.2, **choices))
     trainer.main(trainer.Settings(path=folder / "parts", resume=True))
-    for file in ("metrics.jsonl", "results.json", "unified_features.mat"):
-        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+    assert_same_bytes(folder / "whole", folder / "parts")
     line = json.loads((folder / "whole/metrics.jsonl").read_text().splitlines()[-1])
     assert set(pcmsn.PRESETS[preset].sizes.terms) < set(line)
 

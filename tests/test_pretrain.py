@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, random_squeezenet
+from conftest import ROOT, assert_same_bytes, random_squeezenet
 from PIL import Image
 
 pytest.importorskip("tensorflow")
@@ -483,5 +483,4 @@ def test_a_killed_run_goes_on_to_the_same_files(trees, script, flags, stops):
     script("pretrain/finetune.py", *words, "--out", trees / "parts")
     files = {file.relative_to(trees / "whole") for file in (trees / "whole").rglob("*") if file.is_file()}
     assert files == {file.relative_to(trees / "parts") for file in (trees / "parts").rglob("*") if file.is_file()}
-    for file in files:
-        assert (trees / "whole" / file).read_bytes() == (trees / "parts" / file).read_bytes(), file
+    assert_same_bytes(trees / "whole", trees / "parts", files)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CLASSES, ROOT, UNSEEN
+from conftest import CLASSES, ROOT, UNSEEN, assert_same_bytes
 
 pytest.importorskip("tensorflow")
 
@@ -85,8 +85,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, st
         with pytest.raises(Killed):
             trainer.main(settings(dataset_folder, path=folder / "parts"))
     trainer.main(trainer.Settings(path=folder / "parts", resume=True))
-    for file in ("metrics.jsonl", "results.json", "unified_features.mat"):
-        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+    assert_same_bytes(folder / "whole", folder / "parts")
 
 
 def test_existing_run_is_kept(dataset_folder, refused):
@@ -198,8 +197,7 @@ def test_every_preset_trains_and_resumes(dataset_folder, preset):
         with pytest.raises(KeyboardInterrupt, match=r"stopped after epoch 1; .* --resume goes on"):
             trainer.main(settings(dataset_folder, path=folder / "parts", **choices))
     trainer.main(trainer.Settings(path=folder / "parts", resume=True))
-    for file in ("metrics.jsonl", "unified_features.mat"):
-        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+    assert_same_bytes(folder / "whole", folder / "parts", ("metrics.jsonl", "unified_features.mat"))
     assert (folder / "parts" / "curves.png").stat().st_size > 1000
 
 
@@ -222,8 +220,7 @@ def test_killed_run_resumes_to_the_same_bytes(dataset_folder, script):
                 if line.startswith(f"  epoch {epochs}/6"):
                     process.kill()
     script("Unified_XY_triads.py", "--path", folder / "parts", "--resume")
-    for file in ("metrics.jsonl", "results.json", "unified_features.mat"):
-        assert (folder / "whole" / file).read_bytes() == (folder / "parts" / file).read_bytes()
+    assert_same_bytes(folder / "whole", folder / "parts")
 
 
 def test_tensorboard_files(dataset_folder, monkeypatch):
