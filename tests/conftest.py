@@ -1,3 +1,5 @@
+import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from cli import BadInput  # noqa: E402
 
 CLASSES = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
 UNSEEN = ("bee", "fox", "jay")
+RUN_FILES = ("metrics.jsonl", "results.json", "unified_features.mat")
 
 
 @pytest.fixture
@@ -54,10 +57,39 @@ def real_data():
     return Path(folder)
 
 
-def assert_same_bytes(one, other, files=("metrics.jsonl", "results.json", "unified_features.mat")):
-    """Of two folders, unless told otherwise of two runs."""
+def assert_same_bytes(one, other, files=RUN_FILES):
     for file in files:
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
+@contextlib.contextmanager
+def interrupted_at(number):
+    """Ctrl-C as stage II draws the batches of epoch `number`."""
+    import Unified_XY_triads as trainer
+
+    draw = trainer.draw_epoch
+
+    def stop(*words, epoch):
+        if epoch == number:
+            raise KeyboardInterrupt
+        return draw(*words, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "draw_epoch", stop)
+        yield
+
+
+def check_resumes(settings, files=RUN_FILES):
+    """Interrupted after its first epoch and resumed, the run `parts` ends with the bytes of `whole`, both beside the
+    dataset."""
+    import Unified_XY_triads as trainer
+
+    whole, parts = (settings.data.parent / name for name in ("whole", "parts"))
+    trainer.main(dataclasses.replace(settings, path=whole))
+    with interrupted_at(2), pytest.raises(KeyboardInterrupt, match=r"stopped after epoch 1; .* --resume goes on"):
+        trainer.main(dataclasses.replace(settings, path=parts))
+    trainer.main(trainer.Settings(path=parts, resume=True))
+    assert_same_bytes(whole, parts, files)
 
 
 def check_gradients(variables, gradients, slow, step, tolerance):

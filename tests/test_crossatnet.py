@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import CLASSES, UNSEEN, assert_same_bytes, check_gradients
+from conftest import CLASSES, UNSEEN, check_gradients, check_resumes
 from slow import slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
@@ -271,21 +271,7 @@ def test_missing_or_foreign_graph_is_refused(graph_folder, refused):
 
 @pytest.mark.parametrize("choices", [{}, {"bits": 24, "held_out": 0.3}])
 def test_stopped_run_resumes_to_the_same_bytes(graph_folder, choices):
-    folder = graph_folder.parent
-    trainer.main(settings(graph_folder, path=folder / "whole", **choices))
-    draw = trainer.draw_epoch
-
-    def stop_at_second(*words, epoch):
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return draw(*words, epoch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "draw_epoch", stop_at_second)
-        with pytest.raises(KeyboardInterrupt, match="stopped after epoch 1"):
-            trainer.main(settings(graph_folder, path=folder / "parts", **choices))
-    trainer.main(trainer.Settings(path=folder / "parts", resume=True))
-    assert_same_bytes(folder / "whole", folder / "parts")
+    check_resumes(settings(graph_folder, **choices))
 
 
 def test_codes_from_the_shell(graph_folder, script, refused):

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import CLASSES, UNSEEN, assert_same_bytes, write_dataset
+from conftest import CLASSES, UNSEEN, assert_same_bytes, interrupted_at, write_dataset
 
 pytest.importorskip("tensorflow")
 
@@ -212,17 +212,8 @@ def test_features_of_different_width_have_no_baselines(dataset_folder):
 def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
     [place] = ground.survey(wide_folder, (), wide_folder.parent / "cells")
     cell = Training(place, System("zscmr", "paper", (("epochs", 3),)), seed=0)
-    draw = trainer.draw_epoch
-
-    def stop_at_third(*words, epoch):
-        if epoch == 3:
-            raise KeyboardInterrupt
-        return draw(*words, epoch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer, "draw_epoch", stop_at_third)
-        with pytest.raises(KeyboardInterrupt):
-            cell.make(Here())
+    with interrupted_at(3), pytest.raises(KeyboardInterrupt):
+        cell.make(Here())
     assert cell.stored() == {} and (cell.folder / "checkpoints").exists()
     cell.make(Here())
     [elsewhere] = ground.survey(wide_folder, (), wide_folder.parent / "elsewhere")

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import assert_same_bytes, check_gradients
+from conftest import check_gradients, check_resumes
 from slow import slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
@@ -292,23 +292,9 @@ def test_features_of_two_widths_need_the_semantic_stage(make_model, refused, ran
 def test_every_form_trains_and_resumes(dataset_folder, monkeypatch, preset):
     """Interrupted after its first epoch, a run ends with the same bytes: moving statistics, both optimisers, noise."""
     monkeypatch.setattr(pcmsn, "HEAD", 16)
-    folder = dataset_folder.parent
-    choices = {"data": dataset_folder, "model": "pcmsn", "preset": preset, "epochs": 2, "batch_size": 12, "dim": 6}
-    trainer.main(trainer.Settings(path=folder / "whole", held_out=0.2, **choices))
-    draw = trainer.draw_epoch
-
-    def stop_at_second(*words, epoch):
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return draw(*words, epoch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "draw_epoch", stop_at_second)
-        with pytest.raises(KeyboardInterrupt, match="stopped after epoch 1"):
-            trainer.main(trainer.Settings(path=folder / "parts", held_out=0.2, **choices))
-    trainer.main(trainer.Settings(path=folder / "parts", resume=True))
-    assert_same_bytes(folder / "whole", folder / "parts")
-    line = json.loads((folder / "whole/metrics.jsonl").read_text().splitlines()[-1])
+    choices = {"model": "pcmsn", "preset": preset, "epochs": 2, "batch_size": 12, "dim": 6, "held_out": 0.2}
+    check_resumes(trainer.Settings(data=dataset_folder, **choices))
+    line = json.loads((dataset_folder.parent / "whole/metrics.jsonl").read_text().splitlines()[-1])
     assert set(pcmsn.PRESETS[preset].sizes.terms) < set(line)
 
 
