@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -135,6 +136,22 @@ def write_dataset(folder, classes=CLASSES, per_class=6, size=12, seed=0):
     matfiles.write(folder / loader.CLASS_VECTORS[0], {loader.CLASS_VECTORS[1]: vectors, "classes": classes})
     (folder / "unseen.txt").write_text("# three of ten\n" + "\n".join(UNSEEN) + "\n")
     return folder
+
+
+def draw_pictures(folder, random, classes, per_class, size, unseen):
+    """photo/ and sketch/ with pictures of noise, (height, width) pixels, in class folders, and unseen.txt."""
+    for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
+        for name in classes:
+            (folder / modality / name).mkdir(parents=True)
+            for number in range(per_class):
+                noise = random.integers(0, 255, (*size, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(folder / modality / name / f"{name}_{number}.{suffix}")
+    (folder / "unseen.txt").write_text("".join(f"{name}\n" for name in unseen))
+
+
+def picture_flags(folder):
+    """What stage I is told of pictures that lie as `draw_pictures` lays them."""
+    return {"photos": folder / "photo", "sketches": folder / "sketch", "unseen": folder / "unseen.txt"}
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import random_squeezenet
-from PIL import Image
+from conftest import draw_pictures, picture_flags, random_squeezenet
 
 pytest.importorskip("tensorflow")
 
@@ -76,16 +75,9 @@ def test_preprocessing_is_the_published_one(name):
 @pytest.fixture
 def slice_of_pictures(tmp_path):
     """Settings for four classes of three 32-pixel pictures, one class unseen."""
-    random = np.random.default_rng(0)
-    for modality in ("photo", "sketch"):
-        for name in ("ant", "bee", "cow", "dog"):
-            (tmp_path / modality / name).mkdir(parents=True)
-            for number in range(3):
-                noise = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(noise).save(tmp_path / modality / name / f"{number}.png")
-    (tmp_path / "unseen.txt").write_text("dog\n")
-    trees = {"photos": tmp_path / "photo", "sketches": tmp_path / "sketch", "unseen": tmp_path / "unseen.txt"}
-    return {**trees, "out": tmp_path / "out", "batch_size": 8}
+    classes = ("ant", "bee", "cow", "dog")
+    draw_pictures(tmp_path, np.random.default_rng(0), classes, per_class=3, size=(32, 32), unseen=("dog",))
+    return {**picture_flags(tmp_path), "out": tmp_path / "out", "batch_size": 8}
 
 
 @pytest.mark.parametrize(

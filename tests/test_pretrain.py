@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_same_bytes, random_squeezenet
+from conftest import ROOT, assert_same_bytes, draw_pictures, picture_flags, random_squeezenet
 from PIL import Image
 
 pytest.importorskip("tensorflow")
@@ -27,27 +27,13 @@ NAMES = ("ant", "bee", "cow", "dog", "elk")
 @pytest.fixture
 def trees(tmp_path):
     """photo/ and sketch/ with five classes of three 48-pixel pictures, and unseen.txt with one of them."""
-    random = np.random.default_rng(0)
-    for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
-        for name in NAMES:
-            folder = tmp_path / modality / name
-            folder.mkdir(parents=True)
-            for number in range(3):
-                noise = random.integers(0, 255, (48, 48, 3), dtype=np.uint8)
-                Image.fromarray(noise).save(folder / f"{name}_{number}.{suffix}")
-    (tmp_path / "unseen.txt").write_text("dog\n")
+    draw_pictures(tmp_path, np.random.default_rng(0), NAMES, per_class=3, size=(48, 48), unseen=("dog",))
     return tmp_path
 
 
 def settings(folder, **more):
     choices = {"backbone": "small", "freeze": True, "batch_size": 4, **more}
-    return finetune.Settings(
-        photos=folder / "photo",
-        sketches=folder / "sketch",
-        unseen=folder / "unseen.txt",
-        out=folder / "out",
-        **choices,
-    )
+    return finetune.Settings(**picture_flags(folder), out=folder / "out", **choices)
 
 
 def save(picture, path, **more):

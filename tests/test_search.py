@@ -9,7 +9,7 @@ from PIL import Image
 
 pytest.importorskip("tensorflow")
 
-from conftest import random_squeezenet
+from conftest import draw_pictures, picture_flags, random_squeezenet
 
 import knn_eval
 import matfiles
@@ -24,15 +24,8 @@ NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 def make_run(folder, **flags):
     """Pictures, features and a finished run in `folder`."""
     random = np.random.default_rng(0)
-    for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
-        for name in NAMES:
-            (folder / modality / name).mkdir(parents=True)
-            for number in range(4):
-                noise = random.integers(0, 255, (40, 52, 3), dtype=np.uint8)
-                Image.fromarray(noise).save(folder / modality / name / f"{name}_{number}.{suffix}")
-    (folder / "unseen.txt").write_text("dog\nfox\n")
-    trees = {"photos": folder / "photo", "sketches": folder / "sketch", "unseen": folder / "unseen.txt"}
-    finetune.main(finetune.Settings(**trees, out=folder / "data", batch_size=8, **flags))
+    draw_pictures(folder, random, NAMES, per_class=4, size=(40, 52), unseen=("dog", "fox"))
+    finetune.main(finetune.Settings(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
     np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
     word_vectors.main(word_vectors.Settings(data=folder / "data", vectors=(folder / "words.npz",)))
     run = trainer.Settings(data=folder / "data", path=folder / "run", epochs=3, batch_size=8, dim=5)
