@@ -61,8 +61,9 @@ SKETCHY = Preset(
 TUNED = Preset(
     Settings(objective="tuned", dropout=0.0, input_dropout=0.6, modality_mix=0.3, class_mix=0.5),
     weights={"classification": 0.1, "reconstruction": 0.1, "generator_adversarial": 0.1},
-    epochs=40,
+    epochs=60,
     batch_size=256,
+    learning_rate=5e-4,
     batches="balanced",
     schedule="cosine",
     held_out=0.0,  # the rate ends at 0: the last epoch is kept
@@ -88,17 +89,17 @@ class PCMSN(System):
         super().__init__(settings, inputs)
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, semantic = inputs.class_vectors.shape
+        tuned = settings.objective == "tuned"
         if not settings.progressive and photo != sketch:
             raise BadInput(f"--preset direct: photos are {photo}-d and sketches {sketch}-d, and one head reads both")
         if settings.progressive:
-            self.photo_generator = translator("photo_generator", photo, semantic, settings.dropout)
-            self.sketch_generator = translator("sketch_generator", sketch, semantic, settings.dropout)
-            if settings.objective == "tuned":
+            self.photo_generator = translator("photo_generator", photo, semantic, settings.dropout, tuned)
+            self.sketch_generator = translator("sketch_generator", sketch, semantic, settings.dropout, tuned)
+            if tuned:
                 layers.start_alike(self.photo_generator, self.sketch_generator)
             self.discriminator = Perceptron("discriminator", semantic, semantic // 2, 1)
-        self.head = Perceptron(
-            "head", semantic if settings.progressive else photo, HEAD, settings.dim, settings.dropout
-        )
+        reads = semantic if settings.progressive else photo
+        self.head = Perceptron("head", reads, HEAD, settings.dim, settings.dropout, tuned)
         stage = semantic if settings.progressive else settings.dim  # what the decoders read
         self.photo_decoder = translator("photo_decoder", stage, photo, settings.dropout)
         self.sketch_decoder = translator("sketch_decoder", stage, sketch, settings.dropout)
@@ -190,9 +191,9 @@ class PCMSN(System):
         return dict(zip(ADVERSARIAL_TERMS, (2 * error(fake, REAL), error(real, REAL) + error(fake, FAKE)), strict=True))
 
 
-def translator(name, inputs, outputs, dropout):
+def translator(name, inputs, outputs, dropout, shortcut=False):
     """A generator, or a decoder back: hidden layers half as wide as both ends together."""
-    return Perceptron(name, inputs, (inputs + outputs) // 2, outputs, dropout)
+    return Perceptron(name, inputs, (inputs + outputs) // 2, outputs, dropout, shortcut)
 
 
 def in_turn(photos, sketches):
@@ -226,23 +227,26 @@ class Draws:
 class Perceptron(keras.layers.Layer):
     """(n, inputs) → (n, outputs): twice a linear layer, batch normalisation, PReLU and dropout; then a linear one.
 
+    With `shortcut` a linear map of the input is added to the output (FIDELITY.md, "PCMSN's preset tuned").
     In training, `draws` has the step's noise and gathers the rows of all replicas.
     """
 
-    def __init__(self, name, inputs, hidden, outputs, dropout=0.0):
+    def __init__(self, name, inputs, hidden, outputs, dropout=0.0, shortcut=False):
         super().__init__(name=name)
         self.rate = dropout
         self.first = layers.Linear("first", inputs, hidden, use_bias=False)  # the normalisation has an offset
         self.second = layers.Linear("second", hidden, hidden, use_bias=False)
         self.out = layers.Linear("out", hidden, outputs)
+        self.shortcut = layers.Linear("shortcut", inputs, outputs, use_bias=False) if shortcut else None
         self.activations = [Activation(f"{part}_activation", hidden) for part in ("first", "second")]
         self.built = True
 
     def call(self, x, draws=None):
+        rows = x
         for linear, activation in zip((self.first, self.second), self.activations, strict=True):
-            x = activation(linear(x), draws=draws)
-            x = draws.dropout(x, self.rate) if draws else x
-        return self.out(x)
+            rows = activation(linear(rows), draws=draws)
+            rows = draws.dropout(rows, self.rate) if draws else rows
+        return self.out(rows) + self.shortcut(x) if self.shortcut else self.out(rows)
 
 
 class Activation(keras.layers.Layer):

@@ -78,13 +78,14 @@ class Noise:
 
 def perceptron(layer, rows):
     """Rows (n, d) through a `Perceptron` without dropout, in float64, normalised by their own mean and variance."""
+    beside = slow_linear(layer.shortcut, rows) if layer.shortcut else 0
     for linear, activation in zip((layer.first, layer.second), layer.activations, strict=True):
         rows = slow_linear(linear, rows)
         mean = sum(rows) / len(rows)
         variance = sum((row - mean) ** 2 for row in rows) / len(rows)
         rows = (rows - mean) / np.sqrt(variance + 1e-5) * activation.scale.numpy() + activation.offset.numpy()
         rows = np.where(rows > 0, rows, float(activation.slope.numpy()) * rows)
-    return slow_linear(layer.out, rows)
+    return slow_linear(layer.out, rows) + beside
 
 
 def slow_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
@@ -229,6 +230,8 @@ def test_sizes():
     total = 2 * (size(512, 583, 654) + size(654, 583, 512)) + size(654, 327, 1) + size(654, 1024, 64)
     assert count(model) == total == sum(int(np.prod(v.shape)) for p in model.players(1e-4) for v in p.variables)
     assert model.embed_photos(features.astype(np.float32)).shape == (4, 64)
+    tuned = pcmsn.build(pcmsn.PRESETS["tuned"].sizes, Inputs(features, features, vectors, None))
+    assert count(tuned) == total + 2 * 512 * 654 + 654 * 64  # a shortcut in each generator and in the head
 
 
 def test_published_weights_and_optimisers(make_model):
