@@ -353,10 +353,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
             board.scalars(line)
             report(line, preset.epochs, best and "held_out_mAP" in line)
     except KeyboardInterrupt as stop:
-        done = int(state.epoch.numpy())
-        raise KeyboardInterrupt(
-            f"stopped after epoch {done}; python Unified_XY_triads.py --path {folder} --resume goes on"
-        ) from stop
+        again = cli.command("Unified_XY_triads.py", Settings(path=folder, resume=True))
+        raise KeyboardInterrupt(f"stopped after epoch {int(state.epoch.numpy())}; {again} goes on") from stop
     if not chief:
         return state
     state.restore_best()

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -111,15 +112,17 @@ def flag(name):
 
 def command(script, settings):
     """The shell line that runs `script` with `settings`, defaults left out; for messages that can be copied."""
-    words = [f"python {script}"]
+    positional, options = [], []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if value == field.default:
             continue
-        words.append(flag(field.name))
-        if value is not True:
-            words.append(" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
-    return " ".join(words)
+        words = [] if value is True else map(str, value if isinstance(value, tuple) else (value,))
+        if field.metadata["positional"]:
+            positional += words
+        else:
+            options += [flag(field.name), *words]
+    return shlex.join(["python", script, *positional, *options])
 
 
 def import_tensorflow():

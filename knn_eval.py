@@ -10,7 +10,6 @@ FEATURES is the `unified_features.mat` of a run, a file with the variables KNNco
 import dataclasses
 import json
 import os
-import shlex
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -193,7 +192,7 @@ def provenance(path, features, settings):
     files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(file.stat().st_mtime for file in files)))
     lines = [
-        f"$ {shell_line(path, settings)}",
+        f"$ {command('knn_eval.py', dataclasses.replace(settings, features=path))}",
         f"{path.resolve()}: {sum(file.stat().st_size for file in files):,} bytes, written {written}; evaluated here: "
         f"{len(features.photo.labels)} photos and {len(features.sketch.labels)} sketches, "
         f"{features.photo.vectors.shape[1]}-d {features.photo.vectors.dtype}",
@@ -207,17 +206,6 @@ def provenance(path, features, settings):
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         pass  # no file of a run
     return lines
-
-
-def shell_line(path, settings):
-    """The command that does this evaluation again."""
-    quoted = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if value != field.default and isinstance(value, (tuple, Path)):
-            quoted[field.name] = tuple(map(shlex.quote, value)) if isinstance(value, tuple) else shlex.quote(str(value))
-    quoted["features"] = NEWEST_RUN  # named in front: it is no option
-    return command(f"knn_eval.py {shlex.quote(str(path))}", dataclasses.replace(settings, **quoted))
 
 
 def described(features, settings):

@@ -566,7 +566,7 @@ def test_the_shell_line_of_a_report_can_be_given_again():
         "5",
     ]
     settings = cli.parse(knn_eval.Settings, "", words)
-    line = shlex.split(knn_eval.shell_line(settings.features, settings))
+    line = shlex.split(cli.command("knn_eval.py", settings))
     assert line[:3] == ["python", "knn_eval.py", "a file.mat"]
     assert cli.parse(knn_eval.Settings, "", line[2:]) == settings
 
