@@ -66,6 +66,11 @@ def class_key(name):
     return "".join(letter for letter in unicodedata.normalize("NFKC", str(name)).casefold() if letter not in " _-")
 
 
+def class_indices(names):
+    """{key: index} of class names, to look others up by `class_key`."""
+    return {class_key(name): index for index, name in enumerate(names)}
+
+
 def class_positions(wanted, present, where):
     """Index in `present` of each class name in `wanted`, compared by `class_key`.
 

@@ -25,7 +25,7 @@ from evaluation.gallery import EMBEDDINGS, FOLDER, MODALITIES, UNKNOWN, Added, c
 from evaluation.ranking import MEMORY, distances, nearest
 from pretrain import pictures, recipes
 from pretrain.found import find_weights
-from UxUyLoader import class_key
+from UxUyLoader import class_indices, class_key
 
 NEWEST_RUN = Path("runs/*")
 GRID = 20  # queries, and pictures found of each, that the grid shows at most
@@ -263,10 +263,6 @@ def described(path, root, classes):
     state, name = path.stat(), path.parent.name
     named = path.parent != root or class_key(name) in classes
     return Added(str(path), name if named else UNKNOWN, state.st_size, state.st_mtime_ns)
-
-
-def class_indices(names):
-    return {class_key(name): label for label, name in enumerate(names)}
 
 
 def show(settings, run, gallery, queries, vectors, clock):

@@ -15,7 +15,7 @@ import numpy as np
 import runs
 from cli import BadInput, file_hash, warn, whole_folder
 from evaluation import embeddings
-from UxUyLoader import class_key
+from UxUyLoader import class_indices, class_key
 
 EMBEDDINGS, FOLDER, ABOUT = "unified_features.mat", "search", "index.json"
 UNKNOWN = "unknown"  # class of added pictures that lie in no class folder
@@ -102,7 +102,7 @@ def _rewritten(gallery, tails=None):
     are not its own; opens it and deletes the one before."""
     features, own, added = gallery.features, gallery.own, gallery.added
     classes = list(features.classes[: own["classes"]])
-    position = {class_key(name): label for label, name in enumerate(classes)}
+    position = class_indices(classes)
     for picture in added["photo"] + added["sketch"]:
         if position.setdefault(class_key(picture.class_name), len(classes)) == len(classes):
             classes.append(picture.class_name)

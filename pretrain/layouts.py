@@ -120,7 +120,7 @@ def matched_classes(photos, sketches):
 
 def _renumbered(tree, classes):
     """The tree restricted to `classes`, its labels counting in their order."""
-    position = {loader.class_key(name): label for label, name in enumerate(classes)}
+    position = loader.class_indices(classes)
     new = np.array([position.get(loader.class_key(name), -1) for name in tree.classes])[tree.labels]
     kept = tree.take(new >= 0)
     new = new[new >= 0]
