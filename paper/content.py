@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import knn_eval
 from evaluation import tables as texts
-from evaluation.protocols import PROTOCOLS, TIES
+from evaluation.protocols import DISTANCES, PROTOCOLS, TIES
 from paper.cells import MEASURES, Baselines, Measurement, System, Training
 from paper.ground import PUBLISHED, Ground
 from paper.layout import Table, Value
@@ -43,7 +43,6 @@ DATASETS = tuple(PUBLISHED["datasets"])
 ARROWS = {direction: direction.replace("->", "→") for direction in knn_eval.DIRECTIONS}
 ACROSS = ("sketch->image", "image->sketch")
 BASELINES = ("features alone", "LDA map")
-DISTANCES = {"euclidean": "Euclidean", "cosine": "cosine", "hamming": "Hamming", "l1": "L1"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ class Results:
         for system in self.plan.systems:
             content = self.contents[self.plan.trainings(system)[0]]
             name = label(system).removesuffix(", ours")
-            found.append(f"{name} {DISTANCES.get(content['distance'], content['distance'])}")
+            found.append(f"{name} {distance(content)}")
         return ", ".join(found)
 
 
@@ -151,9 +150,12 @@ def with_variants(systems):
     return tuple(found)
 
 
+def distance(results):
+    return DISTANCES[results["distance"]].removesuffix(" distance")
+
+
 def convention(results):
-    distance = DISTANCES.get(results["distance"], results["distance"])
-    return f"{results['protocol']}, {distance}, ties {results['ties']}"
+    return f"{results['protocol']}, {distance(results)}, ties {results['ties']}"
 
 
 def as_published(dataset):
