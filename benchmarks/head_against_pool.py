@@ -17,8 +17,7 @@ import runs
 import Unified_XY_triads as trainer
 from cli import run, say, setting
 from pretrain import finetune, recipes, word_vectors
-
-SPLITS = Path(__file__).resolve().parents[1] / "data" / "splits"
+from pretrain.literature import SPLITS
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import runs
 import Unified_XY_triads as trainer
 import UxUyLoader as loader
 from cli import BadInput
+from pretrain import literature
 
 PUBLISHED = runs.read_json(Path(__file__).with_name("published.json"))
-SPLITS = Path(__file__).resolve().parents[1] / "data" / "splits"
 
 
 @dataclass(frozen=True, eq=False)  # as a part of keys: the same ground is the same object
@@ -82,8 +82,9 @@ def survey(data, unseen_files, root):
     found = {}
     for file in files:
         where = file or own
-        split = loader.split_classes(dataset.classes, loader.read_class_list(where), where, held_out_share=0)
-        name = list_name(where)
+        listed = loader.read_class_list(where)
+        split = loader.split_classes(dataset.classes, listed, where, held_out_share=0)
+        name = literature.list_name(listed, where.stem)
         mark = hashlib.sha256(f"{features} {split.unseen.tolist()}".encode()).hexdigest()[:8]
         ground = Ground(
             dataset,
@@ -120,38 +121,18 @@ def digest_features(dataset):
     return digest.hexdigest()
 
 
-def list_name(file):
-    """The name of the list in data/splits with the classes of `file`, whatever that is called; else its own."""
-    wanted = _keys(file)
-    return next((known.stem for known in sorted(SPLITS.glob("*.txt")) if _keys(known) == wanted), file.stem)
-
-
-def _keys(file):
-    return {loader.class_key(name) for name in loader.read_class_list(file)}
-
-
-def published_dataset(classes):
-    """Name of the paper's dataset that has these class names: one in whose published lists all occur; else ''."""
-    present = {loader.class_key(name) for name in classes}
-    for name, facts in PUBLISHED["datasets"].items():
-        lists = list(SPLITS.glob(facts["lists"]))
-        if lists and all(_keys(file) <= present for file in lists):
-            return name
-    return ""
-
-
 def differences(dataset, split, unseen_list):
     """Sentences, each a reason why numbers of this dataset and split cannot stand beside the published ones."""
-    name = published_dataset(dataset.classes)
-    if not name:
+    known = literature.recognised(dataset.classes)
+    if not known:
         return (f"another dataset than {' and '.join(PUBLISHED['datasets'])}",)
-    facts, reasons = PUBLISHED["datasets"][name], []
-    for what, ours in (
-        ("photos", len(dataset.photo.labels)),
-        ("sketches", len(dataset.sketch.labels)),
+    facts, reasons = PUBLISHED["datasets"][known.name], []
+    for what, ours, counts in (
+        ("photos", len(dataset.photo.labels), known.photos),
+        ("sketches", len(dataset.sketch.labels), known.sketches),
     ):
-        if ours not in facts[what]:
-            reasons.append(f"{ours:,} {what}, where {name} has {facts[what][0]:,}")
+        if ours not in counts:
+            reasons.append(f"{ours:,} {what}, where {known.name} has {next(iter(counts)):,}")
     for what in ("seen", "unseen"):
         if (ours := len(getattr(split, what))) != facts[what]:
             reasons.append(f"{ours} {what} classes, where the paper has {facts[what]}")

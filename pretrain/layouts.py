@@ -11,6 +11,7 @@ import numpy as np
 
 import UxUyLoader as loader
 from cli import BadInput, say, warn
+from pretrain import literature
 from pretrain.pictures import SUFFIXES, PictureTree
 
 #: folders that are no classes but hold class folders (or further such folders) of a modality
@@ -19,22 +20,6 @@ _CONTAINERS = {
     "sketch": ("256x256", "rendered_256x256", "sketch", "sketches"),
 }
 _AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictures shifted and scaled
-
-SPLITS = Path(__file__).resolve().parents[1] / "data" / "splits"
-#: pictures of the full datasets (FIDELITY.md, "Pictures"), by the class lists that tell which dataset it is
-_PICTURES = {
-    "sketchy-*.txt": {
-        "photo": {12_500: "Sketchy", 73_002: "Sketchy-extended", 85_502: "Sketchy-extended, originals twice"},
-        "sketch": {75_471: "the papers", 75_481: "the released index"},
-    },
-    "tuberlin-*.txt": {"photo": {204_489: "TU-Berlin"}, "sketch": {20_000: "TU-Berlin"}},
-}
-#: sketches and photos of the unseen classes as published
-_UNSEEN_PICTURES = {
-    "sketchy-25-sake.txt": {"sketch": 15_229, "photo": 17_101},
-    "sketchy-21-yelamarthi.txt": {"sketch": 12_694, "photo": 12_553},
-    "tuberlin-30-sake.txt": {"sketch": 2_400, "photo": 27_989},
-}
 
 
 def list_pictures(root, modality, duplicates="drop"):
@@ -149,32 +134,16 @@ def first_of_each_class(tree, count, modality):
 
 def compare_counts(trees, unseen_names):
     """Prints how many pictures there are beside the literature's numbers, and warns where they differ."""
-    published = _published_counts(trees["photo"].classes)
+    known = literature.recognised(trees["photo"].classes)
+    counts = {"photo": known.photos | known.extended, "sketch": known.sketches} if known else {}
     for modality, tree in trees.items():
         say(f"{modality}: {len(tree.files):,} pictures of {len(tree.classes)} classes in {tree.root}")
-        known = published.get(modality, {})
-        if known and len(tree.files) not in known:
-            told = ", ".join(f"{count:,} ({where})" for count, where in known.items())
+        if known and len(tree.files) not in counts[modality]:
+            told = ", ".join(f"{count:,} ({where})" for count, where in counts[modality].items())
             warn(f"{len(tree.files):,} {modality} pictures; the literature has {told}")
-    unseen = {loader.class_key(name) for name in unseen_names}
-    for file, known in _UNSEEN_PICTURES.items():
-        if _class_keys(SPLITS / file) != unseen:
-            continue
-        for modality, count in known.items():
-            tree = trees[modality]
-            ours = sum(loader.class_key(tree.classes[label]) in unseen for label in tree.labels)
-            if ours != count:
-                warn(f"{ours:,} {modality} pictures of the unseen classes; the literature has {count:,} for {file}")
-
-
-def _published_counts(classes):
-    """Modality -> {count: where} of the dataset whose published class lists all occur in `classes`, else {}."""
-    present = {loader.class_key(name) for name in classes}
-    for pattern, counts in _PICTURES.items():
-        if all(_class_keys(file) <= present for file in SPLITS.glob(pattern)):
-            return counts
-    return {}
-
-
-def _class_keys(file):
-    return {loader.class_key(name) for name in loader.read_class_list(file)}
+    unseen, name = loader.class_indices(unseen_names), literature.list_name(unseen_names)
+    for modality, count in literature.UNSEEN_PICTURES.get(name, {}).items():
+        tree = trees[modality]
+        ours = sum(loader.class_key(tree.classes[label]) in unseen for label in tree.labels)
+        if ours != count:
+            warn(f"{ours:,} {modality} pictures of the unseen classes; the literature has {count:,} for {name}.txt")

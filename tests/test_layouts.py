@@ -8,7 +8,7 @@ import pytest
 import matfiles
 import released
 import UxUyLoader as loader
-from pretrain import index_files, layouts
+from pretrain import index_files, layouts, literature
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 
@@ -78,11 +78,11 @@ def test_missing_original_version_is_named(tmp_path, refused):
 
 def test_counts_that_differ_from_the_literature_are_said(tmp_path, capsys):
     """A dataset is recognised by holding all classes of its published lists; one of other classes is not compared."""
-    classes = {name for file in layouts.SPLITS.glob("sketchy-*.txt") for name in loader.read_class_list(file)}
+    classes = {name for file in literature.SPLITS.glob("sketchy-*.txt") for name in loader.read_class_list(file)}
     plant(tmp_path, "photo", PHOTOS, classes)
     plant(tmp_path, "sketch", SKETCHES, classes)
     trees = {modality: layouts.list_pictures(tmp_path / modality, modality) for modality in ("photo", "sketch")}
-    layouts.compare_counts(trees, loader.read_class_list(layouts.SPLITS / "sketchy-25-sake.txt"))
+    layouts.compare_counts(trees, loader.read_class_list(literature.SPLITS / "sketchy-25-sake.txt"))
     told = capsys.readouterr().err
     assert f"{2 * len(classes):,} photo pictures; the literature has 12,500 (Sketchy), 73,002 (Sketchy-ext" in told
     assert "75 sketch pictures of the unseen classes; the literature has 15,229 for sketchy-25-sake.txt" in told

@@ -17,6 +17,7 @@ import Unified_XY_triads as trainer
 import UxUyLoader as loader
 from paper import chart, content, ground, layout
 from paper.cells import Baselines, Measurement, Rates, System, Training, machine
+from pretrain import literature
 
 METRICS = ("mAP@all", "P@100", "mAP@200", "P@200", "knncode-mAP", "precision@100")
 
@@ -104,7 +105,7 @@ def test_published_numbers_agree_with_each_other():
 
 def sketchy(photos=12_500, sketches=75_481, **made):
     """A dataset with Sketchy's counts and the class names that its lists tell, and the released list's split."""
-    named = sorted({name for file in ground.SPLITS.glob("sketchy-*.txt") for name in loader.read_class_list(file)})
+    named = sorted({name for file in literature.SPLITS.glob("sketchy-*.txt") for name in loader.read_class_list(file)})
     classes = (*named, *(f"further class {k}" for k in range(125 - len(named))))
     sides = [loader.Modality(np.zeros((n, 1), np.float32), np.arange(n) % 125, ()) for n in (photos, sketches)]
     made = {"backbone": "vgg16", "train": "head"} | made
@@ -131,10 +132,10 @@ def test_comparability_is_derived_from_facts(changed, unseen_list, expected):
 
 def test_an_unseen_list_is_known_by_its_classes(tmp_path):
     copy = tmp_path / "unseen.txt"
-    copy.write_text((ground.SPLITS / "sketchy-25-sake.txt").read_text().upper())
-    assert ground.list_name(copy) == "sketchy-25-sake"
+    copy.write_text((literature.SPLITS / "sketchy-25-sake.txt").read_text().upper())
+    assert literature.list_name(loader.read_class_list(copy), copy.stem) == "sketchy-25-sake"
     copy.write_text("zebra\n")
-    assert ground.list_name(copy) == "unseen"
+    assert literature.list_name(loader.read_class_list(copy), copy.stem) == "unseen"
 
 
 def test_numbers_land_in_their_tables(dataset_folder, tmp_path):
