@@ -14,7 +14,7 @@ from pathlib import Path
 import Unified_XY_triads as trainer
 from cli import BadInput, command, run, say, setting, whole_file
 from paper import chart, content, ground, layout
-from paper.cells import Rates, System
+from paper.cells import Method, Rates
 from paper.worker import Worker
 
 QUICK_EPOCHS = 3
@@ -38,11 +38,11 @@ class Settings:
 
 def main(settings):
     check(settings)
-    systems = chosen_systems(settings)
+    methods = chosen_methods(settings)
     if settings.data == trainer.MINIATURE:
-        wanted = [trainer.filled_in(trainer.Settings(model=one.model, preset=one.preset))[1] for one in systems]
+        wanted = [trainer.filled_in(trainer.Settings(model=one.model, preset=one.preset))[1] for one in methods]
         trainer.make_miniature(graph=any(map(trainer.wants_graph, wanted)))
-    plan = make_plan(settings, systems)
+    plan = make_plan(settings, methods)
     check_graphs(plan)
     describe(plan)
     if settings.plan:
@@ -65,8 +65,8 @@ def out_folder(settings):
     return settings.out or Path("results") / name
 
 
-def chosen_systems(settings):
-    """The systems of --models and --presets, each preset of each model once."""
+def chosen_methods(settings):
+    """The methods that --models and --presets ask for, each preset of each model once."""
     for model in settings.models:
         if model not in trainer.SYSTEMS:
             raise BadInput(f"--models {model}: no such system, there are {', '.join(trainer.SYSTEMS)}")
@@ -77,27 +77,27 @@ def chosen_systems(settings):
             raise BadInput(f"--presets {preset}: no such preset, {there}")
     quick = (("epochs", QUICK_EPOCHS),) if settings.quick else ()
     return content.with_variants(
-        System(model, preset, quick)
+        Method(model, preset, quick)
         for model, presets in known.items()
         for preset in presets
         if not settings.presets or preset in settings.presets
     )
 
 
-def make_plan(settings, systems):
+def make_plan(settings, methods):
     seeds = settings.seeds or (1 if settings.quick else 5)
     grounds = ground.survey(settings.data, settings.unseen, settings.runs)
     warning = (
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )
-    return content.Plan(tuple(grounds), systems, tuple(range(seeds)), warning, not settings.no_ablations)
+    return content.Plan(tuple(grounds), methods, tuple(range(seeds)), warning, not settings.no_ablations)
 
 
 def check_graphs(plan):
-    """Raises BadInput, before anything runs, where a system wants the class graph of another unseen list."""
+    """Raises BadInput, before anything runs, where a method wants the class graph of another unseen list."""
     for place in plan.grounds:
-        for system in plan.systems:
-            settings, preset = plan.trainings(system, place)[0].filled_in
+        for method in plan.methods:
+            settings, preset = plan.trainings(method, place)[0].filled_in
             trainer.class_graph(settings, preset, place.dataset, place.split)
 
 

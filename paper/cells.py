@@ -40,7 +40,7 @@ PAIR_SECONDS = 3e-8  # ranking and scoring, per query and gallery item
 
 
 @dataclass(frozen=True)
-class System:
+class Method:
     """What is trained: a preset of a model, and the trainer's settings that differ from it."""
 
     model: str
@@ -55,7 +55,7 @@ class System:
         return "-".join(words).replace("_", "-")
 
     def with_changes(self, changes):
-        """The system with other settings of the trainer, its preset among them."""
+        """The method with other settings of the trainer, its preset among them."""
         changes = dict(changes)
         preset = changes.pop("preset", self.preset)
         return dataclasses.replace(self, preset=preset, changes=(*self.changes, *changes.items()))
@@ -86,12 +86,12 @@ class Training(Cell):
     """One run of the trainer; the cell holds its scores, protocol `standard`."""
 
     ground: Ground
-    system: System
+    method: Method
     seed: int
 
     @property
     def folder(self):
-        return self.ground.folder / f"{self.system.name}-seed{self.seed}"
+        return self.ground.folder / f"{self.method.name}-seed{self.seed}"
 
     @property
     def path(self):
@@ -99,11 +99,11 @@ class Training(Cell):
 
     @property
     def kind(self):
-        return self.system.name
+        return self.method.name
 
     @property
     def title(self):
-        return f"{self.system.name}, {self.ground.list_name}, seed {self.seed}"
+        return f"{self.method.name}, {self.ground.list_name}, seed {self.seed}"
 
     @cached_property
     def asked(self):
@@ -111,10 +111,10 @@ class Training(Cell):
             data=self.ground.dataset.directory,
             unseen=self.ground.unseen_file,
             path=self.folder,
-            model=self.system.model,
-            preset=self.system.preset,
+            model=self.method.model,
+            preset=self.method.preset,
             seed=self.seed,
-            **dict(self.system.changes),
+            **dict(self.method.changes),
         )
 
     @cached_property

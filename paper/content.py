@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import knn_eval
 from evaluation import tables as texts
 from evaluation.protocols import DISTANCES, PROTOCOLS, TIES
-from paper.cells import MEASURES, Baselines, Measurement, System, Training
+from paper.cells import MEASURES, Baselines, Measurement, Method, Training
 from paper.ground import PUBLISHED, Ground
 from paper.layout import Table, Value
 
@@ -50,7 +50,7 @@ class Plan:
     """What is compared with what."""
 
     grounds: tuple[Ground, ...]  # the first is the main one, all tables are about it
-    systems: tuple[System, ...]
+    methods: tuple[Method, ...]
     seeds: tuple[int, ...]
     warning: str = ""  # stands above every table
     ablated: bool = True
@@ -60,35 +60,35 @@ class Plan:
         return self.grounds[0]
 
     def ablations(self):
-        """{(model, preset): {row: System}}, the full system last."""
+        """{(model, preset): {row: Method}}, the full method last."""
         found = {}
-        for full in self.systems:
+        for full in self.methods:
             rows = ABLATIONS.get(full.model, {}).get(full.preset)
             if rows and self.ablated and "bits" not in dict(full.changes):
                 left_out = {row: full.with_changes(changes) for row, changes in rows.items()}
                 found[full.model, full.preset] = {**left_out, FULL: full}
         return found
 
-    def trainings(self, system, ground=None):
-        return [Training(ground or self.main, system, seed) for seed in self.seeds]
+    def trainings(self, method, ground=None):
+        return [Training(ground or self.main, method, seed) for seed in self.seeds]
 
-    def measurements(self, system, measured):
-        found = [Measurement(training, measured) for training in self.trainings(system)]
+    def measurements(self, method, measured):
+        found = [Measurement(training, measured) for training in self.trainings(method)]
         return [cell for cell in found if cell.applicable]
 
     def cells(self):
         """Every cell, in the order to compute them: what the first tables need comes first."""
         found = [Baselines(ground) for ground in self.grounds]
         found = [cell for cell in found if cell.applicable]
-        ablated = [system for rows in self.ablations().values() for system in rows.values()]
-        for system in dict.fromkeys((*self.systems, *ablated)):
-            found += self.trainings(system)
-        for system in self.systems:
+        ablated = [method for rows in self.ablations().values() for method in rows.values()]
+        for method in dict.fromkeys((*self.methods, *ablated)):
+            found += self.trainings(method)
+        for method in self.methods:
             for measured in MEASURES:
-                found += self.measurements(system, measured)
+                found += self.measurements(method, measured)
         for ground in self.grounds[1:]:
-            for system in self.systems:
-                found += self.trainings(system, ground)
+            for method in self.methods:
+                found += self.trainings(method, ground)
         return found
 
 
@@ -107,8 +107,8 @@ class Results:
         numbers = tuple(content[part][direction][metric] for content in contents)
         return Value(numbers, convention(contents[0]), cells[0].ground, digits=digits)
 
-    def system(self, system, direction, metric, ground=None):
-        return self.scores(self.plan.trainings(system, ground), direction, metric)
+    def method(self, method, direction, metric, ground=None):
+        return self.scores(self.plan.trainings(method, ground), direction, metric)
 
     def baseline(self, name, direction, metric, ground=None):
         cell = Baselines(ground or self.plan.main)
@@ -118,35 +118,35 @@ class Results:
         return Value((results["directions"][direction][metric],), convention(results), cell.ground)
 
     def everyone(self):
-        """{row: function (direction, metric, ground) -> Value} of the baselines and all systems."""
+        """{row: function (direction, metric, ground) -> Value} of the baselines and all methods."""
         rows = {}
         for name in BASELINES:
             rows[name] = lambda *where, name=name: self.baseline(name, *where)
-        for system in self.plan.systems:
-            rows[label(system)] = lambda *where, system=system: self.system(system, *where)
+        for method in self.plan.methods:
+            rows[label(method)] = lambda *where, method=method: self.method(method, *where)
         return rows
 
     def distances(self):
         """Which distance each preset ranks by, in words."""
         found = []
-        for system in self.plan.systems:
-            content = self.contents[self.plan.trainings(system)[0]]
-            name = label(system).removesuffix(", ours")
+        for method in self.plan.methods:
+            content = self.contents[self.plan.trainings(method)[0]]
+            name = label(method).removesuffix(", ours")
             found.append(f"{name} {distance(content)}")
         return ", ".join(found)
 
 
-def label(system):
-    bits = dict(system.changes).get("bits")
-    return f"{system.model} {system.preset}{f' {bits} bits' if bits else ''}, ours"
+def label(method):
+    bits = dict(method.changes).get("bits")
+    return f"{method.model} {method.preset}{f' {bits} bits' if bits else ''}, ours"
 
 
-def with_variants(systems):
-    """`systems`, each followed by its variants."""
+def with_variants(methods):
+    """`methods`, each followed by its variants."""
     found = []
-    for system in systems:
-        variants = VARIANTS.get(system.model, {}).get(system.preset, ())
-        found += [system, *(system.with_changes(changes) for changes in variants)]
+    for method in methods:
+        variants = VARIANTS.get(method.model, {}).get(method.preset, ())
+        found += [method, *(method.with_changes(changes) for changes in variants)]
     return tuple(found)
 
 
@@ -211,8 +211,8 @@ def comparison(results):
     for line in PUBLISHED["comparison"]:
         values = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
         rows[line["method"]] = {"size": str(line["size"]), **values}
-    settings = {system: results.plan.trainings(system)[0].filled_in[0] for system in results.plan.systems}
-    sizes = {label(system): chosen.bits or chosen.dim for system, chosen in settings.items()}
+    settings = {method: results.plan.trainings(method)[0].filled_in[0] for method in results.plan.methods}
+    sizes = {label(method): chosen.bits or chosen.dim for method, chosen in settings.items()}
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": Baselines(results.plan.main).asked.dim}
     measured = {}
     for row, score in results.everyone().items():
@@ -258,10 +258,10 @@ def directions(results):
 def ablation(results, model, preset):
     """mAP@all without each loss term, published and measured, and how much each run lost against its full system."""
     ours, known = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
-    systems = results.plan.ablations()[model, preset]
+    methods = results.plan.ablations()[model, preset]
     shown = [dataset for dataset in DATASETS if known]
     rows = {}
-    for row, system in systems.items():
+    for row, method in methods.items():
         cells = {}
         for place, direction in enumerate(ACROSS):
             for dataset in shown if row in known else ():
@@ -269,8 +269,8 @@ def ablation(results, model, preset):
                 how = PUBLISHED["convention"] if row == FULL else known["read_off"]
                 column = f"{as_published(dataset)}: {short(direction)}"
                 cells[column] = Value((number,), how, dataset=dataset, digits=digits)
-            measured = results.system(system, direction, "mAP@all")
-            full = results.system(systems[FULL], direction, "mAP@all")
+            measured = results.method(method, direction, "mAP@all")
+            full = results.method(methods[FULL], direction, "mAP@all")
             cells[f"{ours}: {short(direction)}"] = measured
             if row != FULL:
                 change = tuple(a - b for a, b in zip(measured.numbers, full.numbers, strict=True))
@@ -318,18 +318,18 @@ def conventions(results):
     rows, groups = {}, []
     protocols = [name for name in PROTOCOLS if name == "standard" or name in MEASURES]
     for protocol in protocols:
-        for system in results.plan.systems:
-            cells = results.plan.trainings(system)
+        for method in results.plan.methods:
+            cells = results.plan.trainings(method)
             names = {metric: metric for metric in ("mAP@all", "mAP@200", "P@100", "P@200")}
             if protocol != "standard":
-                cells = results.plan.measurements(system, protocol)
+                cells = results.plan.measurements(method, protocol)
             if not cells:
                 continue
             if protocol == "knncode":
                 names = {"KNNcode “mAP”": "knncode-mAP", "P@100": "precision@100"}
-            row = f"{protocol}: {label(system)}"
+            row = f"{protocol}: {label(method)}"
             rows[row] = {column: results.scores(cells, "sketch->image", name) for column, name in names.items()}
-            if system == results.plan.systems[0]:
+            if method == results.plan.methods[0]:
                 groups.append(row)
     notes = [f"{name}: {PROTOCOLS[name].conventions()}" for name in protocols]
     what = "Sketch→image on unseen classes: the same embeddings by each convention of the field."
@@ -384,14 +384,14 @@ def codes(results):
     for line in PUBLISHED["comparison"]:
         if "binary" in line["method"]:
             rows[line["method"]] = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
-    groups = [label(results.plan.systems[0])]
-    for system in results.plan.systems:
+    groups = [label(results.plan.methods[0])]
+    for method in results.plan.methods:
         cells = {}
         for kind, measured in kinds.items():
-            found = results.plan.measurements(system, measured) if measured else results.plan.trainings(system)
+            found = results.plan.measurements(method, measured) if measured else results.plan.trainings(method)
             for metric in METRICS:
                 cells[f"{ours}: {kind}, {metric}"] = results.scores(found, "sketch->image", metric)
-        rows[label(system)] = present(cells)
+        rows[label(method)] = present(cells)
     columns = [f"{as_published(dataset)}: {metric}" for dataset in DATASETS for metric in METRICS]
     columns += [f"{ours}: {kind}, {metric}" for kind in kinds for metric in METRICS]
     how = (
@@ -414,16 +414,16 @@ def generalised(results):
     rows, groups = {}, []
     parts = {"unseen": "directions", "seen": "seen", "harmonic": "harmonic"}
     for protocol in ("sempcyc", "pcmsn"):
-        for system in results.plan.systems:
-            cells = results.plan.measurements(system, f"generalised-{protocol}")
+        for method in results.plan.methods:
+            cells = results.plan.measurements(method, f"generalised-{protocol}")
             if not cells:
                 continue
-            row = f"{protocol}: {label(system)}"
-            rows[row] = {"zero-shot mAP@all": results.system(system, "sketch->image", "mAP@all")}
+            row = f"{protocol}: {label(method)}"
+            rows[row] = {"zero-shot mAP@all": results.method(method, "sketch->image", "mAP@all")}
             for metric in METRICS:
                 for part, key in parts.items():
                     rows[row][f"{part} {metric}"] = results.scores(cells, "sketch->image", metric, key)
-            if system == results.plan.systems[0]:
+            if method == results.plan.methods[0]:
                 groups.append(row)
     return Table(
         "generalised",

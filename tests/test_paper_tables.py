@@ -16,7 +16,7 @@ import runs
 import Unified_XY_triads as trainer
 import UxUyLoader as loader
 from paper import chart, content, ground, layout
-from paper.cells import Baselines, Measurement, Rates, System, Training, machine
+from paper.cells import Baselines, Measurement, Method, Rates, Training, machine
 from pretrain import literature
 
 METRICS = ("mAP@all", "P@100", "mAP@200", "P@200", "knncode-mAP", "precision@100")
@@ -41,7 +41,7 @@ def wide_folder(tmp_path):
 
 def plan_of(folder, seeds=2, **more):
     settings = paper_tables.Settings(data=folder, seeds=seeds, runs=folder.parent / "cells", **more)
-    return paper_tables.make_plan(settings, paper_tables.chosen_systems(settings))
+    return paper_tables.make_plan(settings, paper_tables.chosen_methods(settings))
 
 
 def fabricate(plan):
@@ -57,7 +57,7 @@ def fabricate(plan):
             results = {"baselines": {name: results | {"directions": directions(0)} for name in content.BASELINES}}
         else:
             run = cell.training if isinstance(cell, Measurement) else cell
-            lost = 0.02 * len(dict(run.system.changes)) * (1 + run.seed)
+            lost = 0.02 * len(dict(run.method.changes)) * (1 + run.seed)
             results["directions"] = directions(0.1 * run.seed - lost)
             results |= {"seen": directions(0.2), "harmonic": directions(0.15)}
         runs.write_json(cell.path, {"cell": cell.identity, "seconds": 4.0, "machine": "elsewhere", **results})
@@ -212,7 +212,7 @@ def test_features_of_different_width_have_no_baselines(dataset_folder):
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
     [place] = ground.survey(wide_folder, (), wide_folder.parent / "cells")
-    cell = Training(place, System("zscmr", "paper", (("epochs", 3),)), seed=0)
+    cell = Training(place, Method("zscmr", "paper", (("epochs", 3),)), seed=0)
     with interrupted_at(3), pytest.raises(KeyboardInterrupt):
         cell.make(Here())
     assert cell.stored() == {} and (cell.folder / "checkpoints").exists()
@@ -229,7 +229,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
     runs.write_json(cell.path, {"cell": "of other settings"})
     cell.make(worker)  # the run is there: its scores are read, nothing is trained
     assert worker.runs == 0 and cell.stored()["directions"] == whole.stored()["directions"]
-    changed = dataclasses.replace(cell, system=System("zscmr", "paper", (("epochs", 3), ("margin", 1.0))))
+    changed = dataclasses.replace(cell, method=Method("zscmr", "paper", (("epochs", 3), ("margin", 1.0))))
     monkeypatch.setattr(Training, "folder", cell.folder)
     assert changed.stored() == {}
     changed.make(worker)  # other settings in the same place: trained anew
@@ -243,7 +243,7 @@ def test_features_made_anew_have_cells_of_their_own(tmp_path):
 
 def test_finished_cells_correct_the_documented_rates(dataset_folder):
     plan = plan_of(dataset_folder)
-    cells = plan.trainings(plan.systems[0])
+    cells = plan.trainings(plan.methods[0])
     rates = Rates()
     rates.note(cells[0], {"seconds": 1.0, "machine": "another one"})
     assert rates.expected(cells[1]) == cells[1].seconds
