@@ -104,11 +104,6 @@ def main(settings):
     split = read_split(settings, dataset)
     describe(dataset, split)
     say_left_out(preset)
-    # a batch too large, or a graph of other classes, is refused before a run is made
-    draw_epoch(preset, dataset, split, settings.seed, epoch=1)
-    class_graph(settings, preset, dataset, split)
-    if not settings.resume:
-        runs.create(folder, settings, split.names(dataset.classes), dataset.made_with, sizes(dataset))
     with shared_devices(preset):
         state = train(settings, preset, folder, dataset, split)
     export(preset, folder, dataset, split, state.model)
@@ -319,6 +314,8 @@ def train(settings, preset, folder, dataset, split, chief=True):
     if preset.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     model = build_model(settings, preset, dataset, split)
+    if chief and not settings.resume:  # only now: what cannot be trained is refused above and leaves no directory
+        runs.create(folder, settings, split.names(dataset.classes), dataset.made_with, sizes(dataset))
     state = training.State(model, model.players(rate))
     saved = tf.train.Checkpoint(state=state)
     _ = saved.save_counter  # a variable made at first use; under several workers all have to make it, at the same time

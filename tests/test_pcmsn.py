@@ -10,6 +10,7 @@ from slow import slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
 
 tf = pytest.importorskip("tensorflow")
 
+import matfiles  # noqa: E402
 import Unified_XY_triads as trainer  # noqa: E402
 from models import pcmsn, training  # noqa: E402
 from models.system import Batch, Inputs, Rows  # noqa: E402
@@ -289,6 +290,16 @@ def test_features_of_two_widths_need_the_semantic_stage(make_model, refused, ran
     inputs = Inputs(random.normal(size=(9, F)), random.normal(size=(9, G)), np.zeros((C, S)), None)
     message = refused(pcmsn.build, SIZES["direct"], inputs)
     assert message == "--preset direct: photos are 7-d and sketches 5-d, and one head reads both"
+
+
+def test_they_are_refused_before_a_run_is_made(dataset_folder, refused):
+    file, key = trainer.loader.FILES["sketch"]["features"]
+    classes = matfiles.read_names(dataset_folder / file, "classes")
+    matfiles.write(dataset_folder / file, {key: np.ones((60, 7), np.float32), "classes": classes})
+    choices = {"model": "pcmsn", "preset": "direct", "batch_size": 12, "path": dataset_folder.parent / "run"}
+    message = refused(trainer.main, trainer.Settings(data=dataset_folder, **choices))
+    assert message == "--preset direct: photos are 12-d and sketches 7-d, and one head reads both"
+    assert not (dataset_folder.parent / "run").exists()
 
 
 @pytest.mark.parametrize("preset", ["sketchy", "tuned", "direct"])
