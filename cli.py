@@ -175,6 +175,14 @@ def file_hash(path):
     return digest.hexdigest()
 
 
+def existing_folder(option, folder):
+    """`folder`, or the nearest one above it that exists. Raises BadInput if a file of that name is in the way."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise BadInput(f"{option}: expected a folder, received the file {there}")
+    return there
+
+
 @contextmanager
 def whole_file(path):
     """Yields a path beside `path` to write to; the file takes its name only when the block ends without error."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cli import BadInput, command, flag, run, say, setting, track, whole_file
+from cli import BadInput, command, existing_folder, flag, run, say, setting, track, whole_file
 from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
 from evaluation.embeddings import check_vectors, load, newest, unseen_only
 from evaluation.figures import retrieval_grid  # noqa: F401
@@ -146,12 +146,7 @@ def check_outputs(path, settings):
         if settings.json.resolve() in {file.resolve() for file in (path, settings.against or path)}:
             raise BadInput(f"--json: {settings.json} holds the embeddings, expected another file")
     for option, folder in (("--json", settings.json and settings.json.parent), ("--figures", settings.figures)):
-        if folder is None:
-            continue
-        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-        if not there.is_dir():
-            raise BadInput(f"{option}: expected a folder, received the file {there}")
-        if not os.access(there, os.W_OK):
+        if folder and not os.access(there := existing_folder(option, folder), os.W_OK):
             raise BadInput(f"{option}: no permission to write to {there}")
 
 

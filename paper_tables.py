@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import Unified_XY_triads as trainer
-from cli import BadInput, command, run, say, setting, whole_file
+from cli import BadInput, command, existing_folder, run, say, setting, whole_file
 from paper import chart, content, ground, layout
 from paper.cells import Method, Rates
 from paper.worker import Worker
@@ -54,10 +54,8 @@ def main(settings):
 def check(settings):
     if settings.seeds is not None and settings.seeds < 1:
         raise BadInput(f"--seeds should be at least 1, received {settings.seeds}")
-    for name, folder in (("--out", out_folder(settings)), ("--runs", settings.runs)):
-        taken = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-        if taken.is_file():
-            raise BadInput(f"{name}: expected a folder, {taken} is a file")
+    for option, folder in (("--out", out_folder(settings)), ("--runs", settings.runs)):
+        existing_folder(option, folder)
 
 
 def out_folder(settings):

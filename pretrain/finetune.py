@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
 import matfiles
 import UxUyLoader as loader
-from cli import BadInput, file_hash, import_tensorflow, run, say, setting, warn, whole_file
+from cli import BadInput, existing_folder, file_hash, import_tensorflow, run, say, setting, warn, whole_file
 from pretrain import index_files, layouts, recipes
 from pretrain import weights as weight_files
 
@@ -70,6 +70,7 @@ class Settings:
 def main(settings):
     if settings.photos.resolve() == settings.sketches.resolve():
         raise BadInput(f"--photos and --sketches: both are {settings.photos}")
+    existing_folder("--out", settings.out)
     settings = recipes.filled_in(settings)
     weights = weight_files.resolve(settings.backbone, settings.weights)
     trees = layouts.matched_classes(

@@ -320,6 +320,7 @@ def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
         (lambda d: [file.unlink() for file in (d / "sketch/bee").iterdir()], "bee: no pictures in this class folder"),
         (lambda d: [shutil.rmtree(d / "photo" / name) for name in NAMES[1:]], "share 1 classes; at least 4 are needed"),
         (lambda d: shutil.copytree(d / "photo/bee", d / "photo/B-ee"), "the same class as"),
+        (lambda d: (d / "out").touch(), "--out: expected a folder, received the file "),
     ],
 )
 def test_bad_input_is_refused(trees, refused, spoil, expected):
