@@ -52,7 +52,10 @@ class Settings:
 
 def main(settings):
     check(settings)
-    run = embeddings.newest(NEWEST_RUN / EMBEDDINGS).parent if settings.run == NEWEST_RUN else settings.run
+    run = settings.run
+    if run == NEWEST_RUN:
+        run = embeddings.newest(NEWEST_RUN / EMBEDDINGS).parent
+        say(f"--run {run}, the one that ended last")
     if not (run / runs.CONFIG).is_file():
         raise BadInput(f"--run {run}: no run directory (it has no {runs.CONFIG})")
     queries, faults = listed(settings.query)

@@ -23,6 +23,7 @@ def test_from_pictures_to_table(script, tmp_path):
     results = json.loads((tmp_path / "out.json").read_text())
     assert set(results["directions"]["sketch->image"]) >= {"mAP@all", "P@100", "mAP@200", "P@200", "queries", "gallery"}
     done = script("search.py", "--query", next(mini.glob("sketch/*/*.png")), "--top", 3, cwd=tmp_path)
+    assert done.stdout.startswith("--run runs/0001, the one that ended last\n")
     assert "1 query answered in" in done.stdout and "wrote runs/0001/search.png" in done.stdout
     assert done.stderr == ""
     again = script("Unified_XY_triads.py", "--resume", cwd=tmp_path)
