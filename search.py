@@ -353,6 +353,8 @@ def draw(path, settings, run, features, items, answers):
         told += "; class of the query's folder green, other classes red"
     if len(answers) > GRID:
         told += f"; the first {GRID} of {len(answers)} queries"
+    if (found := len(answers[0].rows)) > GRID:
+        told += f"; the nearest {GRID} of {found} found"
     title = f"{settings.query_kind.capitalize()} → {settings.gallery}"
     lost = sum(figures.picture_grid(path, title, told, lines, features.leaked))
     if lost:

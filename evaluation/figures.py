@@ -84,7 +84,7 @@ def found_cells(features, items, rows, right=None, notes=None):
 
 PITCH, SIDE, LINE = 0.96, 0.87, 1.11  # inches from picture to picture, of a picture, from line to line
 WORDS, GAP = 1.5, 0.24  # inches: the column of words, the space between query and pictures found
-TITLE, FOOT = 0.98, 0.2  # inches above and below
+TITLE, FOOT, TOLD = 0.98, 0.2, 0.15  # inches above and below, and of each further line under the title
 DPI = 130
 
 
@@ -95,17 +95,21 @@ def picture_grid(path, title, told, lines, leaked=""):
 
     longest = max(len(line.found) for line in lines)
     lower = 0.13 * max(cell.note.count("\n") for line in lines for cell in line.found)  # room for a second line
-    width = WORDS + GAP + PITCH * (1 + max(longest, 5)) + 0.1  # narrower, the title would not fit
-    height = TITLE + (LINE + lower) * len(lines) + FOOT
+    width = WORDS + GAP + PITCH * (1 + max(longest, 5)) + 0.1  # narrower, what is told would take too many lines
+    told = _fitting(told, width - 0.26, fontsize=9)
+    further = TOLD * (len(told) - 1)
+    head = TITLE + further
+    height = head + (LINE + lower) * len(lines) + FOOT
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     write = partial(_write, figure)
     write(0.13, 0.22, title, fontsize=13, weight="bold")
-    write(0.13, 0.45, told, fontsize=9, color=GREY)
-    _mark_leak(figure, leaked, 1 / height)
+    for number, words in enumerate(told):
+        write(0.13, 0.45 + TOLD * number, words, fontsize=9, color=GREY)
+    _mark_leak(figure, leaked, 1 / height, 0.62 + further)
     canvas = Image.new("RGB", (int(width * DPI), int(height * DPI)), "white")  # an axes per picture takes seconds
     lost = [0, 0]
     for number, line in enumerate(lines):
-        y = TITLE + (LINE + lower) * number
+        y = head + (LINE + lower) * number
         write(WORDS - 0.1, y + SIDE / 2, _wrapped(line.words, 14), ha="right", fontsize=11, weight="bold")
         lost[0] += not _draw(canvas, write, WORDS, y, line.query)
         for place, cell in enumerate(line.found):
@@ -132,6 +136,19 @@ def _write(figure, x, y, words, va="center", color=INK, **more):
     """Text at inches from the left and from the top; names may hold a $, which is no mathematics here."""
     width, height = figure.get_size_inches()
     figure.text(x / width, 1 - y / height, words, va=va, color=color, parse_math=False, **more)
+
+
+def _fitting(words, inches, **look):
+    """`words` in as many lines as it takes for each to be at most so many inches wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure, letters = Figure(dpi=DPI), len(words)
+    text, renderer = figure.text(0, 0, words, parse_math=False, **look), FigureCanvasAgg(figure).get_renderer()
+    while (wide := text.get_window_extent(renderer).width / DPI) > inches:
+        letters = min(letters - 1, int(letters * inches / wide))
+        text.set_text(textwrap.fill(words, letters))
+    return text.get_text().splitlines()
 
 
 def _one_per_class(labels, count, generator):
@@ -401,10 +418,10 @@ def _caption(figure, features, told):
     _mark_leak(figure, features.leaked, inch)
 
 
-def _mark_leak(figure, leaked, inch):
+def _mark_leak(figure, leaked, inch, y=0.62):
     if leaked:
         words = textwrap.shorten(f"WARNING: {leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
-        figure.text(0.02, 1 - 0.62 * inch, words, fontsize=8.5, color=WRONG, va="center")
+        figure.text(0.02, 1 - y * inch, words, fontsize=8.5, color=WRONG, va="center")
 
 
 def _save(figure, path):

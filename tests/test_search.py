@@ -1,10 +1,12 @@
 """Searching a run with pictures: the embeddings of stage I and II again, the same ranking, a gallery that grows."""
 
+import itertools
 import json
 import shutil
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 pytest.importorskip("tensorflow")
@@ -15,7 +17,7 @@ import knn_eval
 import matfiles
 import search
 import Unified_XY_triads as trainer
-from evaluation import gallery
+from evaluation import figures, gallery
 from pretrain import backbones, finetune, pictures, stages, word_vectors
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
@@ -143,6 +145,20 @@ def test_a_folder_of_queries_in_batches(finished, folder):
     assert [one["name"] for one in single["found"]] == [
         one["name"] for one in next(a for a in whole if a["query"].endswith("cow_0.png"))["found"]
     ]
+
+
+def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch):
+    """Of 24 pictures found it shows 20, and says so; beside 3 there is less room, so that lines are folded."""
+    drawn, render = [], figures._rendered
+    monkeypatch.setattr(figures, "_rendered", lambda figure: drawn.append(figure) or render(figure))
+    for top, told in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
+        find(folder, finished / "sketch/cow/cow_0.png", top=top)
+        figure = drawn[-1]
+        assert told in " ".join(text.get_text() for text in figure.texts)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [text.get_window_extent(renderer) for text in figure.texts]
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
