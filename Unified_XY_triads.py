@@ -181,9 +181,14 @@ def filled_in(settings):
     rest = {field.name for field in dataclasses.fields(preset)} & set(values)
     weights = chosen_weights(settings, {term: preset.weights.get(term, 1.0) for term in sizes.terms})
     preset = dataclasses.replace(preset, sizes=sizes, weights=weights, **{name: values[name] for name in rest})
+    # the settings of a run to go on with hold every constant, whether it was given or not
+    unread = () if settings.resume else getattr(sizes, "unread", ())
     for constant in CONSTANTS:
+        told = f"{cli.flag(constant)} {values[constant]}: --model {settings.model}"
         if values[constant] is not None and not hasattr(sizes, constant):
-            raise BadInput(f"{cli.flag(constant)} {values[constant]}: --model {settings.model} has no such constant")
+            raise BadInput(f"{told} has no such constant")
+        if getattr(settings, constant) is not None and constant in unread:
+            raise BadInput(f"{told} has no use for it under --preset {name}")
     return Settings(**values), preset
 
 

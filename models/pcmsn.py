@@ -48,6 +48,10 @@ class Settings:
     def terms(self):
         return GENERATORS_TERMS + (ADVERSARIAL_TERMS if self.progressive else ())
 
+    @property
+    def unread(self):
+        return () if self.objective == "tuned" else ("temperature",)
+
 
 SKETCHY = Preset(
     Settings(),

@@ -2,8 +2,8 @@
 
 A system's module offers `Settings` (a frozen dataclass of its constants, with a property `terms`, the names of its loss
 terms), `PRESETS` (name -> `Preset`, the default one first) and `build(settings, inputs)`, which returns a `System`.
-Its `Settings` may have `wants_graph`, true if `Inputs.edges` are needed, and `bits`, not 0 if embeddings are codes of
-−1 and 1, which are ranked by Hamming distance.
+Its `Settings` may have `wants_graph`, true if `Inputs.edges` are needed; `bits`, not 0 if embeddings are codes of −1
+and 1, which are ranked by Hamming distance; and `unread`, the constants that its objective has no use for.
 """
 
 from dataclasses import dataclass, field

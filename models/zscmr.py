@@ -49,6 +49,10 @@ class Settings:
     def terms(self):
         return RELEASED_TERMS if self.objective == "released" else TERMS
 
+    @property
+    def unread(self):
+        return ("margin",) if self.objective == "tuned" else ("temperature", "modality_mix", "class_mix")
+
 
 PRESETS = {
     "paper": Preset(Settings()),

@@ -173,6 +173,9 @@ def test_a_term_that_the_release_splits_is_left_out_whole():
         ({"without": ("latent", "triplet", "decoder", "classification")}, "nothing is left to train on"),
         ({"class_mix": 1.5}, "--class-mix should be from 0 to below 1, received 1.5"),
         ({"temperature": 0.0}, "--temperature should be above 0, received 0.0"),
+        ({"temperature": 1.0}, "--temperature 1.0: --model zscmr has no use for it under --preset paper"),
+        ({"preset": "tuned", "margin": 2.0}, "--margin 2.0: --model zscmr has no use for it under --preset tuned"),
+        ({"model": "pcmsn", "temperature": 1.0}, "--temperature 1.0: --model pcmsn has no use for it under"),
     ],
 )
 def test_bad_objectives_are_refused(dataset_folder, refused, changed, expected):
