@@ -68,7 +68,9 @@ class Settings:
         None, f"crossatnet: what gates a photo's features in training ({LEFT_OUT})", ("sketch", "photo", "none")
     )
     graph: str | None = setting(
-        None, f"crossatnet: what joins the word vectors, mst_graph.mat or nothing ({LEFT_OUT})", ("classes", "none")
+        None,
+        f"crossatnet: what joins word vectors, a graph of the classes or nothing ({LEFT_OUT})",
+        ("classes", "none"),
     )
     hidden: int | None = setting(None, f"ReLU units beside each linear encoder ({LEFT_OUT})")
     margin: float | None = setting(None, f"α of the triplet hinge, in units of distance ({LEFT_OUT})")
@@ -99,10 +101,12 @@ def main(settings):
         return
     settings, preset = filled_in(settings)
     if settings.data == MINIATURE:
-        make_miniature(settings.unseen, wants_graph(preset))
+        make_miniature()
     dataset = loader.load_dataset(settings.data)
     split = read_split(settings, dataset)
     describe(dataset, split)
+    if wants_graph(preset):
+        say_graph(dataset, split)
     say_left_out(preset)
     with shared_devices(preset):
         state = train(settings, preset, folder, dataset, split)
@@ -223,14 +227,13 @@ def known_term(name, weights, flag):
     return found
 
 
-def make_miniature(unseen=None, graph=False):
+def make_miniature():
     """Draws the embedded dataset and runs stage I on it; each step is skipped where its result is already there.
 
-    Stage I has a process of its own: it wants other settings of TensorFlow than stage II. With `graph` the classes
-    that the list `unseen` (left out: the dataset's) leaves seen are joined too.
+    Stage I has a process of its own: it wants other settings of TensorFlow than stage II.
     """
     from data import make_miniature as drawing
-    from pretrain import class_graph, finetune, word_vectors
+    from pretrain import finetune, word_vectors
 
     folder = MINIATURE
     drawn = drawing.Settings(out=folder)
@@ -257,21 +260,27 @@ def make_miniature(unseen=None, graph=False):
             sys.exit(done.returncode)  # it has said why
     say(f"$ {cli.command('pretrain/word_vectors.py', joined)}")
     word_vectors.main(joined)
-    if graph and not (folder / loader.CLASS_GRAPH[0]).exists():
-        linked = class_graph.Settings(data=folder, unseen=unseen)
-        say(f"$ {cli.command('pretrain/class_graph.py', linked)}")
-        class_graph.main(linked)
 
 
 def wants_graph(preset):
     return getattr(preset.sizes, "wants_graph", False)
 
 
-def class_graph(settings, preset, dataset, split):
-    """(E, 2) edges among the trained classes, as places in `split.seen`; E = 0 for a system that wants no graph."""
+def class_graph(preset, dataset, split):
+    """(E, 2) edges among the trained classes, as places in `split.seen`; E = 0 for a system that wants no graph.
+
+    Those of the dataset's graph, where it is one of this split; edges to held-out classes are dropped, so that their
+    vectors reach no trained class. Otherwise the minimum spanning tree of the trained classes' vectors.
+    """
+    from pretrain import class_graph as joining
+
     if not wants_graph(preset):
         return np.empty((0, 2), np.int64)
-    return np.searchsorted(split.seen, loader.seen_edges(dataset, split, settings.unseen))
+    if loader.graph_fault(dataset, split):
+        vectors, names = dataset.class_vectors[split.seen], [dataset.classes[label] for label in split.seen]
+        joining.check_directions(vectors, names, "cosine", dataset.directory / loader.CLASS_VECTORS[0])
+        return joining.minimum_spanning_tree(vectors)
+    return np.searchsorted(split.seen, dataset.edges[np.isin(dataset.edges, split.seen).all(axis=1)])
 
 
 def describe(dataset, split):
@@ -286,6 +295,12 @@ def describe(dataset, split):
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen, held out to choose the epoch: {held_out}")
     if leak(dataset, split):
         warn(leak(dataset, split))
+
+
+def say_graph(dataset, split):
+    fault = loader.graph_fault(dataset, split)
+    tree = "the minimum spanning tree of the trained classes' vectors, by cosine"
+    say(f"class graph: {f'{tree} ({fault})' if fault else dataset.directory / loader.CLASS_GRAPH[0]}")
 
 
 def say_left_out(preset):
@@ -387,7 +402,7 @@ def build_model(settings, preset, dataset, split):
         training.TrainingRows(items.features, np.flatnonzero(np.isin(items.labels, split.seen)))
         for items in (dataset.photo, dataset.sketch)
     )
-    edges = class_graph(settings, preset, dataset, split)
+    edges = class_graph(preset, dataset, split)
     inputs = Inputs(photos, sketches, dataset.class_vectors[split.seen], edges)
     return system(settings.model).build(preset.sizes, inputs)
 
@@ -419,9 +434,8 @@ def load_model(folder):
 
 
 def placeholders(widths, classes):
-    """A dataset of one photo and one sketch with the `sizes` of a run's, a chain of its seen classes for the graph, and
-    the run's split: what a model is built from whose weights, all that depends on the real one among them, are then
-    restored."""
+    """A dataset of one photo and one sketch with the `sizes` of a run's, and the run's split: what a model is built
+    from whose weights, all that depends on the real one among them, are then restored."""
     names = [*classes["seen"], *classes["held_out"], *classes["unseen"]]
     ends = np.cumsum([len(classes[part]) for part in ("seen", "held_out")])
     photo, sketch = (
@@ -429,8 +443,8 @@ def placeholders(widths, classes):
         for modality in ("photo", "sketch")
     )
     vectors = np.ones((len(names), widths["class_vectors"]), np.float32)
-    edges = np.stack([np.arange(ends[1] - 1), np.arange(1, ends[1])], axis=1)
-    dataset = loader.Dataset(Path(widths["directory"]), photo, sketch, tuple(names), vectors, edges, {})
+    none = np.empty((0, 2), np.int64)
+    dataset = loader.Dataset(Path(widths["directory"]), photo, sketch, tuple(names), vectors, none, {})
     return dataset, loader.Split(*np.split(np.arange(len(names)), ends))
 
 

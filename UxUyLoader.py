@@ -318,19 +318,11 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0):
     return Split(seen=np.setdiff1d(seen, held_out), held_out=held_out, unseen=unseen)
 
 
-def seen_edges(dataset, split, unseen_list=None):
-    """Edges (E, 2) int64 of the dataset's class graph among `split.seen`, the classes trained on, as class indices.
-
-    The graph has to join the seen classes, those held out included, and no unseen one; BadInput says otherwise and how
-    to make it anew with `unseen_list` (left out: unseen.txt). Edges to held-out classes are dropped, so that their
-    vectors reach no trained class, and a tree may fall apart there: `pretrain.class_graph.minimum_spanning_tree` of
-    the trained classes' vectors joins them all.
-    """
-    path = dataset.directory / CLASS_GRAPH[0]
-    remade = f"python pretrain/class_graph.py --data {dataset.directory}"
-    remade += f" --unseen {unseen_list}" if unseen_list else ""
+def graph_fault(dataset, split):
+    """Why the dataset's class graph is not one of `split`: it has to join every seen class, those held out included,
+    and no unseen one. Empty if it is."""
     if not len(dataset.edges):
-        raise BadInput(f"{path}: no class graph; {remade} makes it")
+        return f"no {CLASS_GRAPH[0]}"
     expected = np.concatenate([split.seen, split.held_out])
     for fault, labels in (
         ("joins the unseen class", np.intersect1d(dataset.edges, split.unseen)),
@@ -338,8 +330,8 @@ def seen_edges(dataset, split, unseen_list=None):
     ):
         if labels.size:
             more = f" and {labels.size - 1} more" if labels.size > 1 else ""
-            raise BadInput(f"{path}: {fault} '{dataset.classes[labels[0]]}'{more}; {remade} makes it anew")
-    return dataset.edges[np.isin(dataset.edges, split.seen).all(axis=1)]
+            return f"{CLASS_GRAPH[0]} {fault} '{dataset.classes[labels[0]]}'{more}"
+    return ""
 
 
 def scaled(features, labels, seen):

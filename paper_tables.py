@@ -40,10 +40,8 @@ def main(settings):
     check(settings)
     methods = chosen_methods(settings)
     if settings.data == trainer.MINIATURE:
-        wanted = [trainer.filled_in(trainer.Settings(model=one.model, preset=one.preset))[1] for one in methods]
-        trainer.make_miniature(graph=any(map(trainer.wants_graph, wanted)))
+        trainer.make_miniature()
     plan = make_plan(settings, methods)
-    check_graphs(plan)
     describe(plan)
     if settings.plan:
         return
@@ -89,14 +87,6 @@ def make_plan(settings, methods):
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )
     return content.Plan(tuple(grounds), methods, tuple(range(seeds)), warning, not settings.no_ablations)
-
-
-def check_graphs(plan):
-    """Raises BadInput, before anything runs, where a method wants the class graph of another unseen list."""
-    for place in plan.grounds:
-        for method in plan.methods:
-            settings, preset = plan.trainings(method, place)[0].filled_in
-            trainer.class_graph(settings, preset, place.dataset, place.split)
 
 
 def describe(plan):

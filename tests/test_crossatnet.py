@@ -1,7 +1,6 @@
 """CrossATNet: its terms against slow loops, gradients, the class graph by hand, and runs of the trainer."""
 
 import json
-import subprocess
 
 import numpy as np
 import pytest
@@ -247,7 +246,7 @@ def test_graph_of_the_trained_classes(graph_folder):
     assert names == set(CLASSES) - set(UNSEEN)
     chosen, preset = trainer.filled_in(settings(graph_folder, held_out=0.3))
     split = trainer.read_split(chosen, dataset)
-    edges = trainer.class_graph(chosen, preset, dataset, split)
+    edges = trainer.class_graph(preset, dataset, split)
     assert len(split.held_out) == 2 and edges.max() < len(split.seen) == 5 and len(edges) < 6
     kept = {frozenset(edge) for edge in dataset.edges.tolist() if not set(edge) & set(split.held_out)}
     assert {frozenset(split.seen[edge].tolist()) for edge in edges} == kept
@@ -255,18 +254,37 @@ def test_graph_of_the_trained_classes(graph_folder):
     assert np.count_nonzero(model.class_graph.adjacency.numpy()) == 5 + 2 * len(edges)
 
 
-def test_missing_or_foreign_graph_is_refused(graph_folder, refused):
-    remedy = f"python pretrain/class_graph.py --data {graph_folder}"
+def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
+    """No file, or one of another list: the tree of the trained classes' vectors, as the file holds it for its list."""
+    made = trained_graph(graph_folder)
+    (graph_folder / "mst_graph.mat").unlink()
+    np.testing.assert_array_equal(trained_graph(graph_folder), made)
+    trainer.main(settings(graph_folder, epochs=1))
+    tree = "class graph: the minimum spanning tree of the trained classes' vectors, by cosine"
+    assert f"{tree} (no mst_graph.mat)\n" in capsys.readouterr().out
     other = graph_folder.parent / "other.txt"
     other.write_text("cow\njay\n")
-    message = refused(trainer.main, settings(graph_folder, unseen=other))
-    assert "joins" in message and f"{remedy} --unseen {other} makes it anew" in message
-    (graph_folder / "mst_graph.mat").unlink()
-    message = refused(trainer.main, settings(graph_folder))
-    assert message == f"{graph_folder}/mst_graph.mat: no class graph; {remedy} makes it"
-    assert not (graph_folder.parent / "run").exists()
-    trainer.main(settings(graph_folder, epochs=1, graph="none"))  # needs none
-    assert (graph_folder.parent / "run/results.json").exists()
+    class_graph.main(class_graph.Settings(data=graph_folder, unseen=other))
+    np.testing.assert_array_equal(trained_graph(graph_folder), made)
+    trainer.main(settings(graph_folder, epochs=1, overwrite=True))
+    assert f"{tree} (mst_graph.mat joins the unseen class 'bee' and 1 more)\n" in capsys.readouterr().out
+    trainer.main(settings(graph_folder, epochs=1, overwrite=True, unseen=other))
+    assert f"class graph: {graph_folder}/mst_graph.mat\n" in capsys.readouterr().out
+
+
+def trained_graph(folder):
+    chosen, preset = trainer.filled_in(settings(folder))
+    dataset = trainer.loader.load_dataset(folder)
+    return trainer.class_graph(preset, dataset, trainer.read_split(chosen, dataset))
+
+
+def test_class_vector_without_direction_is_refused(dataset_folder, refused):
+    vectors = np.ones((len(CLASSES), 5))
+    vectors[0] = 0
+    matfiles.write(dataset_folder / "wv_embeddings.mat", {"features": vectors, "classes": CLASSES})
+    message = refused(trainer.main, settings(dataset_folder))
+    assert message.endswith("wv_embeddings.mat: the vector of class 'ant' is zero, which has no cosine")
+    assert not (dataset_folder.parent / "run").exists()
 
 
 @pytest.mark.parametrize("choices", [{}, {"bits": 24, "held_out": 0.3}])
@@ -352,23 +370,3 @@ def test_code_terms_keep_the_weights_of_the_preset():
     assert preset.weights == {**weights, "balance": 0.0} and weights["quantisation"] != 1.0
     _, preset = trainer.filled_in(trainer.Settings(model="crossatnet"))
     assert preset.distance == "cosine" and set(preset.sizes.terms) == {*crossatnet.TERMS, "distillation"}
-
-
-def test_default_data_come_with_a_graph(graph_folder, monkeypatch, capsys):
-    """The embedded dataset gets its graph when the system wants one, for the list in use, and keeps one it has."""
-    from data import make_miniature as drawing
-    from pretrain import word_vectors
-
-    monkeypatch.setattr(trainer, "MINIATURE", graph_folder)
-    for module in (drawing, word_vectors):
-        monkeypatch.setattr(module, "main", lambda settings: None)
-    monkeypatch.setattr(trainer.subprocess, "run", lambda words: subprocess.CompletedProcess(words, 0))
-    graph = graph_folder / "mst_graph.mat"
-    made = graph.read_bytes()
-    graph.unlink()
-    trainer.make_miniature()
-    assert not graph.exists()
-    trainer.make_miniature(graph=True)
-    assert graph.read_bytes() == made
-    trainer.make_miniature(graph=True)
-    assert capsys.readouterr().out.count(f"$ python pretrain/class_graph.py --data {graph_folder}") == 1

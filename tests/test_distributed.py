@@ -13,7 +13,6 @@ from conftest import ROOT
 pytest.importorskip("tensorflow")
 
 import matfiles
-from pretrain import class_graph
 
 # In a process of its own, since devices are laid out before TensorFlow does anything.
 TWO_DEVICES = """
@@ -66,7 +65,6 @@ np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights
 )
 def test_two_devices_train_as_one_does(dataset_folder, system, limit):
     """Three epochs of batches of 8, with dropout, resident and streamed."""
-    class_graph.main(class_graph.Settings(data=dataset_folder))
     arrays = {}
     for devices in (1, 2):
         file = dataset_folder / f"{devices}.npz"
