@@ -27,6 +27,8 @@ from cli import BadInput, existing_folder, file_hash, import_tensorflow, run, sa
 from pretrain import index_files, layouts, recipes
 from pretrain import weights as weight_files
 
+PLACES = ("photos", "sketches")  # of pictures.json: folders, which may have moved; a fingerprint tells the pictures
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -150,6 +152,10 @@ def already_made(settings, recipe):
     differing = differences(present, recipe)
     if not differing:
         say(f"{settings.out} already holds these features")
+        places = {key: recipe[key] for key in PLACES}
+        if places != {key: present.get(key) for key in PLACES}:
+            say(f"{settings.out / loader.PICTURES} now names {' and '.join(places.values())}, where the pictures lie")
+            write_made_with(settings.out, present | places)
         return True
     if present and not settings.overwrite:
         raise BadInput(f"{settings.out}: holds features made with another {differing[0]}; --overwrite replaces them")
@@ -157,8 +163,8 @@ def already_made(settings, recipe):
 
 
 def differences(present, recipe):
-    """In which keys the contents of two pictures.json differ, where files lay and which were skipped apart."""
-    besides = {"skipped", "weights_file"}
+    """In which keys the contents of two pictures.json differ, where files lie and which were skipped apart."""
+    besides = {"skipped", "weights_file", *PLACES}
     return [key for key in {**recipe, **present} if key not in besides and present.get(key) != recipe.get(key)]
 
 
@@ -180,12 +186,16 @@ def write_dataset(out, trees, made, unseen, recipe):
     index_files.write(out, kept)
     with whole_file(out / "unseen.txt") as part:
         part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
-    with whole_file(out / loader.PICTURES) as part:  # last: its presence says that all is there
-        part.write_text(json.dumps({**recipe, "skipped": skipped}, indent=1), encoding="utf-8")
+    write_made_with(out, {**recipe, "skipped": skipped})  # last: its presence says that all is there
     told = [
         f"{len(tree.files):,} × {made[modality].features.shape[1]} of {modality}" for modality, tree in kept.items()
     ]
     say(f"wrote features, {' and '.join(told)}, {len(classes)} classes, to {out}")
+
+
+def write_made_with(out, made_with):
+    with whole_file(out / loader.PICTURES) as part:
+        part.write_text(json.dumps(made_with, indent=1), encoding="utf-8")
 
 
 def name_unreadable(tree, readable):

@@ -128,6 +128,19 @@ def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsy
     assert made["first"] == 2 and made["shrink"] == 128
 
 
+def test_a_moved_dataset_is_still_itself(large, capsys):
+    """Features are those of the pictures wherever they lie; pictures.json follows, so that figures find them."""
+    finetune.main(settings(large))
+    moved = large.parent / "moved"
+    large.rename(moved)
+    made = (moved / "out/imagematnew.mat").read_bytes()
+    finetune.main(settings(moved))
+    assert "already holds these features" in capsys.readouterr().out
+    assert (moved / "out/imagematnew.mat").read_bytes() == made
+    present = loader.read_made_with(moved / "out")
+    assert (present["photos"], present["sketches"]) == (str(moved / "photo"), str(moved / "sketch"))
+
+
 def test_slice_is_not_mistaken_for_the_whole(large, refused, capsys):
     """The folder holds one or the other; backbone outputs of pictures of another size are not taken for these."""
     finetune.main(settings(large, shrink=8))
