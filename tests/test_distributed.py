@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, assert_same_bytes
 
 pytest.importorskip("tensorflow")
 
@@ -91,32 +93,40 @@ def free_ports(count):
     return ports
 
 
-def test_two_workers_train_as_one_process_does(dataset_folder, script):
-    """The chief alone writes; what it writes agrees with a run of one process."""
-    folder = dataset_folder.parent
-    words = ("--data", dataset_folder, "--epochs", 2, "--batch-size", 8, "--dropout", 0.3, "--dim", 5, "--held-out", 0)
-    script("Unified_XY_triads.py", *words, "--path", folder / "one")
+@contextmanager
+def two_workers(*words):
+    """Two processes of the trainer, the first of them the chief, that share each batch; killed at the end."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    command = [sys.executable, *map(str, (ROOT / "Unified_XY_triads.py", *words))]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = []
-    for index in range(2):
-        config = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
-        command = [sys.executable, ROOT / "Unified_XY_triads.py", *words, "--path", folder / "two"]
-        started.append(
-            subprocess.Popen(
-                list(map(str, command)),
-                env={**os.environ, "TF_CONFIG": config},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
     try:
-        said = [process.communicate(timeout=300) for process in started]
+        for index in range(2):
+            config = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+            started.append(subprocess.Popen(command, env={**os.environ, "TF_CONFIG": config}, **pipes))
+        yield started
     finally:
         for process in started:
             process.kill()
-    assert [process.returncode for process in started] == [0, 0], said
-    assert "wrote" in said[0][0] and said[1][0] == ""
+            process.communicate()
+
+
+def what_two_workers_say(*words):
+    """Standard output of the chief and of the other worker, of a run that ends well."""
+    with two_workers(*words) as started:
+        said = [process.communicate(timeout=300) for process in started]
+        assert [process.returncode for process in started] == [0, 0], said
+    return [out for out, _ in said]
+
+
+def test_two_workers_train_as_one_process_does(dataset_folder, script):
+    """The chief alone writes; what it writes agrees with a run of one process. Both killed after the first epoch and
+    started again with --resume, they end with the same bytes; --overwrite replaces what is there."""
+    folder = dataset_folder.parent
+    words = ("--data", dataset_folder, "--epochs", 2, "--batch-size", 8, "--dropout", 0.3, "--dim", 5, "--held-out", 0)
+    script("Unified_XY_triads.py", *words, "--path", folder / "one")
+    chief, other = what_two_workers_say(*words, "--path", folder / "two")
+    assert "wrote" in chief and other == ""
     for key in ("featuresx", "featuresy"):
         one, two = (matfiles.read(folder / run / "unified_features.mat", key) for run in ("one", "two"))
         np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
@@ -124,6 +134,14 @@ def test_two_workers_train_as_one_process_does(dataset_folder, script):
     assert len(lines[0]) == len(lines[1]) == 2
     for one, two in zip(*(map(json.loads, part) for part in lines), strict=True):
         assert two == pytest.approx(one, rel=1e-4)
+
+    shutil.copytree(folder / "one", folder / "parts")
+    with two_workers(*words, "--path", folder / "parts", "--overwrite") as started:
+        assert any(line.startswith("  epoch 1/2") for line in started[0].stdout)
+    assert len((folder / "parts/metrics.jsonl").read_text().splitlines()) == 1
+    chief, _ = what_two_workers_say("--path", folder / "parts", "--resume")
+    assert f"going on after epoch 1 of {folder / 'parts'}" in chief
+    assert_same_bytes(folder / "two", folder / "parts")
 
 
 def test_batch_that_cannot_be_shared_is_refused(refused):
