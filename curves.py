@@ -8,7 +8,7 @@ from cli import whole_file
 def draw(metrics, path, chosen=None):
     """Writes a PNG of metrics.jsonl to `path`; `chosen` marks the epoch whose weights were kept."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     epochs = [line["epoch"] for line in lines]
@@ -20,6 +20,8 @@ def draw(metrics, path, chosen=None):
             panels[0].plot(epochs, [line[name] for line in lines], label=name)
     panels[0].set_ylabel("loss term, mean of the epoch")
     panels[0].set_yscale("symlog", linthresh=0.1)
+    panels[0].yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=0.1, subs=(1, 2, 3, 5)))
+    panels[0].yaxis.set_major_formatter("{x:g}")
     panels[0].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     if scored:
         panels[1].plot(epochs, [line["held_out_mAP"] for line in lines], color="black")
