@@ -105,10 +105,10 @@ def main(settings):
     dataset = loader.load_dataset(settings.data)
     split = read_split(settings, dataset)
     describe(dataset, split)
-    if wants_graph(preset):
+    if wants_graph(preset) and not settings.resume:  # a run to go on with has its own
         say_graph(dataset, split)
     say_left_out(preset)
-    with shared_devices(preset):
+    with shared_devices(settings, preset):
         state = train(settings, preset, folder, dataset, split)
     export(preset, folder, dataset, split, state.model)
     evaluate(folder, dataset, split)
@@ -134,7 +134,7 @@ def work(settings):
     dataset = loader.load_dataset(settings.data)
     settings, preset = filled_in(settings)
     split = read_split(settings, dataset)
-    with shared_devices(preset):
+    with shared_devices(settings, preset):
         train(settings, preset, settings.path, dataset, split, chief=False)
 
 
@@ -143,12 +143,12 @@ def read_split(settings, dataset):
     return loader.split_classes(dataset.classes, loader.read_class_list(file), file, settings.held_out, settings.seed)
 
 
-def shared_devices(preset):
+def shared_devices(settings, preset):
     """The scope of the strategy that shares a batch among GPUs or workers; of no effect on one device."""
     from models import training
 
     training.keep_small_products_whole()
-    return training.choose_strategy(preset.batch_size).scope()
+    return training.choose_strategy(preset.batch_size, settings.jit).scope()
 
 
 def check(settings):
@@ -272,11 +272,11 @@ def class_graph(preset, dataset, split):
     Those of the dataset's graph, where it is one of this split; edges to held-out classes are dropped, so that their
     vectors reach no trained class. Otherwise the minimum spanning tree of the trained classes' vectors.
     """
-    from pretrain import class_graph as joining
-
     if not wants_graph(preset):
         return np.empty((0, 2), np.int64)
     if loader.graph_fault(dataset, split):
+        from pretrain import class_graph as joining
+
         vectors, names = dataset.class_vectors[split.seen], [dataset.classes[label] for label in split.seen]
         joining.check_directions(vectors, names, "cosine", dataset.directory / loader.CLASS_VECTORS[0])
         return joining.minimum_spanning_tree(vectors)

@@ -262,8 +262,6 @@ def _load_edges(directory, classes):
     if not path.exists():
         return np.empty((0, 2), dtype=np.int64)
     edges, names = read_class_graph(path)
-    if "transductive" in matfiles.keys(path) and np.any(matfiles.read(path, "transductive")):
-        warn(f"{path}: a transductive graph, it joins the unseen classes too")
     if names is not None:
         return class_positions(names, classes, path)[edges]
     warn(f"{path}: no 'classes', its nodes are taken as classes in label order")

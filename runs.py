@@ -65,9 +65,11 @@ def _resumed(settings, path):
 
 
 def create(folder, settings, classes, features, dataset):
-    """Makes the run directory with its config.json, in place of the run that was there."""
-    if folder.exists():
+    """Makes the run directory with its config.json, with --overwrite in place of the run that was there."""
+    if settings.overwrite and folder.exists():
         shutil.rmtree(folder)
+    if (folder / CONFIG).exists():
+        raise BadInput(f"{folder}: another run was started there at the same time")
     values = {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
     write_json(folder / CONFIG, {"settings": values, "classes": classes, "features": features, "dataset": dataset})
 

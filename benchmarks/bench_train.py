@@ -185,7 +185,7 @@ def elsewhere(settings, size):
     """`session_loop` in a process of its own, where TensorFlow keeps to the threads it chooses itself."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    spawn.Process(target=answer, args=(there, settings, size)).start()
+    spawn.Process(target=answer, args=(there, settings, size), daemon=True).start()
     there.close()  # or the other side would never see this one go
 
     def epoch():
@@ -197,9 +197,9 @@ def elsewhere(settings, size):
 
 def answer(connection, settings, size):
     """Runs an epoch of the session loop at every message, and says when it is done; ends with the other side."""
-    cli.import_tensorflow()
-    epoch = session_loop(Measured(settings, "zscmr", random_dataset(size)))
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        cli.import_tensorflow()
+        epoch = session_loop(Measured(settings, "zscmr", random_dataset(size)))
         while connection.recv():
             epoch()
             connection.send("done")

@@ -119,10 +119,10 @@ def restore_best(model, folder):
         weight.assign(kept.numpy())
 
 
-def choose_strategy(batch):
+def choose_strategy(batch, jit=False):
     """The strategy for the machine: the workers of TF_CONFIG, else all GPUs where there are several, else one device.
 
-    Raises BadInput when `batch` triads cannot be shared equally among the replicas.
+    Raises BadInput when `batch` triads cannot be shared equally among the replicas, or `jit` is for several.
     """
     if "TF_CONFIG" in os.environ:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -131,6 +131,8 @@ def choose_strategy(batch):
     else:
         strategy = tf.distribute.get_strategy()
     check_share(batch, strategy)
+    if jit and strategy.num_replicas_in_sync > 1:
+        raise BadInput(f"--jit compiles the step for one device, there are {strategy.num_replicas_in_sync}")
     return strategy
 
 
@@ -187,8 +189,6 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     """
     strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
-    if jit and replicas > 1:
-        raise BadInput(f"--jit compiles the step for one device, there are {replicas}")
     gather = Gather(replicas)
     if source.streamed:
         read_photos, read_sketches = state.model.photo_scaling, state.model.sketch_scaling

@@ -27,7 +27,7 @@ from cli import BadInput, existing_folder, file_hash, import_tensorflow, run, sa
 from pretrain import index_files, layouts, recipes
 from pretrain import weights as weight_files
 
-PLACES = ("photos", "sketches")  # of pictures.json: folders, which may have moved; a fingerprint tells the pictures
+PLACES = ("photos", "sketches", "weights_file")  # of pictures.json: what may have moved
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ def main(settings):
         }
     taught = np.arange(len(classes)) if settings.leak_unseen else split.seen
     recipe = describe(settings, weights, trees, taught)
+    listed = [classes[label] for label in split.unseen]
     if already_made(settings, recipe):
+        update_list(settings.out / "unseen.txt", listed)
         return
     if settings.leak_unseen:
         warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
@@ -102,8 +104,7 @@ def main(settings):
             modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
             for modality, tree in trees.items()
         }
-    recipe["weights_file"] = str(weights.resolve()) if weights else None
-    write_dataset(settings.out, trees, made, [classes[label] for label in split.unseen], recipe)
+    write_dataset(settings.out, trees, made, listed, recipe)
     shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 
 
@@ -118,6 +119,7 @@ def describe(settings, weights, trees, taught):
         "pictures": {modality: listing_hash(tree) for modality, tree in trees.items()},
         "backbone": settings.backbone,
         "weights": weights.name if weights else None,
+        "weights_file": str(weights.resolve()) if weights else None,
         "weights_sha256": file_hash(weights) if weights else None,
         "train": settings.train,
         "pool": settings.pool,
@@ -149,13 +151,13 @@ def listing_hash(tree):
 def already_made(settings, recipe):
     """True if --out holds exactly these features. Raises BadInput if it holds others and --overwrite is not given."""
     present = loader.read_made_with(settings.out)
-    differing = differences(present, recipe)
+    differing = changes(present, recipe)
     if not differing:
         say(f"{settings.out} already holds these features")
-        places = {key: recipe[key] for key in PLACES}
-        if places != {key: present.get(key) for key in PLACES}:
-            say(f"{settings.out / loader.PICTURES} now names {' and '.join(places.values())}, where the pictures lie")
-            write_made_with(settings.out, present | places)
+        moved = {key: recipe[key] for key in PLACES if recipe[key] != present.get(key)}
+        if moved:
+            say(f"{settings.out / loader.PICTURES} now names {', '.join(map(str, moved.values()))}")
+            write_made_with(settings.out, present | moved)
         return True
     if present and not settings.overwrite:
         raise BadInput(f"{settings.out}: holds features made with another {differing[0]}; --overwrite replaces them")
@@ -164,8 +166,15 @@ def already_made(settings, recipe):
 
 def differences(present, recipe):
     """In which keys the contents of two pictures.json differ, where files lie and which were skipped apart."""
-    besides = {"skipped", "weights_file", *PLACES}
+    besides = {"skipped", *PLACES}
     return [key for key in {**recipe, **present} if key not in besides and present.get(key) != recipe.get(key)]
+
+
+def changes(present, recipe):
+    """`differences`, and which pictures are others: alike in names and sizes, while those of `present` are still there,
+    so that they have not moved."""
+    others = [key for key in ("photos", "sketches") if present.get(key) not in (None, recipe[key])]
+    return differences(present, recipe) + [key for key in others if Path(present[key]).exists()]
 
 
 def write_dataset(out, trees, made, unseen, recipe):
@@ -184,13 +193,24 @@ def write_dataset(out, trees, made, unseen, recipe):
         if weights:
             os.replace(weights, out / f"{modality}.weights.h5")
     index_files.write(out, kept)
-    with whole_file(out / "unseen.txt") as part:
-        part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
+    write_list(out / "unseen.txt", unseen)
     write_made_with(out, {**recipe, "skipped": skipped})  # last: its presence says that all is there
     told = [
         f"{len(tree.files):,} × {made[modality].features.shape[1]} of {modality}" for modality, tree in kept.items()
     ]
     say(f"wrote features, {' and '.join(told)}, {len(classes)} classes, to {out}")
+
+
+def update_list(path, unseen):
+    """Features of a frozen backbone are those of any unseen list: the file is to hold the one given last."""
+    if not path.exists() or set(loader.read_class_list(path)) != set(unseen):
+        say(f"{path} now lists the {len(unseen)} classes of --unseen")
+        write_list(path, unseen)
+
+
+def write_list(path, unseen):
+    with whole_file(path) as part:
+        part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
 
 
 def write_made_with(out, made_with):

@@ -270,10 +270,17 @@ def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
     assert f"{tree} (mst_graph.mat joins the unseen class 'bee' and 1 more)\n" in capsys.readouterr().out
     trainer.main(settings(graph_folder, epochs=1, overwrite=True, unseen=other))
     assert f"class graph: {graph_folder}/mst_graph.mat\n" in capsys.readouterr().out
+    trainer.main(settings(graph_folder, epochs=1, overwrite=True, graph="none"))
+    assert "class graph" not in capsys.readouterr().out
 
 
-def trained_graph(folder):
-    chosen, preset = trainer.filled_in(settings(folder))
+def test_tree_of_the_classes_that_are_not_held_out(dataset_folder):
+    edges = trained_graph(dataset_folder, held_out=0.3)
+    assert edges.shape == (4, 2) and set(edges.ravel()) == set(range(5))
+
+
+def trained_graph(folder, **more):
+    chosen, preset = trainer.filled_in(settings(folder, **more))
     dataset = trainer.loader.load_dataset(folder)
     return trainer.class_graph(preset, dataset, trainer.read_split(chosen, dataset))
 

@@ -1,5 +1,6 @@
 """Pictures are decoded whatever their format, unreadable ones named and skipped; only seen classes train a CNN."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -126,6 +127,25 @@ def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsy
     assert pairs[:, :, 0].tolist() == [["N01_7-4.png", "n01_12619-1.png"]] * 4
     made = loader.read_made_with(large / "out")
     assert made["first"] == 2 and made["shrink"] == 128
+
+
+def test_other_pictures_are_not_the_same_ones_moved(large, refused):
+    """Alike in names and sizes, but what the features were made of is still where it was."""
+    finetune.main(settings(large))
+    shutil.copytree(large / "photo", large / "other")
+    message = refused(finetune.main, dataclasses.replace(settings(large), photos=large / "other"))
+    assert "holds features made with another photos; --overwrite replaces them" in message
+
+
+def test_frozen_features_serve_every_unseen_list(large, capsys):
+    finetune.main(settings(large))
+    (large / "unseen.txt").write_text("ant\nbee\n")
+    capsys.readouterr()
+    finetune.main(settings(large))
+    assert "unseen.txt now lists the 2 classes of --unseen" in capsys.readouterr().out
+    assert loader.read_class_list(large / "out/unseen.txt") == ["ant", "bee"]
+    finetune.main(settings(large))
+    assert "unseen.txt" not in capsys.readouterr().out
 
 
 def test_a_moved_dataset_is_still_itself(large, capsys):
