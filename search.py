@@ -145,6 +145,7 @@ class Encoder:
                 f"{run / runs.CONFIG}: no 'dataset'; the run was made before there was a search, train again"
             )
         self.run, self.made, self.weights, self.clock = run, config["features"], weights, clock
+        self.widths = config["dataset"]  # of the features that the run was trained on, by modality
         # where the run's command saw the dataset, so that a project that has moved as a whole finds it, or where it was
         self.places = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
         self.cnns, self.model = {}, None
@@ -198,7 +199,13 @@ class Encoder:
             from pretrain import cnn, stages
 
             with cnn.half_precision_on_gpu():
-                self.cnns[modality] = stages.restored(self.made, file)
+                model = stages.restored(self.made, file)
+            if model.output_shape[1] != self.widths[modality]:
+                raise BadInput(
+                    f"{self.run}: was trained on {modality} features {self.widths[modality]}-d, and the CNN that it "
+                    f"names gives {model.output_shape[1]}-d; the features are of another origin"
+                )
+            self.cnns[modality] = model
             self.clock.lap("CNN")
         return self.cnns[modality]
 

@@ -204,6 +204,13 @@ def rewrite(folder, change):
     (folder / "run/config.json").write_text(json.dumps(config))
 
 
+def test_cnn_that_gives_other_features_is_told(finished, folder, refused):
+    """The features were replaced after stage I: the run was trained on others than its CNNs give."""
+    rewrite(folder, lambda config: config["dataset"].update(sketch=7))
+    message = refused(find, folder, finished / "sketch/ant/ant_1.png")
+    assert message.startswith(f"{folder / 'run'}: was trained on sketch features 7-d, and the CNN that it names gives ")
+
+
 def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
     query = finished / "sketch/ant/ant_1.png"
 
