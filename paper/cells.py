@@ -5,6 +5,7 @@ the code are not noticed: another --runs folder begins anew.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -91,7 +92,9 @@ class Training(Cell):
 
     @property
     def folder(self):
-        return self.ground.folder / f"{self.method.name}-seed{self.seed}"
+        # a run goes on with the graph it was started with, so that one of another graph needs a place of its own
+        mark = f"-{hashlib.sha256(str(self.edges).encode()).hexdigest()[:8]}" if self.edges else ""
+        return self.ground.folder / f"{self.method.name}-seed{self.seed}{mark}"
 
     @property
     def path(self):
@@ -110,7 +113,6 @@ class Training(Cell):
         return trainer.Settings(
             data=self.ground.dataset.directory,
             unseen=self.ground.unseen_file,
-            path=self.folder,
             model=self.method.model,
             preset=self.method.preset,
             seed=self.seed,
@@ -123,9 +125,19 @@ class Training(Cell):
         return trainer.filled_in(self.asked)
 
     @cached_property
+    def edges(self):
+        """Of the class graph, as the run has them; none for a system that wants no graph."""
+        settings, preset = self.filled_in
+        if not trainer.wants_graph(preset):
+            return []
+        dataset = self.ground.dataset
+        return trainer.class_graph(preset, dataset, trainer.read_split(settings, dataset)).tolist()
+
+    @cached_property
     def identity(self):
         settings, preset = self.filled_in
-        return plain({"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)})
+        graph = {"edges": self.edges} if self.edges else {}
+        return plain({"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset), **graph})
 
     @property
     def seconds(self):
@@ -149,14 +161,14 @@ class Training(Cell):
         config = self.folder / runs.CONFIG
         if not config.exists():
             return False
-        settings, _ = self.filled_in
+        settings = dataclasses.replace(self.filled_in[0], path=self.folder)
         wanted = plain({field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)})
         ways = dict.fromkeys(("resume", "overwrite"))
         return runs.read_json(config)["settings"] | ways == wanted | ways
 
     def train(self, worker):
         """Runs the trainer, its account going to a file beside the run; returns whether it began at the beginning."""
-        settings, fresh = self.asked, not self.is_ours()
+        settings, fresh = dataclasses.replace(self.asked, path=self.folder), not self.is_ours()
         if fresh:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:

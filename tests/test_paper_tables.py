@@ -17,7 +17,7 @@ import Unified_XY_triads as trainer
 import UxUyLoader as loader
 from paper import chart, content, ground, layout
 from paper.cells import Baselines, Measurement, Method, Rates, Training, machine
-from pretrain import literature
+from pretrain import class_graph, literature
 
 METRICS = ("mAP@all", "P@100", "mAP@200", "P@200", "knncode-mAP", "precision@100")
 
@@ -239,6 +239,26 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
 def test_features_made_anew_have_cells_of_their_own(tmp_path):
     folders = [ground.survey(write_dataset(tmp_path / "data", seed=seed), (), tmp_path)[0].folder for seed in (0, 1, 0)]
     assert folders[0] == folders[2] != folders[1]
+
+
+def test_a_class_graph_concerns_the_cells_that_want_one(dataset_folder):
+    """Written after the tables were made, and other than the tree that was taken without it: the CrossATNet with the
+    graph is trained anew, in a folder of its own, whatever else is finished stays so."""
+    choices = {"models": ("zscmr", "crossatnet"), "no_ablations": True}
+    fabricate(plan_of(dataset_folder, **choices))
+    class_graph.main(class_graph.Settings(data=dataset_folder))  # the tree that is taken where there is no file
+    assert all(cell.stored() for cell in plan_of(dataset_folder, **choices).cells())
+    class_graph.main(class_graph.Settings(data=dataset_folder, kind="knn"))
+    plan = plan_of(dataset_folder, **choices)
+    wanting = [cell for cell in plan.cells() if not cell.stored()]
+    assert wanting and {cell.path for cell in wanting} == {
+        cell.path for cell in plan.cells() if "crossatnet" in str(cell.path)
+    }
+    without = Method("crossatnet", "default", (("graph", "none"),))
+    assert Training(plan.main, without, seed=0).edges == []
+    fabricate(plan)
+    (dataset_folder / "mst_graph.mat").unlink()
+    assert all(cell.stored() for cell in plan_of(dataset_folder, **choices).cells())
 
 
 def test_finished_cells_correct_the_documented_rates(dataset_folder):
