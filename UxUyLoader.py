@@ -310,7 +310,10 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0):
     seen = np.setdiff1d(np.arange(len(classes)), unseen)
     count = max(2, round(held_out_share * len(seen))) if held_out_share > 0 else 0
     if len(seen) - count < 2:
-        raise BadInput(f"{where}: {len(unseen)} of {len(classes)} classes unseen leaves too few to train on")
+        cause = f"{where}: {len(unseen)} of {len(classes)} classes unseen"
+        if len(seen) >= 2:
+            cause = f"--held-out {held_out_share:g}: {count} of {len(seen)} seen classes held out"
+        raise BadInput(f"{cause} leaves too few to train on")
     drawn = generator(seed, "held-out classes").permutation(len(seen))[:count]
     held_out = np.sort(seen[drawn])
     return Split(seen=np.setdiff1d(seen, held_out), held_out=held_out, unseen=unseen)

@@ -88,7 +88,8 @@ def check(settings):
         if (file := getattr(settings, name)) and file.is_dir():
             raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
     if settings.add and not settings.add.is_dir():
-        raise BadInput(f"--add {settings.add}: no such folder")
+        fault = "expected a folder, received a file" if settings.add.exists() else "no such folder"
+        raise BadInput(f"--add {settings.add}: {fault}")
 
 
 class Clock:

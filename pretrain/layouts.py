@@ -53,7 +53,8 @@ def list_pictures(root, modality, duplicates="drop"):
 def _class_trees(root, modality):
     """The folders under `root` whose folders are classes, at least one."""
     if not root.is_dir():
-        raise BadInput(f"{root}: no such folder of class folders")
+        fault = "expected a folder of class folders, received a file"
+        raise BadInput(f"{root}: {fault if root.exists() else 'no such folder of class folders'}")
     inside = _folders(root)
     if not inside:
         raise BadInput(f"{root}: no class folders in it")

@@ -360,6 +360,7 @@ def test_codes_are_ranked_by_hamming_distance(random, form):
         ({"bits": 0}, "--bits should be at least 1, received 0"),
         ({"margin": 1.0}, "--margin 1.0: --model crossatnet has no such constant"),
         ({"without": ("quantisation",)}, "--without quantisation: no such loss term"),
+        ({"without": ("balance",)}, "classification, distillation; it belongs to codes (--bits)"),
         ({"attention": "none", "without": ("distillation",)}, "--without distillation: no such loss term"),
         ({"preset": "tuned"}, "--preset tuned: --model crossatnet has default"),
         ({"model": "zscmr", "bits": 64, "dim": None}, "--bits 64: --model zscmr has no such constant"),

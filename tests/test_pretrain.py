@@ -348,6 +348,10 @@ def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
     ("spoil", "expected"),
     [
         (lambda d: (d / "photo").rename(d / "photos"), "photo: no such folder of class folders"),
+        (
+            lambda d: (shutil.rmtree(d / "photo"), (d / "photo").touch()),
+            "photo: expected a folder of class folders, received a file",
+        ),
         (lambda d: (d / "unseen.txt").write_text("unicorn\n"), "unseen.txt: no class 'unicorn'"),
         (lambda d: (d / "unseen.txt").unlink(), "unseen.txt: no such file"),
         (lambda d: [file.unlink() for file in (d / "sketch/bee").iterdir()], "bee: no pictures in this class folder"),

@@ -183,6 +183,7 @@ def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
         (lambda f: None, {"top": 0}, "--top: expected at least 1, received 0"),
         (lambda f: None, {"memory": 0.0}, "--memory: expected GB above 0"),
         (lambda f: None, {"add": "nowhere"}, "nowhere: no such folder"),
+        (lambda f: (f / "q.png").touch(), {"add": "q.png"}, "q.png: expected a folder, received a file"),
         (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
         (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),
         (lambda f: (f / "run/unified_features.mat").unlink(), {"query": "a"}, "unified_features.mat: no such file"),

@@ -171,6 +171,7 @@ def test_a_term_that_the_release_splits_is_left_out_whole():
         ({"term_weights": ("latent",)}, "--term-weights latent: expected TERM=NUMBER"),
         ({"term_weights": ("hinge=1",)}, "--term-weights hinge: no such loss term"),
         ({"without": ("latent", "triplet", "decoder", "classification")}, "nothing is left to train on"),
+        ({"held_out": 0.99}, "--held-out 0.99: 7 of 7 seen classes held out leaves too few to train on"),
         ({"class_mix": 1.5}, "--class-mix should be from 0 to below 1, received 1.5"),
         ({"temperature": 0.0}, "--temperature should be above 0, received 0.0"),
         ({"temperature": 1.0}, "--temperature 1.0: --model zscmr has no use for it under --preset paper"),
