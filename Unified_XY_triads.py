@@ -63,7 +63,7 @@ class Settings:
         None, f"course of the learning rate, cosine falls to 0 ({LEFT_OUT})", choices=("constant", "cosine")
     )
     dim: int | None = setting(None, f"size of the embedding space ({LEFT_OUT})")
-    bits: int | None = setting(None, "crossatnet: embeddings are binary codes of this length, whatever --dim")
+    bits: int | None = setting(None, "crossatnet: embeddings are binary codes of this length; takes the place of --dim")
     attention: str | None = setting(
         None, f"crossatnet: what gates a photo's features in training ({LEFT_OUT})", ("sketch", "photo", "none")
     )
@@ -193,7 +193,8 @@ def filled_in(settings):
         if values[constant] is not None and not hasattr(sizes, constant):
             raise BadInput(f"{told} has no such constant")
         if getattr(settings, constant) is not None and constant in unread:
-            raise BadInput(f"{told} has no use for it under --preset {name}")
+            where = f"beside --bits {sizes.bits}" if getattr(sizes, "bits", 0) else f"under --preset {name}"
+            raise BadInput(f"{told} has no use for it {where}")
     return Settings(**values), preset
 
 

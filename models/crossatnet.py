@@ -54,6 +54,10 @@ class Settings:
         return (*TERMS, *distillation, *(("quantisation", "balance") if self.bits else ()))
 
     @property
+    def unread(self):
+        return ("dim",) if self.bits else ()
+
+    @property
     def wants_graph(self):
         return self.graph == "classes"
 

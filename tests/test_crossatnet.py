@@ -235,7 +235,8 @@ def graph_folder(dataset_folder):
 
 
 def settings(folder, **more):
-    choices = {"path": folder.parent / "run", "epochs": 3, "batch_size": 12, "dim": 6, "hidden": 8, **more}
+    size = {} if "bits" in more else {"dim": 6}
+    choices = {"path": folder.parent / "run", "epochs": 3, "batch_size": 12, "hidden": 8, **size, **more}
     return trainer.Settings(data=folder, model="crossatnet", **choices)
 
 
@@ -357,6 +358,7 @@ def test_codes_are_ranked_by_hamming_distance(random, form):
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
+        ({"bits": 64, "dim": 32}, "--dim 32: --model crossatnet has no use for it beside --bits 64"),
         ({"bits": 0}, "--bits should be at least 1, received 0"),
         ({"margin": 1.0}, "--margin 1.0: --model crossatnet has no such constant"),
         ({"without": ("quantisation",)}, "--without quantisation: no such loss term"),
