@@ -36,7 +36,8 @@ MEASURES = {
 # Seconds on two CPU cores without a GPU, preset paper on 512-d features; finished cells correct them (`Rates`).
 RUN_SECONDS = 2.0  # building, compiling, export, figures
 EPOCH_SECONDS = 0.05  # checkpoint, held-out score
-PICTURE_SECONDS = 2e-5 / 512  # of a pass, per picture of the larger modality and feature
+PICTURE_SECONDS = 2e-5 / 512  # of an epoch, per picture of the larger modality (of fixed steps: drawn) and feature
+PCMSN_PICTURE_SECONDS = 1.5e-4 / 512  # the same, of its wider networks and their adversary
 PAIR_SECONDS = 3e-8  # ranking and scoring, per query and gallery item
 
 
@@ -141,10 +142,11 @@ class Training(Cell):
 
     @property
     def seconds(self):
-        settings, _ = self.filled_in
+        settings, preset = self.filled_in
         data = self.ground.dataset
-        pictures = max(len(items.labels) for items in (data.photo, data.sketch))
-        epoch = EPOCH_SECONDS + PICTURE_SECONDS * pictures * max(self.ground.widths)
+        pictures = preset.steps * preset.batch_size or max(len(items.labels) for items in (data.photo, data.sketch))
+        rate = PCMSN_PICTURE_SECONDS if settings.model == "pcmsn" else PICTURE_SECONDS
+        epoch = EPOCH_SECONDS + rate * pictures * max(self.ground.widths)
         return RUN_SECONDS + settings.epochs * epoch + 2 * PAIR_SECONDS * sum(self.ground.unseen_pictures) ** 2
 
     def measure(self, worker):
