@@ -19,7 +19,7 @@ import numpy as np
 
 from cli import BadInput, command, existing_folder, flag, run, say, setting, track, whole_file
 from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
-from evaluation.embeddings import check_vectors, load, newest, unseen_only
+from evaluation.embeddings import DIRECTIONS, check_vectors, load, newest, unseen_only
 from evaluation.figures import retrieval_grid  # noqa: F401
 from evaluation.metrics import (  # noqa: F401  part of what this module offers
     Hits,
@@ -43,13 +43,6 @@ from evaluation.ranking import (  # noqa: F401
 )
 from evaluation.tables import scores as table
 
-# query modality -> gallery modality; "image" is a photo in the names the field prints.
-DIRECTIONS = {
-    "sketch->image": ("sketch", "photo"),
-    "image->sketch": ("photo", "sketch"),
-    "sketch->sketch": ("sketch", "sketch"),
-    "image->image": ("photo", "photo"),
-}
 NEWEST_RUN = Path("runs/*/unified_features.mat")
 
 

@@ -12,6 +12,14 @@ import matfiles
 from cli import BadInput
 from evaluation.ranking import METRICS
 
+# query modality -> gallery modality; "image" is a photo in the names the field prints.
+DIRECTIONS = {
+    "sketch->image": ("sketch", "photo"),
+    "image->sketch": ("photo", "sketch"),
+    "sketch->sketch": ("sketch", "sketch"),
+    "image->image": ("photo", "photo"),
+}
+
 
 @dataclass(frozen=True)
 class Items:
@@ -52,6 +60,10 @@ class Features:
 
     def class_name(self, label):
         return self.classes[label] if self.classes else f"class {label}"
+
+    def sides(self, direction):
+        """(queries, gallery) of a direction; the same `Items` twice within a modality."""
+        return tuple({"photo": self.photo, "sketch": self.sketch}[modality] for modality in DIRECTIONS[direction])
 
     def keep(self, chosen):
         """The rows for which `chosen(items)` (n,) is true, of both modalities."""

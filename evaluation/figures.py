@@ -12,39 +12,44 @@ from pathlib import Path
 import numpy as np
 
 from cli import BadInput, warn, whole_file
+from evaluation.embeddings import DIRECTIONS
 from evaluation.metrics import Hits, precision_at, precision_at_recall
 from evaluation.ranking import nearest
 from evaluation.statistics import mean
 from evaluation.tsne import tsne
 
-RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved photos
+RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
 INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
+PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
-def retrieval_grid(path, features, distance, seed=0, queries=8, top=10):
-    """Draws random sketches, each of another class, with the `top` photos nearest to them; writes a PNG.
+def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image"):
+    """Draws random queries, each of another class, with the `top` pictures nearest to them; writes a PNG.
 
     Rows stand in the order of class names. Right classes are framed green, wrong ones red. Where a picture cannot be
     opened its class name stands in a box.
     """
-    sketch, photo = features.sketch, features.photo
-    if not len(sketch.vectors) or not len(photo.vectors):
-        raise BadInput(f"{path}: the figure needs a sketch and a photo of an evaluated class")
-    rows = _one_per_class(sketch.labels, queries, np.random.default_rng(seed))
-    rows = rows[np.argsort([features.class_name(label).casefold() for label in sketch.labels[rows]], kind="stable")]
-    order = nearest(sketch.vectors[rows], photo.vectors, distance, top)
-    hits = photo.labels[order] == sketch.labels[rows, None]
-    told = (
-        f"right class green ({hits.sum()} of {hits.size}), wrong red; {len(photo.vectors)} photos, {distance} distance"
-    )
+    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
+    if not len(asking.vectors) or not len(answering.vectors):
+        raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
+    rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
+    rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
+    order = nearest(asking.vectors[rows], answering.vectors, distance, top, rows if asking is answering else None)
+    hits = answering.labels[order] == asking.labels[rows, None]
+    told = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
+    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance"
     lines = []
     for row, found, right in zip(rows, order, hits, strict=True):
-        name = features.class_name(sketch.labels[row]).replace("_", " ")
-        lines.append(Line(name, Cell(sketch.path(row), name), found_cells(features, photo, found, right)))
-    lost = picture_grid(path, "Sketch → image", told, lines, features.leaked)
-    for items, count in zip((sketch, photo), lost, strict=True):
+        name = features.class_name(asking.labels[row]).replace("_", " ")
+        lines.append(Line(name, Cell(asking.path(row), name), found_cells(features, answering, found, right)))
+    lost = picture_grid(path, arrow(direction).capitalize(), told, lines, features.leaked)
+    for items, count in zip((asking, answering), lost, strict=True):
         if count:
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
+
+
+def arrow(direction):
+    return direction.replace("->", " → ")
 
 
 def lost_because(items):
@@ -200,7 +205,7 @@ COLOURS = ("#1f6fb4", "#d9771b", "#2a9d4a", "#8c4fa8")  # one a direction
 MAP_POINTS = 800  # of both modalities: exact t-SNE takes a few seconds for as many
 LABELLED = 40  # classes whose names have room on the map
 NUMBERED = 40  # classes whose shares have room in the confusion matrix
-CONFUSED = 10  # nearest photos of a sketch whose classes are counted
+CONFUSED = 10  # nearest pictures of a query whose classes are counted
 
 
 def curve_points(hits):
@@ -224,7 +229,7 @@ def curves(path, points, features, distance, seed=0):
                 values = values[:, : len(x)]
             low, high = _band(values, seed)
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(x, values.mean(0), color=colour, label=direction.replace("->", " → "), linewidth=1.8)
+            axes.plot(x, values.mean(0), color=colour, label=arrow(direction), linewidth=1.8)
     left.set(xlabel="recall", ylabel="interpolated precision", xlim=(0, 1))
     last = max(2, DEPTHS[max(part.gallery for part in points.values()) >= DEPTHS][-1])
     ticks = [k for k in (1, 10, 100) if 2 * k <= last] + [last]
@@ -262,7 +267,7 @@ def class_bars(path, results, features):
     axes.set(xlabel=metric, ylim=(-0.6, len(names) - 0.4))
     axes.tick_params(axis="y", length=0, labelsize=8)
     _bare(axes)
-    told = f"{metric} of each class, {direction.replace('->', ' → ')}, {results['distance']} distance; dotted: mean"
+    told = f"{metric} of each class, {arrow(direction)}, {results['distance']} distance; dotted: mean"
     _caption(figure, features, told)
     _save(figure, path)
 
@@ -345,15 +350,16 @@ def _spread(labels, count, generator):
     return np.sort(np.lexsort((generator.random(len(labels)), turn))[:count])
 
 
-def confusion(path, features, distance):
-    """Which classes the nearest photos of a class's sketches are of: a row per queried class, shares in per cent."""
+def confusion(path, features, distance, direction="sketch->image"):
+    """Which classes the nearest pictures of a class's queries are of: a row per queried class, shares in per cent."""
     from matplotlib.figure import Figure
 
-    sketch, photo = features.sketch, features.photo
-    order = nearest(sketch.vectors, photo.vectors, distance, CONFUSED)
-    classes = np.union1d(sketch.labels, photo.labels)
-    place = np.searchsorted(classes, photo.labels)[order]
-    asked = np.searchsorted(classes, sketch.labels)
+    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
+    own_rows = np.arange(len(asking.vectors)) if asking is answering else None
+    order = nearest(asking.vectors, answering.vectors, distance, CONFUSED, own_rows)
+    classes = np.union1d(asking.labels, answering.labels)
+    place = np.searchsorted(classes, answering.labels)[order]
+    asked = np.searchsorted(classes, asking.labels)
     counts = np.zeros((len(classes), len(classes)))
     np.add.at(counts, (np.repeat(asked, order.shape[1]), place.ravel()), 1)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -370,14 +376,15 @@ def confusion(path, features, distance):
             axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=ink)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set(xlabel="class of the retrieved photos", ylabel="class of the sketch")
+    axes.set(xlabel=f"class of the retrieved {PLURAL[sought]}", ylabel=f"class of the {kind}")
     axes.tick_params(length=0)
     bar = figure.colorbar(
         image, cax=figure.add_axes(((1.6 + side) / width, 1.25 / height, 0.12 / width, side / height))
     )
     bar.set_label("% of the retrieved", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    told = f"Sketch → image: classes of the {order.shape[1]} nearest photos, {distance} distance"
+    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}"
+    told = f"{arrow(direction).capitalize()}: classes of the {nearby}, {distance} distance"
     _caption(figure, features, told)
     _save(figure, path)
 

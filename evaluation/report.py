@@ -5,6 +5,8 @@ from html import escape
 
 from cli import whole_file
 from evaluation import figures, tables
+from evaluation.embeddings import DIRECTIONS
+from evaluation.figures import PLURAL
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1080px; margin: 2em auto; padding: 0 1.2em }
@@ -20,19 +22,20 @@ def write(folder, features, results, title, setup, points, made):
 
     `points`: {direction: Scores of `figures.curve_points`}. `made`: lines on how and from what the report was made.
     """
-    distance, seed = results["distance"], setup.seed
+    distance, seed, direction = results["distance"], setup.seed, next(iter(results["directions"]))
+    kind, sought = DIRECTIONS[direction]
     drawn = {
-        "retrieval.png": "Random sketches, each of another class, and the photos nearest to them.",
+        "retrieval.png": f"Random {PLURAL[kind]}, each of another class, and the {PLURAL[sought]} nearest to them.",
         "curves.png": "Precision over recall, interpolated, and P@k. Equal distances keep gallery order.",
         "classes.png": "Hard and easy classes. A class counts each of its queries alike.",
         "map.png": "The space seen from two sides: PCA keeps distances at large, t-SNE neighbourhoods.",
-        "confusion.png": "Which class a sketch's photos come from. A row adds up to 100 %.",
+        "confusion.png": f"Which class a {kind}'s {PLURAL[sought]} come from. A row adds up to 100 %.",
     }
-    figures.retrieval_grid(folder / "retrieval.png", features, distance, seed)
+    figures.retrieval_grid(folder / "retrieval.png", features, distance, seed, direction=direction)
     figures.curves(folder / "curves.png", points, features, distance, seed)
     figures.class_bars(folder / "classes.png", results, features)
     figures.space_map(folder / "map.png", features, seed)
-    figures.confusion(folder / "confusion.png", features, distance)
+    figures.confusion(folder / "confusion.png", features, distance, direction)
 
     parts = [f"<h1>{escape(title)}</h1>"]
     if results.get("leaked"):

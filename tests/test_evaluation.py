@@ -509,7 +509,7 @@ def test_figures_and_report(tmp_path):
 def drawn(tmp_path, monkeypatch):
     """{file name: Figure} of everything that `--figures` draws of a file with these variables."""
 
-    def draw(**variables):
+    def draw(*words, **variables):
         kept = {}
         monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
         grid = lambda path, title, told, lines, leaked="": kept.update({path.name: lines}) or (0, 0)  # noqa: E731
@@ -517,7 +517,7 @@ def drawn(tmp_path, monkeypatch):
         monkeypatch.setattr(report, "whole_file", lambda path: contextlib.nullcontext(tmp_path / "page"))
         monkeypatch.setattr(report, "_embedded", lambda path: "")
         features_file(tmp_path / "f.mat", **variables)
-        command_line(tmp_path / "f.mat", "--figures", tmp_path / "out")
+        command_line(tmp_path / "f.mat", "--figures", tmp_path / "out", *words)
         return kept
 
     return draw
@@ -538,6 +538,19 @@ def test_confusion_shows_shares_in_numbers(drawn):
     """All of cat's ten nearest are five cats and five dogs; so are dog's: there are no more photos."""
     axes = drawn()["confusion.png"].axes[0]
     assert [text.get_text() for text in axes.texts] == ["50"] * 4
+
+
+def test_grid_and_confusion_are_of_the_first_direction(drawn):
+    """image->sketch finds all six sketches, three of each class; image->image all photos but the query, of five of its
+    own class four."""
+    kept = drawn("--directions", "image->sketch", "sketch->image")
+    assert [len(line.found) for line in kept["retrieval.png"]] == [6, 6]
+    axes = kept["confusion.png"].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["50"] * 4
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("class of the retrieved sketches", "class of the photo")
+    kept = drawn("--directions", "image->image")
+    assert [[cell.name for cell in line.found].count(line.words) for line in kept["retrieval.png"]] == [4, 4]
+    assert [text.get_text() for text in kept["confusion.png"].axes[0].texts] == ["44", "56", "56", "44"]
 
 
 def test_names_on_the_map_have_the_colour_of_their_points(drawn):
