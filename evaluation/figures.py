@@ -38,6 +38,8 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
     hits = answering.labels[order] == asking.labels[rows, None]
     told = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
     told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance"
+    if also := generalised(features, queries=asking.labels[rows], gallery=answering.labels):
+        told += f"; {also}"
     lines = []
     for row, found, right in zip(rows, order, hits, strict=True):
         name = features.class_name(asking.labels[row]).replace("_", " ")
@@ -50,6 +52,12 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
 
 def arrow(direction):
     return direction.replace("->", " → ")
+
+
+def generalised(features, **labels):
+    """Which of the named `labels` (n,) hold seen classes beside the unseen ones, in words; empty if none do."""
+    among = [name for name, part in labels.items() if not np.isin(part, features.unseen).all()]
+    return f"generalised: seen classes among the {' and the '.join(among)}" if among else ""
 
 
 def lost_because(items):
@@ -205,6 +213,7 @@ COLOURS = ("#1f6fb4", "#d9771b", "#2a9d4a", "#8c4fa8")  # one a direction
 MAP_POINTS = 800  # of both modalities: exact t-SNE takes a few seconds for as many
 LABELLED = 40  # classes whose names have room on the map
 NUMBERED = 40  # classes whose shares have room in the confusion matrix
+LEADING = 0.2  # inches from line to line of a caption
 CONFUSED = 10  # nearest pictures of a query whose classes are counted
 
 
@@ -220,7 +229,11 @@ def curves(path, points, features, distance, seed=0):
 
     `points`: {direction: Scores of `curve_points`}.
     """
-    figure, (left, right) = _panels(2, features, f"Mean over the queries, band 95 %; {distance} distance")
+    asked = np.concatenate([part.labels for part in points.values()])
+    found = np.concatenate([features.sides(direction)[1].labels for direction in points])
+    also = generalised(features, queries=asked, gallery=found)
+    told = f"Mean over the queries, band 95 %; {distance} distance"
+    figure, (left, right) = _panels(2, features, (told, also))
     for colour, (direction, part) in zip(COLOURS, points.items(), strict=False):
         for axes, x, name in ((left, RECALLS, "precision at recall"), (right, DEPTHS, "precision at k")):
             values = part.values[name]
@@ -258,16 +271,18 @@ def class_bars(path, results, features):
     direction, means = next(iter(results["classes"].items()))
     metric = next(iter(results["directions"][direction]))
     names = sorted(means, key=means.get)
-    height = 0.6 + 0.2 * len(names) + _head(features)
+    told = f"{metric} of each class, {arrow(direction)}, {results['distance']} distance; dotted: mean"
+    also = generalised(features, gallery=features.sides(direction)[1].labels)
+    head = _head(features, told := (told, also and f"unseen queries; {also}"))
+    height = 0.6 + 0.2 * len(names) + head
     figure = Figure(figsize=(7.5, height), dpi=130, facecolor="white")
-    axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + _head(features)) / height))
+    axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + head) / height))
     axes.barh([name.replace("_", " ") for name in names], [means[name] for name in names], color=COLOURS[0], height=0.7)
     overall = mean(list(means.values()), None)
     axes.axvline(overall, color=INK, linewidth=1, linestyle=":")
     axes.set(xlabel=metric, ylim=(-0.6, len(names) - 0.4))
     axes.tick_params(axis="y", length=0, labelsize=8)
     _bare(axes)
-    told = f"{metric} of each class, {arrow(direction)}, {results['distance']} distance; dotted: mean"
     _caption(figure, features, told)
     _save(figure, path)
 
@@ -287,9 +302,9 @@ def space_map(path, features, seed=0):
     flat = vectors.astype(np.float64) - vectors.mean(0)
     _, _, axes_of_variance = np.linalg.svd(flat, full_matrices=False)
     pca = flat @ axes_of_variance[:2].T
-    figure, panels = _panels(
-        2, features, f"{photo.sum()} photos (dots), {(~photo).sum()} sketches (crosses)", square=True
-    )
+    also = generalised(features, photos=labels[photo], sketches=labels[~photo])
+    told = f"{photo.sum()} photos (dots), {(~photo).sum()} sketches (crosses)"
+    figure, panels = _panels(2, features, (told, also), square=True)
     classes, which = np.unique(labels, return_inverse=True)
     colours = _class_colours(len(classes))
     names = [features.class_name(label).replace("_", " ") for label in classes]
@@ -365,8 +380,11 @@ def confusion(path, features, distance, direction="sketch->image"):
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [features.class_name(label).replace("_", " ") for label in classes]
 
+    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}"
+    also = generalised(features, queries=asking.labels, gallery=answering.labels)
+    told = f"{arrow(direction).capitalize()}: classes of the {nearby}, {distance} distance", also
     side = max(3.5, 0.24 * len(classes))
-    width, height = side + 2.3, side + 1.3 + _head(features)
+    width, height = side + 2.3, side + 1.3 + _head(features, told)
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
     axes = figure.add_axes((1.5 / width, 1.25 / height, side / width, side / height))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=shares.max())
@@ -383,14 +401,12 @@ def confusion(path, features, distance, direction="sketch->image"):
     )
     bar.set_label("% of the retrieved", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}"
-    told = f"{arrow(direction).capitalize()}: classes of the {nearby}, {distance} distance"
     _caption(figure, features, told)
     _save(figure, path)
 
 
 def _panels(count, features, told, square=False):
-    """A figure with a caption and `count` panels side by side."""
+    """A figure with a caption, the lines of `told`, and `count` panels side by side."""
     from matplotlib.figure import Figure
 
     width, height = 5.2 * count, 5.6 if square else 4.4
@@ -400,7 +416,7 @@ def _panels(count, features, told, square=False):
     bottom = 0.02 if square else 0.125
     space = 0.04 if square else 0.2
     figure.subplots_adjust(
-        left=edge, right=0.985, bottom=bottom, top=1 - (_head(features) + 0.2 * square) / height, wspace=space
+        left=edge, right=0.985, bottom=bottom, top=1 - (_head(features, told) + 0.2 * square) / height, wspace=space
     )
     if not square:
         for axes in panels:
@@ -409,9 +425,9 @@ def _panels(count, features, told, square=False):
     return figure, panels
 
 
-def _head(features):
-    """Inches for the caption and, where there is something to warn of, the warning."""
-    return 0.85 if features.leaked else 0.55
+def _head(features, told):
+    """Inches for the caption's lines and, where there is something to warn of, the warning."""
+    return 0.35 + LEADING * sum(map(bool, told)) + (0.3 if features.leaked else 0)
 
 
 def _bare(axes):
@@ -420,12 +436,13 @@ def _bare(axes):
 
 
 def _caption(figure, features, told):
-    inch = 1 / figure.get_figheight()
-    figure.text(0.02, 1 - 0.25 * inch, told, fontsize=10, color=INK, va="center")
-    _mark_leak(figure, features.leaked, inch)
+    inch, lines = 1 / figure.get_figheight(), list(filter(None, told))
+    for number, words in enumerate(lines):
+        figure.text(0.02, 1 - (0.25 + LEADING * number) * inch, words, fontsize=10, color=INK, va="center")
+    _mark_leak(figure, features.leaked, inch, 0.42 + LEADING * len(lines))
 
 
-def _mark_leak(figure, leaked, inch, y=0.62):
+def _mark_leak(figure, leaked, inch, y):
     if leaked:
         words = textwrap.shorten(f"WARNING: {leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
         figure.text(0.02, 1 - y * inch, words, fontsize=8.5, color=WRONG, va="center")

@@ -512,7 +512,7 @@ def drawn(tmp_path, monkeypatch):
     def draw(*words, **variables):
         kept = {}
         monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
-        grid = lambda path, title, told, lines, leaked="": kept.update({path.name: lines}) or (0, 0)  # noqa: E731
+        grid = lambda path, title, told, lines, leaked="": kept.update({path.name: lines, "told": told}) or (0, 0)  # noqa: E731
         monkeypatch.setattr(figures, "picture_grid", grid)
         monkeypatch.setattr(report, "whole_file", lambda path: contextlib.nullcontext(tmp_path / "page"))
         monkeypatch.setattr(report, "_embedded", lambda path: "")
@@ -551,6 +551,27 @@ def test_grid_and_confusion_are_of_the_first_direction(drawn):
     kept = drawn("--directions", "image->image")
     assert [[cell.name for cell in line.found].count(line.words) for line in kept["retrieval.png"]] == [4, 4]
     assert [text.get_text() for text in kept["confusion.png"].axes[0].texts] == ["44", "56", "56", "44"]
+
+
+def test_figures_say_where_seen_classes_stand(drawn):
+    def told(*words, **variables):
+        kept = drawn(*words, **variables)
+        return {"retrieval.png": kept["told"]} | {
+            name: "; ".join(text.get_text() for text in figure.texts)
+            for name, figure in kept.items()
+            if name not in ("retrieval.png", "told")
+        }
+
+    assert not any("generalised" in words for words in told().values())
+    both = told("--generalised", "pcmsn")
+    assert both.pop("map.png").endswith("generalised: seen classes among the photos and the sketches")
+    assert both.pop("classes.png").endswith("unseen queries; generalised: seen classes among the gallery")
+    assert len(both) == 3
+    assert all(words.endswith("generalised: seen classes among the queries and the gallery") for words in both.values())
+    # sketches of unseen classes alone
+    gallery = told("--generalised", "pcmsn", "--directions", "sketch->image", labelsy=np.repeat([[1], [3]], 6, axis=0))
+    assert gallery.pop("map.png").endswith("generalised: seen classes among the photos")
+    assert all(words.endswith("generalised: seen classes among the gallery") for words in gallery.values())
 
 
 def test_names_on_the_map_have_the_colour_of_their_points(drawn):
