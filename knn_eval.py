@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cli import BadInput, command, existing_folder, flag, run, say, setting, track, whole_file
+from cli import BadInput, command, existing_folder, flag, run, say, setting, track, warn, whole_file
 from evaluation import codes, embeddings, figures, protocols, report, statistics, tables
 from evaluation.embeddings import DIRECTIONS, check_vectors, load, newest, unseen_only
 from evaluation.figures import retrieval_grid  # noqa: F401
@@ -147,6 +147,9 @@ def chosen_rows(path, settings):
     """`Features` of the file with the rows, and the codes, that the settings ask for; says what is left out."""
     loaded = load(path)
     features = unseen_only(loaded)
+    pictured = np.union1d(features.photo.labels, features.sketch.labels)
+    if len(bare := np.setdiff1d(features.unseen, pictured)):
+        warn(f"{path}: unseen: no picture of {', '.join(map(features.class_name, bare))}")
     if settings.generalised:
         if len(features.photo.labels) == len(loaded.photo.labels):
             raise BadInput(f"{path}: --generalised needs photos of seen classes, the file has none")

@@ -275,6 +275,12 @@ def test_only_unseen_classes_are_evaluated(tmp_path, capsys):
     assert "2 unseen classes" in capsys.readouterr().out
 
 
+def test_an_unseen_class_without_pictures_is_named(tmp_path, capsys):
+    features_file(tmp_path / "f.mat", classes=["ant", "cat", "cow", "dog", "elk"], unseen=np.array([[1], [3], [4]]))
+    command_line(tmp_path / "f.mat", "--generalised", "pcmsn")
+    assert capsys.readouterr().err == f"warning: {tmp_path / 'f.mat'}: unseen: no picture of elk\n"
+
+
 def test_json_layout(tmp_path):
     features_file(tmp_path / "f.mat")
     command_line(tmp_path / "f.mat", "--json", tmp_path / "r.json", "--distance", "cosine", "--queries", 4)
