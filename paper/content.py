@@ -304,12 +304,17 @@ def short(direction):
 
 
 def order_notes(rows, columns):
-    """For each column the rows in the order of their numbers, lowest first: what matters most stands first."""
+    """For each column the rows in the order of their numbers, lowest first: what matters most stands first. Between
+    numbers that are equal as printed stands "=", whatever their further digits."""
     notes = []
     for column in columns:
         order = sorted((row for row in rows if column in rows[row]), key=lambda row: rows[row][column].mean)
-        numbers = (f"{row} {rows[row][column].mean:.{rows[row][column].digits}f}" for row in order)
-        notes.append(f"Order of {column}: {' < '.join(numbers)}.")
+        line, before = f"Order of {column}: ", None
+        for row in order:
+            number = f"{rows[row][column].mean:.{rows[row][column].digits}f}"
+            sign = "" if before is None else " = " if float(number) == float(before) else " < "
+            line, before = f"{line}{sign}{row} {number}", number
+        notes.append(f"{line}.")
     return tuple(notes)
 
 

@@ -90,6 +90,13 @@ def test_table_in_three_formats():
     assert (line["table"], line["row"], line["column"], line["convention"]) == ("toy", "ours", "mAP", "standard")
 
 
+def test_order_is_of_numbers_as_printed():
+    means = {"full": 0.2051, "without a": 0.2049, "without b": 0.2056, "without c": 0.12}
+    rows = {row: {"mAP": layout.Value((mean,), "standard")} for row, mean in means.items()}
+    [note] = content.order_notes(rows, ["mAP"])
+    assert note == "Order of mAP: without c 0.120 < without a 0.205 = full 0.205 < without b 0.206."
+
+
 def test_published_numbers_agree_with_each_other():
     """The same number stands in several of the paper's tables."""
     data = ground.PUBLISHED
