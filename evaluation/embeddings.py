@@ -186,7 +186,18 @@ def _load_items(source, keys, classes):
                 f"{source.path}: {key}: expected {len(vectors)} rows as in {vectors_key}, received {len(column)}"
             )
     folder = source.text(folder_key)
-    return Items(vectors_key, vectors, labels, np.arange(len(vectors)), names, Path(folder) if folder else None)
+    folder = moved(Path(folder), source.path) if folder else None
+    return Items(vectors_key, vectors, labels, np.arange(len(vectors)), names, folder)
+
+
+def moved(folder, file):
+    """`folder`, of the pictures, or if that is no more, the one that lies to the embeddings in `file` as it did: where
+    a whole project has moved, /old/project/data/mine/photo is found as data/mine/photo above the run."""
+    if not folder.exists():
+        tails = [Path(*folder.parts[start:]) for start in range(1, len(folder.parts) - 1)]  # of two names at least
+        places = (above / tail for tail in tails for above in Path(file).resolve().parents)
+        return next((place for place in places if place.is_dir()), folder)
+    return folder
 
 
 def _numbers(source, key):

@@ -532,6 +532,18 @@ def test_retrieval_grid_shows_pictures_and_frames(tmp_path, capsys):
         assert (colours == colour).all(axis=1).sum() > 100
 
 
+def test_pictures_of_a_moved_project_are_found(tmp_path, capsys):
+    """The project with its run and its pictures has another place; a folder of one name in common is not enough."""
+    old, project = tmp_path / "old", tmp_path / "new"
+    folders = {"picturesx": str(old / "data/mine/photo"), "picturesy": str(old / "sketch")}
+    variables = features_file(project / "runs/0001/f.mat", **folders)
+    picture_tree(project / "data/mine/photo", variables["namesx"])
+    picture_tree(project / "sketch", variables["namesy"])
+    features = knn_eval.load(project / "runs/0001/f.mat")
+    assert features.photo.folder == project / "data/mine/photo" and features.photo.path(0).exists()
+    assert features.sketch.folder == old / "sketch"
+
+
 def test_retrieval_grid_without_pictures_says_so(tmp_path, capsys):
     features_file(tmp_path / "f.mat", picturesx=str(tmp_path / "gone"))
     command_line(tmp_path / "f.mat", "--figures", tmp_path)
