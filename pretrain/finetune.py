@@ -10,7 +10,6 @@ train that much of the backbone too.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -24,10 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's mo
 import matfiles
 import UxUyLoader as loader
 from cli import BadInput, existing_folder, file_hash, import_tensorflow, run, say, setting, warn, whole_file
-from pretrain import index_files, layouts, recipes
+from pretrain import index_files, layouts, made_with, recipes
 from pretrain import weights as weight_files
-
-PLACES = ("photos", "sketches", "weights_file")  # of pictures.json: what may have moved
 
 
 @dataclass(frozen=True)
@@ -151,30 +148,17 @@ def listing_hash(tree):
 def already_made(settings, recipe):
     """True if --out holds exactly these features. Raises BadInput if it holds others and --overwrite is not given."""
     present = loader.read_made_with(settings.out)
-    differing = changes(present, recipe)
+    differing = made_with.changes(present, recipe)
     if not differing:
         say(f"{settings.out} already holds these features")
-        moved = {key: recipe[key] for key in PLACES if recipe[key] != present.get(key)}
+        moved = {key: recipe[key] for key in made_with.PLACES if recipe[key] != present.get(key)}
         if moved:
             say(f"{settings.out / loader.PICTURES} now names {', '.join(map(str, moved.values()))}")
-            write_made_with(settings.out, present | moved)
+            made_with.write(settings.out, present | moved)
         return True
     if present and not settings.overwrite:
         raise BadInput(f"{settings.out}: holds features made with another {differing[0]}; --overwrite replaces them")
     return False
-
-
-def differences(present, recipe):
-    """In which keys the contents of two pictures.json differ, where files lie and which were skipped apart."""
-    besides = {"skipped", *PLACES}
-    return [key for key in {**recipe, **present} if key not in besides and present.get(key) != recipe.get(key)]
-
-
-def changes(present, recipe):
-    """`differences`, and which pictures are others: alike in names and sizes, while those of `present` are still there,
-    so that they have not moved."""
-    others = [key for key in ("photos", "sketches") if present.get(key) not in (None, recipe[key])]
-    return differences(present, recipe) + [key for key in others if Path(present[key]).exists()]
 
 
 def write_dataset(out, trees, made, unseen, recipe):
@@ -194,7 +178,7 @@ def write_dataset(out, trees, made, unseen, recipe):
             os.replace(weights, out / f"{modality}.weights.h5")
     index_files.write(out, kept)
     write_list(out / "unseen.txt", unseen)
-    write_made_with(out, {**recipe, "skipped": skipped})  # last: its presence says that all is there
+    made_with.write(out, {**recipe, "skipped": skipped})  # last: its presence says that all is there
     told = [
         f"{len(tree.files):,} × {made[modality].features.shape[1]} of {modality}" for modality, tree in kept.items()
     ]
@@ -211,11 +195,6 @@ def update_list(path, unseen):
 def write_list(path, unseen):
     with whole_file(path) as part:
         part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
-
-
-def write_made_with(out, made_with):
-    with whole_file(out / loader.PICTURES) as part:
-        part.write_text(json.dumps(made_with, indent=1), encoding="utf-8")
 
 
 def name_unreadable(tree, readable):

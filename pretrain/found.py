@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cli import BadInput, file_hash
 from pretrain import weights as weight_files
-from pretrain.finetune import differences
+from pretrain.made_with import differences
 from UxUyLoader import PICTURES, read_made_with
 
 KEYS = ("backbone", "train", "pool", "dense", "weights_sha256")  # of pictures.json, which tell a CNN from another

@@ -13,7 +13,7 @@ import numpy as np
 
 import UxUyLoader as loader
 from cli import BadInput, say, whole_file
-from pretrain import backbones, cnn, finetune, recipes
+from pretrain import backbones, cnn, made_with, recipes
 
 UNFINISHED = ".part-stage1"  # in --out: checkpoints and features on the way, of the command in its recipe.json
 
@@ -42,7 +42,7 @@ def features_of(modality, tree, taught, settings, weights, recipe):
 def _workplace(folder, recipe):
     """The folder of unfinished work, emptied unless it belongs to the same recipe."""
     path = folder / "recipe.json"
-    if not path.exists() or finetune.changes(json.loads(path.read_text(encoding="utf-8")), recipe):
+    if not path.exists() or made_with.changes(json.loads(path.read_text(encoding="utf-8")), recipe):
         shutil.rmtree(folder, ignore_errors=True)
         with whole_file(path) as part:
             part.write_text(json.dumps(recipe), encoding="utf-8")
