@@ -183,8 +183,7 @@ def filled_in(settings):
         values.setdefault(field.name, getattr(part, field.name, None) if value is None else value)
     sizes = dataclasses.replace(preset.sizes, **{name: values[name] for name in known & set(values)})
     rest = {field.name for field in dataclasses.fields(preset)} & set(values)
-    coded = dataclasses.replace(sizes, bits=1).terms if hasattr(sizes, "bits") else ()
-    weights = chosen_weights(settings, {term: preset.weights.get(term, 1.0) for term in sizes.terms}, coded)
+    weights = chosen_weights(settings, {term: preset.weights.get(term, 1.0) for term in sizes.terms}, sizes)
     preset = dataclasses.replace(preset, sizes=sizes, weights=weights, **{name: values[name] for name in rest})
     # the settings of a run to go on with hold every constant, whether it was given or not
     unread = () if settings.resume else getattr(sizes, "unread", ())
@@ -198,9 +197,8 @@ def filled_in(settings):
     return Settings(**values), preset
 
 
-def chosen_weights(settings, weights, coded):
-    """`weights` of the preset's terms with what --term-weights and --without say instead; `coded`: the terms that it
-    would have of codes."""
+def chosen_weights(settings, weights, sizes):
+    """`weights` of the terms of `sizes` with what --term-weights and --without say instead."""
     for word in settings.term_weights:
         term, _, value = word.partition("=")
         try:
@@ -209,9 +207,9 @@ def chosen_weights(settings, weights, coded):
             raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
         if not 0 <= weight < float("inf"):
             raise BadInput(f"--term-weights {word}: a weight should be at least 0 and finite")
-        weights = weights | dict.fromkeys(known_term(term, weights, "--term-weights", coded), weight)
+        weights = weights | dict.fromkeys(known_term(term, sizes, "--term-weights"), weight)
     for term in settings.without:
-        weights = weights | dict.fromkeys(known_term(term, weights, "--without", coded), 0.0)
+        weights = weights | dict.fromkeys(known_term(term, sizes, "--without"), 0.0)
     if not any(weights.values()):
         raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
     return weights
@@ -222,12 +220,13 @@ def system(name):
     return importlib.import_module(f"models.{name}")
 
 
-def known_term(name, weights, flag, coded):
+def known_term(name, sizes, flag):
     """The objective's terms that `name` means: itself, or both streams' of a term that the release splits."""
-    found = [term for term in weights if term == name or term.endswith(f"_{name}")]
+    found = [term for term in sizes.terms if term == name or term.endswith(f"_{name}")]
     if not found:
-        hint = "; it belongs to codes (--bits)" if name in coded else ""
-        raise BadInput(f"{flag} {name}: no such loss term, the objective has {', '.join(weights)}{hint}")
+        of_codes = dataclasses.replace(sizes, bits=1).terms if hasattr(sizes, "bits") else ()
+        hint = "; it belongs to codes (--bits)" if name in of_codes else ""
+        raise BadInput(f"{flag} {name}: no such loss term, the objective has {', '.join(sizes.terms)}{hint}")
     return found
 
 
