@@ -271,9 +271,10 @@ def class_bars(path, results, features):
     direction, means = next(iter(results["classes"].items()))
     metric = next(iter(results["directions"][direction]))
     names = sorted(means, key=means.get)
-    told = f"{metric} of each class, {arrow(direction)}, {results['distance']} distance; dotted: mean"
+    what = f"{metric} of each class, {arrow(direction)}, {results['distance']} distance; dotted: mean"
     also = generalised(features, gallery=features.sides(direction)[1].labels)
-    head = _head(features, told := (told, also and f"unseen queries; {also}"))
+    told = what, also and f"unseen queries; {also}"
+    head = _head(features, told)
     height = 0.6 + 0.2 * len(names) + head
     figure = Figure(figsize=(7.5, height), dpi=130, facecolor="white")
     axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + head) / height))

@@ -250,7 +250,8 @@ class Perceptron(keras.layers.Layer):
         for linear, activation in zip((self.first, self.second), self.activations, strict=True):
             rows = activation(linear(rows), draws=draws)
             rows = draws.dropout(rows, self.rate) if draws else rows
-        return self.out(rows) + self.shortcut(x) if self.shortcut else self.out(rows)
+        rows = self.out(rows)
+        return rows + self.shortcut(x) if self.shortcut else rows
 
 
 class Activation(keras.layers.Layer):

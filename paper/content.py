@@ -1,5 +1,6 @@
 """Which numbers stand in which table. Published ones come from published.json, measured ones from finished cells."""
 
+import itertools
 from dataclasses import dataclass
 
 import knn_eval
@@ -309,12 +310,10 @@ def order_notes(rows, columns):
     notes = []
     for column in columns:
         order = sorted((row for row in rows if column in rows[row]), key=lambda row: rows[row][column].mean)
-        line, before = f"Order of {column}: ", None
-        for row in order:
-            number = f"{rows[row][column].mean:.{rows[row][column].digits}f}"
-            sign = "" if before is None else " = " if float(number) == float(before) else " < "
-            line, before = f"{line}{sign}{row} {number}", number
-        notes.append(f"{line}.")
+        numbers = [f"{rows[row][column].mean:.{rows[row][column].digits}f}" for row in order]
+        signs = [" = " if float(a) == float(b) else " < " for a, b in itertools.pairwise(numbers)]
+        words = (f"{row} {number}{sign}" for row, number, sign in zip(order, numbers, [*signs, ""], strict=True))
+        notes.append(f"Order of {column}: {''.join(words)}.")
     return tuple(notes)
 
 
