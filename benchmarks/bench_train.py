@@ -32,7 +32,7 @@ class Settings:
     sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure; of other systems the first", None, "F")
     dim: int = setting(64, "size of the embedding space")
     batch_size: int = setting(128, "triads per step")
-    steps: int = setting(20, "steps per turn")
+    steps: int = setting(50, "steps per turn")
     turns: int = setting(9, "turns of each")
     jit: bool = setting(False, "compile our step with XLA")
     precision: str = setting("float32", "of our matrix products", choices=trainer.PRECISIONS)
@@ -126,49 +126,43 @@ def products_alone(measured):
 
 def compiled_step(measured):
     """The graph of a step, all shapes known."""
-    step = fed_function(measured)
-    return step.get_concrete_function(*inputs(measured, 0)).graph
+    step, inputs = fed_function(measured)
+    return step.get_concrete_function(*inputs(0)).graph
 
 
 def fed_step(measured):
     """One compiled step, called from Python with batches gathered by NumPy."""
-    step = fed_function(measured)
+    step, inputs = fed_function(measured)
 
     def epoch():
         for i in range(len(measured.triads.photo)):
-            step(*inputs(measured, i))
+            step(*inputs(i))
 
     return epoch
 
 
 def fed_function(measured):
+    """(a compiled step, the features, class vectors and labels to call it with as a function of the batch's number)."""
     import tensorflow as tf
 
     from models import training
-    from models.system import Batch, Rows
+    from models.system import Batch
 
-    state, gather = measured.state(), training.Gather(replicas=1)
+    state, gather, dataset = measured.state(), training.Gather(replicas=1), measured.dataset
+    model, known = state.model, dataset.photo.labels.astype(np.int32)
+    labels, photo_rows, sketch_rows = training.join(known, measured.triads, model.negatives)
 
     @tf.function
-    def step(photos, sketches, negative_photos, negative_sketches, vectors, labels):
-        model = state.model
-        batch = Batch(
-            Rows(model.photo_scaling, photos, negative_photos),
-            Rows(model.sketch_scaling, sketches, negative_sketches),
-            vectors,
-            labels,
-        )
+    def step(photos, sketches, vectors, labels):
+        batch = Batch(model.photo_scaling(photos), model.sketch_scaling(sketches), vectors, labels)
         terms = training.train_step(state, measured.preset.weights, batch, tf.constant([0, 0]), gather)
         return tf.stack([terms[name] for name in measured.preset.sizes.terms])
 
-    return step
+    def inputs(i):
+        features = dataset.photo.features[photo_rows[i]], dataset.sketch.features[sketch_rows[i]]
+        return *features, dataset.class_vectors[labels[i]], labels[i]
 
-
-def inputs(measured, i):
-    """Features, class vectors and labels of the i-th batch."""
-    dataset, triads = measured.dataset, measured.triads
-    labels = dataset.photo.labels[triads.photo[i]]
-    return *batch(dataset, triads, i), dataset.class_vectors[labels], labels.astype(np.int32)
+    return step, inputs
 
 
 def batch(dataset, triads, i):

@@ -180,7 +180,7 @@ class CrossATNet(System):
         """
         settings = self.settings
         pairs = layers.mix_pairs(
-            gather(batch.photos()), gather(batch.sketches()), settings.modality_mix, settings.class_mix, noise
+            gather(batch.photos), gather(batch.sketches), settings.modality_mix, settings.class_mix, noise
         )
         photos, sketches = (
             gather.own(layers.dropout(rows, settings.input_dropout, noise + stream))

@@ -71,21 +71,45 @@ def start_alike(photo, sketch):
 class Adam(keras.optimizers.Adam):
     """Keras' Adam, each variable updated by one kernel where Keras runs a dozen, each a pass over memory."""
 
-    def update_step(self, gradient, variable, learning_rate):
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
         step = tf.cast(self.iterations + 1, tf.float32)
+        rate = learning_rate * tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)  # once, not per variable
+        super()._backend_update_step(grads, trainable_variables, rate)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """`learning_rate` has the correction for moments that start at 0."""
         index = self._get_variable_index(variable)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+        constants = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+        constants |= {"beta1_power": 0.0, "beta2_power": 0.0}  # no correction in the kernel
+        constants = {name: tf.constant(value) for name, value in constants.items()}
+        with tf.control_dependencies(later_readers(variable)):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=self._momentums[index].value.handle,
+                v=self._velocities[index].value.handle,
+                lr=learning_rate,
+                grad=gradient,
+                **constants,
+            )
+
+
+def after(other, x):
+    """x; what takes it from here is computed after `other`."""
+    with tf.control_dependencies([other]):
+        return tf.identity(x)
+
+
+def later_readers(variable):
+    """What has been made of `variable` so far in the graph that is being traced, but for the first use of each read.
+
+    An update while a gradient still wants the value before it has to write into a copy. First uses are behind the
+    gradient anyway; a control edge would only keep them from being fused with what follows.
+    """
+    if tf.executing_eagerly():
+        return []
+    handle = tf.compat.v1.get_default_graph().capture(variable.handle)
+    reads = [operation for operation in handle.consumers() if operation.type == "ReadVariableOp"]
+    return [user for read in reads for user in read.outputs[0].consumers()[1:]]
 
 
 def dropout(x, rate, seed):

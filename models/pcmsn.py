@@ -155,7 +155,7 @@ class PCMSN(System):
         """(a replica's rows that the decoders and the discriminator see, photo and sketch of a pair in turn; codes of
         the whole batch (rows, 2, t)). Rows beyond the batch are of virtual classes, two each."""
         settings = self.settings
-        photos, sketches = batch.photos(), batch.sketches()
+        photos, sketches = batch.photos, batch.sketches
         if settings.modality_mix or settings.class_mix:
             mixed = layers.mix_pairs(gather(photos), gather(sketches), settings.modality_mix, settings.class_mix, noise)
             photos, sketches = map(gather.own, mixed)
@@ -183,7 +183,7 @@ class PCMSN(System):
 
     def _reconstruction(self, stage, batch, draws):
         """Mean squared errors of the photo's and of the sketch's features, each from both rows of its pair."""
-        photos, sketches = (tf.repeat(x, 2, axis=0) for x in (batch.photos(), batch.sketches()))
+        photos, sketches = (tf.repeat(x, 2, axis=0) for x in (batch.photos, batch.sketches))
         return 2 * squared_error(self.photo_decoder(stage, draws=draws), photos) + 2 * squared_error(
             self.sketch_decoder(stage, draws=draws), sketches
         )

@@ -50,35 +50,14 @@ class Inputs:
     edges: np.ndarray
 
 
-class Rows:
-    """A replica's share of a batch's features of one modality, read when asked for: a system pays for what it uses."""
-
-    def __init__(self, read, pairs, negatives):
-        """`read` gives the scaled features (n, F) of `pairs` (batch, …), `negatives` (batch, …) or both joined."""
-        self._read, self._pairs, self._negatives = read, pairs, negatives
-        self._features = {}
-
-    def __call__(self, negatives=False):
-        """Scaled features (batch, F); with `negatives` (2 batch, F), below them one of another class for each.
-
-        Rows are read once: after a call with negatives, the pairs' are the upper half of what it read.
-        """
-        known = self._features
-        if negatives not in known:
-            if negatives:
-                known[True] = self._read(tf.concat([self._pairs, self._negatives], 0))
-            else:
-                known[False] = tf.split(known[True], 2)[0] if True in known else self._read(self._pairs)
-        return known[negatives]
-
-
 @dataclass(frozen=True)
 class Batch:
-    """A replica's share of a batch of triads, `batch` pairs of a photo and a sketch of one class: features, class
-    vectors (batch, S), and labels (batch,) int32, from 0 among the trained classes."""
+    """A replica's share of a batch of triads, `batch` pairs of a photo and a sketch of one class: scaled features
+    (batch, F), with as many of other classes below them where the system's `negatives` ask for it; class vectors
+    (batch, S); labels (batch,) int32, from 0 among the trained classes."""
 
-    photos: Rows
-    sketches: Rows
+    photos: tf.Tensor
+    sketches: tf.Tensor
     class_vectors: tf.Tensor
     labels: tf.Tensor
 
@@ -96,8 +75,11 @@ class System(keras.Model):
     """A trainable map of both modalities into one space; subclasses add their layers and define what raises here.
 
     `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training. With
-    `scaled` False features stay as they come.
+    `scaled` False features stay as they come. `negatives`: whether a batch's photos, and its sketches, come with as
+    many of other classes.
     """
+
+    negatives = (False, False)
 
     def __init__(self, settings, inputs, scaled=True):
         super().__init__()

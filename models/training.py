@@ -13,28 +13,29 @@ import numpy as np
 import tensorflow as tf
 
 from cli import BadInput
-from models.system import Batch, Rows
+from models.system import Batch
 
 ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # --precision -> Keras policy; weights stay float32
 FEW_CORES = 4  # of CPUs that share out operations, not their parts
+UNROLLED = 2  # steps of a turn of the compiled loop: the second begins before all of the first has ended
+FEW_WEIGHTS = 500_000  # of a model whose steps are so short that this pays; longer ones would share the caches
 BLOCK = 8192  # rows scaled, embedded or read from disk at once
 
 
 @dataclass(frozen=True)
 class Source:
-    """What steps read: `photos` (n, F), `sketches` (m, F') float32; `labels` (n,) int32 class of each photo;
-    `class_vectors` (C, S); `position` (C,) int32 place of a class among the trained ones, −1 for all others.
+    """What steps read: `photos` (n, F), `sketches` (m, F') float32; `labels` (n,) int32 on the host, the place of each
+    photo's class among the trained ones, −1 for all others; `class_vectors` (C, S) of the trained classes.
 
     `streamed` False: photos and sketches are tensors on the device, scaled; True: arrays on the host, as read.
     """
 
     photos: tf.Tensor | np.ndarray
     sketches: tf.Tensor | np.ndarray
-    labels: tf.Tensor
+    labels: np.ndarray
     class_vectors: tf.Tensor
-    position: tf.Tensor
     streamed: bool = False
 
 
@@ -53,9 +54,8 @@ def make_source(dataset, trained, model, limit=float("inf")):
     return Source(
         photos=photos,
         sketches=sketches,
-        labels=_on_devices(dataset.photo.labels.astype(np.int32)),
-        class_vectors=_on_devices(dataset.class_vectors),
-        position=_on_devices(position),
+        labels=position[dataset.photo.labels],
+        class_vectors=_on_devices(dataset.class_vectors[trained]),
         streamed=streamed,
     )
 
@@ -166,10 +166,13 @@ class Gather:
         gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
         return tf.ensure_shape(gathered, (None, *rows.shape[1:]))  # which all_gather forgets
 
-    def own(self, rows):
-        """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …)."""
+    def own(self, rows, blocks=1):
+        """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …); of each of several blocks
+        of rows, one below the other."""
         if self.replicas == 1:
             return rows
+        if blocks > 1:
+            return tf.concat([self.own(block) for block in tf.split(rows, blocks)], 0)
         share = tf.shape(rows)[0] // self.replicas
         first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
         return rows[first : first + share]
@@ -190,21 +193,20 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
     gather = Gather(replicas)
+    model = state.model
     if source.streamed:
-        read_photos, read_sketches = state.model.photo_scaling, state.model.sketch_scaling
+        read_photos, read_sketches = model.photo_scaling, model.sketch_scaling
     else:
         read_photos, read_sketches = partial(tf.gather, source.photos), partial(tf.gather, source.sketches)
+    short = replicas == 1 and model.count_params() <= FEW_WEIGHTS
+    photo_blocks, sketch_blocks = (1 + wanted for wanted in model.negatives)
 
-    def step(number, photo_row, *triad):
-        """`triad`: what is read for photos, sketches and the negatives of both, row numbers or features."""
-        photo_row, photo, sketch, negative_photo, negative_sketch = map(gather.own, (photo_row, *triad))
-        classes = tf.gather(source.labels, photo_row)
-        batch = Batch(
-            Rows(read_photos, photo, negative_photo),
-            Rows(read_sketches, sketch, negative_sketch),
-            tf.gather(source.class_vectors, classes),
-            tf.gather(source.position, classes),
-        )
+    def step(number, labels, photos, sketches):
+        """`photos`, `sketches`: what is read for them and their negatives, row numbers or features."""
+        labels = gather.own(labels)
+        photos, sketches = gather.own(photos, photo_blocks), gather.own(sketches, sketch_blocks)
+        vectors = tf.gather(source.class_vectors, labels)
+        batch = Batch(read_photos(photos), read_sketches(sketches), vectors, labels)
         terms = train_step(state, weights, batch, tf.stack([seed, number * NOISE_STREAMS]), gather)
         return tf.stack([terms[name] for name in names])
 
@@ -217,13 +219,20 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
         return strategy.experimental_local_results(strategy.run(step, arrays))[0]
 
     @tf.function
-    def resident_epoch(first, *triads):
-        steps = tf.shape(triads[0])[0]
+    def resident_epoch(first, batches):
+        """`batches` (steps, columns): what `join` gives side by side, for each array that a loop carries takes time."""
+        steps, columns = batches.shape
+        batch = columns // (1 + photo_blocks + sketch_blocks)
+        widths = batch, photo_blocks * batch, sketch_blocks * batch
+        turn = UNROLLED if short and steps > 4 * UNROLLED else 1  # two steps take longer to compile
+        one_step = lambda i: run_step(first + i, *tf.split(batches[i], widths))  # noqa: E731
         total = tf.zeros(len(names))
-        for i in tf.range(steps):
-            triad = [rows[i] for rows in triads]
-            total += run_step(first + i, triad[0], *triad)
-        return total / tf.cast(steps, tf.float32)
+        for i in range(steps % turn):
+            total += one_step(i)
+        for start in tf.range(steps % turn, steps, turn):
+            for i in range(turn):
+                total += one_step(start + i)
+        return total / steps
 
     @tf.function
     def streamed_epoch(batches, steps):
@@ -233,10 +242,10 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
         return total / tf.cast(steps, tf.float32)
 
     def run(triads, first):
+        batches = join(source.labels, triads, model.negatives)
         if source.streamed:
-            return streamed_epoch(stream(source, triads, first), tf.constant(len(triads.photo))).numpy()
-        arrays = (np.int32(first), triads.photo, triads.sketch, triads.negative_photo, triads.negative_sketch)
-        return resident_epoch(*map(tf.constant, arrays)).numpy()
+            return streamed_epoch(stream(source, *batches, first), tf.constant(len(triads.photo))).numpy()
+        return resident_epoch(tf.constant(np.int32(first)), tf.constant(np.concatenate(batches, axis=1))).numpy()
 
     return run
 
@@ -262,29 +271,31 @@ def train_step(state, weights, batch, noise, gather):
     return terms
 
 
-def stream(source, triads, first):
-    """The epoch's batches as a `tf.data.Dataset`, in order, read ahead: the step's number, the photos' row numbers
-    (batch,), and four feature matrices (batch, F)."""
-    photos, sketches = source.photos, source.sketches
+def join(labels, triads, negatives):
+    """What the steps of `triads` read: labels (steps, batch), `labels` being those of all photos, and rows of photos
+    and sketches (steps, batch or 2 batch), int32. The negatives of a step follow its pairs, where `negatives` (of
+    photos, of sketches) asks for them."""
+    photos = [triads.photo, triads.negative_photo][: 1 + negatives[0]]
+    sketches = [triads.sketch, triads.negative_sketch][: 1 + negatives[1]]
+    return labels[triads.photo], np.concatenate(photos, axis=1), np.concatenate(sketches, axis=1)
+
+
+def stream(source, labels, photos, sketches, first):
+    """The batches of `join` as a `tf.data.Dataset`, in order, read ahead: the step's number, labels, features."""
 
     def read(index):
-        rows = (
-            _rows(photos, triads.photo[index]),
-            _rows(sketches, triads.sketch[index]),
-            _rows(photos, triads.negative_photo[index]),
-            _rows(sketches, triads.negative_sketch[index]),
-        )
-        return np.int32(first + index), triads.photo[index], *rows
+        rows = _rows(source.photos, photos[index]), _rows(source.sketches, sketches[index])
+        return np.int32(first + index), labels[index], *rows
 
-    batch = triads.photo.shape[1]
-    shapes = [(), (batch,)] + [(batch, photos.shape[1]), (batch, sketches.shape[1])] * 2
-    kinds = [tf.int32] * 2 + [tf.float32] * 4
+    shapes = [(), labels.shape[1:]]
+    shapes += [(photos.shape[1], source.photos.shape[1]), (sketches.shape[1], source.sketches.shape[1])]
+    kinds = [tf.int32] * 2 + [tf.float32] * 2
 
     def load(index):
         arrays = tf.numpy_function(read, [index], kinds)
         return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
 
-    batches = tf.data.Dataset.range(len(triads.photo))
+    batches = tf.data.Dataset.range(len(labels))
     return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 

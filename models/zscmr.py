@@ -13,6 +13,7 @@ from models.losses import (
     all_pairs_loss,
     batch_mean_triplet_loss,
     classification_loss,
+    cross_entropy,
     decoder_loss,
     frobenius,
     latent_loss,
@@ -94,6 +95,8 @@ class ZSCMR(System):
 
     def __init__(self, settings, inputs):
         super().__init__(settings, inputs, scaled=settings.objective != "released")
+        if settings.objective != "tuned":
+            self.negatives = (settings.objective == "paper", True)
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, semantic = inputs.class_vectors.shape
         biases = "glorot_uniform" if settings.objective == "released" else "zeros"
@@ -125,17 +128,15 @@ class ZSCMR(System):
         settings = self.settings
         if settings.objective == "tuned":
             return self._tuned_terms(batch, noise, gather)
-        sketches = batch.sketches(negatives=True)
-        sketch, negative_sketch = self._encode(self.sketch_encoder, sketches, (1, 2), noise, gather)
+        sketch, negative_sketch = self._encode(self.sketch_encoder, batch.sketches, (1, 2), noise, gather)
         if settings.objective == "released":
-            (photo,) = self._encode(self.photo_encoder, batch.photos(), (0,), noise, gather)
+            (photo,) = self._encode(self.photo_encoder, batch.photos, (0,), noise, gather)
             return self._released_terms(photo, sketch, negative_sketch, batch, gather)
-        photo, negative_photo = self._encode(self.photo_encoder, batch.photos(negatives=True), (0, 3), noise, gather)
+        photo, negative_photo = self._encode(self.photo_encoder, batch.photos, (0, 3), noise, gather)
         semantic = gather(self.semantic_encoder(batch.class_vectors))
         return {
             "latent": latent_loss(photo, sketch, semantic),
-            "triplet": triplet_loss(photo, sketch, negative_sketch, settings.margin)
-            + triplet_loss(sketch, photo, negative_photo, settings.margin),
+            "triplet": triplet_loss(photo, sketch, negative_photo, negative_sketch, settings.margin),
             **self._read_out(photo, sketch, batch, gather),
         }
 
@@ -154,14 +155,22 @@ class ZSCMR(System):
         blocks = zip(tf.split(encoder(rows), len(streams)), seeds, strict=True)
         return [self._normed(layers.dropout(gather(block), settings.dropout, seed + 1)) for block, seed in blocks]
 
+    def _pairs(self, batch):
+        """A replica's photos and sketches (batch / replicas, F) without the negatives below them."""
+        both = (batch.photos, batch.sketches)
+        return [tf.split(x, 2)[0] if wanted else x for x, wanted in zip(both, self.negatives, strict=True)]
+
     def _read_out(self, photo, sketch, batch, gather):
         """Decoder and classification terms of embeddings (batch, t), against a replica's own features and labels.
 
         Both are means over the batch, so that of each replica's mean is enough, and (batch, F) need not travel.
         """
         photo, sketch = gather.own(photo), gather.own(sketch)
-        decoded = self.sketch_decoder(photo), batch.sketches(), self.photo_decoder(sketch), batch.photos()
+        photos, sketches = self._pairs(batch)
         logits = self.photo_classifier(photo), self.sketch_classifier(sketch)
+        # else a classifier may come last in a step, and the gradient of its encoder has to wait for it
+        photo, sketch = layers.after(logits[0], photo), layers.after(logits[1], sketch)
+        decoded = self.sketch_decoder(photo), sketches, self.photo_decoder(sketch), photos
         return {
             "decoder": gather.mean(decoder_loss(*decoded)),
             "classification": gather.mean(classification_loss(*logits, batch.labels)),
@@ -172,7 +181,7 @@ class ZSCMR(System):
         has energy 1. Rows beyond the batch are of virtual classes, two each, and enter the triplet only."""
         settings = self.settings
         photos, sketches = layers.mix_pairs(
-            gather(batch.photos()), gather(batch.sketches()), settings.modality_mix, settings.class_mix, noise
+            gather(batch.photos), gather(batch.sketches), settings.modality_mix, settings.class_mix, noise
         )
         (photo,) = self._encode(self.photo_encoder, gather.own(photos), (0,), noise, gather)
         (sketch,) = self._encode(self.sketch_encoder, gather.own(sketches), (1,), noise, gather)
@@ -193,20 +202,18 @@ class ZSCMR(System):
         """The released cost's terms (FIDELITY.md, "Preset released"): batch norms, not means; the latent term has no
         class vector in it; the decoder of the sketch stream ends in a ReLU."""
         own_photo, own_sketch = gather.own(photo), gather.own(sketch)
+        photos, sketches = self._pairs(batch)
 
         def norm(own_rows):
             return frobenius(gather(frobenius(own_rows)[None]))  # a number of each replica, not its (batch, F)
 
-        def entropy(logits):
-            return gather.mean(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch.labels, logits)))
-
         return {
             "latent": frobenius(photo - sketch),
             "triplet": batch_mean_triplet_loss(photo, sketch, negative_sketch, self.settings.margin),
-            "decoder": norm(batch.photos() - tf.nn.relu(self.photo_decoder(own_sketch)))
-            + norm(batch.sketches() - self.sketch_decoder(own_photo)),
-            "photo_classification": entropy(self.photo_classifier(own_photo)),
-            "sketch_classification": entropy(self.sketch_classifier(own_sketch)),
+            "decoder": norm(photos - tf.nn.relu(self.photo_decoder(own_sketch)))
+            + norm(sketches - self.sketch_decoder(own_photo)),
+            "photo_classification": gather.mean(cross_entropy(self.photo_classifier(own_photo), batch.labels)),
+            "sketch_classification": gather.mean(cross_entropy(self.sketch_classifier(own_sketch), batch.labels)),
             "photo_norm": tf.abs(frobenius(self.photo_encoder.linear.kernel) - 1.0),
             "sketch_norm": tf.abs(frobenius(self.sketch_encoder.linear.kernel) - 1.0),
         }

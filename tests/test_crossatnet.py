@@ -14,7 +14,7 @@ import matfiles  # noqa: E402
 import Unified_XY_triads as trainer  # noqa: E402
 from evaluation import codes  # noqa: E402
 from models import crossatnet, layers, training  # noqa: E402
-from models.system import Batch, Inputs, Rows  # noqa: E402
+from models.system import Batch, Inputs  # noqa: E402
 from pretrain import class_graph  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
@@ -122,8 +122,8 @@ def slow_gates(model, sketches):
 
 
 def fast_terms(model, photos, sketches, labels, noise=(0, 0)):
-    rows = Rows(model.photo_scaling, photos, None), Rows(model.sketch_scaling, sketches, None)
-    return model.terms(Batch(*rows, None, labels), tf.constant(noise), training.Gather(replicas=1))
+    scaled = model.photo_scaling(photos), model.sketch_scaling(sketches)
+    return model.terms(Batch(*scaled, None, labels), tf.constant(noise), training.Gather(replicas=1))
 
 
 @pytest.mark.parametrize("form", SIZES)

@@ -13,7 +13,7 @@ tf = pytest.importorskip("tensorflow")
 import matfiles  # noqa: E402
 import Unified_XY_triads as trainer  # noqa: E402
 from models import pcmsn, training  # noqa: E402
-from models.system import Batch, Inputs, Rows  # noqa: E402
+from models.system import Batch, Inputs  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 5, 4, 3, 3
 LABELS = np.repeat(np.arange(C), 2).astype(np.int32)  # two pairs of each class, as balanced batches have them
@@ -55,8 +55,8 @@ def make_batch(random):
 
 
 def fast_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
-    rows = Rows(model.photo_scaling, photos, None), Rows(model.sketch_scaling, sketches, None)
-    batch = Batch(*rows, class_vectors, labels)
+    scaled = model.photo_scaling(photos), model.sketch_scaling(sketches)
+    batch = Batch(*scaled, class_vectors, labels)
     return model.terms(batch, tf.constant(noise), training.Gather(replicas=1))
 
 

@@ -1,5 +1,6 @@
 """Features that stay on disk train as resident ones do, and the options of the compiled step keep its results."""
 
+import dataclasses
 import json
 
 import h5py
@@ -33,27 +34,63 @@ def test_streamed_features_train_as_resident_ones(dataset_folder):
 
 
 def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
-    """Rows repeat and are out of order; the arrays are on disk, as a memory map and as an HDF5 dataset."""
+    """Rows repeat and are out of order; the arrays are on disk, as a memory map and as an HDF5 dataset; negatives are
+    read of the sketches only."""
     random = np.random.default_rng(0)
     photos, sketches = (random.normal(size=(20, size)).astype(np.float32) for size in (3, 4))
     np.save(tmp_path / "photos.npy", photos)
-    index = [random.integers(0, 20, (5, 6)).astype(np.int32) for _ in range(4)]
-    triads = trainer.loader.Triads(*index)
+    labels = np.arange(20, dtype=np.int32)[::-1]
+    triads = trainer.loader.Triads(*(random.integers(0, 20, (5, 6)).astype(np.int32) for _ in range(4)))
     with h5py.File(tmp_path / "sketches.h5", "w") as file:
         source = training.Source(
             photos=np.load(tmp_path / "photos.npy", mmap_mode="r"),
             sketches=file.create_dataset("feature", data=sketches),
-            labels=None,
+            labels=labels,
             class_vectors=None,
-            position=None,
             streamed=True,
         )
-        batches = list(training.stream(source, triads, first=7).as_numpy_iterator())
+        joined = training.join(labels, triads, negatives=(False, True))
+        batches = list(training.stream(source, *joined, first=7).as_numpy_iterator())
     assert [int(batch[0]) for batch in batches] == [7, 8, 9, 10, 11]
     for step, batch in enumerate(batches):
-        for got, features, rows in zip(batch[2:], (photos, sketches, photos, sketches), index, strict=True):
-            np.testing.assert_array_equal(got, features[rows[step]])
-        np.testing.assert_array_equal(batch[1], index[0][step])
+        of_sketches = np.concatenate([triads.sketch[step], triads.negative_sketch[step]])
+        np.testing.assert_array_equal(batch[1], labels[triads.photo[step]])
+        np.testing.assert_array_equal(batch[2], photos[triads.photo[step]])
+        np.testing.assert_array_equal(batch[3], sketches[of_sketches])
+
+
+def test_steps_of_a_turn_follow_one_another(dataset_folder):
+    """An epoch of eleven steps, done two to a turn but for the first, moves the weights as eleven epochs of a step."""
+    settings, preset = trainer.filled_in(trainer.Settings(data=dataset_folder, dropout=0.2, batch_size=4))
+    dataset = trainer.loader.load_dataset(dataset_folder)
+    split = trainer.read_split(settings, dataset)
+    drawn = [trainer.draw_epoch(preset, dataset, split, 0, epoch) for epoch in range(1, 12)]
+    joined = {
+        field.name: np.concatenate([getattr(triads, field.name) for triads in drawn])[:11]
+        for field in dataclasses.fields(drawn[0])
+    }
+
+    def trained_on(*epochs):
+        state = training.State(*start())
+        source = training.make_source(dataset, split.seen, state.model)
+        run_epoch = training.compile_epoch(state, source, preset.sizes.terms, preset.weights, seed=0)
+        losses, first = [], 0
+        for triads in epochs:
+            losses.append(run_epoch(triads, first))
+            first += len(triads.photo)
+        return np.mean(losses, axis=0), [weight.numpy() for weight in state.model.weights]
+
+    def start():
+        keras.utils.set_random_seed(0)
+        model = trainer.build_model(settings, preset, dataset, split)
+        return model, model.players(0.01)
+
+    steps = [trainer.loader.Triads(**{name: rows[i : i + 1] for name, rows in joined.items()}) for i in range(11)]
+    losses, weights = trained_on(trainer.loader.Triads(**joined))
+    losses_by_steps, weights_by_steps = trained_on(*steps)
+    np.testing.assert_allclose(losses, losses_by_steps, rtol=1e-6)
+    for one, other in zip(weights, weights_by_steps, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_mean_and_deviation_by_blocks(monkeypatch):
@@ -81,7 +118,14 @@ def test_fused_update_is_keras_adam(dataset_folder, monkeypatch):
     assert fused_losses[-1] == pytest.approx(losses[-1], rel=1e-3)
 
 
-def test_bfloat16_rounds_the_products_only(dataset_folder):
+@pytest.fixture
+def any_precision():
+    """Leaves the tests that follow the precision that they expect."""
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def test_bfloat16_rounds_the_products_only(dataset_folder, any_precision):
     """Eight bits of mantissa: losses within a few percent of float32, but not the same; embeddings stay float32."""
     losses, embeddings = trained(dataset_folder, "float32", dropout=0.0)
     coarse_losses, coarse_embeddings = trained(dataset_folder, "bfloat16", dropout=0.0, precision="bfloat16")

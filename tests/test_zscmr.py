@@ -8,7 +8,7 @@ from slow import slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, 
 tf = pytest.importorskip("tensorflow")
 
 from models import layers, losses, training, zscmr  # noqa: E402
-from models.system import Batch, Inputs, Rows  # noqa: E402
+from models.system import Batch, Inputs  # noqa: E402
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
 SIZES = {
@@ -119,8 +119,9 @@ def slow_released(slow, x, y, img, skc, other_skc, labels):
 
 
 def fast_terms(model, photos, sketches, negative_photos, negative_sketches, *more, noise=(0, 0)):
-    rows = Rows(model.photo_scaling, photos, negative_photos), Rows(model.sketch_scaling, sketches, negative_sketches)
-    batch = Batch(*rows, *more)
+    photos = np.concatenate([photos, negative_photos][: 1 + model.negatives[0]])
+    sketches = np.concatenate([sketches, negative_sketches][: 1 + model.negatives[1]])
+    batch = Batch(model.photo_scaling(photos), model.sketch_scaling(sketches), *more)
     return model.terms(batch, tf.constant(noise), training.Gather(replicas=1))
 
 
@@ -145,15 +146,17 @@ def test_gradients_agree_with_finite_differences(make_model, batch, objective, n
 
 
 def test_triplet_hinge_by_hand():
-    """Anchor 0, positive at 3, negatives at 4 and 1 on a line, margin 2: max(3−4+2, 0) = 1 and max(3−1+2, 0) = 4."""
-    anchor, positive = tf.zeros((2, 1)), tf.constant([[3.0], [3.0]])
-    assert float(losses.triplet_loss(anchor, positive, tf.constant([[4.0], [1.0]]), 2.0)) == pytest.approx(2.5)
+    """Photos at 0, sketches at 3 on a line, margin 2. Other sketches at 4 and 1: max(3−4+2, 0) = 1, max(3−1+2, 0) = 4;
+    other photos at −1 and 9, 4 and 6 from the sketch: max(3−4+2, 0) = 1, max(3−6+2, 0) = 0."""
+    line = lambda *points: tf.constant(points)[:, None]  # noqa: E731
+    loss = losses.triplet_loss(line(0.0, 0.0), line(3.0, 3.0), line(-1.0, 9.0), line(4.0, 1.0), margin=2.0)
+    assert float(loss) == pytest.approx((1 + 4) / 2 + (1 + 0) / 2)
 
 
 def test_equal_pair_has_finite_gradient():
     point = tf.Variable(tf.ones((2, 3)))
     with tf.GradientTape() as tape:
-        loss = losses.triplet_loss(point, tf.ones((2, 3)), tf.zeros((2, 3)), 5.0)
+        loss = losses.triplet_loss(point, tf.ones((2, 3)), tf.zeros((2, 3)), tf.zeros((2, 3)), 5.0)
     assert np.isfinite(tape.gradient(loss, point).numpy()).all()
 
 
