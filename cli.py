@@ -34,8 +34,12 @@ def setting(default=dataclasses.MISSING, help="", choices=None, metavar=None, po
 
 
 def say(message):
-    """Prints one line of the running account, at once even into a pipe."""
-    print(message, flush=True)
+    """Prints one line of the running account, at once even into a pipe; where nobody reads on (`… | head`), the work
+    goes on unheard, for what it is about are its files."""
+    try:
+        print(message, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def warn(message):
@@ -94,9 +98,6 @@ def run(main, settings_class, description, argv=None):
     except BadInput as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # `… | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:  # no permission, disk full, a folder where a file should be
         print(f"{Path(sys.argv[0]).name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)

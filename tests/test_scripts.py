@@ -1,8 +1,11 @@
 """Every script once, as a user calls it, on a small miniature; bad input ends each with one line and status 2."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 
 pytest.importorskip("tensorflow")
 
@@ -69,3 +72,13 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
 )
 def test_help_shows_defaults(script, name):
     assert "default:" in script(name, "--help").stdout
+
+
+def test_work_goes_on_where_nobody_reads_on(tmp_path):
+    """As behind `… | head`: what is said goes nowhere, what is written is written."""
+    words = "import cli, pathlib, sys; [cli.say('word') for _ in range(9)]; pathlib.Path(sys.argv[1]).touch()"
+    command = [sys.executable, "-c", words, str(tmp_path / "written")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 0
+    assert (tmp_path / "written").exists()
