@@ -87,9 +87,8 @@ def check(settings):
     for name in ("json", "grid"):
         if (file := getattr(settings, name)) and file.is_dir():
             raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
-    if settings.add and not settings.add.is_dir():
-        fault = "expected a folder, received a file" if settings.add.exists() else "no such folder"
-        raise BadInput(f"--add {settings.add}: {fault}")
+    if settings.add and settings.add.exists() and not settings.add.is_dir():
+        raise BadInput(f"--add {settings.add}: expected a folder, received a file")
 
 
 class Clock:
@@ -239,7 +238,8 @@ def fault(path, size):
 
 
 def add(folder, modality, gallery, encoder):
-    """The gallery brought up to date with a folder: new and changed pictures are embedded, those gone leave it.
+    """The gallery brought up to date with a folder: new and changed pictures are embedded, those gone leave it, with a
+    folder that is gone all of them.
 
     A call that was killed is continued by the next.
     """
@@ -248,7 +248,7 @@ def add(folder, modality, gallery, encoder):
     found = {str(path): described(path, root, classes) for path in pictures_in(root)}
     inside = np.array([Path(one.path).is_relative_to(root) for one in there], bool)
     if not found and not inside.any():
-        raise BadInput(f"--add {folder}: no pictures in this folder")
+        raise BadInput(f"--add {folder}: {'no pictures in this folder' if root.exists() else 'no such folder'}")
     for row in range(gallery.own[modality] if items.folder else 0):  # the run's own are there already
         found.pop(os.path.abspath(items.path(row)), None)
     kept = ~inside | np.array([found.get(one.path) == one for one in there], bool)
@@ -285,7 +285,8 @@ def show(settings, run, gallery, queries, vectors, clock):
     embeddings.check_vectors(items.vectors, f"{run / EMBEDDINGS}: {items.key}", metric, items.rows)
     embeddings.check_vectors(vectors, "--query: the embedding of picture", metric)
     order = nearest(vectors, items.vectors, metric, settings.top, memory=int(settings.memory * 1e9))
-    answers, classes = [], class_indices(features.classes)
+    present = set(np.unique(items.labels))
+    answers, classes = [], {key: label for key, label in class_indices(features.classes).items() if label in present}
     for query, vector, rows in zip(queries, vectors, order, strict=True):
         label = classes.get(class_key(query.resolve().parent.name))
         answers.append(Answer(query, label, rows, distances(vector[None], items.vectors[rows], metric)[0]))
@@ -306,7 +307,7 @@ def show(settings, run, gallery, queries, vectors, clock):
 @dataclass(frozen=True)
 class Answer:
     """What was found for a query: gallery rows, nearest first, and their distances. `label`: the query's class index,
-    known where it lies in a folder of that name."""
+    known where it lies in a folder of that name and the gallery has pictures of the class."""
 
     query: Path
     label: int | None

@@ -182,7 +182,7 @@ def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
         (lambda f: None, {"query": ()}, "--query: expected pictures"),
         (lambda f: None, {"top": 0}, "--top: expected at least 1, received 0"),
         (lambda f: None, {"memory": 0.0}, "--memory: expected GB above 0"),
-        (lambda f: None, {"add": "nowhere"}, "nowhere: no such folder"),
+        (lambda f: None, {"query": (), "add": "nowhere"}, "nowhere: no such folder"),
         (lambda f: (f / "q.png").touch(), {"add": "q.png"}, "q.png: expected a folder, received a file"),
         (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
         (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),
@@ -326,6 +326,25 @@ def test_the_index_follows_the_embeddings(finished, folder, capsys):
     assert "has changed since pictures were added to its gallery; --add those 4 again" in capsys.readouterr().err
     np.testing.assert_array_equal(renewed.features.photo.vectors, 2 * variables["featuresx"])
     assert renewed.number == 3 and not renewed.added["photo"]
+
+
+def test_a_folder_that_is_gone_takes_its_pictures_along(finished, folder, capsys):
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    shutil.rmtree(folder / "new")
+    search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    assert "0 pictures added, 0 were there, 4 replaced or gone; 24 in the gallery" in capsys.readouterr().out
+    assert not gallery.open_gallery(folder / "run").added["photo"]
+
+
+def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
+    """The query's folder names a seen class; of the gallery only unseen ones are left."""
+    rights = []
+    monkeypatch.setattr(figures, "found_cells", lambda features, items, rows, right, notes: rights.append(right) or [])
+    monkeypatch.setattr(figures, "picture_grid", lambda *_: (0, 0))
+    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",)))
+    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",), unseen_only=True))
+    assert rights[0].any() and rights[1] is None
 
 
 def test_large_pictures(tmp_path, monkeypatch):
