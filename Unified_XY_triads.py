@@ -106,7 +106,7 @@ def main(settings):
     split = read_split(settings, dataset)
     describe(dataset, split)
     if wants_graph(preset) and not settings.resume:  # a run to go on with has its own
-        say_graph(dataset, split)
+        say(f"class graph: {graph_source(dataset, split)}")
     say_left_out(preset)
     with shared_devices(settings, preset):
         state = train(settings, preset, folder, dataset, split)
@@ -300,10 +300,11 @@ def describe(dataset, split):
         warn(leak(dataset, split))
 
 
-def say_graph(dataset, split):
+def graph_source(dataset, split):
+    """Where `class_graph` has its edges from, in words."""
     fault = loader.graph_fault(dataset, split)
     tree = "the minimum spanning tree of the trained classes' vectors, by cosine"
-    say(f"class graph: {f'{tree} ({fault})' if fault else dataset.directory / loader.CLASS_GRAPH[0]}")
+    return f"{tree} ({fault})" if fault else str(dataset.directory / loader.CLASS_GRAPH[0])
 
 
 def say_left_out(preset):
@@ -338,7 +339,10 @@ def train(settings, preset, folder, dataset, split, chief=True):
         rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     model = build_model(settings, preset, dataset, split)
     if chief and not settings.resume:  # only now: what cannot be trained is refused above and leaves no directory
-        runs.create(folder, settings, split.names(dataset.classes), dataset.made_with, sizes(dataset))
+        about = sizes(dataset)
+        if wants_graph(preset):
+            about["class_graph"] = graph_source(dataset, split)
+        runs.create(folder, settings, split.names(dataset.classes), dataset.made_with, about)
     state = training.State(model, model.players(rate))
     saved = tf.train.Checkpoint(state=state)
     _ = saved.save_counter  # a variable made at first use; under several workers all have to make it, at the same time
