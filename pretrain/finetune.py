@@ -96,11 +96,14 @@ def main(settings):
     import_tensorflow()
     from pretrain import cnn, stages
 
-    with cnn.half_precision_on_gpu():
-        made = {
-            modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
-            for modality, tree in trees.items()
-        }
+    try:
+        with cnn.half_precision_on_gpu():
+            made = {
+                modality: stages.features_of(modality, tree, taught, settings, weights, recipe)
+                for modality, tree in trees.items()
+            }
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped; the same command goes on from there") from stop
     write_dataset(settings.out, trees, made, listed, recipe)
     shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 
