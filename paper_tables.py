@@ -95,7 +95,7 @@ def describe(plan):
     for place in plan.grounds:
         say(f"unseen list {place.unseen}{f'; WARNING: {place.leaked}' if place.leaked else ''}")
         if any(trainer.wants_graph(plan.trainings(method, place)[0].filled_in[1]) for method in plan.methods):
-            trainer.say_graph(place.dataset, place.split)
+            say(f"class graph: {trainer.graph_source(place.dataset, place.split)}")
     rates, groups = Rates(), {}
     for cell in plan.cells():
         stored = cell.stored()

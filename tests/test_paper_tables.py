@@ -324,3 +324,26 @@ def test_bad_input_is_refused_before_anything_runs(dataset_folder, tmp_path, ref
     choices = {"data": dataset_folder, "out": tmp_path / "out", "runs": tmp_path / "cells"} | changed
     assert expected in refused(paper_tables.main, paper_tables.Settings(**choices))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):
+    """Each list says which class graph it has; codes without hash terms lose .02 and .04 more than those with them."""
+    other = tmp_path / "other.txt"
+    other.write_text("cow\njay\n")
+    class_graph.main(class_graph.Settings(data=dataset_folder, unseen=other))
+    lists = (dataset_folder / "unseen.txt", other)
+    choices = {"models": ("crossatnet",), "unseen": lists}
+    fabricate(plan_of(dataset_folder, **choices))
+    settings = paper_tables.Settings(data=dataset_folder, seeds=2, runs=tmp_path / "cells", out=tmp_path, **choices)
+    paper_tables.main(settings)
+    told = capsys.readouterr().out
+    assert "class graph: the minimum spanning tree of the trained classes' vectors, by cosine (mst_graph.mat" in told
+    assert f"class graph: {dataset_folder}/mst_graph.mat\n" in told
+    text = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    assert "| −0.030 ± 0.014" in lines["64 bits"] and "| −0.030 ± 0.014" in lines["64 bits, without hash terms"]
+    assert "of “64 bits, without hash terms” against “64 bits”." in text
+    assert "standard: crossatnet default 128 bits, ours" in lines and "sake: crossatnet default, ours" in lines
+    assert "sake: crossatnet default 128 bits, ours" not in lines
+    assert "Embeddings that are codes stand under standard, by Hamming distance, alone." in text
+    assert "other: crossatnet default 64 bits, ours" in lines
