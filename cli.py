@@ -36,15 +36,19 @@ def setting(default=dataclasses.MISSING, help="", choices=None, metavar=None, po
 def say(message):
     """Prints one line of the running account, at once even into a pipe; where nobody reads on (`… | head`), the work
     goes on unheard, for what it is about are its files."""
-    try:
-        print(message, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _print(message, sys.stdout)
 
 
 def warn(message):
     """Prints one warning line on standard error."""
-    print(f"warning: {message}", file=sys.stderr, flush=True)
+    _print(f"warning: {message}", sys.stderr)
+
+
+def _print(line, stream):
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,13 +100,13 @@ def run(main, settings_class, description, argv=None):
     try:
         main(settings)
     except BadInput as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        _print(f"{Path(sys.argv[0]).name}: {error}", sys.stderr)
         sys.exit(2)
     except OSError as error:  # no permission, disk full, a folder where a file should be
-        print(f"{Path(sys.argv[0]).name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        _print(f"{Path(sys.argv[0]).name}: {error.filename or 'file'}: {error.strerror or error}", sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
-        print(str(stop) or "interrupted", file=sys.stderr)
+        _print(str(stop) or "interrupted", sys.stderr)
         sys.exit(130)
 
 
