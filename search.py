@@ -249,6 +249,8 @@ def add(folder, modality, gallery, encoder):
     inside = np.array([Path(one.path).is_relative_to(root) for one in there], bool)
     if not found and not inside.any():
         raise BadInput(f"--add {folder}: {'no pictures in this folder' if root.exists() else 'no such folder'}")
+    if not root.exists():
+        warn(f"--add {folder}: no such folder; the {inside.sum()} pictures added from there leave the gallery")
     for row in range(gallery.own[modality] if items.folder else 0):  # the run's own are there already
         found.pop(os.path.abspath(items.path(row)), None)
     kept = ~inside | np.array([found.get(one.path) == one for one in there], bool)

@@ -333,7 +333,9 @@ def test_a_folder_that_is_gone_takes_its_pictures_along(finished, folder, capsys
     search.main(search.Settings(run=folder / "run", add=folder / "new"))
     shutil.rmtree(folder / "new")
     search.main(search.Settings(run=folder / "run", add=folder / "new"))
-    assert "0 pictures added, 0 were there, 4 replaced or gone; 24 in the gallery" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "0 pictures added, 0 were there, 4 replaced or gone; 24 in the gallery" in told.out
+    assert "new: no such folder; the 4 pictures added from there leave the gallery" in told.err
     assert not gallery.open_gallery(folder / "run").added["photo"]
 
 
