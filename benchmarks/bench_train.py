@@ -32,7 +32,7 @@ class Settings:
     sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure; of other systems the first", None, "F")
     dim: int = setting(64, "size of the embedding space")
     batch_size: int = setting(128, "triads per step")
-    steps: int = setting(50, "steps per turn")
+    steps: int = setting(50, "steps per turn, at most the 6,400 pairs there are")
     turns: int = setting(9, "turns of each")
     jit: bool = setting(False, "compile our step with XLA")
     precision: str = setting("float32", "of our matrix products", choices=trainer.PRECISIONS)
@@ -53,7 +53,7 @@ def main(settings):
             }
             if name == "zscmr":
                 ways["session loop"] = elsewhere(settings, size)
-            times = measure(ways, settings.turns, settings.steps)
+            times = measure(ways, settings.turns, len(measured.triads.photo))
             print_table(f"{name} {measured.settings.preset}, F = {size}", times)
 
 
@@ -149,8 +149,8 @@ def fed_function(measured):
     from models.system import Batch
 
     state, gather, dataset = measured.state(), training.Gather(replicas=1), measured.dataset
-    model, known = state.model, dataset.photo.labels.astype(np.int32)
-    labels, photo_rows, sketch_rows = training.join(known, measured.triads, model.negatives)
+    model, of_photos = state.model, dataset.photo.labels.astype(np.int32)
+    labels, photo_rows, sketch_rows = training.step_rows(of_photos, measured.triads, model)
 
     @tf.function
     def step(photos, sketches, vectors, labels):
@@ -268,13 +268,13 @@ def measure(ways, turns, steps):
 
 
 def print_table(title, times):
-    print(f"{title:32s}ms/step   × products   × our step", flush=True)
+    cli.say(f"{title:32s}ms/step   × products   × our step")
     for name, values in times.items():
         ratios = [
             statistics.median(a / b for a, b in zip(values, times[other], strict=True))
             for other in ("products alone", "our step")
         ]
-        print(f"  {name:30s}{statistics.median(values):8.3f}{ratios[0]:13.2f}{ratios[1]:13.2f}", flush=True)
+        cli.say(f"  {name:30s}{statistics.median(values):8.3f}{ratios[0]:13.2f}{ratios[1]:13.2f}")
 
 
 if __name__ == "__main__":

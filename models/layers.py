@@ -81,7 +81,7 @@ class Adam(keras.optimizers.Adam):
         index = self._get_variable_index(variable)
         constants = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
         constants |= {"beta1_power": 0.0, "beta2_power": 0.0}  # no correction in the kernel
-        constants = {name: tf.constant(value) for name, value in constants.items()}
+        constants = {name: tf.constant(value) for name, value in constants.items()}  # which need not wait
         with tf.control_dependencies(later_readers(variable)):
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
@@ -93,6 +93,10 @@ class Adam(keras.optimizers.Adam):
             )
 
 
+if not hasattr(keras.optimizers.Adam, "_backend_update_step"):
+    raise ImportError("Keras has no Adam._backend_update_step any more, where the learning rate is corrected")
+
+
 def after(other, x):
     """x; what takes it from here is computed after `other`."""
     with tf.control_dependencies([other]):
@@ -102,8 +106,9 @@ def after(other, x):
 def later_readers(variable):
     """What has been made of `variable` so far in the graph that is being traced, but for the first use of each read.
 
-    An update while a gradient still wants the value before it has to write into a copy. First uses are behind the
-    gradient anyway; a control edge would only keep them from being fused with what follows.
+    An update that comes while a gradient still needs the old value has to write into a copy. The first use of a read
+    is in the forward pass, for which the gradient waits anyway: an edge from there would only keep it from being fused
+    with what follows it.
     """
     if tf.executing_eagerly():
         return []

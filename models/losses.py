@@ -77,7 +77,7 @@ def squared_error(a, b):
 
 @tf.custom_gradient
 def distance(a, b):
-    """Euclidean distance of rows, (batch, t) × (batch, t) → (batch,); its gradient is 0 where it is 0.
+    """Euclidean distance of rows, (batch, t) × (batch, t) → (batch,), at least 1e-6; equal rows have a gradient of 0.
 
     The gradient is written out, for the derived one takes twice the passes over memory.
     """

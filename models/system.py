@@ -53,7 +53,7 @@ class Inputs:
 @dataclass(frozen=True)
 class Batch:
     """A replica's share of a batch of triads, `batch` pairs of a photo and a sketch of one class: scaled features
-    (batch, F), with as many of other classes below them where the system's `negatives` ask for it; class vectors
+    (batch, F), with as many of other classes below them where the system asks for negatives; class vectors
     (batch, S); labels (batch,) int32, from 0 among the trained classes."""
 
     photos: tf.Tensor
@@ -75,11 +75,11 @@ class System(keras.Model):
     """A trainable map of both modalities into one space; subclasses add their layers and define what raises here.
 
     `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training. With
-    `scaled` False features stay as they come. `negatives`: whether a batch's photos, and its sketches, come with as
-    many of other classes.
+    `scaled` False features stay as they come. Where `negative_photos` is true, a batch's photos come with as many of
+    other classes; `negative_sketches` likewise.
     """
 
-    negatives = (False, False)
+    negative_photos = negative_sketches = False
 
     def __init__(self, settings, inputs, scaled=True):
         super().__init__()

@@ -1,6 +1,6 @@
 """The training loop that the systems share: an epoch is one compiled function over index batches.
 
-Scaled features, labels and class vectors stay on the device as tensors and a step gathers its rows by index; features
+Scaled features and class vectors stay on the device as tensors, of which a step gathers its rows by index; features
 larger than a given budget stay on disk, and the rows of the next steps are read while a step runs.
 """
 
@@ -19,8 +19,9 @@ ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # --precision -> Keras policy; weights stay float32
 FEW_CORES = 4  # of CPUs that share out operations, not their parts
-UNROLLED = 2  # steps of a turn of the compiled loop: the second begins before all of the first has ended
-FEW_WEIGHTS = 500_000  # of a model whose steps are so short that this pays; longer ones would share the caches
+UNROLLED = 2  # short steps of a turn of the compiled loop: the second begins before all of the first has ended
+FEW_WEIGHTS = 500_000  # of a model of short steps; two long ones drive each other's matrices out of the cache
+FEW_STEPS = 8  # of an epoch that would not win back the time it takes to compile a second step
 BLOCK = 8192  # rows scaled, embedded or read from disk at once
 
 
@@ -199,7 +200,7 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     else:
         read_photos, read_sketches = partial(tf.gather, source.photos), partial(tf.gather, source.sketches)
     short = replicas == 1 and model.count_params() <= FEW_WEIGHTS
-    photo_blocks, sketch_blocks = (1 + wanted for wanted in model.negatives)
+    photo_blocks, sketch_blocks = 1 + model.negative_photos, 1 + model.negative_sketches
 
     def step(number, labels, photos, sketches):
         """`photos`, `sketches`: what is read for them and their negatives, row numbers or features."""
@@ -220,11 +221,11 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
 
     @tf.function
     def resident_epoch(first, batches):
-        """`batches` (steps, columns): what `join` gives side by side, for each array that a loop carries takes time."""
+        """`batches` (steps, columns): what `step_rows` gives, side by side: each array a loop carries costs time."""
         steps, columns = batches.shape
         batch = columns // (1 + photo_blocks + sketch_blocks)
         widths = batch, photo_blocks * batch, sketch_blocks * batch
-        turn = UNROLLED if short and steps > 4 * UNROLLED else 1  # two steps take longer to compile
+        turn = UNROLLED if short and steps > FEW_STEPS else 1
         one_step = lambda i: run_step(first + i, *tf.split(batches[i], widths))  # noqa: E731
         total = tf.zeros(len(names))
         for i in range(steps % turn):
@@ -242,7 +243,7 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
         return total / tf.cast(steps, tf.float32)
 
     def run(triads, first):
-        batches = join(source.labels, triads, model.negatives)
+        batches = step_rows(source.labels, triads, model)
         if source.streamed:
             return streamed_epoch(stream(source, *batches, first), tf.constant(len(triads.photo))).numpy()
         return resident_epoch(tf.constant(np.int32(first)), tf.constant(np.concatenate(batches, axis=1))).numpy()
@@ -271,17 +272,19 @@ def train_step(state, weights, batch, noise, gather):
     return terms
 
 
-def join(labels, triads, negatives):
+def step_rows(labels, triads, model):
     """What the steps of `triads` read: labels (steps, batch), `labels` being those of all photos, and rows of photos
-    and sketches (steps, batch or 2 batch), int32. The negatives of a step follow its pairs, where `negatives` (of
-    photos, of sketches) asks for them."""
-    photos = [triads.photo, triads.negative_photo][: 1 + negatives[0]]
-    sketches = [triads.sketch, triads.negative_sketch][: 1 + negatives[1]]
-    return labels[triads.photo], np.concatenate(photos, axis=1), np.concatenate(sketches, axis=1)
+    and sketches (steps, batch or 2 batch), int32. Where the model asks for negatives, a step's follow its pairs."""
+    photos, sketches = triads.photo, triads.sketch
+    if model.negative_photos:
+        photos = np.concatenate([photos, triads.negative_photo], axis=1)
+    if model.negative_sketches:
+        sketches = np.concatenate([sketches, triads.negative_sketch], axis=1)
+    return labels[triads.photo], photos, sketches
 
 
 def stream(source, labels, photos, sketches, first):
-    """The batches of `join` as a `tf.data.Dataset`, in order, read ahead: the step's number, labels, features."""
+    """The batches of `step_rows` as a `tf.data.Dataset`, in order, read ahead: the step's number, labels, features."""
 
     def read(index):
         rows = _rows(source.photos, photos[index]), _rows(source.sketches, sketches[index])

@@ -95,8 +95,8 @@ class ZSCMR(System):
 
     def __init__(self, settings, inputs):
         super().__init__(settings, inputs, scaled=settings.objective != "released")
-        if settings.objective != "tuned":
-            self.negatives = (settings.objective == "paper", True)
+        self.negative_photos = settings.objective == "paper"
+        self.negative_sketches = settings.objective != "tuned"
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, semantic = inputs.class_vectors.shape
         biases = "glorot_uniform" if settings.objective == "released" else "zeros"
@@ -157,8 +157,9 @@ class ZSCMR(System):
 
     def _pairs(self, batch):
         """A replica's photos and sketches (batch / replicas, F) without the negatives below them."""
-        both = (batch.photos, batch.sketches)
-        return [tf.split(x, 2)[0] if wanted else x for x, wanted in zip(both, self.negatives, strict=True)]
+        upper = lambda rows: tf.split(rows, 2)[0]  # noqa: E731
+        photos = upper(batch.photos) if self.negative_photos else batch.photos
+        return photos, upper(batch.sketches) if self.negative_sketches else batch.sketches
 
     def _read_out(self, photo, sketch, batch, gather):
         """Decoder and classification terms of embeddings (batch, t), against a replica's own features and labels.
@@ -168,7 +169,7 @@ class ZSCMR(System):
         photo, sketch = gather.own(photo), gather.own(sketch)
         photos, sketches = self._pairs(batch)
         logits = self.photo_classifier(photo), self.sketch_classifier(sketch)
-        # else a classifier may come last in a step, and the gradient of its encoder has to wait for it
+        # classifiers first: one that came last in a step would hold up the gradient of its encoder
         photo, sketch = layers.after(logits[0], photo), layers.after(logits[1], sketch)
         decoded = self.sketch_decoder(photo), sketches, self.photo_decoder(sketch), photos
         return {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import h5py
 import numpy as np
@@ -49,8 +50,8 @@ def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
             class_vectors=None,
             streamed=True,
         )
-        joined = training.join(labels, triads, negatives=(False, True))
-        batches = list(training.stream(source, *joined, first=7).as_numpy_iterator())
+        rows = training.step_rows(labels, triads, types.SimpleNamespace(negative_photos=False, negative_sketches=True))
+        batches = list(training.stream(source, *rows, first=7).as_numpy_iterator())
     assert [int(batch[0]) for batch in batches] == [7, 8, 9, 10, 11]
     for step, batch in enumerate(batches):
         of_sketches = np.concatenate([triads.sketch[step], triads.negative_sketch[step]])
@@ -59,9 +60,10 @@ def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
         np.testing.assert_array_equal(batch[3], sketches[of_sketches])
 
 
-def test_steps_of_a_turn_follow_one_another(dataset_folder):
+@pytest.mark.parametrize("choices", [{}, {"preset": "released"}, {"jit": True}], ids=str)
+def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
     """An epoch of eleven steps, done two to a turn but for the first, moves the weights as eleven epochs of a step."""
-    settings, preset = trainer.filled_in(trainer.Settings(data=dataset_folder, dropout=0.2, batch_size=4))
+    settings, preset = trainer.filled_in(trainer.Settings(data=dataset_folder, dropout=0.2, batch_size=4, **choices))
     dataset = trainer.loader.load_dataset(dataset_folder)
     split = trainer.read_split(settings, dataset)
     drawn = [trainer.draw_epoch(preset, dataset, split, 0, epoch) for epoch in range(1, 12)]
@@ -73,7 +75,9 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder):
     def trained_on(*epochs):
         state = training.State(*start())
         source = training.make_source(dataset, split.seen, state.model)
-        run_epoch = training.compile_epoch(state, source, preset.sizes.terms, preset.weights, seed=0)
+        assert state.model.count_params() <= training.FEW_WEIGHTS and training.FEW_STEPS < 11
+        words = preset.sizes.terms, preset.weights, settings.seed, settings.jit
+        run_epoch = training.compile_epoch(state, source, *words)
         losses, first = [], 0
         for triads in epochs:
             losses.append(run_epoch(triads, first))
@@ -119,13 +123,12 @@ def test_fused_update_is_keras_adam(dataset_folder, monkeypatch):
 
 
 @pytest.fixture
-def any_precision():
-    """Leaves the tests that follow the precision that they expect."""
+def float32_afterwards():
     yield
     keras.config.set_dtype_policy("float32")
 
 
-def test_bfloat16_rounds_the_products_only(dataset_folder, any_precision):
+def test_bfloat16_rounds_the_products_only(dataset_folder, float32_afterwards):
     """Eight bits of mantissa: losses within a few percent of float32, but not the same; embeddings stay float32."""
     losses, embeddings = trained(dataset_folder, "float32", dropout=0.0)
     coarse_losses, coarse_embeddings = trained(dataset_folder, "bfloat16", dropout=0.0, precision="bfloat16")

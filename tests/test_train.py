@@ -63,7 +63,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(dataset_folder):
 def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, stop_at):
     """Stopped before an epoch, between a metrics line and its checkpoint, and before the export."""
     folder = dataset_folder.parent
-    trainer.main(settings(dataset_folder, path=folder / "whole"))
+    trainer.main(settings(dataset_folder, path=folder / "whole", batch_size=4))
 
     class Killed(Exception):
         pass
@@ -83,7 +83,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, st
             save = tf.train.CheckpointManager.save
             patch.setattr(tf.train.CheckpointManager, "save", lambda s, n: stop() if n == 2 else save(s, n))
         with pytest.raises(Killed):
-            trainer.main(settings(dataset_folder, path=folder / "parts"))
+            trainer.main(settings(dataset_folder, path=folder / "parts", batch_size=4))
     trainer.main(trainer.Settings(path=folder / "parts", resume=True))
     assert_same_bytes(folder / "whole", folder / "parts")
 
