@@ -304,7 +304,7 @@ def graph_source(dataset, split):
     """Where `class_graph` has its edges from, in words."""
     fault = loader.graph_fault(dataset, split)
     tree = "the minimum spanning tree of the trained classes' vectors, by cosine"
-    return f"{tree} ({fault})" if fault else str(dataset.directory / loader.CLASS_GRAPH[0])
+    return f"{tree} ({fault})" if fault else str(dataset.directory.resolve() / loader.CLASS_GRAPH[0])
 
 
 def say_left_out(preset):

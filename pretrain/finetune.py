@@ -103,7 +103,7 @@ def main(settings):
                 for modality, tree in trees.items()
             }
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt("stopped; the same command goes on from there") from stop
+        raise KeyboardInterrupt("stopped; the same command goes on") from stop
     write_dataset(settings.out, trees, made, listed, recipe)
     shutil.rmtree(settings.out / stages.UNFINISHED, ignore_errors=True)
 

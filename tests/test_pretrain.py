@@ -403,6 +403,16 @@ def test_flags_that_make_no_sense_are_refused(trees, refused, flags, expected):
     assert not (trees / "out").exists()
 
 
+def test_ctrl_c_says_how_to_go_on(trees, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cnn, "outputs", stop)
+    with pytest.raises(KeyboardInterrupt, match="stopped; the same command goes on"):
+        finetune.main(settings(trees))
+    assert not (trees / "out" / loader.PICTURES).exists()
+
+
 def test_loss_that_is_not_finite_stops_the_run(trees, refused):
     message = refused(finetune.main, settings(trees, freeze=False, learning_rate=1e38, epochs=3))
     assert message.startswith("photo: the loss of epoch") and not (trees / "out" / loader.PICTURES).exists()
