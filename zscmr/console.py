@@ -1,0 +1,50 @@
+"""What a process prints: lines, warnings, progress."""
+
+import os
+import sys
+import time
+
+INTERVAL = 10.0  # seconds between two progress lines in a pipe
+
+
+def say(message):
+    """Print a line and flush. A closed pipe silences output; the run continues."""
+    _print(message, sys.stdout)
+
+
+def warn(message):
+    """Print a warning line on standard error."""
+    _print(f"warning: {message}", sys.stderr)
+
+
+def complain(message):
+    """Print a line on standard error."""
+    _print(message, sys.stderr)
+
+
+def _print(line, stream):
+    try:
+        print(line, file=stream, flush=True)
+    except UnicodeEncodeError:  # cp1252 has no †
+        encoding = stream.encoding or "ascii"
+        print(line.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def track(sequence, label, total=None):
+    """Yield the items of `sequence` behind a progress bar; in a pipe, print a line about every ten seconds instead."""
+    total = len(sequence) if total is None else total
+    if sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, transient=True) as bars:
+            yield from bars.track(sequence, total=total)
+        return
+    printed = time.monotonic()
+    for done, item in enumerate(sequence):
+        if time.monotonic() - printed > INTERVAL:
+            printed = time.monotonic()
+            say(f"{label} {done}/{total}")
+        yield item

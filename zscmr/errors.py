@@ -1,0 +1,10 @@
+"""The error that a user can act on."""
+
+
+class BadInput(Exception):
+    """Something the user gave cannot be used. The message is one line that names the file, key, shape or flag."""
+
+
+def first_line(error):
+    """The first line of an exception's message, or the name of its type."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
