@@ -1,45 +1,30 @@
-"""A dataset directory -> checked arrays, the seen/unseen split, and triads as index arrays.
+"""A dataset directory -> checked arrays, and triads as index arrays.
 
-Knows files and NumPy, nothing of TensorFlow. The file names and variables are those of the release
-(FIDELITY.md, "Files"); arrays of different files are joined by class name, never by row order.
+Knows files and NumPy, nothing of TensorFlow. File names and variables are those of the release (FIDELITY.md, "Files").
+Arrays of different files are joined by class name, never by row order.
 """
 
-import difflib
-import hashlib
-import json
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-import matfiles
-import released
-from cli import BadInput, warn
-
-#: modality -> its files and variables in a dataset directory, as released
-FILES = {
-    "photo": {
-        "features": ("imagematnew.mat", "feature"),
-        "labels": ("label_im.mat", "label_im"),
-        "names": ("names_images.mat", "data"),
-    },
-    "sketch": {
-        "features": ("sketchmatnew.mat", "feature"),
-        "labels": ("label_sk.mat", "label_sk"),
-        "names": ("names_sketches.mat", "data3"),
-    },
-}
-CLASS_VECTORS = ("wv_embeddings.mat", "features")
-CLASS_GRAPH = ("mst_graph.mat", "edge")
-PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
-PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
+from zscmr import matfiles, released
+from zscmr.classes import class_positions
+from zscmr.console import warn
+from zscmr.dataset_files import CLASS_GRAPH, CLASS_VECTORS, FILES
+from zscmr.errors import BadInput
+from zscmr.provenance import read_provenance
+from zscmr.seeds import generator
 
 
 @dataclass(frozen=True)
 class Modality:
-    """The pictures of one modality: `features` (n, F) float32, `labels` (n,) int64 into the dataset's classes,
-    `names` n strings `class/file name` (empty where the dataset has no names file)."""
+    """The pictures of one modality.
+
+    `features` (n, F) float32; `labels` (n,) int64, indices into the dataset's classes; `names`: n strings `class/file
+    name`, empty without a names file.
+    """
 
     features: np.ndarray
     labels: np.ndarray
@@ -48,8 +33,11 @@ class Modality:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset directory holds: `classes` C names, `class_vectors` (C, S) float32 in their order,
-    `edges` (E, 2) int64 of the class graph (E = 0 without one), `made_with` the contents of pictures.json."""
+    """The content of a dataset directory.
+
+    `classes`: C names. `class_vectors` (C, S) float32 in their order. `edges` (E, 2) int64 of the class graph, E = 0
+    without one. `provenance`: contents of pictures.json.
+    """
 
     directory: Path
     photo: Modality
@@ -57,56 +45,11 @@ class Dataset:
     classes: tuple[str, ...]
     class_vectors: np.ndarray
     edges: np.ndarray
-    made_with: dict
-
-
-def class_key(name):
-    """The form in which class names are compared: case, spaces, `_` and `-` do not count, nor whether a file system
-    keeps an accent apart from its letter."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", str(name)).casefold() if letter not in " _-")
-
-
-def class_indices(names):
-    """{key: index} of class names, to look others up by `class_key`."""
-    return {class_key(name): index for index, name in enumerate(names)}
-
-
-def class_positions(wanted, present, where):
-    """Index in `present` of each class name in `wanted`, compared by `class_key`.
-
-    Raises BadInput naming the first class that `where` lacks and the nearest spellings, or a name that occurs twice.
-    """
-    position = {}
-    for index, name in enumerate(present):
-        if position.setdefault(class_key(name), index) != index:
-            raise BadInput(f"{where}: class '{name}' occurs twice (case, spaces, '_' and '-' do not count)")
-    missing = [name for name in wanted if class_key(name) not in position]
-    if missing:
-        near = difflib.get_close_matches(class_key(missing[0]), position, n=3)
-        hint = f"; nearest: {', '.join(present[position[key]] for key in near)}" if near else ""
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise BadInput(f"{where}: no class '{missing[0]}'{more}{hint}")
-    return np.array([position[class_key(name)] for name in wanted], dtype=np.int64)
-
-
-def read_class_list(path):
-    """Class names of a text file, one a line; `#` starts a comment. Raises BadInput if it is missing or empty."""
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a readable list of class names ({error})") from error
-    names = [line.split("#")[0].strip() for line in lines]
-    names = [name for name in names if name]
-    if not names:
-        raise BadInput(f"{path}: no class names in it")
-    return names
+    provenance: dict
 
 
 def load_dataset(directory):
-    """Reads and checks a dataset directory.
+    """Read and checks a dataset directory.
 
     Raises BadInput, naming file and variable, when a file or variable is missing, shapes disagree, a row is not
     finite, a label is out of range, or a class lacks photos, sketches or a vector.
@@ -127,7 +70,7 @@ def load_dataset(directory):
         classes=classes,
         class_vectors=vectors,
         edges=_load_edges(directory, classes),
-        made_with=read_made_with(directory),
+        provenance=read_provenance(directory),
     )
     for modality, labels in (("photo", dataset.photo.labels), ("sketch", dataset.sketch.labels)):
         empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
@@ -137,25 +80,14 @@ def load_dataset(directory):
     return dataset
 
 
-def read_made_with(directory):
-    """Contents of pictures.json, or {} for a directory whose features were made elsewhere."""
-    path = Path(directory) / PICTURES
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path}: not readable as JSON ({error})") from error
-
-
 def _class_names(directory):
-    """The class order of a directory: the `classes` beside the photo labels; a released file has none."""
+    """The class order of a directory: `classes` of the photo label file. A released file has none."""
     file, key = FILES["photo"]["labels"]
     path = directory / file
     if "classes" in matfiles.keys(path):
         return tuple(matfiles.read_names(path, "classes"))
     vectors = directory / CLASS_VECTORS[0]
-    count = int(np.max(matfiles.read(path, key))) + 1
+    count = int(read_whole_numbers(path, key).max(initial=-1)) + 1
     if "classes" in matfiles.keys(vectors):
         names = matfiles.read_names(vectors, "classes")
         warn(f"{path}: no 'classes', its labels are taken as rows of {vectors}")
@@ -176,12 +108,16 @@ def _load_modality(directory, modality, classes):
 
 
 def read_features(path, key="feature"):
-    """(n, F) float32 features of a .mat file. Raises BadInput for a wrong shape or a row with NaN or Inf."""
-    array = matfiles.read(path, key)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] < 2:
-        received = f"shape {array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else "text"
-        raise BadInput(f"{path}: '{key}' should be a matrix of numbers, rows × features, received {received}")
-    if not isinstance(array, np.memmap) or array.dtype != np.float32:  # a mapped array stays on disk
+    """(n, F) float32 features of a .mat file; large ones are memory-mapped.
+
+    Raises BadInput for a wrong shape or a row with NaN or Inf.
+    """
+    array = matfiles.read_numbers(path, key, (None, None))
+    if array.shape[1] < 2:
+        raise BadInput(f"{path}: '{key}' should be rows × features, received shape {array.shape}")
+    if isinstance(array, np.memmap):  # too large to hold: it stays on disk, its rows in one piece
+        array = matfiles.row_major(path, key)
+    if not isinstance(array, np.memmap) or array.dtype != np.float32:
         array = np.ascontiguousarray(array, dtype=np.float32)
     step = 2**24 // array.shape[1] + 1  # rows looked at together, about 64 MB
     finite = [np.isfinite(array[start : start + step]).all(axis=1) for start in range(0, len(array), step)]
@@ -191,12 +127,18 @@ def read_features(path, key="feature"):
     return array
 
 
+def read_whole_numbers(path, key, shape=None):
+    """A variable of whole numbers as int64. Raises BadInput for others, or another `shape`."""
+    numbers = matfiles.read_numbers(path, key, shape)
+    if not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
+        raise BadInput(f"{path}: '{key}' should hold whole numbers, received {numbers.dtype} with fractions")
+    if numbers.size and np.abs(numbers).max() >= 2**31:
+        raise BadInput(f"{path}: '{key}' should hold whole numbers below 2^31, received {np.abs(numbers).max():g}")
+    return numbers.astype(np.int64)
+
+
 def _load_labels(path, key, classes):
-    raw = matfiles.read(path, key)
-    labels = np.ravel(raw)
-    if labels.dtype.kind not in "fiu" or (labels != np.floor(labels)).any():
-        raise BadInput(f"{path}: '{key}' should hold whole numbers, received {raw.dtype}")
-    labels = labels.astype(np.int64)
+    labels = read_whole_numbers(path, key).ravel()
     if "classes" in matfiles.keys(path):
         names = matfiles.read_names(path, "classes")
         _check_range(labels, len(names), path, key)
@@ -216,7 +158,7 @@ def read_names_of_rows(path, key, labels, classes):
 
     Joined by name when the file has `classes`, by cell row with a warning otherwise.
     """
-    cell = matfiles.read(path, key)
+    cell = matfiles.read_cell(path, key)
     order = np.arange(len(classes))
     if "classes" in matfiles.keys(path):
         order = class_positions(classes, matfiles.read_names(path, "classes"), path)
@@ -271,10 +213,7 @@ def _load_edges(directory, classes):
 
 def read_class_graph(path):
     """(edges (E, 2) int64, zero-based; class names of the nodes, or None for a released file)."""
-    edges = matfiles.read(path, CLASS_GRAPH[1])
-    if edges.ndim != 2 or edges.shape[1] != 2:
-        raise BadInput(f"{path}: '{CLASS_GRAPH[1]}' should be edges × 2, received {edges.shape}")
-    edges = edges.astype(np.int64)
+    edges = read_whole_numbers(path, CLASS_GRAPH[1], (None, 2))
     for defect in released.graph_defects(edges):
         warn(f"{path}: {defect}")
     if "classes" not in matfiles.keys(path):
@@ -285,77 +224,23 @@ def read_class_graph(path):
 
 
 @dataclass(frozen=True)
-class Split:
-    """Class indices, disjoint: `seen` to train on, `held_out` seen classes kept from training to choose the epoch
-    by, `unseen` for the final evaluation only."""
-
-    seen: np.ndarray
-    held_out: np.ndarray
-    unseen: np.ndarray
-
-    def names(self, classes):
-        """The same as class names, for the run's config.json."""
-        return {part: [classes[label] for label in getattr(self, part)] for part in ("seen", "held_out", "unseen")}
-
-
-def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0):
-    """Splits the classes by an unseen list and holds out a share of the seen ones for model selection.
-
-    The held-out classes are a function of `seed` and the seen names only. Raises BadInput for an unknown or repeated
-    unseen class, or when fewer than two seen classes would remain.
-    """
-    unseen = np.sort(class_positions(unseen_names, classes, where))
-    if len(np.unique(unseen)) != len(unseen):
-        raise BadInput(f"{where}: a class occurs twice")
-    seen = np.setdiff1d(np.arange(len(classes)), unseen)
-    count = max(2, round(held_out_share * len(seen))) if held_out_share > 0 else 0
-    if len(seen) - count < 2:
-        cause = f"{where}: {len(unseen)} of {len(classes)} classes unseen"
-        if len(seen) >= 2:
-            cause = f"--held-out {held_out_share:g}: {count} of {len(seen)} seen classes held out"
-        raise BadInput(f"{cause} leaves too few to train on")
-    drawn = generator(seed, "held-out classes").permutation(len(seen))[:count]
-    held_out = np.sort(seen[drawn])
-    return Split(seen=np.setdiff1d(seen, held_out), held_out=held_out, unseen=unseen)
-
-
-def graph_fault(dataset, split):
-    """Why the dataset's class graph is not one of `split`: it has to join every seen class, those held out included,
-    and no unseen one. Empty if it is."""
-    if not len(dataset.edges):
-        return f"no {CLASS_GRAPH[0]}"
-    expected = np.concatenate([split.seen, split.held_out])
-    for fault, labels in (
-        ("joins the unseen class", np.intersect1d(dataset.edges, split.unseen)),
-        ("joins nothing to the seen class", np.setdiff1d(expected, dataset.edges)),
-    ):
-        if labels.size:
-            more = f" and {labels.size - 1} more" if labels.size > 1 else ""
-            return f"{CLASS_GRAPH[0]} {fault} '{dataset.classes[labels[0]]}'{more}"
-    return ""
-
-
-def scaled(features, labels, seen):
-    """Features (n, F) of pictures with `labels` (n,), centred and scaled per feature on those of the seen classes."""
-    reference = features[np.isin(labels, seen)]
-    return (features - reference.mean(0)) / np.maximum(reference.std(0), 1e-6)
-
-
-def generator(seed, purpose, step=0):
-    """A NumPy random generator that is a function of (seed, purpose, step), so that any draw can be replayed."""
-    digest = hashlib.sha256(purpose.encode()).digest()
-    return np.random.default_rng([seed, step, int.from_bytes(digest[:8], "little")])
-
-
-@dataclass(frozen=True)
 class Triads:
-    """Rows of one epoch's batches, each (steps, batch) int32: a photo and a sketch of one class,
-    and a photo and a sketch of other classes as negatives of the two triplet hinges."""
+    """Rows of one epoch's batches, each array (steps, batch) int32.
+
+    A photo and a sketch of one class, and a photo and a sketch of other classes as negatives of the two triplet
+    hinges.
+    """
 
     photo: np.ndarray
     sketch: np.ndarray
     negative_photo: np.ndarray
     negative_sketch: np.ndarray
+
+
+def draw_epoch(dataset, split, preset, seed, epoch):
+    """Index batches of one epoch over the trained classes, of the kind and size that the preset names."""
+    arguments = dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch
+    return draw_triads(*arguments) if preset.batches == "triads" else draw_balanced(*arguments, preset.steps)
 
 
 def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
@@ -384,10 +269,10 @@ def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
 
 
 def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch, steps=0):
-    """Like `draw_triads`, but each batch holds two photos and two sketches of each of batch // 2 classes, or of all.
+    """Like `draw_triads`, with two photos and two sketches of each of batch // 2 classes in every batch.
 
-    The classes stand in random order, the rows of one next to each other; the negatives are those of the class before.
-    Steps per epoch as there, or `steps`; the batch is smaller when there are fewer than batch // 2 classes.
+    Classes come in random order, the rows of a class adjacent; negatives are the rows of the preceding class. `steps`
+    per epoch, or 0 for a pass as in `draw_triads`. With fewer than batch // 2 classes the batch is smaller.
     """
     random = generator(seed, "balanced batches", epoch)
     photos, sketches = (_rows_by_class(labels, classes) for labels in (photo_labels, sketch_labels))

@@ -12,23 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import Unified_XY_triads as trainer
-from cli import BadInput, command, existing_folder, run, say, setting, whole_file
-from paper import chart, content, ground, layout
-from paper.cells import Method, Rates
-from paper.worker import Worker
+import UxUyLoader as loader
+from zscmr import cli, models
+from zscmr.class_graph import graph_source
+from zscmr.console import say
+from zscmr.errors import BadInput
+from zscmr.figures.ablation import draw_ablation
+from zscmr.files import existing_folder, lock, whole_file
+from zscmr.options import Options, command, setting
+from zscmr.tables import content, ground, typeset
+from zscmr.tables.cells import Method, Rates
+from zscmr.tables.worker import Worker
+from zscmr.training.miniature import MINIATURE, prepare_miniature
 
 QUICK_EPOCHS = 3
 
 
 @dataclass(frozen=True)
-class Settings:
-    data: Path = setting(trainer.MINIATURE, "dataset directory; the default is made when it is missing", metavar="DIR")
+class Settings(Options):
+    data: Path = setting(MINIATURE, "dataset directory; the default is made when it is missing", metavar="DIR")
     unseen: tuple[Path, ...] = setting(
         (), "lists of unseen classes besides unseen.txt of --data, which the main tables use", metavar="FILE"
     )
-    models: tuple[str, ...] = setting(("zscmr",), "systems to compare", metavar="MODEL")
+    models: tuple[str, ...] = setting(("zscmr",), "systems to compare", choices=models.SYSTEMS)
     presets: tuple[str, ...] = setting((), "presets of theirs to compare; left out: all", metavar="PRESET")
-    seeds: int | None = setting(None, "runs of each system, seeds 0, 1, …; left out: 5, with --quick 1", metavar="N")
+    seeds: int | None = setting(
+        None, "runs of each system, seeds 0, 1, …; left out: 5, with --quick 1", metavar="N", least=1
+    )
     no_ablations: bool = setting(False, "leave the ablations out")
     out: Path | None = setting(None, "folder of the tables; left out: results/NAME of --data", metavar="DIR")
     runs: Path = setting(Path("runs/tables"), "folder of the runs and finished cells", metavar="DIR")
@@ -37,23 +47,18 @@ class Settings:
 
 
 def main(settings):
-    check(settings)
+    for option, folder in (("--out", out_folder(settings)), ("--runs", settings.runs)):
+        existing_folder(option, folder)
     methods = chosen_methods(settings)
-    if settings.data == trainer.MINIATURE:
-        trainer.make_miniature()
+    if settings.data == MINIATURE:
+        prepare_miniature()
     plan = make_plan(settings, methods)
     describe(plan)
     if settings.plan:
         return
-    compute(plan)
+    with lock(settings.runs / ".lock", f"--runs {settings.runs}: another paper_tables.py is at work there"):
+        compute(plan)
     write(plan, out_folder(settings), command("paper_tables.py", settings))
-
-
-def check(settings):
-    if settings.seeds is not None and settings.seeds < 1:
-        raise BadInput(f"--seeds should be at least 1, received {settings.seeds}")
-    for option, folder in (("--out", out_folder(settings)), ("--runs", settings.runs)):
-        existing_folder(option, folder)
 
 
 def out_folder(settings):
@@ -62,11 +67,8 @@ def out_folder(settings):
 
 
 def chosen_methods(settings):
-    """The methods that --models and --presets ask for, each preset of each model once."""
-    for model in settings.models:
-        if model not in trainer.SYSTEMS:
-            raise BadInput(f"--models {model}: no such system, there are {', '.join(trainer.SYSTEMS)}")
-    known = {model: tuple(trainer.system(model).PRESETS) for model in settings.models}
+    """The methods that --models and --presets ask for, each preset of each model once, variants included."""
+    known = {model: tuple(models.system(model).PRESETS) for model in settings.models}
     for preset in settings.presets:
         if not any(preset in presets for presets in known.values()):
             there = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
@@ -82,7 +84,7 @@ def chosen_methods(settings):
 
 def make_plan(settings, methods):
     seeds = settings.seeds or (1 if settings.quick else 5)
-    grounds = ground.survey(settings.data, settings.unseen, settings.runs)
+    grounds = ground.survey(loader.load_dataset(settings.data), settings.unseen, settings.runs)
     warning = (
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )
@@ -90,12 +92,12 @@ def make_plan(settings, methods):
 
 
 def describe(plan):
-    """Prints the plan: what there is, what is missing, and how long that may take."""
+    """Print the plan: what there is, what is missing, and how long that may take."""
     say(plan.main.pictures)
     for place in plan.grounds:
         say(f"unseen list {place.unseen}{f'; WARNING: {place.leaked}' if place.leaked else ''}")
-        if any(trainer.wants_graph(plan.trainings(method, place)[0].filled_in[1]) for method in plan.methods):
-            say(f"class graph: {trainer.graph_source(place.dataset, place.split)}")
+        if any(plan.trainings(method, place)[0].resolved[1].constants.wants_graph for method in plan.methods):
+            say(f"class graph: {graph_source(place.dataset, place.split)}")
     rates, groups = Rates(), {}
     for cell in plan.cells():
         stored = cell.stored()
@@ -114,7 +116,7 @@ def describe(plan):
 
 
 def compute(plan):
-    """Makes every missing cell; after each, says how far the plan is and how long the rest may take."""
+    """Make every missing cell; after each, print how far the plan is and how long the rest may take."""
     cells, rates, began = plan.cells(), Rates(), time.monotonic()
     missing = []
     for cell in cells:
@@ -124,7 +126,7 @@ def compute(plan):
             missing.append(cell)
     features = sum(items.features.nbytes for items in (plan.main.dataset.photo, plan.main.dataset.sketch))
     try:
-        with Worker(features) as worker:
+        with Worker(train_run, features) as worker:
             for done, cell in enumerate(missing, len(cells) - len(missing) + 1):
                 rates.note(cell, cell.make(worker))
                 rest = sum(map(rates.expected, missing[done - len(cells) :])) if done < len(cells) else 0.0
@@ -134,6 +136,15 @@ def compute(plan):
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
 
 
+def train_run(options, folder, data, unseen):
+    """One run of the trainer in `folder`: with `TrainingOptions`, or resumed where these are None."""
+    if options is None:
+        trainer.main(trainer.Settings(path=folder, resume=True))
+        return
+    chosen = {name: getattr(options, name) for name in options.given}
+    trainer.main(trainer.Settings(data=data, unseen=unseen, path=folder, **chosen))
+
+
 def clock(seconds):
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -141,12 +152,12 @@ def clock(seconds):
 
 
 def write(plan, folder, made_by):
-    """Writes tables.md, tables.tex, tables.csv and a chart per ablation, and prints the first of them."""
+    """Write tables.md, tables.tex, tables.csv and a chart per ablation, and print the first of them."""
     tables = content.all_tables(plan)
     texts = {
-        "tables.md": layout.markdown_page(tables, f"The paper's tables, {plan.main.name}", made_by),
-        "tables.tex": layout.latex_page(tables, made_by),
-        "tables.csv": layout.csv_lines(tables),
+        "tables.md": typeset.markdown_page(tables, f"The paper's tables, {plan.main.name}", made_by),
+        "tables.tex": typeset.latex_page(tables, made_by),
+        "tables.csv": typeset.csv_lines(tables),
     }
     say("\n" + texts["tables.md"])
     for name, text in texts.items():
@@ -155,9 +166,9 @@ def write(plan, folder, made_by):
         say(f"wrote {folder / name}")
     for table in tables:
         if table.figure:
-            chart.draw(table, folder / table.figure, plan.warning)
+            draw_ablation(table, folder / table.figure, plan.warning)
             say(f"wrote {folder / table.figure}")
 
 
 if __name__ == "__main__":
-    run(main, Settings, __doc__)
+    cli.run(main, Settings, __doc__)

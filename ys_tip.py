@@ -7,19 +7,21 @@ python ys_tip.py --dataset TU-Berlin --test   scores the newest such run, or tha
 from dataclasses import dataclass
 from pathlib import Path
 
-import cli
 import knn_eval
-import runs
 import Unified_XY_triads as trainer
-import UxUyLoader as loader
-from cli import BadInput, say, setting
+from zscmr import cli, runs
+from zscmr.console import say
+from zscmr.dataset_files import CLASS_VECTORS, FILES
+from zscmr.errors import BadInput
+from zscmr.files import read_json
+from zscmr.options import Options, command, setting
 
 PRESETS = {"Sketchy": "sketchy", "TU-Berlin": "tuberlin"}  # also the dataset directory under data/
 UNSEEN = {"Sketchy": "sketchy-25-sempcyc", "TU-Berlin": "tuberlin-30-sake"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     dataset: str = setting(help="what to train on or to score", choices=tuple(PRESETS))
     test: bool = setting(False, "score a finished run, train nothing")
     path: Path | None = setting(
@@ -44,14 +46,14 @@ def main(settings):
         epochs=settings.epochs,
         seed=settings.seed,
     )
-    say(f"$ {cli.command('Unified_XY_triads.py', chosen)}")
+    say(f"$ {command('Unified_XY_triads.py', chosen)}")
     trainer.main(chosen)
 
 
 def check_dataset(dataset, folder):
     """Says what is missing of the dataset directory, and which command makes it."""
-    photos, _ = loader.FILES["photo"]["features"]
-    vectors, _ = loader.CLASS_VECTORS
+    photos, _ = FILES["photo"]["features"]
+    vectors, _ = CLASS_VECTORS
     if not (folder / photos).exists():
         raise BadInput(
             f"{folder / photos}: no such file; python pretrain/finetune.py --photos DIR --sketches DIR --unseen "
@@ -68,7 +70,7 @@ def check_dataset(dataset, folder):
 def newest_run(dataset, folder):
     """The complete run of PCMSN on the dataset that was started last under runs/."""
     for config in sorted(runs.ROOT.glob(f"*/{runs.CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        chosen = runs.read_json(config)["settings"]
+        chosen = read_json(config)["settings"]
         wanted = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
         if wanted.items() <= {name: chosen.get(name) for name in wanted}.items() and runs.read_results(config.parent):
             return config.parent

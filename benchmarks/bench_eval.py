@@ -8,26 +8,26 @@ measures mAP; it scores the first 100 queries only, and is counted per query. Ne
 """
 
 import resource
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
+import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import knn_eval
-from cli import BadInput, run, say, setting
-from evaluation.ranking import CORES
+from zscmr import cli
+from zscmr.console import say
+from zscmr.errors import BadInput
+from zscmr.evaluation.distances import CORES
+from zscmr.options import Options, setting
 
 DIM, CLASSES = 64, 30
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     rounds: int = setting(5, "measurements of each way, in turns; medians are printed")
     quickdraw: bool = setting(False, "only score a synthetic QuickDraw, with progress, and print its peak memory")
 
@@ -94,4 +94,4 @@ def measure_memory(sketches, photos, sketch_labels, photo_labels):
 
 
 if __name__ == "__main__":
-    run(main, Settings, __doc__)
+    cli.run(main, Settings, __doc__)

@@ -5,25 +5,26 @@ already lie in memory, alternating in one run. Bar: at least 0.85 for SqueezeNet
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
-from cli import import_tensorflow, run, say, setting
-from pretrain import layouts, pictures, recipes
-from pretrain import weights as weight_files
+from zscmr import cli, layouts, pictures
+from zscmr.backbones import BACKBONES, backbone
+from zscmr.backbones import weights as weight_files
+from zscmr.console import say
+from zscmr.options import Options, setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     photos: Path = setting(help="folder of photos", metavar="DIR")
     sketches: Path = setting(help="folder of sketches", metavar="DIR")
-    backbone: str = setting("squeezenet", "CNN", choices=tuple(recipes.BACKBONES))
+    backbone: str = setting("squeezenet", "CNN", choices=BACKBONES)
     weights: Path | None = setting(None, "its weights (default: random)", metavar="FILE")
     pool: str = setting("average", "how maps become a vector", choices=("average", "flatten"))
     pictures: int = setting(6250, "pictures to export, of both modalities alike")
@@ -32,17 +33,17 @@ class Settings:
 
 
 def main(settings):
-    tf = import_tensorflow()
-    from pretrain import backbones, cnn
+    from zscmr.backbones import networks
+    from zscmr.training import feature_export
 
-    size = recipes.BACKBONES[settings.backbone].size
+    size = backbone(settings.backbone).size
     weights = weight_files.resolve(settings.backbone, settings.weights)
-    model = backbones.pooled(backbones.build(settings.backbone, weights), settings.pool)
+    model = networks.pooled(networks.build(settings.backbone, weights), settings.pool)
     paths = layouts.list_pictures(settings.photos, "photo").paths()
     paths += layouts.list_pictures(settings.sketches, "sketch").paths()
     paths = [paths[row] for row in np.linspace(0, len(paths) - 1, min(settings.pictures, len(paths))).astype(int)]
-    bare = tf.function(lambda images: model(images, training=False))
-    shown = tf.constant(pictures.read_pictures(paths[: settings.batch_size], size)[0])
+    bare = network = feature_export.Compiled(model)
+    shown = pictures.read_pictures(paths[: settings.batch_size], size)[0]
     bare(shown)  # traced and warm
 
     rates = {"bare": [], "export": []}
@@ -52,11 +53,13 @@ def main(settings):
             start = time.perf_counter()
             if which == "bare":
                 for _ in range(0, len(part), settings.batch_size):
-                    bare(shown).numpy()
+                    bare(shown)
                 count = -(-len(part) // settings.batch_size) * settings.batch_size
             else:
                 with tempfile.TemporaryDirectory() as folder:
-                    cnn.outputs(Path(folder) / "x", None, lambda: model, size, list(part), settings.batch_size, "part")
+                    feature_export.outputs(
+                        Path(folder) / "x", None, lambda: network, size, list(part), settings.batch_size, "part"
+                    )
                 count = len(part)
             rates[which].append(count / (time.perf_counter() - start))
         say(
@@ -70,4 +73,4 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    run(main, Settings, __doc__)
+    cli.run(main, Settings, __doc__)

@@ -9,40 +9,46 @@ for the training step and a second one for the losses to print; it is there for 
 import contextlib
 import multiprocessing
 import statistics
-import sys
 import time
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
+import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import cli
-import Unified_XY_triads as trainer
 import UxUyLoader as loader
-from cli import setting
+from zscmr import cli
+from zscmr.classes import Split
+from zscmr.console import say
+from zscmr.models import SYSTEMS
+from zscmr.options import Options, setting
+from zscmr.quiet_tensorflow import import_tensorflow
+from zscmr.training import stage2
+from zscmr.training.options import PRECISIONS, TrainingOptions, resolve
+from zscmr.training.sources import make_source
+from zscmr.training.steps import compile_epoch, step_rows, train_step
+from zscmr.training.strategies import Gather, keep_small_products_whole
 
 CLASSES, SEMANTIC = 100, 300  # Sketchy's seen classes, word2vec
 
 
 @dataclass(frozen=True)
-class Settings:
-    systems: tuple[str, ...] = setting(trainer.SYSTEMS, "systems to measure, the first preset of each", trainer.SYSTEMS)
+class Settings(Options):
+    systems: tuple[str, ...] = setting(SYSTEMS, "systems to measure, the first preset of each", SYSTEMS)
     sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure; of other systems the first", None, "F")
     dim: int = setting(64, "size of the embedding space")
     batch_size: int = setting(128, "triads per step")
     steps: int = setting(50, "steps per turn, at most the 6,400 pairs there are")
     turns: int = setting(9, "turns of each")
     jit: bool = setting(False, "compile our step with XLA")
-    precision: str = setting("float32", "of our matrix products", choices=trainer.PRECISIONS)
+    precision: str = setting("float32", "of our matrix products", choices=PRECISIONS)
 
 
 def main(settings):
-    cli.import_tensorflow()
-    from models import training
+    import_tensorflow()
 
-    training.keep_small_products_whole()
+    keep_small_products_whole()
     for name in settings.systems:
         for size in settings.sizes if name == "zscmr" else settings.sizes[:1]:
             measured = Measured(settings, name, random_dataset(size))
@@ -61,18 +67,17 @@ class Measured:
     """A system, and the data to measure it on: `settings` and `preset` of the trainer, `dataset`, `triads`."""
 
     def __init__(self, asked, name, dataset):
-        chosen = {"dim": asked.dim, "batch_size": asked.batch_size, "precision": asked.precision, "jit": asked.jit}
-        self.settings, self.preset = trainer.filled_in(trainer.Settings(model=name, **chosen))
+        chosen = {"batch_size": asked.batch_size, "precision": asked.precision, "jit": asked.jit}
+        self.settings, self.preset = resolve(TrainingOptions(model=name, constants={"dim": asked.dim}, **chosen))
         self.dataset, none = dataset, np.empty(0, np.int64)
-        self.split = loader.Split(np.arange(CLASSES), none, none)
-        triads = trainer.draw_epoch(self.preset, dataset, self.split, seed=0, epoch=1)
+        self.split = Split(np.arange(CLASSES), none, none)
+        self.draw = partial(loader.draw_epoch, dataset, self.split, self.preset, 0)
+        triads = self.draw(1)
         self.triads = loader.Triads(*(getattr(triads, field.name)[: asked.steps] for field in fields(triads)))
 
     def state(self):
-        from models import training
 
-        model = trainer.build_model(self.settings, self.preset, self.dataset, self.split)
-        return training.State(model, model.players(self.preset.learning_rate))
+        return stage2.build_state(self.settings, self.preset, self.dataset, self.split, self.draw)
 
 
 def random_dataset(size):
@@ -90,11 +95,10 @@ def random_dataset(size):
 
 def our_step(measured):
     """An epoch as the trainer runs it."""
-    from models import training
 
     state, preset = measured.state(), measured.preset
-    source = training.make_source(measured.dataset, measured.split.seen, state.model)
-    epoch = training.compile_epoch(state, source, preset.sizes.terms, preset.weights, 0, measured.settings.jit)
+    source = make_source(measured.dataset, measured.split.seen, state.model)
+    epoch = compile_epoch(state, source, preset.constants.terms, preset.weights, 0, measured.settings.jit)
     return lambda: epoch(measured.triads, first=0)
 
 
@@ -103,9 +107,10 @@ def products_alone(measured):
     import tensorflow as tf
 
     random = np.random.default_rng(0)
-    operands = lambda operation: [  # noqa: E731 variables, so that no product can be shared or hoisted
-        tf.Variable(random.normal(size=operand.shape).astype(np.float32)) for operand in operation.inputs
-    ]
+
+    def operands(operation):  # variables, so that no product can be shared or hoisted
+        return [tf.Variable(random.normal(size=operand.shape).astype(np.float32)) for operand in operation.inputs]
+
     products = [
         (*operands(operation), operation.get_attr("transpose_a"), operation.get_attr("transpose_b"))
         for operation in compiled_step(measured).get_operations()
@@ -145,18 +150,17 @@ def fed_function(measured):
     """(a compiled step, the features, class vectors and labels to call it with as a function of the batch's number)."""
     import tensorflow as tf
 
-    from models import training
-    from models.system import Batch
+    from zscmr.models.base import Batch
 
-    state, gather, dataset = measured.state(), training.Gather(replicas=1), measured.dataset
+    state, gather, dataset = measured.state(), Gather(replicas=1), measured.dataset
     model, of_photos = state.model, dataset.photo.labels.astype(np.int32)
-    labels, photo_rows, sketch_rows = training.step_rows(of_photos, measured.triads, model)
+    labels, photo_rows, sketch_rows = step_rows(of_photos, measured.triads, model)
 
     @tf.function
     def step(photos, sketches, vectors, labels):
         batch = Batch(model.photo_scaling(photos), model.sketch_scaling(sketches), vectors, labels)
-        terms = training.train_step(state, measured.preset.weights, batch, tf.constant([0, 0]), gather)
-        return tf.stack([terms[name] for name in measured.preset.sizes.terms])
+        terms = train_step(state, measured.preset.weights, batch, tf.constant([0, 0]), gather)
+        return tf.stack([terms[name] for name in measured.preset.constants.terms])
 
     def inputs(i):
         features = dataset.photo.features[photo_rows[i]], dataset.sketch.features[sketch_rows[i]]
@@ -190,9 +194,9 @@ def elsewhere(settings, size):
 
 
 def answer(connection, settings, size):
-    """Runs an epoch of the session loop at every message, and says when it is done; ends with the other side."""
+    """Run an epoch of the session loop at every message, and says when it is done; ends with the other side."""
     with contextlib.suppress(EOFError, KeyboardInterrupt):
-        cli.import_tensorflow()
+        import_tensorflow()
         epoch = session_loop(Measured(settings, "zscmr", random_dataset(size)))
         while connection.recv():
             epoch()
@@ -205,7 +209,7 @@ def session_loop(measured):
 
     dataset, triads = measured.dataset, measured.triads
     with tf1.Graph().as_default():
-        size, dim = dataset.photo.features.shape[1], measured.preset.sizes.dim
+        size, dim = dataset.photo.features.shape[1], measured.preset.constants.dim
         features = [tf1.placeholder(tf1.float32, (None, size)) for _ in range(4)]
         vectors = tf1.placeholder(tf1.float32, (None, SEMANTIC))
         one_hot = tf1.placeholder(tf1.float32, (None, CLASSES))
@@ -239,11 +243,16 @@ def session_losses(photos, sketches, negative_photos, negative_sketches, vectors
     semantic = linear("semantic", SEMANTIC, dim)(vectors)
     photo, sketch = photo_encoder(photos), sketch_encoder(sketches)
     other_photo, other_sketch = photo_encoder(negative_photos), sketch_encoder(negative_sketches)
-    distance = lambda a, b: tf1.sqrt(tf1.reduce_sum(tf1.square(a - b), axis=1) + 1e-12)  # noqa: E731
-    hinge = lambda gap: tf1.reduce_mean(tf1.maximum(gap + 5.0, 0.0))  # noqa: E731
-    entropy = lambda logits: tf1.reduce_mean(  # noqa: E731
-        tf1.nn.softmax_cross_entropy_with_logits_v2(labels=one_hot, logits=logits)
-    )
+
+    def distance(a, b):
+        return tf1.sqrt(tf1.reduce_sum(tf1.square(a - b), axis=1) + 1e-12)
+
+    def hinge(gap):
+        return tf1.reduce_mean(tf1.maximum(gap + 5.0, 0.0))
+
+    def entropy(logits):
+        return tf1.reduce_mean(tf1.nn.softmax_cross_entropy_with_logits_v2(labels=one_hot, logits=logits))
+
     near = distance(photo, sketch)
     return [
         tf1.reduce_mean(tf1.square(photo - semantic)) + tf1.reduce_mean(tf1.square(sketch - semantic)),
@@ -268,13 +277,13 @@ def measure(ways, turns, steps):
 
 
 def print_table(title, times):
-    cli.say(f"{title:32s}ms/step   × products   × our step")
+    say(f"{title:32s}ms/step   × products   × our step")
     for name, values in times.items():
         ratios = [
             statistics.median(a / b for a, b in zip(values, times[other], strict=True))
             for other in ("products alone", "our step")
         ]
-        cli.say(f"  {name:30s}{statistics.median(values):8.3f}{ratios[0]:13.2f}{ratios[1]:13.2f}")
+        say(f"  {name:30s}{statistics.median(values):8.3f}{ratios[0]:13.2f}{ratios[1]:13.2f}")
 
 
 if __name__ == "__main__":

@@ -4,30 +4,33 @@ after stage II.
     python benchmarks/head_against_pool.py --photos DIR --sketches DIR --weights FILE --vectors FILE --out DIR
 """
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project's modules lie one folder up
-import knn_eval
-import runs
 import Unified_XY_triads as trainer
-from cli import run, say, setting
-from pretrain import finetune, recipes, word_vectors
-from pretrain.literature import SPLITS
+from zscmr import cli, runs
+from zscmr.backbones import BACKBONES
+from zscmr.console import say
+from zscmr.evaluation.embeddings import DIRECTIONS
+from zscmr.literature import SPLITS
+from zscmr.options import Options, setting
+from zscmr.training.stage1 import make_dataset
+from zscmr.training.stage1_options import Stage1Options
+from zscmr.word_vectors import WordVectorOptions, join_vectors
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     photos: Path = setting(help="folder of photos", metavar="DIR")
     sketches: Path = setting(help="folder of sketches", metavar="DIR")
     weights: Path = setting(help="weights of the backbone", metavar="FILE")
     vectors: Path = setting(help="class vectors for stage II", metavar="FILE")
     out: Path = setting(help="folder for features and runs", metavar="DIR")
-    backbone: str = setting("squeezenet", "CNN", choices=tuple(recipes.BACKBONES))
+    backbone: str = setting("squeezenet", "CNN", choices=BACKBONES)
     unseen: tuple[Path, ...] = setting(
         tuple(SPLITS / f"sketchy-25-{name}.txt" for name in ("sake", "released")),
         "lists of unseen classes",
@@ -43,12 +46,12 @@ def main(settings):
             results, seconds = zip(*(measured(settings, unseen, which, seed) for seed in settings.seeds), strict=True)
             say(f"{unseen.stem}, {which}: stage I took {np.mean(seconds):.1f} s with the backbone's output at hand")
             for space in results[0]:
-                scores = [[found[space]["directions"][d]["mAP@all"] for d in knn_eval.DIRECTIONS] for found in results]
+                scores = [[found[space]["directions"][d]["mAP@all"] for d in DIRECTIONS] for found in results]
                 means, spreads = np.mean(scores, axis=0), np.std(scores, axis=0, ddof=1 if len(scores) > 1 else 0)
                 cells = [f"{mean:.3f} ± {spread:.3f}" for mean, spread in zip(means, spreads, strict=True)]
                 lines.append(f"| {unseen.stem} | {which} | {space} | {' | '.join(cells)} |")
-    say("| unseen list | stage I | space | " + " | ".join(knn_eval.DIRECTIONS) + " |")
-    say("|---|---|---|" + "---|" * len(knn_eval.DIRECTIONS))
+    say("| unseen list | stage I | space | " + " | ".join(DIRECTIONS) + " |")
+    say("|---|---|---|" + "---|" * len(DIRECTIONS))
     say("\n".join(lines))
 
 
@@ -57,8 +60,8 @@ def measured(settings, unseen, which, seed):
     folder = settings.out / f"{unseen.stem}-{which.replace(' ', '-')}-{seed}"
     part = {"freeze": True} if which == "frozen pool" else {"train": "head", "seed": seed}
     start = time.perf_counter()
-    finetune.main(
-        finetune.Settings(
+    make_dataset(
+        Stage1Options(
             photos=settings.photos,
             sketches=settings.sketches,
             weights=settings.weights,
@@ -70,10 +73,10 @@ def measured(settings, unseen, which, seed):
         )
     )
     seconds = time.perf_counter() - start
-    word_vectors.main(word_vectors.Settings(data=folder, vectors=(settings.vectors,)))
+    join_vectors(WordVectorOptions(data=folder, vectors=(settings.vectors,)))
     trainer.main(trainer.Settings(data=folder, path=folder / "run", seed=seed, overwrite=True))
     return runs.read_results(folder / "run"), seconds
 
 
 if __name__ == "__main__":
-    run(main, Settings, __doc__)
+    cli.run(main, Settings, __doc__)

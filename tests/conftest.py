@@ -1,8 +1,10 @@
 import contextlib
 import dataclasses
+import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import matfiles  # noqa: E402
-import UxUyLoader as loader  # noqa: E402
-from cli import BadInput  # noqa: E402
+from zscmr import matfiles  # noqa: E402
+from zscmr.dataset_files import CLASS_VECTORS, FILES  # noqa: E402
+from zscmr.errors import BadInput  # noqa: E402
 
 CLASSES = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
 UNSEEN = ("bee", "fox", "jay")
@@ -58,6 +60,17 @@ def real_data():
     return Path(folder)
 
 
+def load_script(path):
+    """A script of the project, such as pretrain/class_graph.py, as a module."""
+    spec = importlib.util.spec_from_file_location(f"script_{Path(path).stem}", ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend((ROOT / path).parent)
+        sys.modules[spec.name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+    return module
+
+
 def assert_same_bytes(one, other, files=RUN_FILES):
     for file in files:
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
@@ -66,18 +79,39 @@ def assert_same_bytes(one, other, files=RUN_FILES):
 @contextlib.contextmanager
 def interrupted_at(number):
     """Ctrl-C as stage II draws the batches of epoch `number`."""
-    import Unified_XY_triads as trainer
+    import UxUyLoader as loader
 
-    draw = trainer.draw_epoch
+    draw = loader.draw_epoch
 
-    def stop(*words, epoch):
+    def stop(dataset, split, preset, seed, epoch):
         if epoch == number:
             raise KeyboardInterrupt
-        return draw(*words, epoch)
+        return draw(dataset, split, preset, seed, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "draw_epoch", stop)
+        patch.setattr(loader, "draw_epoch", stop)
         yield
+
+
+def trainer_settings(**choices):
+    """Settings of the trainer; what is none of its fields is a constant of the system, None leaves it out."""
+    import Unified_XY_triads as trainer
+
+    fields = {field.name for field in dataclasses.fields(trainer.Settings)}
+    constants = {name: value for name, value in choices.items() if name not in fields and value is not None}
+    return trainer.Settings(**{name: value for name, value in choices.items() if name in fields}, constants=constants)
+
+
+def prepare(folder, **choices):
+    """(settings, preset, dataset, split, draw) of a run on the dataset directory `folder`, as the trainer has them."""
+    import UxUyLoader as loader
+    from zscmr.classes import read_split
+    from zscmr.training.options import resolve
+
+    settings, preset = resolve(trainer_settings(data=folder, **choices))
+    dataset = loader.load_dataset(folder)
+    split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
+    return settings, preset, dataset, split, partial(loader.draw_epoch, dataset, split, preset, settings.seed)
 
 
 def check_resumes(settings, files=RUN_FILES):
@@ -121,7 +155,7 @@ def write_dataset(folder, classes=CLASSES, per_class=6, size=12, seed=0):
     points = random.normal(size=(len(classes), size))
     labels = np.repeat(np.arange(len(classes)), per_class)
     for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
-        files = loader.FILES[modality]
+        files = FILES[modality]
         turn = random.normal(size=(size, size)) / np.sqrt(size)
         features = points[labels] @ turn + 0.3 * random.normal(size=(len(labels), size))
         cell = np.array([[f"{name}_{k}.{suffix}" for k in range(per_class)] for name in classes], dtype=object)
@@ -133,7 +167,7 @@ def write_dataset(folder, classes=CLASSES, per_class=6, size=12, seed=0):
             file, key = files[part]
             matfiles.write(folder / file, {key: array, "classes": classes})
     vectors = points @ random.normal(size=(size, 5))
-    matfiles.write(folder / loader.CLASS_VECTORS[0], {loader.CLASS_VECTORS[1]: vectors, "classes": classes})
+    matfiles.write(folder / CLASS_VECTORS[0], {CLASS_VECTORS[1]: vectors, "classes": classes})
     (folder / "unseen.txt").write_text("# three of ten\n" + "\n".join(UNSEEN) + "\n")
     return folder
 

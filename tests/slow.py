@@ -1,4 +1,6 @@
-"""What the systems share, in NumPy and float64, for their tests to compare with; `x` is a row (F,) or rows (n, F)."""
+"""Slow loops in NumPy and float64, for tests to compare with; `x` is a row (F,) or rows (n, F)."""
+
+import math
 
 import numpy as np
 
@@ -27,7 +29,10 @@ def slow_cross_entropy(logits, label):
 def slow_all_pairs(photos, sketches, labels, i, temperature):
     """Mean over the positives p of anchor i of log(1 + Σ_n exp((cos(i, n) − cos(i, p)) / temperature)); of photo i
     among the sketches, plus of sketch i among the photos."""
-    cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)  # noqa: E731
+
+    def cosine(a, b):
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
     positives, negatives = np.flatnonzero(labels == labels[i]), np.flatnonzero(labels != labels[i])
     total = 0.0
     for anchors, candidates in ((photos, sketches), (sketches, photos)):
@@ -38,3 +43,47 @@ def slow_all_pairs(photos, sketches, labels, i, temperature):
             values.append(np.log(1 + np.exp(gaps).sum()))
         total += np.mean(values)
     return total
+
+
+def loop_ap(relevance, k, divide, interpolated):
+    found, precisions = 0, []
+    for place, relevant in enumerate(relevance[:k], 1):
+        found += relevant
+        if relevant:
+            precisions.append(found / place)
+    if interpolated:
+        precisions = [max(precisions[place:]) for place in range(len(precisions))]
+    divisor = {"R": sum(relevance), "min(k, R)": min(k, sum(relevance)), "hits": found}[divide]
+    return sum(precisions) / divisor if divisor else 0.0
+
+
+def loop_precision(relevance, k, divide):
+    divisor = {"k": k, "gallery": min(k, len(relevance)), "min(k, R)": min(k, sum(relevance))}[divide]
+    return sum(relevance[:k]) / divisor if divisor else 0.0
+
+
+def loop_ndcg(relevance, k):
+    gain = sum(relevant / math.log2(place + 1) for place, relevant in enumerate(relevance[:k], 1))
+    ideal = sum(1 / math.log2(place + 1) for place in range(1, min(k, sum(relevance)) + 1))
+    return gain / ideal if ideal else 0.0
+
+
+def loop_nmrr(relevance, largest):
+    count = sum(relevance)
+    if count == 0:
+        return 1.0
+    last = min(4 * count, 2 * largest)
+    places = [place if place <= last else 1.25 * last for place, relevant in enumerate(relevance, 1) if relevant]
+    return (sum(places) / count - 0.5 - count / 2) / (1.25 * last - 0.5 - count / 2)
+
+
+def loop_distance(query, item, metric):
+    if metric == "euclidean":
+        return sum((a - b) ** 2 for a, b in zip(query, item, strict=True)) ** 0.5
+    dot = sum(a * b for a, b in zip(query, item, strict=True))
+    return 1 - dot / sum(a * a for a in query) ** 0.5 / sum(b * b for b in item) ** 0.5
+
+
+def loop_rank(query, gallery, metric, own_row=None):
+    rows = [row for row in range(len(gallery)) if row != own_row]
+    return sorted(rows, key=lambda row: (loop_distance(query, gallery[row], metric), row))

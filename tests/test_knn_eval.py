@@ -8,29 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from slow import loop_distance, loop_rank
+from toy_features import command_line, features_file, hits, picture_tree
 
 import knn_eval
-import matfiles
-from cli import BadInput, run
+from zscmr import matfiles
+from zscmr.errors import BadInput
+from zscmr.evaluation import scoring
 
 ROOT = Path(__file__).parents[1]
 METRICS = ("mAP@all", "P@100", "mAP@200", "P@200")
-
-
-def hits(text):
-    return np.array([[letter == "1" for letter in text]])
-
-
-def loop_distance(query, item, metric):
-    if metric == "euclidean":
-        return sum((a - b) ** 2 for a, b in zip(query, item, strict=True)) ** 0.5
-    dot = sum(a * b for a, b in zip(query, item, strict=True))
-    return 1 - dot / sum(a * a for a in query) ** 0.5 / sum(b * b for b in item) ** 0.5
-
-
-def loop_rank(query, gallery, metric, own_row=None):
-    rows = [row for row in range(len(gallery)) if row != own_row]
-    return sorted(rows, key=lambda row: (loop_distance(query, gallery[row], metric), row))
 
 
 def loop_average_precision(relevance, k):
@@ -199,7 +186,7 @@ def test_a_query_never_retrieves_itself_but_its_copies():
 
 def test_drawn_queries_keep_themselves_out_of_the_gallery():
     photos, sketches, photo_labels, sketch_labels = random_arrays("loose")
-    drawn = knn_eval.draw_queries(len(photos), 20, seed=3)
+    drawn = scoring.draw_queries(len(photos), 20, seed=3)
     assert len(set(drawn)) == 20
     scores = knn_eval.evaluate(
         photos, sketches, photo_labels, sketch_labels, directions=("image->image",), queries=20, seed=3
@@ -214,10 +201,10 @@ def test_drawn_queries_keep_themselves_out_of_the_gallery():
 
 
 def test_drawn_queries_are_a_function_of_the_seed():
-    first, again, other = (knn_eval.draw_queries(1000, 50, seed) for seed in (0, 0, 1))
+    first, again, other = (scoring.draw_queries(1000, 50, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-    np.testing.assert_array_equal(knn_eval.draw_queries(5, 50, 0), np.arange(5))
+    np.testing.assert_array_equal(scoring.draw_queries(5, 50, 0), np.arange(5))
 
 
 def test_evaluate_names_what_is_wrong_with_arrays():
@@ -232,29 +219,6 @@ def test_evaluate_names_what_is_wrong_with_arrays():
         knn_eval.evaluate(points, points, [0, 1], labels)
     with pytest.raises(BadInput, match="image->image: the gallery is empty"):
         knn_eval.evaluate(points[:1], points, [0], labels)  # the only photo is the query
-
-
-def features_file(path, **changes):
-    """Four classes, of which cat (1) and dog (3) are unseen; a value of None drops the variable."""
-    random = np.random.default_rng(0)
-    photo_labels, sketch_labels = np.repeat(np.arange(4), 5)[:, None], np.repeat(np.arange(4), 3)[:, None]
-    classes = ["ant", "cat", "cow", "dog"]
-    variables = {
-        "featuresx": random.normal(size=(20, 6)).astype(np.float32),
-        "featuresy": random.normal(size=(12, 6)).astype(np.float32),
-        "labelsx": photo_labels,
-        "labelsy": sketch_labels,
-        "unseen": np.array([[1], [3]]),
-        "classes": classes,
-        "namesx": [f"{classes[label]}/p{row}.png" for row, label in enumerate(photo_labels.ravel())],
-        "namesy": [f"{classes[label]}/s{row}.png" for row, label in enumerate(sketch_labels.ravel())],
-    } | changes
-    matfiles.write(path, {name: value for name, value in variables.items() if value is not None})
-    return variables
-
-
-def command_line(*words):
-    run(knn_eval.main, knn_eval.Settings, knn_eval.__doc__, [str(word) for word in words])
 
 
 def test_only_unseen_classes_are_evaluated(tmp_path, capsys):
@@ -422,9 +386,9 @@ BAD = {
     "unknown distance": ({}, ["--distance", "L1"], "--distance"),
     "unknown protocol": ({}, ["--protocol", "mine"], "--protocol"),
     "little memory": ({}, ["--memory", "1e-7"], "--memory: one query against"),
-    "no memory": ({}, ["--memory", "0"], "--memory: expected GB above 0"),
+    "no memory": ({}, ["--memory", "0"], "--memory should be above 0"),
     "nothing seen": ({"unseen": None}, ["--generalised", "pcmsn"], "--generalised needs photos of seen classes"),
-    "no rank": ({}, ["--top", "0"], "--top: expected at least 1, received 0"),
+    "no rank": ({}, ["--top", "0"], "--top should be at least 1, received 0"),
     "top of knncode": ({}, ["--top", "5", "--protocol", "knncode"], "--top"),
     "more bits than dimensions": ({}, ["--bits", "32"], "at most as many bits as the embedding has dimensions, 6"),
     "sign codes of another length": ({}, ["--bits", "32", "--codes", "sign"], "as many bits as the embedding"),
@@ -432,8 +396,8 @@ BAD = {
     "expected interpolated AP": ({}, ["--protocol", "sake", "--ties", "expected"], "no expected value over ties"),
     "pairs without names": ({"namesx": None}, ["--drop-paired"], "--drop-paired needs the file names"),
     "against nothing": ({}, ["--against", "gone.mat"], "gone.mat: no such file"),
-    "no queries asked for": ({}, ["--queries", "0"], "--queries: expected at least 1, received 0"),
-    "negative seed": ({}, ["--seed", "-1"], "--seed: expected 0 or more, received -1"),
+    "no queries asked for": ({}, ["--queries", "0"], "--queries should be at least 1, received 0"),
+    "negative seed": ({}, ["--seed", "-1"], "--seed should be at least 0, received -1"),
     "JSON to a folder": ({}, ["--json", "."], "--json: expected a file"),
     "figures to a file": ({}, ["--figures", "f.mat"], "--figures: expected a folder"),
     "JSON below a file": ({}, ["--json", "f.mat/a/r.json"], "--json: expected a folder, received the file"),
@@ -503,14 +467,6 @@ def test_table_of_several_results_lines_up(tmp_path):
     assert "P@k divides by k, or by the gallery size where that is smaller" in text
 
 
-def picture_tree(folder, names):
-    from PIL import Image
-
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (30, 20), "blue").save(folder / name)
-
-
 def pixels(path):
     from PIL import Image
 
@@ -530,18 +486,6 @@ def test_retrieval_grid_shows_pictures_and_frames(tmp_path, capsys):
     colours = pixels(tmp_path / "figures" / "retrieval.png")
     for colour in ((0, 0, 255), (0x2A, 0x9D, 0x4A), (0xD0, 0x34, 0x2C)):  # the pictures; a right and a wrong frame
         assert (colours == colour).all(axis=1).sum() > 100
-
-
-def test_pictures_of_a_moved_project_are_found(tmp_path, capsys):
-    """The project with its run and its pictures has another place; a folder of one name in common is not enough."""
-    old, project = tmp_path / "old", tmp_path / "new"
-    folders = {"picturesx": str(old / "data/mine/photo"), "picturesy": str(old / "sketch")}
-    variables = features_file(project / "runs/0001/f.mat", **folders)
-    picture_tree(project / "data/mine/photo", variables["namesx"])
-    picture_tree(project / "sketch", variables["namesy"])
-    features = knn_eval.load(project / "runs/0001/f.mat")
-    assert features.photo.folder == project / "data/mine/photo" and features.photo.path(0).exists()
-    assert features.sketch.folder == old / "sketch"
 
 
 def test_retrieval_grid_without_pictures_says_so(tmp_path, capsys):

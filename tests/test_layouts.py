@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_script
 
-import matfiles
-import released
 import UxUyLoader as loader
-from pretrain import index_files, layouts, literature
+from zscmr import layouts, literature, matfiles, released
+from zscmr.classes import read_class_list
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
+
+index_script = load_script("pretrain/index_files.py")
 
 
 def plant(root, folder, files, classes=NAMES):
@@ -78,11 +80,11 @@ def test_missing_original_version_is_named(tmp_path, refused):
 
 def test_counts_that_differ_from_the_literature_are_said(tmp_path, capsys):
     """A dataset is recognised by holding all classes of its published lists; one of other classes is not compared."""
-    classes = {name for file in literature.SPLITS.glob("sketchy-*.txt") for name in loader.read_class_list(file)}
+    classes = {name for file in literature.SPLITS.glob("sketchy-*.txt") for name in read_class_list(file)}
     plant(tmp_path, "photo", PHOTOS, classes)
     plant(tmp_path, "sketch", SKETCHES, classes)
     trees = {modality: layouts.list_pictures(tmp_path / modality, modality) for modality in ("photo", "sketch")}
-    layouts.compare_counts(trees, loader.read_class_list(literature.SPLITS / "sketchy-25-sake.txt"))
+    layouts.compare_counts(trees, read_class_list(literature.SPLITS / "sketchy-25-sake.txt"))
     told = capsys.readouterr().err
     assert f"{2 * len(classes):,} photo pictures; the literature has 12,500 (Sketchy), 73,002 (Sketchy-ext" in told
     assert "75 sketch pictures of the unseen classes; the literature has 15,229 for sketchy-25-sake.txt" in told
@@ -97,8 +99,8 @@ def test_index_pairs_each_sketch_with_its_photo(tmp_path):
     """Photo 2 of each class has one sketch, photo 1 two; a sketch without photo, or of another form, has no place."""
     plant(tmp_path, "photo", PHOTOS)
     plant(tmp_path, "sketch", (*SKETCHES, "n09_9-1.png", "doodle.png"))
-    index_files.main(
-        index_files.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path / "out")
+    index_script.main(
+        index_script.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path / "out")
     )
     file = tmp_path / "out/dataset2.mat"
     pairs = matfiles.read(file, "datamat2")
@@ -112,7 +114,7 @@ def test_index_without_pairs_leaves_none_behind(tmp_path):
     plant(tmp_path, "photo", ("1.jpg",))
     plant(tmp_path, "sketch", ("a.png",))
     matfiles.write(tmp_path / "dataset2.mat", {"datamat2": np.zeros((1, 1, 1), object)})
-    index_files.main(index_files.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path))
+    index_script.main(index_script.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path))
     assert not (tmp_path / "dataset2.mat").exists()
 
 
@@ -139,7 +141,7 @@ def test_released_index_agrees_where_it_is_right(real_data, tmp_path, capsys):
             slice_names = {path.name for path in (real_data / "sketchy-mini" / modality / name).iterdir()}
             assert slice_names <= set(row), f"{name} is not the class of this row"
     trees = {"photos": tmp_path / "photo", "sketches": tmp_path / "sketch"}
-    index_files.main(index_files.Settings(**trees, out=out, against=real_data / "released"))
+    index_script.main(index_script.Settings(**trees, out=out, against=real_data / "released"))
     told = capsys.readouterr().out.splitlines()
     report = [line.split(".mat: ")[1] for line in told if line.startswith(str(real_data))]
     assert report == [

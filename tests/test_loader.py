@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from conftest import CLASSES, UNSEEN
 
-import matfiles
 import UxUyLoader as loader
+from zscmr import matfiles
+from zscmr.class_graph import graph_fault
+from zscmr.classes import class_key, read_class_list, split_classes
+from zscmr.scaling import scaled
 
 
 def rewrite(path, key, change, **more):
@@ -43,7 +46,7 @@ def test_joins_by_class_name_whatever_the_row_order(dataset_folder):
     [("hot_air_balloon", "hot-air balloon"), ("jack-o-lantern", "Jack o Lantern"), ("car_(sedan)", "car (sedan)")],
 )
 def test_class_names_compare_without_case_and_separators(one, other):
-    assert loader.class_key(one) == loader.class_key(other)
+    assert class_key(one) == class_key(other)
 
 
 def poisoned(array):
@@ -70,7 +73,7 @@ BAD_DATASETS = {
     ),
     "wrong shape": (
         lambda d: matfiles.write(d / "imagematnew.mat", {"feature": np.ones((4, 3, 2))}),
-        "imagematnew.mat: 'feature' should be a matrix of numbers, rows × features, received shape (4, 3, 2)",
+        "imagematnew.mat: 'feature' should be an array of numbers of n × n, received float64 of 4 × 3 × 2",
     ),
     "row count": (
         lambda d: rewrite(d / "imagematnew.mat", "feature", lambda a: a[:-1]),
@@ -119,9 +122,9 @@ def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, m
     path = dataset_folder / "imagematnew.mat"
     expected = matfiles.read(path, "feature")
     matfiles.write(path, {"feature": expected, "classes": CLASSES}, large=1)
-    monkeypatch.setattr(matfiles.read, "__defaults__", (1,))
+    monkeypatch.setattr(matfiles, "LARGE", 1)
     features = loader.load_dataset(dataset_folder).photo.features
-    assert isinstance(features, np.memmap)
+    assert isinstance(features, np.memmap) and features.flags.c_contiguous  # a row is in one piece
     np.testing.assert_array_equal(features, expected)
     matfiles.write(path, {"feature": poisoned(expected), "classes": CLASSES}, large=1)
     assert "'feature' row 3 holds NaN or Inf (1 such rows of 60)" in refused(loader.load_dataset, dataset_folder)
@@ -130,17 +133,17 @@ def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, m
 def test_unseen_list_with_unknown_class_names_the_nearest(tmp_path, refused):
     file = tmp_path / "unseen.txt"
     file.write_text("# a comment\nbee\ngnus # another\n")
-    names = loader.read_class_list(file)
+    names = read_class_list(file)
     assert names == ["bee", "gnus"]
-    assert refused(loader.split_classes, CLASSES, names, file) == f"{file}: no class 'gnus'; nearest: gnu"
+    assert refused(split_classes, CLASSES, names, file) == f"{file}: no class 'gnus'; nearest: gnu"
 
 
 def test_split_is_disjoint_complete_and_replayable():
-    split = loader.split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3, seed=4)
+    split = split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3, seed=4)
     parts = np.concatenate([split.seen, split.held_out, split.unseen])
     assert sorted(parts) == list(range(10)) and len(split.held_out) == 2
     assert [CLASSES[label] for label in split.unseen] == list(UNSEEN)
-    again = loader.split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3, seed=4)
+    again = split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3, seed=4)
     np.testing.assert_array_equal(split.held_out, again.held_out)
 
 
@@ -164,25 +167,25 @@ def test_triads(per_class):
 def test_scaling_knows_seen_rows_only():
     """Seen rows 1, 3 of one feature: mean 2, deviation 1; the unseen row 7 is 5 deviations off. A constant stays 0."""
     features = np.array([[1.0, 4], [3, 4], [7, 4]])
-    np.testing.assert_allclose(loader.scaled(features, np.array([0, 2, 1]), [0, 2]), [[-1, 0], [1, 0], [5, 0]])
+    np.testing.assert_allclose(scaled(features, np.array([0, 2, 1]), [0, 2]), [[-1, 0], [1, 0], [5, 0]])
 
 
 def test_a_graph_has_to_be_one_of_the_split(dataset_folder):
     """It joins every seen class, held out or not, and no unseen one."""
     seen = [label for label, name in enumerate(CLASSES) if name not in UNSEEN]
-    split = loader.split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3)
+    split = split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3)
     graph = dataset_folder / "mst_graph.mat"
 
     def fault(nodes):
         chain = np.stack([np.arange(len(nodes) - 1), np.arange(1, len(nodes))], axis=1)
         matfiles.write(graph, {"edge": chain, "classes": [CLASSES[label] for label in nodes]})
-        return loader.graph_fault(loader.load_dataset(dataset_folder), split)
+        return graph_fault(loader.load_dataset(dataset_folder), split)
 
     assert len(split.held_out) and fault(seen) == ""
     assert fault(seen[:-1]) == "mst_graph.mat joins nothing to the seen class 'ibis'"
     assert fault(range(10)) == "mst_graph.mat joins the unseen class 'bee' and 2 more"
     graph.unlink()
-    assert loader.graph_fault(loader.load_dataset(dataset_folder), split) == "no mst_graph.mat"
+    assert graph_fault(loader.load_dataset(dataset_folder), split) == "no mst_graph.mat"
 
 
 def test_triads_are_a_function_of_seed_and_epoch():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-import matfiles
+from zscmr import matfiles
 
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 NAMES = ["hot air balloon", "Löwe", "zebra"]

@@ -9,12 +9,14 @@ import pytest
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 
-from cli import BadInput
-from data import make_miniature
-from data.make_miniature import Settings
+from zscmr import miniature
+from zscmr.classes import read_class_list
+from zscmr.errors import BadInput
+from zscmr.miniature import MiniatureOptions as Settings
+from zscmr.miniature import draw_miniature
 
-PICTOGRAPHS = make_miniature.read_classes()
-UNSEEN = make_miniature.read_unseen()
+PICTOGRAPHS = miniature.read_classes()
+UNSEEN = read_class_list(miniature.UNSEEN_FILE)
 
 
 def files_of(folder):
@@ -26,7 +28,7 @@ def files_of(folder):
 def full(tmp_path_factory):
     """All classes, one photo and one sketch each."""
     out = tmp_path_factory.mktemp("miniature") / "full"
-    make_miniature.main(Settings(out=out, per_class=1))
+    draw_miniature(Settings(out=out, per_class=1))
     return out
 
 
@@ -34,7 +36,7 @@ def test_names_and_code_points_are_unique_and_in_the_font():
     names = [p.name for p in PICTOGRAPHS]
     code_points = [p.code_point for p in PICTOGRAPHS]
     assert 100 <= len(names) == len(set(names)) == len(set(code_points))
-    assert set(code_points) <= set(FT2Font(str(make_miniature.FONT_FILE)).get_charmap())
+    assert set(code_points) <= set(FT2Font(str(miniature.FONT_FILE)).get_charmap())
     assert all(name == name.lower() and name.isidentifier() for name in names)
 
 
@@ -48,14 +50,14 @@ def test_24_unseen_classes_each_with_a_seen_relative_in_its_sub_family():
 
 def test_glyph_outline_stands_upright():
     """The umbrella's canopy is up and wide, its stick down and narrow; y points downwards."""
-    points = np.concatenate(make_miniature.outline(next(p.code_point for p in PICTOGRAPHS if p.name == "umbrella")))
+    points = np.concatenate(miniature.outline(next(p.code_point for p in PICTOGRAPHS if p.name == "umbrella")))
     assert np.abs(points).max() == pytest.approx(1, abs=0.02)
     assert np.ptp(points[points[:, 1] < 0, 0]) > 2 * np.ptp(points[points[:, 1] > 0.5, 0])
 
 
 def test_fill_leaves_a_contour_within_a_contour_open():
     square = np.array([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
-    coverage = np.asarray(make_miniature.fill([square * 28 + 2, square * 12 + 10], 32))
+    coverage = np.asarray(miniature.fill([square * 28 + 2, square * 12 + 10], 32))
     assert coverage[5, 5] == 255 and coverage[16, 16] == 0 and coverage[0, 0] == 0
 
 
@@ -74,7 +76,7 @@ def test_every_picture_shows_something(full):
 
 def test_same_seed_same_bytes_and_another_seed_other_pictures(tmp_path):
     for name, seed in (("once", 3), ("again", 3), ("other", 4)):
-        make_miniature.main(Settings(out=tmp_path / name, seed=seed, per_class=2, classes=6))
+        draw_miniature(Settings(out=tmp_path / name, seed=seed, per_class=2, classes=6))
     once, again, other = (files_of(tmp_path / name) for name in ("once", "again", "other"))
     assert once == again
     pictures = [path for path in once if path.suffix in (".jpg", ".png")]
@@ -86,7 +88,7 @@ def test_same_seed_same_bytes_and_another_seed_other_pictures(tmp_path):
 
 def test_a_slice_has_the_full_set_s_pictures(full, tmp_path):
     """12 of some 110 classes: 3 of the 24 unseen, to the nearest; each picture and vector as in the full set."""
-    make_miniature.main(Settings(out=tmp_path / "slice", per_class=1, classes=12))
+    draw_miniature(Settings(out=tmp_path / "slice", per_class=1, classes=12))
     part, whole = files_of(tmp_path / "slice"), files_of(full)
     pictures = [path for path in part if path.suffix in (".jpg", ".png")]
     assert len(pictures) == 12 * 2
@@ -114,26 +116,26 @@ def test_class_vectors_hold_the_taxonomy(full):
 
 def test_the_same_miniature_is_left_alone_and_any_other_folder_is_refused(tmp_path, capsys):
     settings = Settings(out=tmp_path / "mini", per_class=1, classes=4)
-    make_miniature.main(settings)
+    draw_miniature(settings)
     before = files_of(tmp_path / "mini")
-    make_miniature.main(settings)
+    draw_miniature(settings)
     assert "already" in capsys.readouterr().out
     with pytest.raises(BadInput, match="mini: exists"):
-        make_miniature.main(Settings(out=tmp_path / "mini", per_class=2, classes=4))
+        draw_miniature(Settings(out=tmp_path / "mini", per_class=2, classes=4))
     assert files_of(tmp_path / "mini") == before
 
 
 def test_a_failed_drawing_leaves_no_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(make_miniature, "draw_sketch", None)
+    monkeypatch.setattr(miniature, "draw_sketch", None)
     with pytest.raises(TypeError):
-        make_miniature.main(Settings(out=tmp_path / "mini", per_class=1, classes=4))
+        draw_miniature(Settings(out=tmp_path / "mini", per_class=1, classes=4))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wrong", [{"per_class": 0}, {"seed": -1}, {"size": 8}, {"classes": 3}, {"classes": -1}])
 def test_settings_that_cannot_be_drawn_are_refused(tmp_path, wrong):
-    with pytest.raises(BadInput, match=f"^--{next(iter(wrong)).replace('_', '-')}: "):
-        make_miniature.main(Settings(out=tmp_path / "mini", **wrong))
+    with pytest.raises(BadInput, match=f"^--{next(iter(wrong)).replace('_', '-')}[: ]"):
+        draw_miniature(Settings(out=tmp_path / "mini", **wrong))
 
 
 def test_script_ends_with_2_and_one_line_when_the_folder_is_in_use(script, tmp_path):
@@ -144,5 +146,5 @@ def test_script_ends_with_2_and_one_line_when_the_folder_is_in_use(script, tmp_p
 
 
 def test_the_font_is_the_one_that_comes_with_matplotlib():
-    assert make_miniature.FONT_FILE.is_file()
-    assert make_miniature.FONT_FILE.is_relative_to(matplotlib.get_data_path())
+    assert miniature.FONT_FILE.is_file()
+    assert miniature.FONT_FILE.is_relative_to(matplotlib.get_data_path())

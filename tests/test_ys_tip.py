@@ -12,7 +12,7 @@ def test_trains_and_tests_the_run_it_made(script, tmp_path):
     write_dataset(tmp_path / "data/tuberlin")
     done = script("ys_tip.py", "--dataset", "TU-Berlin", "--epochs", 1, cwd=tmp_path)
     assert (
-        "$ python Unified_XY_triads.py --data data/tuberlin --model pcmsn --preset tuberlin --epochs 1" in done.stdout
+        "$ python Unified_XY_triads.py --model pcmsn --preset tuberlin --epochs 1 --data data/tuberlin" in done.stdout
     )
     config = json.loads((tmp_path / "runs/0001/config.json").read_text())
     assert (config["settings"]["preset"], config["settings"]["dim"]) == ("tuberlin", 64)

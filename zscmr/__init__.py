@@ -1,1 +1,1 @@
-"""Zero-shot cross-modal sketch retrieval: the library beneath the commands. It parses no flags and imports no command."""
+"""Zero-shot cross-modal sketch retrieval: the library beneath the commands."""

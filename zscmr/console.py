@@ -48,3 +48,35 @@ def track(sequence, label, total=None):
             printed = time.monotonic()
             say(f"{label} {done}/{total}")
         yield item
+
+
+class Progress:
+    """A bar with a changing text; in a pipe, a line about every ten seconds instead. A context manager."""
+
+    def __init__(self, label, total):
+        self.label, self.total, self.printed, self.bars = label, total, time.monotonic(), None
+
+    def __enter__(self):
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn(self.label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            self.bars = Progress(
+                *columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True
+            )
+            self.bars.start()
+            self.task = self.bars.add_task("", total=self.total, text="")
+        return self
+
+    def __exit__(self, *_):
+        if self.bars:
+            self.bars.stop()
+
+    def update(self, done, text=""):
+        """Show that `done` of the total are finished, and `text` beside it."""
+        if self.bars:
+            self.bars.update(self.task, completed=done, text=text)
+        elif time.monotonic() - self.printed > INTERVAL:
+            self.printed = time.monotonic()
+            say(f"{self.label} {done}/{self.total}  {text}".rstrip())

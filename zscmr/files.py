@@ -1,25 +1,25 @@
 """Files that appear whole, their hashes, and JSON."""
 
+import glob
 import hashlib
 import json
 import os
+import platform
+import secrets
 import shutil
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from zscmr.errors import BadInput
 
 
-def file_hash(path):
-    """SHA-256 of a file's content, as hexadecimal digits."""
+def file_hash(path, kind="sha256"):
+    """Digest of a file's content, as hexadecimal digits."""
+    digest = hashlib.new(kind)
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _hash(file)
-
-
-def _hash(file):  # Python 3.10
-    digest = hashlib.sha256()
-    for block in iter(lambda: file.read(2**20), b""):
-        digest.update(block)
+        for block in iter(lambda: file.read(2**20), b""):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -33,29 +33,91 @@ def existing_folder(option, folder):
 
 @contextmanager
 def whole_file(path):
-    """Yields a path beside `path` to write to; the file takes its name only when the block ends without error."""
+    """Yield a path in the same folder to write to; the file takes its name only when the block ends without error.
+
+    Temporary names are unique: several processes may write the same file at once, and readers see one complete
+    version.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".part-{path.name}")
+    part = _beside(path)
     try:
-        yield beside
-        os.replace(beside, path)
+        yield part
+        os.replace(part, path)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path):
-    """Like `whole_file` for a folder that does not exist yet: yields an empty one that takes its name at the end."""
-    path = Path(path)
-    beside = path.with_name(f".part-{path.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    """Like `whole_file` for a folder that does not exist yet: yield an empty one that takes its name at the end."""
+    part = _beside(Path(path))
+    part.mkdir(parents=True)
     try:
-        yield beside
-        os.replace(beside, path)
+        yield part
+        os.replace(part, path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _beside(path):
+    """A temporary name in the same folder that no other call has. Removes leftovers of dead processes."""
+    start = f".part-{platform.node() or 'host'}-"
+    for stale in path.parent.glob(f"{glob.escape(start)}*-{glob.escape(path.name)}"):
+        pid = stale.name.removeprefix(start).partition("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)
+    return path.with_name(f"{start}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+
+
+def _alive(pid):
+    """Whether a process of this machine has the number; True where that cannot be asked."""
+    if os.name != "posix":  # on Windows os.kill ends the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def lock(path, refusal=None):
+    """Hold the lock file `path` within the block. Other processes wait, or raise BadInput(`refusal`).
+
+    The lock ends with its process. The file stays, since another process may be waiting on it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        if not _take(file, wait=refusal is None):
+            raise BadInput(refusal)
+        yield  # closing the file releases the lock
+
+
+def _take(file, wait):
+    """Lock an open file for this process; False if another holds it and `wait` is not set."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        while True:
+            file.seek(0)
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                return True
+            except OSError:
+                if not wait:
+                    return False
+                time.sleep(0.1)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_json(path):

@@ -6,6 +6,6 @@ import numpy as np
 
 
 def generator(seed, purpose, step=0):
-    """A NumPy random generator for (seed, purpose, step), whatever else has been drawn before."""
+    """A NumPy random generator for (seed, purpose, step), independent of all other draws."""
     digest = hashlib.sha256(purpose.encode()).digest()
     return np.random.default_rng([seed, step, int.from_bytes(digest[:8], "little")])

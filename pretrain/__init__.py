@@ -1,1 +1,0 @@
-"""Stage I: pictures and words -> the feature and class-vector files of a dataset directory."""

@@ -1,0 +1,194 @@
+"""Backbones are built as published and filled from weight files, every layer checked."""
+
+import dataclasses
+import hashlib
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from conftest import draw_pictures, picture_flags, random_squeezenet
+
+from zscmr import layouts, matfiles, pictures
+from zscmr.backbones import networks, squeezenet, vgg16
+from zscmr.backbones import weights as weight_files
+from zscmr.backbones.base import Published
+from zscmr.training.stage1 import make_dataset
+from zscmr.training.stage1_options import Stage1Options
+
+APPLICATIONS = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}
+
+
+def published(name):
+    """The Keras Applications model as published, every weight another random number."""
+    model = APPLICATIONS[name](include_top=False, weights=None, input_shape=(224, 224, 3))
+    random = np.random.default_rng(1)
+    for layer in model.layers:
+        layer.set_weights([random.uniform(0.01, 0.05, weight.shape) for weight in layer.get_weights()])
+    return model
+
+
+def save_as(kind, model, folder):
+    path = folder / f"w{kind}"
+    if kind == ".npz":
+        np.savez(path, **{f"{layer.name}/{w.name}": w.numpy() for layer in model.layers for w in layer.weights})
+    elif kind == "-whole.h5":
+        model.save(path)
+    elif kind == "-downloaded.h5":  # a group per layer at the top, the arrays in it under older names
+        with h5py.File(path, "w") as file:
+            for layer in model.layers:
+                group = file.create_group(layer.name)
+                names = [f"{layer.name}_W_{number}:0" for number in range(len(layer.weights))]
+                group.attrs["weight_names"] = [name.encode() for name in names]
+                for key, weight in zip(names, layer.weights, strict=True):
+                    group[key] = weight.numpy()
+    else:
+        model.save_weights(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("vgg16", ".npz"), ("vgg16", "-downloaded.h5"), ("resnet50", "-whole.h5"), ("resnet50", ".weights.h5")],
+)
+def test_weight_file_fills_every_layer(tmp_path, name, kind):
+    model = published(name)
+    filled = networks.build(name, save_as(kind, model, tmp_path))
+    checked = 0
+    for layer in filter(lambda layer: layer.weights, model.layers):
+        for expected, variable in zip(layer.get_weights(), filled.get_layer(layer.name).weights, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), expected, err_msg=layer.name)
+            checked += 1
+    assert checked == {"vgg16": 13 * 2, "resnet50": 53 * 2 + 53 * 4}[name]  # convolutions, batch normalisations
+    assert filled.count_params() == {"vgg16": 14_714_688, "resnet50": 23_587_712}[name]
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_preprocessing_is_the_published_one(name):
+    """Keras Applications' own preprocessing and model make the same maps as ours of uint8 pictures."""
+    picture = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3)).astype(np.uint8)
+    ours = networks.build(name)
+    theirs = APPLICATIONS[name](include_top=False, weights=None, input_shape=(224, 224, 3))
+    theirs.set_weights(ours.get_weights())
+    prepared = getattr(keras.applications, name).preprocess_input(picture.astype(np.float32))
+    expected = theirs(prepared, training=False).numpy()
+    np.testing.assert_allclose(ours(picture, training=False).numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def slice_of_pictures(tmp_path):
+    """Settings for four classes of three 32-pixel pictures, one class unseen."""
+    classes = ("ant", "bee", "cow", "dog")
+    draw_pictures(tmp_path, np.random.default_rng(0), classes, per_class=3, size=(32, 32), unseen=("dog",))
+    return {**picture_flags(tmp_path), "out": tmp_path / "out", "batch_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("flags", "size"),
+    [
+        ({"backbone": "vgg16", "train": "head", "dense": 32, "epochs": 2}, 32),
+        ({"backbone": "vgg16", "freeze": True}, 512),
+        ({"backbone": "resnet50", "train": "last-block", "epochs": 1}, 2048),
+    ],
+)
+def test_large_backbones_run(slice_of_pictures, tmp_path, flags, size):
+    weights = save_as(".weights.h5", networks.build(flags["backbone"]), tmp_path)
+    make_dataset(Stage1Options(**slice_of_pictures, weights=weights, **flags))
+    for file in ("imagematnew.mat", "sketchmatnew.mat"):
+        features = matfiles.read(tmp_path / "out" / file, "feature")
+        assert features.shape == (12, size) and np.isfinite(features).all() and np.ptp(features) > 0
+
+
+def test_last_block_leaves_the_rest_as_it_was(slice_of_pictures, tmp_path):
+    weights = random_squeezenet(tmp_path / "w.npz")
+    flags = {"backbone": "squeezenet", "weights": weights, "train": "last-block", "epochs": 1}
+    make_dataset(Stage1Options(**slice_of_pictures, **flags))
+    before = networks.pooled(networks.build("squeezenet", weights), "average")
+    after = networks.pooled(networks.build("squeezenet"), "average")
+    after.load_weights(tmp_path / "out/sketch.weights.h5")
+    changed = {
+        layer.name
+        for layer, trained in zip(before.layers, after.layers, strict=True)
+        for old, new in zip(layer.get_weights(), trained.get_weights(), strict=True)
+        if not np.array_equal(old, new)
+    }
+    assert changed == {"fire9_squeeze1x1", "fire9_expand1x1", "fire9_expand3x3"}
+
+
+def test_weight_file_lacking_an_array_is_named(tmp_path, refused):
+    arrays = dict(np.load(random_squeezenet(tmp_path / "w.npz")))
+    arrays["fire5/expand3x3/kernel"] = arrays["fire5/expand3x3/kernel"][..., :7]
+    np.savez(tmp_path / "w.npz", **arrays)
+    message = refused(networks.build, "squeezenet", tmp_path / "w.npz")
+    assert "w.npz: 'fire5_expand3x3/kernel' should have shape (3, 3, 32, 128), found (3, 3, 32, 7)" in message
+    (tmp_path / "w.h5").write_bytes(b"no weights")
+    assert "w.h5: not a readable weight file" in refused(networks.build, "squeezenet", tmp_path / "w.h5")
+
+
+def test_imagenet_weights_without_network(tmp_path, refused, monkeypatch):
+    """The error says which file to fetch and where to put it; put there, it is what --weights imagenet means."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.utils, "get_file", offline)
+    message = refused(weight_files.resolve, "vgg16", weight_files.Path("imagenet"))
+    file = tmp_path / "models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert "fetch https://storage.googleapis.com/" in message and f"put it at {file}" in message
+    file.parent.mkdir()
+    file.write_bytes(b"weights")
+    message = refused(weight_files.resolve, "vgg16", weight_files.Path("imagenet"))
+    assert message.startswith(f"{file}: not the published weights, whose md5 is 6d6bbae1")
+    published = Published("https://nowhere/" + file.name, f"md5:{hashlib.md5(b'weights').hexdigest()}")
+    monkeypatch.setattr(vgg16, "BACKBONE", dataclasses.replace(vgg16.BACKBONE, published=published))
+    assert weight_files.resolve("vgg16", weight_files.Path("imagenet")) == file
+
+
+def attention_file(path, names):
+    """Weights of an attention layer in Keras' format of a group per layer."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("attention")
+        group.attrs["weight_names"] = np.array([f"attention/{name}:0" for name in names], "S")
+        for number, name in enumerate(names):
+            shape = (1, 4, 4) if name.startswith("attention_output") else (4, 1, 4)
+            group[f"attention/{name}:0"] = np.full(shape, number, np.float32)
+
+
+def test_kernels_of_one_shape_are_told_apart_by_name(tmp_path, refused):
+    """Query, key and value of an attention layer have kernels of one shape: none takes another's, nor all the same."""
+    inputs = keras.Input((3, 4))
+    attention = keras.layers.MultiHeadAttention(1, 4, use_bias=False, name="attention")
+    model = keras.Model(inputs, attention(inputs, inputs))
+    names = [f"{part}/kernel" for part in ("key", "query", "value")]
+    attention_file(tmp_path / "w.h5", [*names, "attention_output/kernel"])
+    weight_files.load(model, tmp_path / "w.h5")
+    found = {weight.path: float(weight.numpy().mean()) for weight in model.weights}
+    assert [found[f"attention/{name}"] for name in names] == [0, 1, 2]
+    attention_file(tmp_path / "other.h5", ["kernel", "kernel_1", "kernel_2", "kernel_3"])
+    message = refused(weight_files.load, model, tmp_path / "other.h5")
+    assert "'attention/" in message and message.endswith("should have shape (4, 1, 4), found nothing")
+
+
+def test_weight_file_that_leads_out_of_itself_is_refused(tmp_path, refused):
+    model = networks.build("small")
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["block1_conv"] = h5py.ExternalLink("/etc/other.h5", "/weights")
+    assert refused(weight_files.load, model, tmp_path / "w.h5").endswith("'block1_conv' is a link, expected numbers")
+    np.save(tmp_path / "plain.npy", np.ones(3))
+    (tmp_path / "plain.npy").rename(tmp_path / "w.npz")
+    assert "w.npz: not a readable .npz file" in refused(weight_files.load, model, tmp_path / "w.npz")
+
+
+def test_squeezenet_knows_imagenet(real_data):
+    """Of the 25 photos of a class, top-1 is zebra for 19 zebras, volcano for 19 or 20 volcanoes (by the picture
+    decoder), airliner for 12 airplanes; the ImageNet indices are 340, 980 and 404."""
+    model = squeezenet.build(227, top=True)
+    weight_files.load(model, real_data / "weights/squeezenet_v1.0_imagenet.npz")
+    assert model.count_params() == 1_248_424
+    model = networks.pooled(model, "average")
+    tree = layouts.list_pictures(real_data / "sketchy-mini/photo", "photo")
+    for name, index, least in (("zebra", 340, 18), ("volcano", 980, 18), ("airplane", 404, 11)):
+        paths = [path for path, file in zip(tree.paths(), tree.files, strict=True) if file.startswith(f"{name}/")]
+        images, readable = pictures.read_pictures(paths, 227)
+        assert readable.all() and (model.predict(images, verbose=0).argmax(1) == index).sum() >= least

@@ -1,0 +1,78 @@
+"""Metrics against slow loops and a worked example; ties in the mean of their orders."""
+
+import itertools
+
+import numpy as np
+import pytest
+from slow import loop_ap, loop_ndcg, loop_nmrr, loop_precision
+from toy_features import hits
+
+from zscmr.evaluation import metrics
+
+SCORES = [
+    lambda rows: metrics.average_precision(rows),
+    lambda rows: metrics.average_precision(rows, 3),
+    lambda rows: metrics.average_precision(rows, 3, "min(k, R)"),
+    lambda rows: metrics.average_precision(rows, 3, "hits"),
+    lambda rows: metrics.average_precision(rows, 4, "hits"),
+    lambda rows: metrics.precision_at(rows, 3),
+    lambda rows: metrics.recall_at(rows, 2),
+    lambda rows: metrics.ndcg_at(rows, 4),
+    lambda rows: metrics.nmrr(rows),
+]
+
+
+RELEVANCES = [
+    [True],
+    [False],
+    [False, True],
+    [True] * 7,
+    [False] * 7,
+    *(np.random.default_rng(seed).random(size) < share for seed, (size, share) in enumerate([(30, 0.3), (300, 0.8)])),
+]
+
+
+@pytest.mark.parametrize("relevance", RELEVANCES, ids=len)
+@pytest.mark.parametrize("k", [1, 2, 5, 100, 200, 1000])
+def test_conventions_against_loops(relevance, k):
+    row, relevance = np.array(relevance)[None], [bool(value) for value in relevance]
+    for divide, interpolated in itertools.product(("R", "min(k, R)", "hits"), (False, True)):
+        expected = loop_ap(relevance, k, divide, interpolated)
+        assert metrics.average_precision(row, k, divide, interpolated) == pytest.approx([expected], abs=1e-9)
+    for divide in ("k", "gallery", "min(k, R)"):
+        assert metrics.precision_at(row, k, divide) == pytest.approx([loop_precision(relevance, k, divide)], abs=1e-9)
+    recall = sum(relevance[:k]) / max(sum(relevance), 1)
+    assert metrics.recall_at(row, k) == pytest.approx([recall], abs=1e-9)
+    assert metrics.ndcg_at(row, k) == pytest.approx([loop_ndcg(relevance, k)], abs=1e-9)
+    assert metrics.nmrr(row) == pytest.approx([loop_nmrr(relevance, max(sum(relevance), 1))], abs=1e-9)
+
+
+def test_worked_example():
+    # 1010010001, R = 4, precisions 1, 2/3, 3/6, 4/10 at ranks 1, 3, 6, 10; none is below a later one but none above.
+    example = hits("1010010001")
+    assert metrics.average_precision(example)[0] == pytest.approx((1 + 2 / 3 + 3 / 6 + 4 / 10) / 4)  # .6417
+    assert metrics.average_precision(example, 5)[0] == pytest.approx(5 / 12)  # .4167, by R
+    assert metrics.average_precision(example, 5, "hits")[0] == pytest.approx(5 / 6)  # .8333
+    # 0110: precisions 1/2, 2/3; interpolated the first becomes 2/3 as well.
+    assert metrics.average_precision(hits("0110"), None, "R", True)[0] == pytest.approx(2 / 3)
+    # ANMRR of 0110 alone: R = 2, K = min(8, 4) = 4, AVR = 2.5, NMRR = (2.5 − 1.5) / (5 − 1.5).
+    assert metrics.nmrr(hits("0110"))[0] == pytest.approx(1 / 3.5)
+    # Another query with R = 1: K = min(4, 2 · 2) = 4; its hit at rank 4: (4 − 1) / (5 − 1).
+    assert metrics.nmrr(np.vstack([hits("0110"), hits("0001")]))[1] == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ties_count_in_the_mean_of_all_their_orders(seed):
+    random = np.random.default_rng(seed)
+    distance, relevant = np.sort(random.integers(0, 3, 7)), random.random(7) < 0.5
+    runs = [itertools.permutations(relevant[distance == value]) for value in np.unique(distance)]
+    orders = np.array([[hit for run in order for hit in run] for order in itertools.product(*runs)])
+    tied = metrics.Hits.of(relevant[None], np.r_[False, distance[1:] == distance[:-1]][None])
+    for score in SCORES:
+        assert score(tied)[0] == pytest.approx(score(orders).mean(), abs=1e-12)
+    precision = metrics.average_precision(orders)
+    assert metrics.average_precision(tied.resolved(first=True))[0] == pytest.approx(precision.max())
+    assert metrics.average_precision(tied.resolved(first=False))[0] == pytest.approx(precision.min())
+    if (tied.size > 1).any():
+        with pytest.raises(ValueError, match="ties"):
+            metrics.average_precision(tied, interpolated=True)

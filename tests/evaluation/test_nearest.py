@@ -1,0 +1,89 @@
+"""The index against a full sort: ties, near ties, filters, codes, memory maps, threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from zscmr.evaluation.distances import distances
+from zscmr.evaluation.ranking import rank
+from zscmr.retrieval import Index
+
+REAL = ("euclidean", "normalised", "cosine", "l1")
+
+
+def vectors(kind, count, random):
+    """Points that are loose, on a grid of few values, copies of each other, far from the origin, or nearly equal."""
+    loose = random.normal(size=(count, 6)).astype(np.float32)
+    if kind == "grid":
+        return random.integers(1, 3, (count, 6)).astype(np.float32)
+    if kind == "copies":
+        return loose[random.integers(0, 7, count)]
+    if kind == "far":
+        return loose + 1000
+    if kind == "near":
+        return (np.ones(6) + 1e-7 * loose).astype(np.float32)
+    return loose
+
+
+@pytest.mark.parametrize("metric", REAL)
+@pytest.mark.parametrize("kind", ["loose", "grid", "copies", "far", "near"])
+def test_answers_are_those_of_the_full_sort(metric, kind):
+    random = np.random.default_rng(3)
+    gallery, queries = vectors(kind, 300, random), vectors(kind, 9, random)
+    rows, found = Index(gallery, metric).search(queries, top=20)
+    np.testing.assert_array_equal(rows, rank(queries, gallery, metric)[:, :20])
+    np.testing.assert_allclose(found, np.take_along_axis(distances(queries, gallery, metric), rows, 1), atol=1e-5)
+    assert (np.diff(found, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("metric", [*REAL, "hamming"])
+def test_a_query_leaves_itself_out_and_filters_come_before_the_ranking(metric):
+    random = np.random.default_rng(4)
+    gallery = vectors("grid", 80, random) - (1.5 if metric == "hamming" else 0)
+    own, keep = np.array([5, 70]), random.random(80) < 0.4
+    rows, _ = Index(gallery, metric).search(gallery[own], top=200, own_rows=own)
+    np.testing.assert_array_equal(rows, rank(gallery[own], gallery, metric, own))
+    rows, _ = Index(gallery, metric).search(gallery[own], top=12, keep=keep)
+    whole = rank(gallery[own], gallery, metric)
+    np.testing.assert_array_equal(rows, [[row for row in line if keep[row]][:12] for line in whole])
+
+
+def test_codes_are_packed_bits_or_signs():
+    random = np.random.default_rng(5)
+    signs = random.choice([-1.0, 1.0], (60, 16))
+    rows, found = Index(np.packbits(signs > 0, axis=1), "hamming").search(np.packbits(signs[:3] > 0, axis=1), top=60)
+    np.testing.assert_array_equal(rows, rank(signs[:3], signs, "hamming"))
+    by_hand = (signs[:3, None] != signs[None]).sum(2)
+    np.testing.assert_array_equal(found, np.sort(by_hand, axis=1))
+    np.testing.assert_array_equal(Index(signs, "hamming").search(signs[:3], top=60)[0], rows)
+
+
+@pytest.mark.parametrize("metric", REAL)
+def test_little_memory_and_memory_maps_give_the_same(metric, tmp_path):
+    random = np.random.default_rng(6)
+    gallery, queries = (random.normal(size=(count, 64)).astype(np.float32) for count in (500, 4))
+    np.save(tmp_path / "gallery.npy", gallery)
+    mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
+    rows, found = Index(gallery, metric).search(queries, top=7)
+    small = Index(mapped, metric, memory=70_000)
+    assert small.ready is None  # 128 kB of rows do not fit
+    for one, other in zip((rows, found), small.search(queries, top=7), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_threads_share_an_index():
+    random = np.random.default_rng(7)
+    gallery, queries = vectors("loose", 2000, random), vectors("loose", 40, random)
+    index = Index(gallery, "cosine")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda row: index.search(queries[row : row + 1], top=5)[0][0], range(40)))
+    np.testing.assert_array_equal(found, rank(queries, gallery, "cosine")[:, :5])
+
+
+@pytest.mark.parametrize(("value", "fault"), [(np.nan, "NaN"), (np.inf, "infinity"), (0.0, "zero vector")])
+def test_vectors_that_have_no_place_are_refused(value, fault, refused):
+    gallery = np.ones((4, 3), np.float32)
+    gallery[2] = value
+    message = refused(Index, gallery, "cosine")
+    assert message.startswith("gallery row 2") and fault in message

@@ -1,0 +1,74 @@
+"""Each protocol against the formulas of its own code, by plain loops; all of them side by side."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from slow import loop_ap, loop_precision, loop_rank
+from toy_features import command_line, features_file, random_points, unseen_arrays
+
+import knn_eval
+
+
+def test_knncode_by_its_formulas():
+    """Distance Σ sqrt((x − y)²), stable ascending sort, precision and recall at 10 … 100, "mAP" their mean."""
+    random = np.random.default_rng(5)
+    photos, sketches = random.normal(size=(130, 4)), random.normal(size=(30, 4))
+    photo_labels, sketch_labels = random.integers(100, 104, 130), random.integers(100, 104, 30)
+    precision, recall = np.zeros(10), np.zeros(10)
+    for sketch, label in zip(sketches, sketch_labels, strict=True):
+        distance = [sum(((a - b) ** 2) ** 0.5 for a, b in zip(sketch, photo, strict=True)) for photo in photos]
+        order = sorted(range(130), key=lambda row: distance[row])
+        for step in range(10):
+            found = sum(photo_labels[row] == label for row in order[: 10 * (step + 1)])
+            precision[step] += found / (10 * (step + 1)) / 30
+            recall[step] += found / 100 / 30
+    scores = knn_eval.evaluate(
+        photos, sketches, photo_labels, sketch_labels, protocol="knncode", directions=("sketch->image",)
+    )
+    assert scores["distance"] == "l1"
+    values = scores["directions"]["sketch->image"]
+    assert [values[f"precision@{n}"] for n in range(10, 101, 10)] == pytest.approx(precision, abs=1e-12)
+    assert [values[f"recall@{n}"] for n in range(10, 101, 10)] == pytest.approx(recall, abs=1e-12)
+    assert values["knncode-mAP"] == pytest.approx(precision.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "interpolated", "map_divisor", "precision_divisor", "unit", "class_means"),
+    [
+        ("sake", True, "min(k, R)", "k", True, True),
+        ("sempcyc", False, "hits", "k", False, False),
+        ("zse", True, "min(k, R)", "min(k, R)", True, False),
+    ],
+)
+def test_protocols_of_the_peers(protocol, interpolated, map_divisor, precision_divisor, unit, class_means):
+    queries, gallery, asked, there = random_points("loose", gallery=260)
+    ready = [side / np.linalg.norm(side, axis=1, keepdims=True) if unit else side for side in (queries, gallery)]
+    expected = {"mAP@all": [], "P@100": [], "mAP@200": [], "P@200": []}
+    for query, label in zip(ready[0].tolist(), asked, strict=True):
+        relevance = [bool(there[row] == label) for row in loop_rank(query, ready[1].tolist(), "euclidean")]
+        expected["mAP@all"].append(loop_ap(relevance, 260, "R", interpolated))
+        expected["mAP@200"].append(loop_ap(relevance, 200, map_divisor, interpolated))
+        for k in (100, 200):
+            expected[f"P@{k}"].append(loop_precision(relevance, k, precision_divisor))
+    scores = knn_eval.evaluate(gallery, queries, there, asked, protocol=protocol, directions=("sketch->image",))
+    for name, values in expected.items():
+        mean = np.mean(values)
+        if class_means:
+            mean = np.mean([np.mean(np.array(values)[asked == label]) for label in np.unique(asked)])
+        assert scores["directions"]["sketch->image"][name] == pytest.approx(mean, abs=1e-9)
+
+
+def test_compare_prints_every_convention(tmp_path, capsys):
+    features_file(tmp_path / "f.mat", leaked="the CNNs saw all")
+    command_line(tmp_path / "f.mat", "--compare", "--directions", "sketch->image", "--json", tmp_path / "r.json")
+    results = json.loads((tmp_path / "r.json").read_text())
+    rows = results["compare"]["sketch->image"]
+    assert rows["mAP@all raw"]["euclidean"] == results["directions"]["sketch->image"]["mAP@all"]
+    sake = knn_eval.evaluate(*unseen_arrays(tmp_path / "f.mat"), protocol="sake")["directions"]["sketch->image"]
+    assert rows["mAP@all interpolated, class means"]["normalised"] == pytest.approx(sake["mAP@all"])
+    out = capsys.readouterr().out
+    for name in rows:
+        assert re.search(rf"^  {re.escape(name)}  +\d", out, re.MULTILINE)
+    assert out.count("WARNING: the CNNs saw all") == 2  # once under each table

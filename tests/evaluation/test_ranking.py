@@ -1,0 +1,40 @@
+"""Rankings against plain loops, where distances are equal, nearly equal, or neither."""
+
+import numpy as np
+import pytest
+from toy_features import random_points
+
+import knn_eval
+from zscmr.evaluation import metrics
+
+
+@pytest.mark.parametrize("kind", ["loose", "tied", "copies"])
+@pytest.mark.parametrize("metric", ["euclidean", "l1"])
+def test_hits_are_those_of_the_exact_ranking(kind, metric):
+    """Also where a tie or a near-tie of a relevant and an irrelevant item has to be resolved."""
+    queries, gallery, asked, there = random_points(kind)
+    if metric == "l1":
+        distance = np.abs(queries[:, None].astype(float) - gallery).sum(-1)
+    else:
+        distance = ((queries[:, None].astype(float) - gallery) ** 2).sum(-1)
+    order = np.argsort(distance, axis=1, kind="stable")
+    np.testing.assert_array_equal(knn_eval.rank(queries, gallery, metric), order)
+    np.testing.assert_array_equal(knn_eval.nearest(queries, gallery, metric, 23), order[:, :23])
+    expected = metrics.Hits.of(there[order] == asked[:, None])
+    for memory in (10**9, 45_000):
+        blocks = knn_eval.hit_blocks(queries, gallery, metric, asked, there, memory=memory)
+        found = [part for _, parts in blocks for part in parts]
+        assert np.concatenate([part.before for part in found]).tolist() == expected.before.tolist()
+
+
+def test_near_ties_that_the_product_cannot_tell_apart_are_resolved():
+    # At 1e6 from the centre a squared distance has an error of about 1e-3; the items differ by 1e-5 steps.
+    line = np.zeros((200, 2))
+    line[:, 0] = np.random.default_rng(0).permutation(200) * 1e-5
+    line = np.vstack([line, [[1e6, 1e6], [-1e6, -1e6]]])
+    query = np.array([[-1e-6, 0.0]])
+    np.testing.assert_array_equal(knn_eval.rank(query, line, "euclidean")[0, :200], np.argsort(line[:200, 0]))
+    labels = np.arange(202) % 2
+    order = np.argsort(line[:200, 0])
+    (_, (found,)), *_ = knn_eval.hit_blocks(query, line, "euclidean", np.array([1]), labels)
+    assert found.before[:100].tolist() == np.flatnonzero(labels[order]).tolist()

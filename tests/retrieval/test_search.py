@@ -1,0 +1,369 @@
+"""Searching a run with pictures: the embeddings of stage I and II again, the same ranking, a gallery that grows."""
+
+import itertools
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import draw_pictures, picture_flags, random_squeezenet, trainer_settings
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+import knn_eval
+import search
+import Unified_XY_triads as trainer
+from zscmr import matfiles
+from zscmr.backbones import networks
+from zscmr.figures import grid
+from zscmr.retrieval import Encoder, gallery
+from zscmr.training import feature_export, stage2
+from zscmr.training.stage1 import make_dataset
+from zscmr.training.stage1_options import Stage1Options
+from zscmr.word_vectors import WordVectorOptions, join_vectors
+
+NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
+
+
+def make_run(folder, **flags):
+    """Pictures, features and a finished run in `folder`."""
+    random = np.random.default_rng(0)
+    draw_pictures(folder, random, NAMES, per_class=4, size=(40, 52), unseen=("dog", "fox"))
+    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
+    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
+    trainer.main(trainer_settings(data=folder / "data", path=folder / "run", epochs=3, batch_size=8, dim=5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run whose CNNs were trained: all of `small`."""
+    return make_run(tmp_path_factory.mktemp("finished"), backbone="small", epochs=1)
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of the run, to be changed; its dataset and pictures stay where they are."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    return tmp_path
+
+
+def find(folder, *queries, **more):
+    """The answers as --json gives them."""
+    search.main(search.Settings(run=folder / "run", query=queries, json=folder / "found.json", **more))
+    return json.loads((folder / "found.json").read_text())
+
+
+def embedded(run, modality, paths):
+    vectors, readable = Encoder.open(run, modality).embed(paths)
+    assert readable.all()
+    return vectors
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"backbone": "squeezenet", "freeze": True},
+        {"backbone": "small", "train": "head", "dense": 6, "epochs": 1},
+    ],
+)
+def test_a_picture_of_the_dataset_gets_the_embedding_of_its_row(tmp_path, flags):
+    """Frozen, or with a trained head: decoding, CNN and encoder together give what the run exported."""
+    if flags["backbone"] == "small":
+        weights = tmp_path / "small.weights.h5"
+        networks.build("small").save_weights(weights)
+    else:
+        weights = random_squeezenet(tmp_path / "w.npz")
+    make_run(tmp_path, weights=weights, **flags)
+    check_every_row(tmp_path)
+
+
+def test_so_does_one_of_a_run_with_trained_cnns(finished):
+    check_every_row(finished)
+
+
+def check_every_row(folder):
+    file = folder / "run/unified_features.mat"
+    for modality, side in (("photo", "x"), ("sketch", "y")):
+        names = matfiles.read_names(file, f"names{side}")
+        expected = matfiles.read(file, f"features{side}")
+        vectors = embedded(folder / "run", modality, [folder / modality / name for name in names])
+        np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_best_epoch_is_restored_without_the_dataset(finished, tmp_path):
+    """The features are needed for nothing: what `load_model` embeds is what was exported, of the epoch chosen."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["settings"]["data"] = config["dataset"]["directory"] = str(tmp_path / "gone")
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    model = stage2.load_model(tmp_path / "run")
+    features = matfiles.read(finished / "data/imagematnew.mat", "feature")
+    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
+    np.testing.assert_allclose(model.embed_photos(features).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_answers_are_those_of_the_ranking(finished, folder, capsys):
+    """Sketches of the run as queries: order, names and distances against a full sort of its own embeddings."""
+    queries = [finished / "sketch/ant/ant_1.png", finished / "sketch/dog/dog_3.png"]
+    found = find(folder, *queries, top=7)
+    features = knn_eval.load(folder / "run/unified_features.mat")
+    for query, answer in zip(queries, found["queries"], strict=True):
+        row = features.sketch.names.index(f"{query.parent.name}/{query.name}")
+        apart = np.linalg.norm(features.photo.vectors.astype(float) - features.sketch.vectors[row], axis=1)
+        order = np.argsort(apart)[:7]
+        assert [one["name"] for one in answer["found"]] == [features.photo.names[row] for row in order]
+        np.testing.assert_allclose([one["distance"] for one in answer["found"]], apart[order], rtol=1e-4)
+        assert all(one["class"] == one["name"].split("/")[0] for one in answer["found"])
+    told = capsys.readouterr()
+    assert "2 queries answered in" in told.out and told.err == ""
+    with Image.open(folder / "run/search.png") as drawn:
+        colours = np.asarray(drawn).reshape(-1, 3)
+    right = sum(
+        one["class"] == q.parent.name for q, a in zip(queries, found["queries"], strict=True) for one in a["found"]
+    )
+    for colour, count in (((0x2A, 0x9D, 0x4A), right), ((0xD0, 0x34, 0x2C), 14 - right)):
+        assert ((colours == colour).all(axis=1).sum() > 100) == (count > 0)
+
+
+def test_any_direction_and_unseen_classes_alone(finished, folder):
+    photo = finished / "photo/fox/fox_2.jpg"
+    first = find(folder, photo, query_kind="photo")["queries"][0]["found"][0]
+    assert first["name"] == "fox/fox_2.jpg" and first["distance"] < 1e-2
+    found = find(folder, photo, query_kind="photo", gallery="sketch", unseen_only=True, top=100)
+    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True}
+    assert {one["class"] for one in found["queries"][0]["found"]} == {"dog", "fox"}
+
+
+def test_a_folder_of_queries_in_batches(finished, folder):
+    """24 sketches at once and one alone get the same answers."""
+    whole = find(folder, finished / "sketch", top=3)["queries"]
+    assert len(whole) == 24
+    single = find(folder, finished / "sketch/cow/cow_0.png", top=3)["queries"][0]
+    assert [one["name"] for one in single["found"]] == [
+        one["name"] for one in next(a for a in whole if a["query"].endswith("cow_0.png"))["found"]
+    ]
+
+
+def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch):
+    """Of 24 pictures found it shows 20, and says so; beside 3 there is less room, so that lines are folded."""
+    drawn, render = [], grid.rendered
+    monkeypatch.setattr(grid, "rendered", lambda figure: drawn.append(figure) or render(figure))
+    for top, told in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
+        find(folder, finished / "sketch/cow/cow_0.png", top=top)
+        figure = drawn[-1]
+        assert told in " ".join(text.get_text() for text in figure.texts)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [text.get_window_extent(renderer) for text in figure.texts]
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
+    good = finished / "sketch/ant/ant_1.png"
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.jpg").touch()
+    (folder / "cut.jpg").write_bytes((finished / "photo/ant/ant_0.jpg").read_bytes()[:700])
+    bad = [folder / name for name in ("text.png", "empty.jpg", "cut.jpg", "missing.png")]
+    assert len(find(folder, *bad, good)["queries"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.endswith("skipped") for line in lines)
+    assert all(any(str(path) in line for line in lines) for path in bad)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "changed", "expected"),
+    [
+        (lambda f: (f / "q.png").write_text("text"), {}, "q.png: neither JPEG"),
+        (lambda f: None, {}, "q.png: no such file"),
+        (lambda f: (f / "q.png").mkdir(), {}, "q.png: no pictures in this folder"),
+        (lambda f: None, {"query": ()}, "--query: expected pictures"),
+        (lambda f: None, {"top": 0}, "--top should be at least 1, received 0"),
+        (lambda f: None, {"memory": 0.0}, "--memory should be above 0"),
+        (lambda f: None, {"query": (), "add": "nowhere"}, "nowhere: no such folder"),
+        (lambda f: (f / "q.png").touch(), {"add": "q.png"}, "q.png: expected a folder, received a file"),
+        (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
+        (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),
+        (lambda f: (f / "run/unified_features.mat").unlink(), {"query": "a"}, "unified_features.mat: no such file"),
+        (lambda f: shutil.rmtree(f / "run/checkpoints"), {"query": "a"}, "checkpoints: no checkpoint"),
+    ],
+)
+def test_bad_input_is_refused(finished, folder, refused, prepare, changed, expected):
+    prepare(folder)
+    changed = {name: folder / value if name == "add" else value for name, value in changed.items()}
+    if changed.get("query") == "a":
+        changed["query"] = (finished / "sketch/ant/ant_1.png",)
+    settings = {"run": folder / "run", "query": (folder / "q.png",), **changed}
+    assert expected in refused(lambda: search.main(search.Settings(**settings)))
+
+
+def rewrite(folder, change):
+    config = json.loads((folder / "run/config.json").read_text())
+    change(config)
+    (folder / "run/config.json").write_text(json.dumps(config))
+
+
+def test_cnn_that_gives_other_features_is_told(finished, folder, refused):
+    """The features were replaced after stage I: the run was trained on others than its CNNs give."""
+    rewrite(folder, lambda config: config["dataset"].update(sketch=7))
+    message = refused(find, folder, finished / "sketch/ant/ant_1.png")
+    assert message.startswith(f"{folder / 'run'}: was trained on sketch features 7-d, and the CNN that it names gives ")
+
+
+def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
+    query = finished / "sketch/ant/ant_1.png"
+
+    def message(weights=None):
+        return refused(search.main, search.Settings(run=folder / "run", query=(query,), weights=weights))
+
+    def moved(config):
+        config["settings"]["data"] = config["dataset"]["directory"] = str(folder / "moved")
+
+    rewrite(folder, moved)
+    assert message() == f"{folder / 'moved'}: no sketch.weights.h5; --weights names the directory where it is now"
+    assert "expected the dataset directory" in message(query)
+    find(folder, query, weights=finished / "data")  # features or not, the weights are all that is needed
+    shutil.copytree(finished / "data", folder / "moved", ignore=shutil.ignore_patterns("*.mat"))
+    find(folder, query)
+    made = json.loads((folder / "moved/pictures.json").read_text())
+    (folder / "moved/pictures.json").write_text(json.dumps({**made, "seed": 7}))
+    assert "sketch.weights.h5: is of other features than those of" in message()
+    (folder / "moved/pictures.json").unlink()
+    (folder / "moved/sketch.weights.h5").write_bytes(b"nothing")
+    assert "sketch.weights.h5: not the weights that made the features" in message()
+
+    rewrite(
+        folder,
+        lambda config: config.update(features={**made, "train": "nothing", "weights": "w.npz", "weights_sha256": "0"}),
+    )
+    assert message().startswith("w.npz: no such file")
+    (folder / "w.npz").touch()
+    assert "w.npz: not the weights that made the features" in message(folder / "w.npz")
+    rewrite(folder, lambda config: config.update(features={}))
+    assert "search needs the CNNs that made its features" in message()
+
+
+def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
+    index = gallery.open_gallery(folder / "run")
+    np.save(folder / f"run/search/{index.number}/picturesx.npy", [str(folder / "gone")])
+    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5)["queries"][0]
+    assert len(answer["found"]) == 5
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"class names in place of 5 pictures, not found in {folder / 'gone'}" in told
+
+
+def test_added_pictures_are_found(finished, folder, capsys):
+    """Persistent, idempotent, in step with the folder; of a class where they lie in a class folder."""
+    new = folder / "new"
+    (new / "Cow").mkdir(parents=True)
+    (new / "zebra").mkdir()
+    for source, target in (("ant/ant_0", "plain"), ("cow/cow_1", "Cow/one"), ("fox/fox_1", "zebra/two")):
+        shutil.copy(finished / f"photo/{source}.jpg", new / f"{target}.jpg")
+    (new / "broken.jpg").write_text("no picture")
+    query = {"query_kind": "photo", "top": 30}
+    found = find(folder, finished / "photo/ant/ant_0.jpg", add=new, **query)["queries"][0]["found"]
+    assert "3 pictures added, 0 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
+    classes = {one["name"]: one["class"] for one in found if "/new/" in one["name"]}
+    assert classes == {f"{new}/plain.jpg": "unknown", f"{new}/Cow/one.jpg": "cow", f"{new}/zebra/two.jpg": "zebra"}
+    # a copy of a photo of the run stands beside it, at the same distance
+    assert {one["name"] for one in found[:2]} == {"ant/ant_0.jpg", f"{new}/plain.jpg"}
+
+    before = (folder / "run/search/2/index.json").read_bytes()
+    search.main(search.Settings(run=folder / "run", add=new))
+    assert "0 pictures added, 3 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
+    assert (folder / "run/search/2/index.json").read_bytes() == before
+
+    unseen = find(folder, finished / "photo/ant/ant_0.jpg", unseen_only=True, **query)["queries"][0]["found"]
+    assert {one["class"] for one in unseen} == {"dog", "fox", "unknown", "zebra"}
+
+    (new / "zebra/two.jpg").unlink()
+    shutil.copy(finished / "photo/dog/dog_0.jpg", new / "plain.jpg")
+    search.main(search.Settings(run=folder / "run", add=new))
+    assert "1 pictures added, 1 were there, 2 replaced or gone; 26 in the gallery" in capsys.readouterr().out
+    found = find(folder, finished / "photo/dog/dog_0.jpg", **query)["queries"][0]["found"]
+    assert {one["name"] for one in found[:2]} == {"dog/dog_0.jpg", f"{new}/plain.jpg"}
+    assert [child.name for child in (folder / "run/search").iterdir()] == ["3"]
+
+
+def test_adding_the_run_s_own_pictures_adds_nothing(finished, folder, capsys):
+    search.main(search.Settings(run=folder / "run", add=finished / "photo"))
+    assert "0 pictures added, 0 were there, 0 replaced or gone; 24 in the gallery" in capsys.readouterr().out
+
+
+def test_a_killed_addition_goes_on(finished, folder, monkeypatch, capsys):
+    """Stopped after the pictures' features and before the index: the next call computes no feature again."""
+    shutil.copytree(finished / "photo", folder / "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(gallery, "changed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    assert [child.name for child in (folder / "run/search").glob("[0-9]*")] == ["1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_export.Compiled, "__call__", lambda *_: 1 / 0)
+        search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    assert "24 pictures added" in capsys.readouterr().out
+    index = gallery.open_gallery(folder / "run")
+    np.testing.assert_allclose(index.features.photo.vectors[24:], index.features.photo.vectors[:24], atol=1e-4)
+
+
+def test_the_index_follows_the_embeddings(finished, folder, capsys):
+    """A copied file is the same file; another one renews the index, and says what it loses."""
+    run = folder / "run"
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    search.main(search.Settings(run=run, add=folder / "new"))
+    assert isinstance(gallery.open_gallery(run).features.photo.vectors, np.memmap)
+    (run / "unified_features.mat").touch()
+    assert gallery.open_gallery(run).number == 2
+    variables = {
+        key: matfiles.read(run / "unified_features.mat", key) for key in matfiles.keys(run / "unified_features.mat")
+    }
+    matfiles.write(run / "unified_features.mat", variables | {"featuresx": 2 * variables["featuresx"]})
+    capsys.readouterr()
+    renewed = gallery.open_gallery(run)
+    assert "has changed since pictures were added to its gallery; --add those 4 again" in capsys.readouterr().err
+    np.testing.assert_array_equal(renewed.features.photo.vectors, 2 * variables["featuresx"])
+    assert renewed.number == 3 and not renewed.added["photo"]
+
+
+def test_a_folder_that_is_gone_takes_its_pictures_along(finished, folder, capsys):
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    shutil.rmtree(folder / "new")
+    search.main(search.Settings(run=folder / "run", add=folder / "new"))
+    told = capsys.readouterr()
+    assert "0 pictures added, 0 were there, 4 replaced or gone; 24 in the gallery" in told.out
+    assert "new: no such folder; the 4 pictures added from there leave the gallery" in told.err
+    assert not gallery.open_gallery(folder / "run").added["photo"]
+
+
+def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
+    """The query's folder names a seen class; of the gallery only unseen ones are left."""
+    rights = []
+    monkeypatch.setattr(grid, "found_cells", lambda features, items, rows, right, notes: rights.append(right) or [])
+    monkeypatch.setattr(grid, "picture_grid", lambda *_: (0, 0))
+    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",)))
+    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",), unseen_only=True))
+    assert rights[0].any() and rights[1] is None
+
+
+def test_trained_weights_that_changed_are_refused(finished, folder, refused):
+    """The CNN file beside the features has the right form and other numbers than those that made them."""
+    shutil.copytree(finished / "data", folder / "data", ignore=shutil.ignore_patterns("*.mat"))
+    networks.pooled(networks.build("small"), "average").save_weights(folder / "data/sketch.weights.h5")
+    query = finished / "sketch/ant/ant_1.png"
+    settings = search.Settings(run=folder / "run", query=(query,), weights=folder / "data")
+    message = refused(search.main, settings)
+    assert message.startswith(f"{folder / 'data'}/sketch.weights.h5: not the weights that made the features")
+
+
+def test_an_encoder_serves_several_threads(finished):
+    """Four threads at once get what one gets; nothing is printed."""
+    encoder = Encoder.open(finished / "run", "photo")
+    paths = sorted((finished / "photo").rglob("*.jpg"))
+    alone = [encoder.embed([path])[0] for path in paths]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda path: encoder.embed([path])[0], paths))
+    np.testing.assert_allclose(np.concatenate(together), np.concatenate(alone), rtol=1e-5, atol=1e-6)

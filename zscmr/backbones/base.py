@@ -1,0 +1,77 @@
+"""What a backbone's entry holds. Knows nothing of TensorFlow until a network is built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zscmr.pictures import Preprocessing
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Limits of the augmentation.
+
+    `photo`, `sketch`: side of the window a picture is seen through, in sides of the picture. `turn` in rad; `shear`;
+    `shift` in sides, None: as far as a smaller window stays within the picture, or the picture within a larger window.
+    """
+
+    photo: tuple[float, float] = (0.8, 1.0)
+    sketch: tuple[float, float] = (1.0, 1.25)  # the whole sketch: no stroke is cut off
+    turn: float = 0.0
+    shear: float = 0.0
+    shift: float | None = None
+    flip: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How something is trained.
+
+    `optimizer`: a name in `training.classifier.OPTIMIZERS`. `dropout`: of the features before the softmax.
+    `smoothing`: of the softmax's targets. `held_out`: share of pictures by which the epoch is chosen.
+    """
+
+    optimizer: str
+    learning_rate: float
+    epochs: int
+    batch_size: int = 64
+    dropout: float = 0.5
+    smoothing: float = 0.0
+    held_out: float = 0.1
+    warp: Warp = Warp()
+
+
+HEAD = Recipe("adamw", 1e-3, 30)
+HEAD_SIZE = 512  # of a Dense head on a backbone that is published without one
+
+
+@dataclass(frozen=True)
+class Published:
+    """ImageNet weights to download: address, and digest of the file (SHA-256, or MD5 as its publisher gives it)."""
+
+    url: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One entry of the registry.
+
+    `build(size)`: a Keras model, uint8 RGB (batch, size, size, 3) of values 0 to 255 -> last feature maps (batch,
+    height, width, channels), its own arithmetic on pixels included. `preprocessing`: how a picture becomes such an
+    array. `last_block`: layers from the first whose name begins so are the last block. `pool`, `dense`: what follows
+    the maps as published. `recipe` trains (some of) the network, `head` only a Dense layer after it.
+    """
+
+    build: Callable
+    preprocessing: Preprocessing
+    last_block: str
+    recipe: Recipe
+    head: Recipe = HEAD
+    pool: str = "average"
+    dense: int = 0
+    published: Published | None = None
+
+    @property
+    def size(self):
+        """Side of its pictures in pixels."""
+        return self.preprocessing.size

@@ -1,0 +1,48 @@
+"""What backbones share: pixel arithmetic, pooling, heads; and a network with its weights."""
+
+import keras
+from keras import layers
+
+from zscmr.backbones import backbone
+from zscmr.backbones import weights as weight_files
+
+IMAGENET_MEANS = (103.939, 116.779, 123.68)  # of blue, green, red
+
+
+def caffe_pixels(pictures, means=IMAGENET_MEANS):
+    """RGB 0 … 255 -> BGR less the ImageNet mean of each channel, unscaled, as Caffe's networks were trained on."""
+    centred = layers.Rescaling(1.0, offset=[-mean for mean in means[::-1]])(pictures)
+    return centred[..., ::-1]
+
+
+def from_applications(application, name, size):
+    """The convolutions of a network of Keras Applications, with random weights, behind Caffe's pixels."""
+    pictures = keras.Input((size, size, 3), dtype="uint8")
+    make = getattr(keras.applications, application)
+    body = make(include_top=False, weights=None, input_tensor=caffe_pixels(pictures))
+    return keras.Model(pictures, body.output, name=name)
+
+
+def build(name, weights=None):
+    """The backbone's network with the weights of a file, or random ones."""
+    entry = backbone(name)
+    model = entry.build(entry.size)
+    if weights is not None:
+        weight_files.load(model, weights)
+    return model
+
+
+def pooled(model, pool):
+    """Pictures -> one vector each: the last maps averaged over space, or all of them in a row."""
+    layer = layers.GlobalAveragePooling2D() if pool == "average" else layers.Flatten()
+    vector = layers.Activation("linear", dtype="float32")(layer(model.output))  # float32 in every precision
+    return keras.Model(model.input, vector, name=model.name)
+
+
+def head(inputs, dense, normalise):
+    """The layer whose outputs are the features: vectors (batch, inputs) -> (batch, dense)."""
+    vectors = x = keras.Input((inputs,), name="pooled")
+    if normalise:
+        x = layers.BatchNormalization(momentum=0.9, dtype="float32", name="scale")(x)
+    x = layers.Dense(dense, activation="relu", dtype="float32", name="features")(x)
+    return keras.Model(vectors, x, name="head")

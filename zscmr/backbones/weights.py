@@ -1,0 +1,150 @@
+"""Weight files -> the layers of a backbone, every array checked by name and shape.
+
+`.npz`: arrays `layer/kernel`, `layer/bias`, …, slashes for the layer's underscores allowed. `.h5`: Keras' format of
+one group per layer, as Keras Applications publishes. `.weights.h5`: what `save_weights` of Keras 3 writes for the same
+network.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from zscmr.backbones import backbone
+from zscmr.errors import BadInput, first_line
+from zscmr.files import file_hash
+
+
+def resolve(name, weights):
+    """The file that --weights means for the backbone `name`: itself, or for `imagenet` the published one.
+
+    The published file is the one that Keras keeps, downloaded if missing, and checked by its digest.
+    """
+    if weights is None or str(weights) != "imagenet":
+        if weights is not None and not weights.is_file():
+            raise BadInput(f"{weights}: no such file")
+        return weights
+    published = backbone(name).published
+    if published is None:
+        raise BadInput(f"--weights imagenet: there is none for {name} to download, --weights wants a file")
+    url = published.url
+    kept = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / url.rsplit("/", 1)[1]
+    if not kept.is_file():
+        import keras
+
+        try:
+            keras.utils.get_file(kept.name, url, cache_dir=kept.parents[1], cache_subdir="models")
+        except Exception as error:  # any fault of the network
+            raise BadInput(f"--weights imagenet: no download; fetch {url} elsewhere and put it at {kept}") from error
+    kind, _, digest = published.digest.partition(":")
+    if (found := file_hash(kept, kind)) != digest:
+        raise BadInput(f"{kept}: not the published weights, whose {kind} is {digest}; found {found}")
+    return kept
+
+
+def load(model, path):
+    """Set every weight of `model` from the file. Raises BadInput that names the first layer that does not fit."""
+    if str(path).endswith(".npz"):
+        arrays_of = _read_npz(path)
+    else:
+        arrays_of = _read_h5(path, sum(weight.nbytes for weight in model.get_weights()))
+        if arrays_of is None:
+            _load_keras(model, path)
+            return
+    for layer in model.layers:
+        for variable, array in _matched(path, layer, arrays_of(layer)):
+            variable.assign(array)
+
+
+def _matched(path, layer, arrays):
+    """[(variable, array)] of a layer. `arrays` {name: array}: by name, or by shape where shapes alone tell them apart.
+
+    Each array is used once.
+    """
+    wanted = {_name(layer, variable): variable for variable in layer.weights}
+    shapes = [tuple(variable.shape) for variable in layer.weights]
+    if not wanted.keys() <= arrays.keys() and len(set(shapes)) == len(shapes) == len(arrays):
+        by_shape = {array.shape: array for array in arrays.values()}  # Keras 1 wrote block1_conv1_W_1
+        arrays = {name: by_shape.get(tuple(variable.shape)) for name, variable in wanted.items()}
+    for name, variable in wanted.items():
+        array = arrays.get(name)
+        if array is None or array.shape != tuple(variable.shape):
+            received = "nothing" if array is None else array.shape
+            raise BadInput(f"{path}: '{layer.name}/{name}' should have shape {tuple(variable.shape)}, found {received}")
+    return [(variable, arrays[name]) for name, variable in wanted.items()]
+
+
+def _name(layer, variable):
+    return variable.path.removeprefix(f"{layer.name}/")
+
+
+def _read_npz(path):
+    """A function layer -> {name: array}."""
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: not a readable .npz file ({first_line(error)})") from error
+    for key, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise BadInput(f"{path}: '{key}' should be an array of numbers, received {array.dtype}")
+    by_key = {key.replace("/", "_"): array for key, array in arrays.items()}
+
+    def arrays_of(layer):
+        keys = {name: f"{layer.name}/{name}".replace("/", "_") for name in (_name(layer, v) for v in layer.weights)}
+        return {name: by_key[key] for name, key in keys.items() if key in by_key}
+
+    return arrays_of
+
+
+def _read_h5(path, size):
+    """A function layer -> {name: array} for Keras' format of one group per layer; None for that of Keras 3.
+
+    `size`: bytes of the network's weights; a file that declares many times as much is refused.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            _check_contents(path, file, 16 * size + 2**20)
+            if "layers" in file:
+                return None
+            file = file.get("model_weights", file)
+            named = {}
+            for layer, group in file.items():
+                names = group.attrs.get("weight_names", ())
+                arrays = {_text(name).rsplit(":", 1)[0]: group[_text(name)][()] for name in names}
+                named[layer] = {name.removeprefix(f"{layer}/"): array for name, array in arrays.items()}
+            return lambda layer: named.get(layer.name, {})
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise BadInput(f"{path}: not a readable weight file ({first_line(error)})") from error
+
+
+def _check_contents(path, group, most):
+    """Raise BadInput for links out of the file, or more than `most` bytes of numbers."""
+    total = 0
+    for name in group:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise BadInput(f"{path}: '{name}' is a link, expected numbers")
+        node = group[name]
+        if isinstance(node, h5py.Group):
+            total += _check_contents(path, node, most)
+        elif node.is_virtual or node.external:
+            raise BadInput(f"{path}: '{name}' refers to another file")
+        else:
+            total += node.nbytes
+        if total > most:
+            raise BadInput(f"{path}: declares more than {most:,} bytes of weights")
+    return total
+
+
+def _load_keras(model, path):
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras raises of every kind
+        raise BadInput(f"{path}: not weights of this network ({first_line(error)})") from error
+
+
+def _text(name):
+    return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,0 +1,1 @@
+"""Ranking and scoring, in NumPy alone."""

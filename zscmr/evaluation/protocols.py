@@ -1,0 +1,136 @@
+"""The conventions of the field by name: which distance, which average precision, which divisors, which mean."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zscmr.evaluation import metrics
+
+DISTANCES = {
+    "euclidean": "Euclidean distance",
+    "normalised": "Euclidean distance of L2-normalised rows",
+    "cosine": "cosine distance",
+    "l1": "L1 distance",
+    "hamming": "Hamming distance",
+}
+MAP_DIVISORS = {
+    "R": "AP divides by R, the relevant items in the whole gallery, for mAP@k too",
+    "min(k, R)": "AP divides by R, the relevant items in the whole gallery, for mAP@k by min(k, R)",
+    "hits": "AP divides by R, the relevant items in the whole gallery, for mAP@k by the hits in the first k",
+}
+PRECISION_DIVISORS = {
+    "gallery": "P@k divides by k, or by the gallery size where that is smaller",
+    "k": "P@k divides by k",
+    "min(k, R)": "P@k divides by min(k, R)",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    peers: str = ""  # whose code measures so
+    distance: str | None = None  # None: the one recorded with the embeddings
+    interpolated: bool = False
+    map_divisor: str = "R"
+    precision_divisor: str = "gallery"
+    class_means: bool = False  # whether the mean is over classes of the mean over their queries
+    scores: Callable | None = None  # Hits -> {metric: (queries,)}, where these four do not describe it
+    described: str = ""  # what `scores` measures
+
+    def conventions(self, distance=None):
+        """What a reader has to know before comparing numbers ranked by `distance`, or the protocol's, with others."""
+        distance = distance or self.distance
+        ranked = f"ranked by {DISTANCES[distance] if distance else 'the distance recorded with the embeddings'}"
+        if self.peers and distance == self.distance:
+            ranked = f"as {self.peers}, {ranked}"
+        elif self.peers:
+            ranked = f"as {self.peers}, but {ranked} instead of {DISTANCES[self.distance]}"
+        kind = "interpolated AP" if self.interpolated else "raw (not interpolated) AP"
+        mean = "mean over the queries of each class, then over classes" if self.class_means else "mean over queries"
+        measured = f"{kind}; {MAP_DIVISORS[self.map_divisor]}; {PRECISION_DIVISORS[self.precision_divisor]}; {mean}."
+        return f"{ranked}; {self.described or measured}"
+
+    def score(self, hits, top=None, also=()):
+        """{metric: (queries,)} of `hits`; `also` names further ones. `top`: ranking and metrics end there."""
+        hits = metrics.Hits.of(hits)
+        return self._own_scores(hits, top) | {name: metrics.METRICS[name](hits) for name in also}
+
+    def _own_scores(self, hits, top):
+        if top is not None:
+            return {
+                f"mAP@{top}": metrics.average_precision(hits, top, self.map_divisor, self.interpolated),
+                f"P@{top}": metrics.precision_at(hits, top, self.precision_divisor),
+                f"recall@{top}": metrics.recall_at(hits, top),
+                f"nDCG@{top}": metrics.ndcg_at(hits, top),
+            }
+        if self.scores:
+            return self.scores(hits)
+        return {
+            "mAP@all": metrics.average_precision(hits, None, "R", self.interpolated),
+            "P@100": metrics.precision_at(hits, 100, self.precision_divisor),
+            "mAP@200": metrics.average_precision(hits, 200, self.map_divisor, self.interpolated),
+            "P@200": metrics.precision_at(hits, 200, self.precision_divisor),
+        }
+
+
+KNNCODE_DEPTHS = range(10, 101, 10)
+
+
+def _knncode_scores(hits):
+    hits = metrics.Hits.of(hits)
+    found = {n: metrics.hits_at(hits, n) for n in KNNCODE_DEPTHS}
+    scores = {f"precision@{n}": count / n for n, count in found.items()}
+    mean = sum(scores.values()) / len(found)
+    return scores | {f"recall@{n}": count / 100 for n, count in found.items()} | {"knncode-mAP": mean}
+
+
+PROTOCOLS = {
+    "standard": Protocol(),
+    "knncode": Protocol(
+        "the released KNNcode.m",
+        distance="l1",
+        scores=_knncode_scores,
+        described="precision@n is hits in the first n / n, recall@n is hits / 100 whatever R, mean over queries; "
+        "knncode-mAP is the mean of the ten precisions, not average precision. KNNcode.m drew 400 sketch queries: "
+        "--queries 400.",
+    ),
+    "sake": Protocol(
+        "SAKE",
+        distance="normalised",
+        interpolated=True,
+        map_divisor="min(k, R)",
+        precision_divisor="k",
+        class_means=True,
+    ),
+    "sempcyc": Protocol("SEM-PCYC and PCMSN", distance="euclidean", map_divisor="hits", precision_divisor="k"),
+    "zse": Protocol(
+        "ZSE-SBIR",
+        distance="normalised",
+        interpolated=True,
+        map_divisor="min(k, R)",
+        precision_divisor="min(k, R)",
+    ),
+}
+
+# in every caption: how equal distances were counted
+TIES = {
+    "gallery": "equal distances keep gallery order.",
+    "expected": "tied items count in the mean of all their orders (McSherry and Najork 2008).",
+    "optimistic": "of tied items the relevant ones come first (an upper bound).",
+    "pessimistic": "of tied items the relevant ones come last (a lower bound).",
+}
+
+
+def compared(hits):
+    """Every convention side by side: {description: (queries,)}; interpolated ones are left out where items tie."""
+    hits = metrics.Hits.of(hits)
+    both = (False,) if (hits.size > 1).any() else (False, True)
+    scores = {}
+    for interpolated in both:
+        kind = "interpolated" if interpolated else "raw"
+        scores[f"mAP@all {kind}"] = metrics.average_precision(hits, None, "R", interpolated)
+        for divide in ("R", "min(k, R)", "hits"):
+            scores[f"mAP@200 {kind}, / {divide}"] = metrics.average_precision(hits, 200, divide, interpolated)
+    for divide in ("k", "gallery", "min(k, R)"):
+        scores[f"P@100 / {divide}"] = metrics.precision_at(hits, 100, divide)
+    scores |= {name: metric(hits) for name, metric in metrics.METRICS.items()}
+    scores["knncode-mAP"] = _knncode_scores(hits)["knncode-mAP"]
+    return scores

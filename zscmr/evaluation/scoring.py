@@ -1,0 +1,269 @@
+"""Retrieval scored query by query and summed up: plain arrays or embeddings files, every protocol."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from zscmr.console import track
+from zscmr.errors import BadInput
+from zscmr.evaluation import protocols, statistics
+from zscmr.evaluation.distances import MEMORY, query_block
+from zscmr.evaluation.embeddings import DIRECTIONS
+from zscmr.evaluation.protocols import PROTOCOLS
+from zscmr.evaluation.ranking import hit_blocks
+from zscmr.evaluation.vectors import check_vectors
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How to rank and to score."""
+
+    protocol: str = "standard"
+    distance: str = "euclidean"
+    ties: str = "gallery"
+    queries: int | None = None  # so many, drawn; None: all
+    top: int | None = None  # ranks scored; None: all
+    memory: int = MEMORY  # bytes
+    seed: int = 0
+    also: tuple[str, ...] = ()  # further metrics
+    progress: bool = False
+
+    @staticmethod
+    def of(settings, recorded):
+        """From the command line and the distance recorded with the embeddings."""
+        hamming = recorded == "hamming"
+        distance = recorded if hamming else settings.distance or PROTOCOLS[settings.protocol].distance or recorded
+        return Setup(
+            settings.protocol,
+            distance,
+            tie_rule(settings.ties, distance, settings.top, settings.protocol),
+            settings.queries,
+            settings.top,
+            int(settings.memory * 1e9),
+            settings.seed,
+            settings.also,
+            progress=True,
+        )
+
+
+def tie_rule(ties, distance, top, protocol):
+    """How equal distances count.
+
+    By default, tied codes count in the mean of their orders, other ties in gallery order.
+    """
+    ties = ties or ("expected" if distance == "hamming" and not top else "gallery")
+    if ties == "expected" and PROTOCOLS[protocol].interpolated:
+        raise BadInput(
+            f"--protocol {protocol}: interpolated AP has no expected value over ties; "
+            "--ties gallery, optimistic or pessimistic, or --protocol standard or sempcyc"
+        )
+    return ties
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One direction, query by query."""
+
+    values: dict[str, np.ndarray]  # metric -> (queries,)
+    labels: np.ndarray  # (queries,)
+    rows: np.ndarray  # (queries,) row of each query among its modality's
+    relevant: np.ndarray  # (queries,) R, the items of the query's class among those it is ranked against
+    gallery: int  # items each query is ranked against
+
+    def take(self, chosen):
+        values = {name: column[chosen] for name, column in self.values.items()}
+        return Scores(values, self.labels[chosen], self.rows[chosen], self.relevant[chosen], self.gallery)
+
+
+def evaluate(
+    photos,
+    sketches,
+    photo_labels,
+    sketch_labels,
+    *,
+    distance=None,
+    protocol="standard",
+    directions=tuple(DIRECTIONS),
+    queries=None,
+    seed=0,
+    ties=None,
+    top=None,
+    memory=MEMORY,
+    progress=False,
+):
+    """Score retrieval between photos (photos, dim) and sketches (sketches, dim) with one label per row.
+
+    Returns {"protocol", "distance", "ties", "directions": {direction: {metric: mean, "queries", "gallery"}},
+    "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
+    ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
+    `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
+    `hit_blocks`; left out, expected for Hamming distance, else gallery. `top`: score the first ranks
+    only. `memory`: bytes.
+    """
+    check_directions(directions)
+    distance = distance or PROTOCOLS[protocol].distance or "euclidean"
+    ties = tie_rule(ties, distance, top, protocol)
+    setup = Setup(protocol, distance, ties, queries, top, memory, seed, progress=progress)
+    vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
+    labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
+    for modality, rows in vectors.items():
+        if rows.ndim != 2 or len(rows) != len(labels[modality]):
+            expected = f"expected ({len(labels[modality])}, dim) for the labels, received {rows.shape}"
+            raise BadInput(f"{modality} embeddings: {expected}")
+        check_vectors(rows, f"{modality} embeddings", distance)
+    return summary({direction: score(vectors, labels, direction, setup) for direction in directions}, setup)
+
+
+def score_features(path, features, setup, directions=(), scorer=None):
+    """{direction: Scores} of a file's rows, see `score`. Errors name the file."""
+    sides = {"photo": features.photo, "sketch": features.sketch}
+    if setup.distance != "hamming":
+        for items in sides.values():
+            check_vectors(items.vectors, f"{path}: {items.key}", setup.distance, items.rows)
+    vectors = {modality: items.vectors for modality, items in sides.items()}
+    labels = {modality: items.labels for modality, items in sides.items()}
+    try:
+        return {direction: score(vectors, labels, direction, setup, scorer) for direction in directions or DIRECTIONS}
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def score(vectors, labels, direction, setup, scorer=None):
+    """`Scores` of every query of one direction. `vectors` and `labels` are keyed by modality, "photo" and "sketch".
+
+    `scorer`: Hits -> {metric: (queries, …)}; left out, the protocol's.
+    """
+    asking, answering = DIRECTIONS[direction]
+    rows = draw_queries(len(vectors[asking]), setup.queries, setup.seed)
+    own_rows = rows if asking == answering else None
+    ranked = len(vectors[answering]) - (own_rows is not None)
+    if len(rows) == 0:
+        raise BadInput(f"{direction}: expected at least 1 {asking} to query with, received 0")
+    if ranked < 1:
+        raise BadInput(f"{direction}: the gallery is empty, expected at least 1 {answering} to retrieve")
+
+    scorer = scorer or (lambda hits: PROTOCOLS[setup.protocol].score(hits, setup.top, setup.also))
+    asked = labels[asking][rows]
+    blocks = hit_blocks(
+        vectors[asking] if len(rows) == len(vectors[asking]) else vectors[asking][rows],
+        vectors[answering],
+        setup.distance,
+        asked,
+        labels[answering],
+        own_rows,
+        setup.ties,
+        setup.top,
+        memory=setup.memory,
+    )
+    if setup.progress:
+        size = query_block(len(vectors[answering]), setup.memory)
+        blocks = track(blocks, direction, total=-(-len(rows) // size))
+    scored, relevant = [], []
+    for _, parts in blocks:
+        scored += [scorer(hits) for hits in parts]
+        relevant += [hits.relevant for hits in parts]
+    values = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
+    return Scores(values, asked, rows, np.concatenate(relevant), ranked)
+
+
+def draw_queries(available, wanted, seed):
+    """Row numbers of the queries, ascending: all, or `wanted` of them drawn without replacement."""
+    if wanted is None or wanted >= available:
+        return np.arange(available)
+    return np.sort(np.random.default_rng(seed).choice(available, wanted, replace=False))
+
+
+def summary(scores, setup, features=None, draws=0):
+    """The results of `evaluate`, from {direction: Scores}.
+
+    With `features`, also per direction: "classes", the first metric of each class; "intervals", 95 % over `draws`
+    resamplings of the queries; and, if there are seen rows, "seen" and "harmonic".
+    """
+    class_means = PROTOCOLS[setup.protocol].class_means
+    results = {"protocol": setup.protocol, "distance": setup.distance, "ties": setup.ties}
+
+    def numbers(part):
+        values = {name: statistics.mean(column, part.labels, class_means) for name, column in part.values.items()}
+        return values | {"queries": len(part.labels), "gallery": part.gallery}
+
+    def without_relevant(parts):
+        return {direction: int(np.count_nonzero(part.relevant == 0)) for direction, part in parts.items()}
+
+    if features is None:
+        results["directions"] = {direction: numbers(part) for direction, part in scores.items()}
+        return results | {"without_relevant": {"directions": without_relevant(scores)}}
+    if features.leaked:
+        results["leaked"] = features.leaked
+    unseen = {direction: part.take(np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
+    results["directions"] = {direction: numbers(part) for direction, part in unseen.items()}
+    results["without_relevant"] = {"directions": without_relevant(unseen)}
+    seen = {direction: part.take(~np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
+    if seen and all(len(part.labels) for part in seen.values()):
+        results["seen"] = {direction: numbers(part) for direction, part in seen.items()}
+        results["without_relevant"]["seen"] = without_relevant(seen)
+        results["harmonic"] = {}
+        for direction, values in results["directions"].items():
+            others = results["seen"][direction]
+            results["harmonic"][direction] = {
+                name: harmonic_mean(values[name], others[name]) for name in scores[direction].values
+            }
+    if draws:
+        results["intervals"] = {
+            direction: statistics.intervals(part.values, part.labels, class_means, draws, setup.seed)
+            for direction, part in unseen.items()
+        }
+    results["classes"] = {}
+    for direction, part in unseen.items():
+        means = statistics.per_class(next(iter(part.values.values())), part.labels)
+        results["classes"][direction] = {features.class_name(label): value for label, value in means.items()}
+    return results
+
+
+def harmonic_mean(one, other):
+    return 2 * one * other / (one + other) if one + other else 0.0
+
+
+def test_against(scores, setup, path, features, theirs, directions=()):
+    """Paired tests of `scores` minus those of the same pictures in another file.
+
+    `path`, `features`, `theirs`: the other file, its rows, and how to rank them. Returns {"features", "distance",
+    "directions": {direction: {metric: {"difference", "interval", "p"}}}}.
+    """
+    others = score_features(path, features, theirs, directions)
+    class_means = PROTOCOLS[setup.protocol].class_means
+    tests = {}
+    for direction, part in scores.items():
+        tests[direction] = {}
+        for name, values in part.values.items():
+            pair = values, others[direction].values[name]
+            difference, p = statistics.paired_test(*pair, part.labels, class_means, seed=setup.seed)
+            gap = {name: pair[0] - pair[1]}
+            interval = statistics.intervals(gap, part.labels, class_means, seed=setup.seed)[name]
+            tests[direction][name] = {"difference": difference, "interval": interval, "p": p}
+    return {"features": str(path), "distance": theirs.distance, "directions": tests}
+
+
+def compare_conventions(path, features, setup, directions=()):
+    """{direction: {convention: {distance: mean}}}: the same embeddings under every convention of the field."""
+    found = {}
+    for distance in ("hamming",) if setup.distance == "hamming" else ("euclidean", "normalised", "l1"):
+        ranked = dataclasses.replace(setup, distance=distance)
+        parts = score_features(path, features, ranked, directions, protocols.compared)
+        for direction, part in parts.items():
+            part = part.take(np.isin(part.labels, features.unseen))
+            rows = found.setdefault(direction, {})
+            for name, values in part.values.items():
+                rows.setdefault(name, {})[distance] = statistics.mean(values, part.labels)
+                if name.startswith("mAP@all"):
+                    of_classes = statistics.mean(values, part.labels, class_means=True)
+                    rows.setdefault(f"{name}, class means", {})[distance] = of_classes
+    return found
+
+
+def check_directions(directions):
+    for direction in directions:
+        if direction not in DIRECTIONS:
+            # the shell leaves 'sketch-' of an unquoted sketch->image
+            hint = " (put quotes around it, the shell reads > itself)" if direction.endswith("-") else ""
+            raise BadInput(f"--directions: expected any of {', '.join(DIRECTIONS)}, received {direction}{hint}")

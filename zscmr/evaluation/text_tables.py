@@ -1,0 +1,138 @@
+"""Results as text. Every table repeats the leak, if any, and by default the conventions of its numbers."""
+
+import textwrap
+
+from zscmr.evaluation.protocols import PROTOCOLS, TIES
+
+
+def scores_table(results, title, caption=True):
+    """One result of `evaluate` as text: title, a row per direction, and with `caption` the conventions.
+
+    Half the width of each 95 % interval follows its number; rows of seen classes and harmonic means are added where
+    `results` holds them. Column widths are fixed, so that several tables can be printed one under another, the last
+    with its caption. Protocols of many metrics are transposed.
+    """
+    rows = {}
+    intervals = results.get("intervals", {})
+    for direction in results["directions"]:
+        for part in ("directions", "seen", "harmonic"):
+            within = intervals.get(direction, {}) if part == "directions" else {}
+            for name, value in results.get(part, {}).get(direction, {}).items():
+                cell = _number(value)
+                if name in within:
+                    cell += f" ±{(within[name][1] - within[name][0]) / 2:.3f}"
+                elif intervals and isinstance(value, float):
+                    cell += " " * len(" ±0.000")  # under the numbers that have one
+                rows.setdefault(_row(results, direction, part), {})[name] = cell
+    names = list(next(iter(rows.values())))  # the protocol's metrics, then the counts
+    if len(names) > 8:
+        rows, names = {name: {row: cells.get(name, "") for row, cells in rows.items()} for name in names}, list(rows)
+    lines = [f"{title} ({results['distance']})", *grid(rows, names), *_leak(results)]
+    return "\n".join(lines + (conventions(results) if caption else []))
+
+
+def conventions(results):
+    """How the numbers of `results` were made, wrapped."""
+    protocol = results["protocol"]
+    text = f"{protocol} protocol: {PROTOCOLS[protocol].conventions(results['distance'])} {always(results)}"
+    if "intervals" in results:
+        text += " ± is half the width of the 95 % interval over resampled queries."
+    return _wrapped(text)
+
+
+def always(results):
+    """What holds for all protocols: queries with nothing to find, the query itself, equal distances."""
+    empty = results.get("without_relevant", {})
+    told = [
+        f"{_row(results, direction, part)}: {count} of {results[part][direction]['queries']}"
+        for part, counts in empty.items()
+        for direction, count in counts.items()
+        if count
+    ]
+    told = f" ({', '.join(told)})" if told else " (here there is none)" if empty else ""
+    ties = TIES[results.get("ties", "gallery")]
+    return f"A query with R = 0 counts 0{told}; a query never retrieves itself; {ties}"
+
+
+def _row(results, direction, part):
+    """The name of a row. Unseen classes are called so if there are rows of seen ones."""
+    if part == "directions":
+        return f"{direction} unseen" if "seen" in results else direction
+    return f"{direction} {part}"
+
+
+def classes_table(results):
+    """The first metric of each class, a column per direction."""
+    rows = {}
+    for direction, values in results["classes"].items():
+        for name, value in values.items():
+            rows.setdefault(name, {})[direction] = _number(value)
+    metric = next(iter(next(iter(results["directions"].values()))))
+    title = f"{metric} of each class ({results['distance']})"
+    return "\n".join([title, *grid(rows, list(results["classes"])), *_leak(results)])
+
+
+def differences_table(results):
+    """The paired tests against another file."""
+    against = results["against"]
+    rows, names = {}, []
+    for direction, tests in against["directions"].items():
+        names = list(tests)
+        rows[direction] = {name: f"{test['difference']:+.3f}" for name, test in tests.items()}
+        rows[f"{direction} 95 %"] = {name: _interval(*test["interval"]) for name, test in tests.items()}
+        rows[f"{direction} p"] = {name: f"{test['p']:.4f}" for name, test in tests.items()}
+    how = (
+        "Difference of the means over the same queries, 95 % interval by resampling queries, two-sided p by random "
+        "exchange of the two systems' scores of a query (10,000 draws)."
+    )
+    ours, theirs = (f"{each['features']} ({each['distance']})" for each in (results, against))
+    title = f"{ours} minus {theirs}"
+    if results["distance"] != against["distance"]:
+        how += " Each file is ranked by the distance recorded in it; --distance ranks both alike."
+    return "\n".join([title, *grid(rows, names), *_leak(results), *_wrapped(how)])
+
+
+def comparison_table(results):
+    """Every convention under every distance, a block per direction."""
+    lines = []
+    for direction, rows in results["compare"].items():
+        cells = {name: {distance: _number(value) for distance, value in row.items()} for name, row in rows.items()}
+        lines += [
+            f"{direction}: the same embeddings by every convention",
+            *grid(cells, list(next(iter(rows.values())))),
+        ]
+    how = (
+        "Mean over queries unless class means are named. / R, / min(k, R), / hits: what AP@200 divides by. "
+        "`normalised` ranks as cosine does. Published: sake = mAP@all interpolated, class means; mAP@200 interpolated, "
+        "/ min(k, R); P@100 / k; all normalised. sempcyc = raw; / hits; / k; euclidean. zse = interpolated; "
+        "/ min(k, R); / min(k, R); normalised. knncode = knncode-mAP under l1. "
+    )
+    return "\n".join([*lines, *_leak(results), *_wrapped(how + always(results))])
+
+
+def grid(rows, names):
+    """Lines of {row: {column: text}} with a head; missing cells stay empty."""
+    head = max(16, *(len(row) for row in rows))
+    widths = {
+        name: max(9, 2 + max(len(name), *(len(cells.get(name, "")) for cells in rows.values()))) for name in names
+    }
+    lines = [f"  {'':{head}}" + "".join(f"{name:>{widths[name]}}" for name in names)]
+    for row, cells in rows.items():
+        lines.append(f"  {row:{head}}" + "".join(f"{cells.get(name, ''):>{widths[name]}}" for name in names).rstrip())
+    return lines
+
+
+def _number(value):
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _interval(low, high):
+    return f"{low:.3f}…{high:.3f}"
+
+
+def _leak(results):
+    return _wrapped(f"WARNING: {results['leaked']}") if results.get("leaked") else []
+
+
+def _wrapped(text):
+    return textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")

@@ -1,0 +1,57 @@
+"""The weight files of a run's CNNs, found by its provenance and checked by content."""
+
+from pathlib import Path
+
+from zscmr.backbones import weights as weight_files
+from zscmr.dataset_files import PICTURES
+from zscmr.errors import BadInput
+from zscmr.files import file_hash
+from zscmr.provenance import differing_keys, read_provenance
+
+KEYS = ("backbone", "train", "pool", "dense", "weights_sha256")  # of pictures.json, which tell a CNN from another
+
+
+def find_weights(provenance, places, modality, given, run):
+    """The weight file of the CNN that made a modality's features.
+
+    `provenance`: contents of pictures.json. `places`: where its dataset directory may be. `given`: the user's
+    --weights, a file for a frozen backbone, a dataset directory for trained CNNs, or None. Raises BadInput that names
+    the file that is missing or another.
+    """
+    if any(key not in provenance for key in KEYS):
+        raise BadInput(
+            f"{run}: search needs the CNNs that made its features, and they were made elsewhere "
+            f"({places[-1] / PICTURES} is none of pretrain/finetune.py)"
+        )
+    if provenance["train"] == "nothing":
+        return _frozen(provenance, given, run)
+    if given is not None and not given.is_dir():
+        raise BadInput(f"--weights {given}: expected the dataset directory that holds {modality}.weights.h5")
+    for folder in [given] if given else places:
+        file = folder / f"{modality}.weights.h5"
+        if file.is_file():
+            differing = differing_keys(read_provenance(folder) or provenance, provenance)
+            if differing:
+                raise BadInput(f"{file}: is of other features than those of {run}, made with another {differing[0]}")
+            _check_content(file, provenance, modality, run)
+            return file
+    raise BadInput(f"{given or places[-1]}: no {modality}.weights.h5; --weights names the directory where it is now")
+
+
+def _frozen(provenance, given, run):
+    if provenance["weights_sha256"] is None:
+        raise BadInput(f"{run}: search needs its CNNs, and they were random ones that nothing keeps")
+    if given is None:
+        given = Path(provenance.get("weights_file") or provenance["weights"])
+        if not given.is_file():
+            raise BadInput(f"{given}: no such file, the weights of the CNN; --weights says where they are now")
+    file = weight_files.resolve(provenance["backbone"], given)
+    if file_hash(file) != provenance["weights_sha256"]:
+        raise BadInput(f"{file}: not the weights that made the features of {run}, which are {provenance['weights']}")
+    return file
+
+
+def _check_content(file, provenance, modality, run):
+    kept = provenance.get("cnn_sha256", {}).get(modality)
+    if kept not in (None, file_hash(file)):
+        raise BadInput(f"{file}: not the weights that made the features of {run}; its content has changed")

@@ -1,0 +1,102 @@
+"""Features and class vectors as training steps read them: on the device, or streamed from disk."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+BLOCK = 8192  # rows scaled, embedded or read from disk at once
+
+
+@dataclass(frozen=True)
+class Source:
+    """What steps read.
+
+    `photos` (n, F), `sketches` (m, F') float32. `labels` (n,) int32 on the host: index of each photo's class among the
+    trained ones, −1 for others. `class_vectors` (C, S) of the trained classes. `streamed` False: photos and sketches
+    are scaled tensors on the device; True: arrays on the host, unscaled.
+    """
+
+    photos: tf.Tensor | np.ndarray
+    sketches: tf.Tensor | np.ndarray
+    labels: np.ndarray
+    class_vectors: tf.Tensor
+    streamed: bool = False
+
+
+def make_source(dataset, trained, model, limit=float("inf")):
+    """A `UxUyLoader.Dataset` made ready for training; `trained` are the class indices the classifier knows.
+
+    Features of more than `limit` GB (as float32, both modalities) are streamed, all others made resident.
+    """
+    position = np.full(len(dataset.classes), -1, np.int32)
+    position[trained] = np.arange(len(trained))
+    photos, sketches = dataset.photo.features, dataset.sketch.features
+    streamed = 4 * (photos.size + sketches.size) > limit * 1e9
+    if not streamed:
+        photos = _on_devices(embed(model.photo_scaling, photos))
+        sketches = _on_devices(embed(model.sketch_scaling, sketches))
+    return Source(
+        photos=photos,
+        sketches=sketches,
+        labels=position[dataset.photo.labels],
+        class_vectors=_on_devices(dataset.class_vectors[trained]),
+        streamed=streamed,
+    )
+
+
+def _on_devices(array):
+    """`array` as a tensor; under a strategy of several replicas as a variable, which each device copies."""
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return tf.Variable(array, trainable=False) if several else tf.constant(array)
+
+
+def stream(source, labels, photos, sketches, first):
+    """The batches of `step_rows` as a `tf.data.Dataset`, in order, read ahead: the step's number, labels, features."""
+
+    def read(index):
+        rows = _rows(source.photos, photos[index]), _rows(source.sketches, sketches[index])
+        return np.int32(first + index), labels[index], *rows
+
+    shapes = [(), labels.shape[1:]]
+    shapes += [(photos.shape[1], source.photos.shape[1]), (sketches.shape[1], source.sketches.shape[1])]
+    kinds = [tf.int32] * 2 + [tf.float32] * 2
+
+    def load(index):
+        arrays = tf.numpy_function(read, [index], kinds)
+        return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
+
+    batches = tf.data.Dataset.range(len(labels))
+    return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _rows(features, index):
+    """features[index] as float32, each row read once and in the order of the file."""
+    ordered, place = np.unique(index, return_inverse=True)
+    return np.asarray(features[ordered], np.float32)[place]
+
+
+class TrainingRows:
+    """The training rows of features (n, F) that may be larger than memory: shape, mean, deviation, by blocks."""
+
+    def __init__(self, features, rows):
+        self.features, self.rows = features, rows
+        self.shape = (len(rows), *features.shape[1:])
+
+    def mean(self, axis=0, dtype=np.float64):
+        return self._sum(lambda block: block, dtype) / len(self.rows)
+
+    def std(self, axis=0, dtype=np.float64):
+        mean = self.mean(axis, dtype)
+        return np.sqrt(self._sum(lambda block: (block - mean) ** 2, dtype) / len(self.rows))
+
+    def _sum(self, function, dtype):
+        starts = range(0, len(self.rows), BLOCK)
+        blocks = (np.asarray(self.features[self.rows[start : start + BLOCK]], dtype) for start in starts)
+        return sum(function(block).sum(0) for block in blocks)
+
+
+def embed(function, features, batch=BLOCK):
+    """`function` applied to features (n, F) in batches -> (n, t) float32 array on the host."""
+    parts = [function(tf.constant(features[start : start + batch])) for start in range(0, len(features), batch)]
+    return tf.concat(parts, axis=0).numpy()

@@ -1,0 +1,100 @@
+"""Options of stage I, completed from the backbone's entry."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from zscmr.backbones import BACKBONES, backbone
+from zscmr.backbones.base import HEAD_SIZE
+from zscmr.errors import BadInput
+from zscmr.options import Options, flag, setting
+
+PARTS = ("head", "last-block", "all")
+
+
+@dataclass(frozen=True)
+class Stage1Options(Options):
+    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
+    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+    unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
+    out: Path = setting(help="dataset directory to write to", metavar="DIR")
+    backbone: str = setting("squeezenet", "CNN", choices=BACKBONES)
+    weights: Path | None = setting(None, "its weights: a .npz, .h5 or .weights.h5 file, or imagenet", metavar="FILE")
+    freeze: bool = setting(False, "use the backbone as it is, without training")
+    train: str | None = setting(
+        None, "what to train, with a softmax: a Dense layer, the last block too, or all (default)", choices=PARTS
+    )
+    pool: str | None = setting(
+        None,
+        "how maps become a vector (default: flatten for vgg16 unless frozen, else average)",
+        choices=("average", "flatten"),
+    )
+    dense: int | None = setting(
+        None,
+        "size of the Dense layer whose outputs are the features, 0: none (default: vgg16 4096, other heads 512)",
+        least=0,
+    )
+    leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
+    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
+    first: int | None = setting(
+        None, "pictures to take of each class and modality, the first by file name", metavar="N", least=1
+    )
+    shrink: int | None = setting(None, "scale pictures to N × N pixels before anything else", metavar="N", least=1)
+    epochs: int | None = setting(None, "most passes over the seen-class pictures (default: the backbone's)", least=1)
+    batch_size: int | None = setting(None, "pictures per step (default: the backbone's)", least=1)
+    learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)", above=0)
+    held_out: float | None = setting(
+        None,
+        "share of each seen class's pictures held out to choose the epoch by (default: 0.1, small 0)",
+        least=0,
+        below=1,
+    )
+    patience: int = setting(5, "epochs without a better held-out accuracy after which training ends", least=1)
+    seed: int = setting(0, "seed of initial weights, held-out pictures, order, augmentation and dropout", least=0)
+    cache: Path | None = setting(None, "keeps outputs of a frozen backbone (default: OUT/backbone)", metavar="DIR")
+    overwrite: bool = setting(False, "replace features made with other settings")
+
+    @property
+    def trained_part(self):
+        """What of the network is trained: one of PARTS, or "nothing" under --freeze."""
+        return "nothing" if self.freeze else self.train or "all"
+
+
+def filled_in(options):
+    """`options` completed from the backbone's entry.
+
+    Raises BadInput for flags that contradict each other.
+    """
+    entry = backbone(options.backbone)
+    if options.weights is None and options.backbone != "small" and (options.freeze or options.train in PARTS[:2]):
+        raise BadInput(f"--weights is needed: {options.backbone} with random weights is of no use frozen")
+    if options.freeze:
+        for name in ("train", "dense", "leak_unseen"):
+            if getattr(options, name):
+                raise BadInput(f"--freeze trains nothing, so {flag(name)} cannot go with it")
+        batch_size = options.batch_size or entry.recipe.batch_size
+        pool = options.pool or "average"
+        return dataclasses.replace(options, pool=pool, dense=0, batch_size=batch_size)
+    train = options.trained_part
+    dense = options.dense
+    if dense is None:
+        dense = entry.dense or (HEAD_SIZE if train == "head" else 0)
+    if train == "head" and not dense:
+        raise BadInput("--dense 0: leaves --train head nothing to train that the features pass through")
+    recipe = recipe_of(options.backbone, train)
+    return dataclasses.replace(
+        options,
+        train=train,
+        pool=options.pool or entry.pool,
+        dense=dense,
+        epochs=options.epochs or recipe.epochs,
+        batch_size=options.batch_size or recipe.batch_size,
+        learning_rate=options.learning_rate or recipe.learning_rate,
+        held_out=recipe.held_out if options.held_out is None else options.held_out,
+    )
+
+
+def recipe_of(name, train):
+    """The recipe by which `train`, a part of the backbone `name` or its head, is trained."""
+    entry = backbone(name)
+    return entry.head if train == "head" else entry.recipe

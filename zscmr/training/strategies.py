@@ -1,0 +1,93 @@
+"""One device, several GPUs or several workers that share each batch."""
+
+import contextlib
+import json
+import os
+
+import tensorflow as tf
+
+from zscmr.cores import cores
+from zscmr.errors import BadInput
+
+FEW_CORES = 4  # up to this many cores, run operations in parallel, each single-threaded
+
+
+def is_chief():
+    """Whether this process writes the run's files: yes, unless TF_CONFIG calls it a worker other than the first."""
+    if not several_workers():
+        return True
+    try:
+        config = json.loads(os.environ["TF_CONFIG"])
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        chief_elsewhere = "chief" in config["cluster"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"TF_CONFIG: expected JSON with 'cluster' and 'task' (type and index), {error!r}") from error
+    return kind == "chief" or (kind == "worker" and index == 0 and not chief_elsewhere)
+
+
+def several_workers():
+    """Whether TF_CONFIG names a cluster of workers."""
+    return "TF_CONFIG" in os.environ
+
+
+def choose_strategy(batch, jit=False):
+    """The strategy for the machine: the workers of TF_CONFIG, else all GPUs where there are several, else one device.
+
+    Raises BadInput when `batch` triads cannot be shared equally among the replicas, or `jit` is for several.
+    """
+    if several_workers():
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    elif len(tf.config.list_logical_devices("GPU")) > 1:
+        strategy = tf.distribute.MirroredStrategy()
+    else:
+        strategy = tf.distribute.get_strategy()
+    check_share(batch, strategy)
+    if jit and strategy.num_replicas_in_sync > 1:
+        raise BadInput(f"--jit compiles the step for one device, there are {strategy.num_replicas_in_sync}")
+    return strategy
+
+
+def check_share(batch, strategy):
+    replicas = strategy.num_replicas_in_sync
+    if batch % replicas:
+        raise BadInput(f"--batch-size {batch} is no multiple of the {replicas} devices that share a batch")
+
+
+def keep_small_products_whole():
+    """On a CPU of few cores, an operation of a step to each core: at 512 features it is over before a second thread
+    has woken up to help (`benchmarks/bench_train.py`). Once TensorFlow has started nothing changes."""
+    if cores() <= FEW_CORES:
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+class Gather:
+    """How a system sees the whole batch from one replica, which holds an equal share of its rows.
+
+    On one device every method returns its argument.
+    """
+
+    def __init__(self, replicas):
+        self.replicas = replicas
+
+    def __call__(self, rows):
+        """This replica's rows (batch / replicas, …) → those of the whole batch (batch, …); differentiable."""
+        if self.replicas == 1:
+            return rows
+        gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
+        return tf.ensure_shape(gathered, (None, *rows.shape[1:]))  # which all_gather forgets
+
+    def own(self, rows, blocks=1):
+        """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …); of each of several blocks
+        of rows, one below the other."""
+        if self.replicas == 1:
+            return rows
+        if blocks > 1:
+            return tf.concat([self.own(block) for block in tf.split(rows, blocks)], 0)
+        share = tf.shape(rows)[0] // self.replicas
+        first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        return rows[first : first + share]
+
+    def mean(self, value):
+        """A replica's mean over its rows → that over the rows of the whole batch; differentiable."""
+        return value if self.replicas == 1 else tf.reduce_mean(self(value[None]), 0)

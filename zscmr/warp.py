@@ -1,0 +1,43 @@
+"""The augmentation of stage I: pictures seen through random windows."""
+
+import keras
+import tensorflow as tf
+
+
+def warped(images, seed, modality, warp):
+    """uint8 images (batch, size, size, 3), each seen through a random window that is turned, sheared, shifted and
+    mirrored within the limits of `warp`. Between pixels values are interpolated and rounded down to integers.
+
+    `warp` has `photo` and `sketch` (smallest and largest side of the window, of the picture's own), `turn` (rad),
+    `shear`, `shift` (of the side; None: as far as the smaller of window and picture stays within the larger), and
+    `flip`. Beyond the border a photo is continued, a sketch is white. A function of `seed` (2,) alone.
+    """
+    return keras.ops.image.affine_transform(
+        images,
+        transforms(tf.shape(images)[0], images.shape[1], seed, modality, warp),
+        interpolation="bilinear",
+        fill_mode="nearest" if modality == "photo" else "constant",
+        fill_value=255.0,
+        data_format="channels_last",
+    )
+
+
+def transforms(count, size, seed, modality, warp):
+    """Random windows (count, 8) float32: a pixel (x, y) of the result is what lies at (a₀x + a₁y + a₂, b₀x + b₁y + b₂)
+    of the picture, whose rows are (a₀, a₁, a₂, b₀, b₁, b₂, 0, 0)."""
+    draws = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0)
+    angle, slant = draws[0] * warp.turn, draws[1] * warp.shear
+    low, high = getattr(warp, modality)
+    side = (low + high) / 2 + draws[2] * (high - low) / 2
+    reach = tf.abs(1 - side) / 2 if warp.shift is None else warp.shift
+    right, down = draws[3] * reach * size, draws[4] * reach * size
+    mirror = tf.where(draws[5] < 0, -1.0, 1.0) if warp.flip else tf.ones(count)
+    cos, sin = tf.cos(angle) * side, tf.sin(angle) * side
+    middle, zero = (size - 1) / 2, tf.zeros(count)
+    across, along = cos * mirror, sin * mirror
+    rows = (
+        across, slant - sin, middle * (1 - across + sin - slant) + right,
+        along, cos, middle * (1 - along - cos) + down,
+        zero, zero,
+    )  # fmt: skip
+    return tf.stack(rows, axis=1)
