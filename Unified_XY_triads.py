@@ -17,7 +17,7 @@ from zscmr.errors import BadInput
 from zscmr.evaluation.text_tables import scores_table
 from zscmr.figures import training_curves
 from zscmr.options import command, setting
-from zscmr.training import stage2, strategies
+from zscmr.training import encoders, stage2, strategies
 from zscmr.training.miniature import MINIATURE, prepare_miniature
 from zscmr.training.options import TrainingOptions, constants_class, resolve
 from zscmr.training.outcome import score_run
@@ -30,6 +30,7 @@ class Settings(TrainingOptions):
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
     resume: bool = setting(False, "go on with the run in --path (left out: the newest run)")
     overwrite: bool = setting(False, "replace the run in --path")
+    no_encoders: bool = setting(False, "write no encoders/, through which search needs no TensorFlow")
 
 
 def main(settings):
@@ -38,6 +39,7 @@ def main(settings):
     if settings.resume and chief and (results := runs.read_results(folder)):
         say(f"{folder} is complete")
         print_tables(results)
+        export_encoders(folder, settings)
         return
     settings, preset = resolve(settings)
     if settings.data == MINIATURE:
@@ -64,6 +66,9 @@ def main(settings):
             raise KeyboardInterrupt(f"stopped after epoch {int(state.epoch.numpy())}; {again} goes on") from stop
     if chief:
         finish(folder, preset, dataset, split, state)
+        export_encoders(folder, settings)
+        for file in sorted(folder.iterdir()):
+            say(f"wrote {file}")
 
 
 def open_run(settings, chief):
@@ -96,7 +101,7 @@ def describe(dataset, split, preset):
 
 
 def finish(folder, preset, dataset, split, state):
-    """Export the embeddings of the best epoch, score them, draw, and print the tables and the files."""
+    """Export the embeddings of the best epoch, score them, draw, and print the tables."""
     chosen = int(state.best_epoch.numpy())
     if len(split.held_out):
         score, count = float(state.best_score.numpy()), len(split.held_out)
@@ -105,8 +110,16 @@ def finish(folder, preset, dataset, split, state):
     training_curves.draw_training(folder / "metrics.jsonl", curves, chosen if len(split.held_out) else None)
     stage2.export_embeddings(folder, preset, dataset, split, state.model)
     print_tables(score_run(folder, dataset, split))
-    for file in sorted(folder.iterdir()):
-        say(f"wrote {file}")
+
+
+def export_encoders(folder, settings):
+    """Write the run's encoders/ if they are missing and its CNNs are known."""
+    if settings.no_encoders or (folder / encoders.FOLDER / encoders.ABOUT).exists():
+        return
+    try:
+        encoders.write_encoders(folder)
+    except BadInput as error:
+        say(f"no {encoders.FOLDER}/: {error}")
 
 
 def print_tables(results):

@@ -139,10 +139,10 @@ def compute(plan):
 def train_run(options, folder, data, unseen):
     """One run of the trainer in `folder`: with `TrainingOptions`, or resumed where these are None."""
     if options is None:
-        trainer.main(trainer.Settings(path=folder, resume=True))
+        trainer.main(trainer.Settings(path=folder, resume=True, no_encoders=True))
         return
     chosen = {name: getattr(options, name) for name in options.given}
-    trainer.main(trainer.Settings(data=data, unseen=unseen, path=folder, **chosen))
+    trainer.main(trainer.Settings(data=data, unseen=unseen, path=folder, no_encoders=True, **chosen))
 
 
 def clock(seconds):

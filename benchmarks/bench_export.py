@@ -33,8 +33,8 @@ class Settings(Options):
 
 
 def main(settings):
+    from zscmr import feature_export
     from zscmr.backbones import networks
-    from zscmr.training import feature_export
 
     size = backbone(settings.backbone).size
     weights = weight_files.resolve(settings.backbone, settings.weights)

@@ -23,7 +23,7 @@ from zscmr.classes import Split
 from zscmr.console import say
 from zscmr.models import SYSTEMS
 from zscmr.options import Options, setting
-from zscmr.quiet_tensorflow import import_tensorflow
+from zscmr.quiet import import_tensorflow
 from zscmr.training import stage2
 from zscmr.training.options import PRECISIONS, TrainingOptions, resolve
 from zscmr.training.sources import make_source

@@ -193,6 +193,12 @@ def dataset_folder(tmp_path):
     return write_dataset(tmp_path / "data")
 
 
+@pytest.fixture
+def wide_folder(tmp_path):
+    """A dataset with enough pictures for a batch of 128."""
+    return write_dataset(tmp_path / "data", per_class=30)
+
+
 def random_squeezenet(path):
     """A weight file of the right shapes."""
     random, arrays, inputs = np.random.default_rng(5), {}, 96
@@ -206,6 +212,8 @@ def random_squeezenet(path):
             scale = np.sqrt(2 / np.prod(shape[:3]))
             arrays[f"fire{number}/{part}/kernel"] = random.normal(size=shape, scale=scale)
         inputs = 8 * squeeze
-    arrays |= {key.replace("kernel", "bias"): random.normal(size=array.shape[3]) for key, array in arrays.items()}
+    arrays |= {
+        key.replace("kernel", "bias"): random.normal(size=array.shape[3], scale=0.1) for key, array in arrays.items()
+    }
     np.savez(path, **{key: array.astype(np.float32) for key, array in arrays.items()})
     return path

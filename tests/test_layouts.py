@@ -1,29 +1,13 @@
-"""Archives are read as they unpack, counted, and indexed by file name; empty files stand in for pictures."""
+"""Archives are read as they unpack, and counted; empty files stand in for pictures."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import load_script
+from toy_trees import NAMES, PHOTOS, SKETCHES, plant
 
-import UxUyLoader as loader
-from zscmr import layouts, literature, matfiles, released
+from zscmr import layouts, literature
 from zscmr.classes import read_class_list
-
-NAMES = ("ant", "bee", "cow", "dog", "elk")
-
-index_script = load_script("pretrain/index_files.py")
-
-
-def plant(root, folder, files, classes=NAMES):
-    for name in classes:
-        for file in files:
-            path = root / folder / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-
-
-PHOTOS, SKETCHES = ("n01_1.jpg", "n01_2.jpg"), ("n01_1-1.png", "n01_1-2.png", "n01_2-1.png")
 
 
 @pytest.mark.parametrize("above", [True, False])
@@ -93,76 +77,3 @@ def test_counts_that_differ_from_the_literature_are_said(tmp_path, capsys):
     plant(tmp_path, "other", PHOTOS)
     layouts.compare_counts({"photo": layouts.list_pictures(tmp_path / "other", "photo")}, ["ant"])
     assert capsys.readouterr().err == ""
-
-
-def test_index_pairs_each_sketch_with_its_photo(tmp_path):
-    """Photo 2 of each class has one sketch, photo 1 two; a sketch without photo, or of another form, has no place."""
-    plant(tmp_path, "photo", PHOTOS)
-    plant(tmp_path, "sketch", (*SKETCHES, "n09_9-1.png", "doodle.png"))
-    index_script.main(
-        index_script.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path / "out")
-    )
-    file = tmp_path / "out/dataset2.mat"
-    pairs = matfiles.read(file, "datamat2")
-    assert pairs.shape == (5, 2, 2) and matfiles.read_names(file, "classes") == list(NAMES)
-    assert pairs[3].tolist() == [["n01_1-1.png", "n01_1-2.png"], ["n01_2-1.png", 0]]
-    sketches = matfiles.read(tmp_path / "out/names_sketches.mat", "data3")
-    assert sketches.shape == (5, 5) and sketches[0, 0] == "doodle.png"
-
-
-def test_index_without_pairs_leaves_none_behind(tmp_path):
-    plant(tmp_path, "photo", ("1.jpg",))
-    plant(tmp_path, "sketch", ("a.png",))
-    matfiles.write(tmp_path / "dataset2.mat", {"datamat2": np.zeros((1, 1, 1), object)})
-    index_script.main(index_script.Settings(photos=tmp_path / "photo", sketches=tmp_path / "sketch", out=tmp_path))
-    assert not (tmp_path / "dataset2.mat").exists()
-
-
-def test_defects_are_recognised_by_content():
-    cell = np.array([[["a-1", "a-1"], ["b-1", 0]], [["c-1", "c-2"], [0, 0]]], dtype=object)
-    assert released.index_defects(cell) == [
-        "1 of 2 photos with several sketches name one and the same sketch in every slot"
-    ]
-    assert released.vector_defects(np.array([[1.0, 2], [3, 4], [1, 2]])) == ["rows 0 and 2 (from 0) are identical"]
-    assert released.vector_defects(np.eye(3)) == released.graph_defects(np.eye(2)) == []
-
-
-def test_released_index_agrees_where_it_is_right(real_data, tmp_path, capsys):
-    """A tree of empty files with the released names, in the class folders of the slice. 12,500 photos and 75,481
-    sketches agree; dataset2.mat counts right but gives each photo one name only, mostly of another photo's sketch."""
-    out = tmp_path / "out"
-    classes = sorted(folder.name for folder in (real_data / "sketchy-mini/photo").iterdir())
-    for modality, (file, key) in (("photo", ("names_images.mat", "data")), ("sketch", ("names_sketches.mat", "data3"))):
-        for name, row in zip(classes, matfiles.read(real_data / "released" / file, key), strict=True):
-            (tmp_path / modality / name).mkdir(parents=True)
-            for entry in row:
-                if isinstance(entry, str):
-                    (tmp_path / modality / name / entry).touch()
-            slice_names = {path.name for path in (real_data / "sketchy-mini" / modality / name).iterdir()}
-            assert slice_names <= set(row), f"{name} is not the class of this row"
-    trees = {"photos": tmp_path / "photo", "sketches": tmp_path / "sketch"}
-    index_script.main(index_script.Settings(**trees, out=out, against=real_data / "released"))
-    told = capsys.readouterr().out.splitlines()
-    report = [line.split(".mat: ")[1] for line in told if line.startswith(str(real_data))]
-    assert report == [
-        "125 of 125 lists are as long as here, 12,500 of 12,500 names agree",
-        "125 of 125 lists are as long as here, 75,481 of 75,481 names agree",
-        "12,500 of 12,500 lists are as long as here, 125 of 75,481 names agree",
-        "12,500 of 12,500 photos with several sketches name one and the same sketch in every slot",
-    ]
-    for file, key in (("names_images.mat", "data"), ("names_sketches.mat", "data3")):
-        ours, theirs = matfiles.read(out / file, key), matfiles.read(real_data / "released" / file, key)
-        np.testing.assert_array_equal(ours, theirs)
-    assert matfiles.read(out / "dataset2.mat", "datamat2").shape == (125, 100, 18)
-
-
-def test_released_files_name_their_defects_when_read(real_data, capsys):
-    folder = real_data / "released"
-    for read, file, words in (
-        (loader.read_class_vectors, "wv_embeddings.mat", "rows 5 (armor) and 6 (axe) both hold 'metal'"),
-        (loader.read_class_vectors, "wv_anjan_glove.mat", "rows 91 to 93 (from 0) are seagull, seal, sea_turtle"),
-        (loader.read_class_vectors, "wv_anjan_semantic_labels.mat", "its 250 rows are in no known order"),
-        (loader.read_class_graph, "mst_graph.mat", "3 of its 124 edges belong to the Euclidean tree"),
-    ):
-        read(folder / file)
-        assert f"warning: {folder / file}: " in (told := capsys.readouterr().err) and words in told

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import CLASSES, UNSEEN
+from conftest import CLASSES
 
 import UxUyLoader as loader
 from zscmr import matfiles
-from zscmr.class_graph import graph_fault
-from zscmr.classes import class_key, read_class_list, split_classes
-from zscmr.scaling import scaled
 
 
 def rewrite(path, key, change, **more):
@@ -39,14 +36,6 @@ def test_joins_by_class_name_whatever_the_row_order(dataset_folder):
     np.testing.assert_array_equal(before.class_vectors, after.class_vectors)
     np.testing.assert_array_equal(before.sketch.labels, after.sketch.labels)
     assert before.sketch.names == after.sketch.names
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("hot_air_balloon", "hot-air balloon"), ("jack-o-lantern", "Jack o Lantern"), ("car_(sedan)", "car (sedan)")],
-)
-def test_class_names_compare_without_case_and_separators(one, other):
-    assert class_key(one) == class_key(other)
 
 
 def poisoned(array):
@@ -130,23 +119,6 @@ def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, m
     assert "'feature' row 3 holds NaN or Inf (1 such rows of 60)" in refused(loader.load_dataset, dataset_folder)
 
 
-def test_unseen_list_with_unknown_class_names_the_nearest(tmp_path, refused):
-    file = tmp_path / "unseen.txt"
-    file.write_text("# a comment\nbee\ngnus # another\n")
-    names = read_class_list(file)
-    assert names == ["bee", "gnus"]
-    assert refused(split_classes, CLASSES, names, file) == f"{file}: no class 'gnus'; nearest: gnu"
-
-
-def test_split_is_disjoint_complete_and_replayable():
-    split = split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3, seed=4)
-    parts = np.concatenate([split.seen, split.held_out, split.unseen])
-    assert sorted(parts) == list(range(10)) and len(split.held_out) == 2
-    assert [CLASSES[label] for label in split.unseen] == list(UNSEEN)
-    again = split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3, seed=4)
-    np.testing.assert_array_equal(split.held_out, again.held_out)
-
-
 @pytest.mark.parametrize("per_class", [(5, 9), (9, 5)])
 def test_triads(per_class):
     """Positives share the class, negatives do not, no row of another class appears, the larger modality is covered."""
@@ -162,30 +134,6 @@ def test_triads(per_class):
         assert (negative != label).all() and np.isin(negative, seen).all()
     larger = triads.photo if per_class[0] > per_class[1] else triads.sketch
     assert len(np.unique(larger)) == 36
-
-
-def test_scaling_knows_seen_rows_only():
-    """Seen rows 1, 3 of one feature: mean 2, deviation 1; the unseen row 7 is 5 deviations off. A constant stays 0."""
-    features = np.array([[1.0, 4], [3, 4], [7, 4]])
-    np.testing.assert_allclose(scaled(features, np.array([0, 2, 1]), [0, 2]), [[-1, 0], [1, 0], [5, 0]])
-
-
-def test_a_graph_has_to_be_one_of_the_split(dataset_folder):
-    """It joins every seen class, held out or not, and no unseen one."""
-    seen = [label for label, name in enumerate(CLASSES) if name not in UNSEEN]
-    split = split_classes(CLASSES, UNSEEN, "list", held_out_share=0.3)
-    graph = dataset_folder / "mst_graph.mat"
-
-    def fault(nodes):
-        chain = np.stack([np.arange(len(nodes) - 1), np.arange(1, len(nodes))], axis=1)
-        matfiles.write(graph, {"edge": chain, "classes": [CLASSES[label] for label in nodes]})
-        return graph_fault(loader.load_dataset(dataset_folder), split)
-
-    assert len(split.held_out) and fault(seen) == ""
-    assert fault(seen[:-1]) == "mst_graph.mat joins nothing to the seen class 'ibis'"
-    assert fault(range(10)) == "mst_graph.mat joins the unseen class 'bee' and 2 more"
-    graph.unlink()
-    assert graph_fault(loader.load_dataset(dataset_folder), split) == "no mst_graph.mat"
 
 
 def test_triads_are_a_function_of_seed_and_epoch():

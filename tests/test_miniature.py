@@ -132,10 +132,19 @@ def test_a_failed_drawing_leaves_no_folder(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("wrong", [{"per_class": 0}, {"seed": -1}, {"size": 8}, {"classes": 3}, {"classes": -1}])
-def test_settings_that_cannot_be_drawn_are_refused(tmp_path, wrong):
-    with pytest.raises(BadInput, match=f"^--{next(iter(wrong)).replace('_', '-')}[: ]"):
-        draw_miniature(Settings(out=tmp_path / "mini", **wrong))
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"per_class": 0}, "--per-class should be at least 1, received 0"),
+        ({"seed": -1}, "--seed should be at least 0, received -1"),
+        ({"size": 8}, "--size should be at least 16, received 8"),
+        ({"classes": 3}, "--classes: expected 0 or at least 4 (two seen, two unseen), received 3"),
+        ({"classes": -1}, "--classes should be at least 0, received -1"),
+    ],
+)
+def test_settings_that_cannot_be_drawn_are_refused(tmp_path, refused, wrong, expected):
+    assert refused(lambda: draw_miniature(Settings(out=tmp_path / "mini", **wrong))) == expected
+    assert not (tmp_path / "mini").exists()
 
 
 def test_script_ends_with_2_and_one_line_when_the_folder_is_in_use(script, tmp_path):

@@ -69,6 +69,29 @@ def test_modes_become_rgb(tmp_path, mode, suffix):
     np.testing.assert_array_equal(pictures.read_picture(path, 16), reference(path, 16))
 
 
+def save(picture, path, **more):
+    picture.save(path, **more)
+    return pictures.read_picture(path, 8)
+
+
+def test_every_kind_of_picture_becomes_rgb(tmp_path):
+    """A flat red (or grey) picture keeps its colour through palette, CMYK, alpha and 16 bit."""
+    red, grey = Image.new("RGB", (20, 10), (200, 30, 30)), Image.new("L", (20, 10), 128)
+    for path, picture in {
+        "palette.png": red.convert("P", palette=Image.Palette.ADAPTIVE),
+        "cmyk.jpg": red.convert("CMYK"),
+        "alpha.png": red.convert("RGBA"),
+    }.items():
+        pixels = save(picture, tmp_path / path)
+        assert pixels.shape == (8, 8, 3) and pixels.dtype == np.uint8
+        np.testing.assert_allclose(pixels.mean((0, 1)), (200, 30, 30), atol=6, err_msg=path)
+    assert abs(save(grey, tmp_path / "grey.png").mean() - 128) < 2
+    deep = Image.fromarray(np.full((10, 20), 128 * 257, np.uint16))
+    assert abs(save(deep, tmp_path / "deep.png").mean() - 128) < 2
+    clear = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    assert (save(clear, tmp_path / "clear.png") == 255).all()  # a transparent sketch stands on white
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_are_turned_upright(tmp_path, suffix, orientation):

@@ -134,3 +134,36 @@ def test_compiled_with_static_shape_for_any_batch(modality):
 
 def test_batch_without_pictures():
     assert warped(tf.zeros((0, 16, 16, 3), tf.uint8), tf.constant([1, 2]), "photo", EVERYTHING).shape == (0, 16, 16, 3)
+
+
+def warp_of(image, modality, warp, seed=3, count=16):
+    images = tf.constant(np.repeat(image[None], count, axis=0))
+    return warped(images, tf.constant([seed, 5]), modality, warp).numpy()
+
+
+def test_augmentation_leaves_sketch_strokes_whole():
+    """A frame drawn along the border, 4 pixels wide, stays in view on all four sides of every warped sketch, and what
+    lies beyond it is white."""
+    sketch = np.full((40, 40, 3), 255, np.uint8)
+    sketch[:4] = sketch[-4:] = sketch[:, :4] = sketch[:, -4:] = 0
+    for picture in warp_of(sketch, "sketch", Limits())[..., 0] < 128:
+        rows, columns = np.flatnonzero(picture.sum(1) > 25), np.flatnonzero(picture.sum(0) > 25)
+        for lines in (rows, columns):
+            assert lines.min() < 20 < lines.max()
+        outside = np.delete(np.delete(picture, range(rows.min(), rows.max() + 1), 0), [], 1)
+        assert not outside.any()
+
+
+def test_augmentation_of_a_photo_looks_at_most_of_it_and_nowhere_else():
+    """On a ramp from 0 to 234 a window of 80 to 100 % of the height spans as much of the greys."""
+    ramp = np.repeat(np.arange(40, dtype=np.uint8)[:, None, None] * 6, 40, axis=1).repeat(3, axis=2)
+    spans = np.ptp(warp_of(ramp, "photo", Limits())[:, :, 20, 0].astype(int), axis=1)
+    assert ((spans >= 0.78 * 234) & (spans <= 234)).all() and np.ptp(spans) > 5
+
+
+def test_augmentation_flips_half_and_repeats_by_seed():
+    ramp = np.repeat(np.arange(40, dtype=np.uint8)[None, :, None] * 6, 40, axis=0).repeat(3, axis=2)
+    pictures_seen = warp_of(ramp, "photo", Limits(), count=64)
+    assert 0.3 < (pictures_seen[:, 20, 0, 0] > pictures_seen[:, 20, 39, 0]).mean() < 0.7
+    np.testing.assert_array_equal(pictures_seen, warp_of(ramp, "photo", Limits(), count=64))
+    np.testing.assert_array_equal(warp_of(ramp, "photo", Limits(photo=(1.0, 1.0), flip=False))[0], ramp)

@@ -13,7 +13,10 @@ def hits(text):
 
 
 def random_points(kind, queries=40, gallery=300):
-    """(queries, gallery, their labels) to rank. `loose`: no equal distances. `tied`: a grid of small integers. `copies`: every gallery row four times."""
+    """(queries, gallery, labels of both) to rank.
+
+    `loose`: no equal distances. `tied`: a grid of small integers. `copies`: every gallery row four times.
+    """
     random = np.random.default_rng(3)
     if kind == "tied":
         arrays = [random.integers(1, 4, (count, 3)) for count in (queries, gallery)]

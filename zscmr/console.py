@@ -25,7 +25,7 @@ def complain(message):
 def _print(line, stream):
     try:
         print(line, file=stream, flush=True)
-    except UnicodeEncodeError:  # cp1252 has no †
+    except UnicodeEncodeError:  # cp1252 has no −
         encoding = stream.encoding or "ascii"
         print(line.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
     except BrokenPipeError:

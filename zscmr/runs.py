@@ -12,7 +12,7 @@ from zscmr.options import flag
 
 ROOT = Path("runs")
 CONFIG, RESULTS, EMBEDDINGS = "config.json", "results.json", "unified_features.mat"
-PLACES = ("path", "resume", "overwrite")  # settings that say where a run is and how it is opened
+PLACES = ("path", "resume", "overwrite", "no_encoders")  # settings that say where a run is and how it is opened
 OF_COMMAND = ("data", "unseen", *PLACES)  # settings of the trainer that are no constants of a system
 
 

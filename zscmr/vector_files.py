@@ -13,7 +13,7 @@ import numpy as np
 from zscmr.classes import class_key, class_positions, read_class_list
 from zscmr.errors import BadInput
 
-_CHUNK = 2**24  # bytes of a binary file held at once
+CHUNK = 2**24  # bytes of a binary file held at once
 
 
 def class_vectors(path, classes, kinds=(), aliases=None):
@@ -120,7 +120,7 @@ def _binary_entries(path, file):
     for _ in range(count):
         space = buffer.find(b" ", position)
         while space < 0 or len(buffer) < space + 1 + 4 * size:
-            more = file.read(_CHUNK)
+            more = file.read(CHUNK)
             if not more:
                 raise BadInput(f"{path}: ends before the {count} words that its first line announces")
             buffer, position = buffer[position:] + more, 0

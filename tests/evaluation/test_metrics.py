@@ -1,12 +1,15 @@
 """Metrics against slow loops and a worked example; ties in the mean of their orders."""
 
 import itertools
+import json
+import re
 
 import numpy as np
 import pytest
 from slow import loop_ap, loop_ndcg, loop_nmrr, loop_precision
-from toy_features import hits
+from toy_features import command_line, features_file, hits, unseen_arrays
 
+import knn_eval
 from zscmr.evaluation import metrics
 
 SCORES = [
@@ -76,3 +79,39 @@ def test_ties_count_in_the_mean_of_all_their_orders(seed):
     if (tied.size > 1).any():
         with pytest.raises(ValueError, match="ties"):
             metrics.average_precision(tied, interpolated=True)
+
+
+def test_a_further_metric_is_one_entry(tmp_path, monkeypatch, capsys):
+    """A toy, one over the rank of the first relevant item, is then scored, printed, compared and drawn."""
+
+    def reciprocal_rank(hits):
+        first = np.full(len(hits.relevant), np.inf)
+        np.minimum.at(first, hits.query, hits.before + 1)
+        return 1 / first
+
+    monkeypatch.setitem(metrics.METRICS, "toy rank", reciprocal_rank)
+    features_file(tmp_path / "f.mat")
+    words = ("--directions", "sketch->image", "--also", "toy rank", "nDCG@100", "--compare", "--per-class")
+    command_line(tmp_path / "f.mat", *words, "--json", tmp_path / "r.json", "--figures", tmp_path / "figures")
+    photos, sketches, photo_labels, sketch_labels = unseen_arrays(tmp_path / "f.mat")
+    relevant = photo_labels[knn_eval.rank(sketches, photos, "euclidean")] == sketch_labels[:, None]
+    expected = np.mean([1 / (1 + row.tolist().index(True)) for row in relevant])
+    results = json.loads((tmp_path / "r.json").read_text())
+    scores = results["directions"]["sketch->image"]
+    assert list(scores) == ["mAP@all", "P@100", "mAP@200", "P@200", "toy rank", "nDCG@100", "queries", "gallery"]
+    assert scores["toy rank"] == pytest.approx(expected)
+    assert scores["nDCG@100"] == pytest.approx(metrics.ndcg_at(relevant, 100).mean())
+    assert results["compare"]["sketch->image"]["toy rank"]["euclidean"] == pytest.approx(expected)
+    low, high = results["intervals"]["sketch->image"]["toy rank"]
+    assert low <= expected <= high
+    out = capsys.readouterr().out
+    head, row = out.splitlines()[1:3]
+    assert re.search(r"P@200 +toy rank +nDCG@100 +queries", head)
+    assert f" {expected:.3f} ±{(high - low) / 2:.3f} " in row
+    assert re.search(rf"^  toy rank +{expected:.3f} ", out, re.MULTILINE)  # among the conventions compared
+    assert "toy rank" in (tmp_path / "figures/report.html").read_text(encoding="utf-8")
+
+
+def test_an_unknown_further_metric_is_refused_with_those_there_are(refused):
+    message = refused(knn_eval.Settings, also=("toy rank",))
+    assert message == f"--also: expected any of {', '.join(metrics.METRICS)}, received toy rank"

@@ -47,6 +47,9 @@ def test_a_query_leaves_itself_out_and_filters_come_before_the_ranking(metric):
     rows, _ = Index(gallery, metric).search(gallery[own], top=12, keep=keep)
     whole = rank(gallery[own], gallery, metric)
     np.testing.assert_array_equal(rows, [[row for row in line if keep[row]][:12] for line in whole])
+    np.testing.assert_array_equal(Index(gallery, metric).search(gallery[own], 12, np.flatnonzero(keep))[0], rows)
+    few = [row for row in (3, 8, 20) if row not in own]  # the queries themselves are not among them
+    assert Index(gallery, metric).search(gallery[own], 10, few, own)[0].shape == (2, 3)
 
 
 def test_codes_are_packed_bits_or_signs():
@@ -87,3 +90,5 @@ def test_vectors_that_have_no_place_are_refused(value, fault, refused):
     gallery[2] = value
     message = refused(Index, gallery, "cosine")
     assert message.startswith("gallery row 2") and fault in message
+    index = Index(np.ones((4, 3), np.float32), "cosine")
+    assert refused(index.search, gallery[2:3]).startswith("query row 0")

@@ -1,4 +1,4 @@
-"""Pictures are decoded whatever their format, unreadable ones named and skipped; only seen classes train a CNN."""
+"""Pictures become the files of a dataset; unreadable ones are named and skipped; only seen classes train a CNN."""
 
 import dataclasses
 import json
@@ -12,21 +12,19 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import ROOT, assert_same_bytes, draw_pictures, picture_flags, random_squeezenet
 from PIL import Image
 
 import UxUyLoader as loader
-from zscmr import matfiles, pictures
+from zscmr import feature_export, matfiles, pictures
 from zscmr.backbones import networks
-from zscmr.backbones.base import Warp
 from zscmr.classes import read_class_list
 from zscmr.dataset_files import FILES, PICTURES
+from zscmr.files import file_hash
 from zscmr.provenance import read_provenance
-from zscmr.training import classifier, feature_export, precision
+from zscmr.training import classifier, precision
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options
-from zscmr.warp import warped
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 
@@ -41,29 +39,6 @@ def trees(tmp_path):
 def settings(folder, **more):
     choices = {"backbone": "small", "freeze": True, "batch_size": 4, **more}
     return Stage1Options(**picture_flags(folder), out=folder / "out", **choices)
-
-
-def save(picture, path, **more):
-    picture.save(path, **more)
-    return pictures.read_picture(path, 8)
-
-
-def test_every_kind_of_picture_becomes_rgb(tmp_path):
-    """A flat red (or grey) picture keeps its colour through palette, CMYK, alpha and 16 bit."""
-    red, grey = Image.new("RGB", (20, 10), (200, 30, 30)), Image.new("L", (20, 10), 128)
-    for path, picture in {
-        "palette.png": red.convert("P", palette=Image.Palette.ADAPTIVE),
-        "cmyk.jpg": red.convert("CMYK"),
-        "alpha.png": red.convert("RGBA"),
-    }.items():
-        pixels = save(picture, tmp_path / path)
-        assert pixels.shape == (8, 8, 3) and pixels.dtype == np.uint8
-        np.testing.assert_allclose(pixels.mean((0, 1)), (200, 30, 30), atol=6, err_msg=path)
-    assert abs(save(grey, tmp_path / "grey.png").mean() - 128) < 2
-    deep = Image.fromarray(np.full((10, 20), 128 * 257, np.uint16))
-    assert abs(save(deep, tmp_path / "deep.png").mean() - 128) < 2
-    clear = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
-    assert (save(clear, tmp_path / "clear.png") == 255).all()  # a transparent sketch stands on white
 
 
 def test_export_writes_the_released_files(trees):
@@ -276,67 +251,24 @@ def test_training_on_all_classes_reaches_them_all(trees, batches):
     assert classes_in(batches["training"]) == {0, 1, 2, 3, 4}
 
 
-@pytest.mark.parametrize(("per_class", "rounds"), [((3, 3, 3), 3), ((1, 4, 7), 4)])
-def test_batches_are_balanced_over_classes(per_class, rounds):
-    """Each round of three holds every class once; a class deals all of its pictures before one comes again."""
-    labels = np.repeat(np.arange(3), per_class)
-    order = classifier.balanced_order(labels, np.random.default_rng(0))
-    assert len(order) == len(labels)
-    for start in range(0, 3 * (len(labels) // 3), 3):
-        assert sorted(labels[order[start : start + 3]]) == [0, 1, 2]
-    for label, count in enumerate(per_class):
-        dealt = order[labels[order] == label][: min(count, rounds)]
-        assert len(set(dealt)) == len(dealt)
+def test_training_ends_when_patience_does(trees, capsys, monkeypatch):
+    """The last epoch comes `patience` after the best, by accuracy on held-out pictures; photos, then sketches."""
+    accuracies, measure = [], classifier.held_out_accuracy
 
+    def measured(*words):
+        accuracies.append(measure(*words))
+        return accuracies[-1]
 
-def test_held_out_pictures_are_of_every_class_and_replayable():
-    labels = np.repeat(np.arange(4), (10, 10, 2, 1))
-    fitted, held_out = classifier.split_pictures(labels, 0.3, seed=2)
-    assert sorted([*fitted, *held_out]) == list(range(23))
-    assert np.bincount(labels[held_out], minlength=4).tolist() == [3, 3, 1, 0]
-    np.testing.assert_array_equal(held_out, classifier.split_pictures(labels, 0.3, seed=2)[1])
-
-
-def warp_of(image, modality, warp, seed=3, count=16):
-    images = tf.constant(np.repeat(image[None], count, axis=0))
-    return warped(images, tf.constant([seed, 5]), modality, warp).numpy()
-
-
-def test_augmentation_leaves_sketch_strokes_whole():
-    """A frame drawn along the border, 4 pixels wide, stays in view on all four sides of every warped sketch, and what
-    lies beyond it is white."""
-    sketch = np.full((40, 40, 3), 255, np.uint8)
-    sketch[:4] = sketch[-4:] = sketch[:, :4] = sketch[:, -4:] = 0
-    for picture in warp_of(sketch, "sketch", Warp())[..., 0] < 128:
-        rows, columns = np.flatnonzero(picture.sum(1) > 25), np.flatnonzero(picture.sum(0) > 25)
-        for lines in (rows, columns):
-            assert lines.min() < 20 < lines.max()
-        outside = np.delete(np.delete(picture, range(rows.min(), rows.max() + 1), 0), [], 1)
-        assert not outside.any()
-
-
-def test_augmentation_of_a_photo_looks_at_most_of_it_and_nowhere_else():
-    """On a ramp from 0 to 234 a window of 80 to 100 % of the height spans as much of the greys."""
-    ramp = np.repeat(np.arange(40, dtype=np.uint8)[:, None, None] * 6, 40, axis=1).repeat(3, axis=2)
-    spans = np.ptp(warp_of(ramp, "photo", Warp())[:, :, 20, 0].astype(int), axis=1)
-    assert ((spans >= 0.78 * 234) & (spans <= 234)).all() and np.ptp(spans) > 5
-
-
-def test_augmentation_flips_half_and_repeats_by_seed():
-    ramp = np.repeat(np.arange(40, dtype=np.uint8)[None, :, None] * 6, 40, axis=0).repeat(3, axis=2)
-    pictures_seen = warp_of(ramp, "photo", Warp(), count=64)
-    assert 0.3 < (pictures_seen[:, 20, 0, 0] > pictures_seen[:, 20, 39, 0]).mean() < 0.7
-    np.testing.assert_array_equal(pictures_seen, warp_of(ramp, "photo", Warp(), count=64))
-    np.testing.assert_array_equal(warp_of(ramp, "photo", Warp(photo=(1.0, 1.0), flip=False))[0], ramp)
-
-
-def test_training_ends_when_patience_does(trees, capsys):
-    """The last epoch comes `patience` after the best."""
+    monkeypatch.setattr(classifier, "held_out_accuracy", measured)
     paint(trees)
     make_dataset(settings(trees, freeze=False, epochs=40, held_out=0.34, patience=2, learning_rate=1e-2))
-    form = r"photo: epoch (\d+) of (\d+) chosen, held-out accuracy [01]\.\d{3}"
-    best, last = map(int, re.search(form, capsys.readouterr().out).groups())
-    assert last == best + 2 < 40
+    said = capsys.readouterr().out
+    for modality in ("photo", "sketch"):
+        form = modality + r": epoch (\d+) of (\d+) chosen, held-out accuracy ([01]\.\d{3})"
+        best, last, accuracy = re.search(form, said).groups()
+        ours, accuracies = accuracies[: int(last)], accuracies[int(last) :]
+        assert ours.index(max(ours)) + 1 == int(best) == int(last) - 2 < 38 and f"{max(ours):.3f}" == accuracy
+    assert not accuracies
 
 
 def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
@@ -381,10 +313,35 @@ def test_classes_of_one_side_only_are_left_out_and_reported(trees, capsys):
     assert matfiles.read_names(trees / "out/label_sk.mat", "classes") == ["ant", "cow", "dog", "elk"]
 
 
-def test_pictures_json_names_everything_that_made_the_features(trees):
+def test_pictures_json_names_everything_that_made_the_features(trees, capsys):
     make_dataset(settings(trees, freeze=False, epochs=1, seed=3))
     made = json.loads((trees / "out" / PICTURES).read_text())
     assert made["backbone"] == "small" and made["seed"] == 3 and made["photos"] == str(trees / "photo")
+    trained = {modality: file_hash(trees / f"out/{modality}.weights.h5") for modality in ("photo", "sketch")}
+    assert made["cnn_sha256"] == trained
+    capsys.readouterr()
+    make_dataset(settings(trees, freeze=False, epochs=1, seed=3))  # what came of it tells it from nothing
+    assert "already holds these features" in capsys.readouterr().out
+
+
+def test_a_renamed_weight_file_is_the_same_one(trees, refused, capsys):
+    """Weights are told apart by their content, whatever the file is called and wherever it lies."""
+    weights, renamed = trees / "old.weights.h5", trees / "moved/new.weights.h5"
+    networks.build("small").save_weights(weights)
+    make_dataset(settings(trees, weights=weights))
+    made = (trees / "out/imagematnew.mat").read_bytes()
+    renamed.parent.mkdir()
+    weights.rename(renamed)
+    capsys.readouterr()
+    make_dataset(settings(trees, weights=renamed))
+    said = capsys.readouterr().out
+    assert "already holds these features" in said and f"pictures.json now names new.weights.h5, {renamed}" in said
+    assert (trees / "out/imagematnew.mat").read_bytes() == made
+    present = read_provenance(trees / "out")
+    assert (present["weights"], present["weights_file"]) == ("new.weights.h5", str(renamed))
+    networks.build("small").save_weights(weights)  # the former name, other numbers
+    message = refused(make_dataset, settings(trees, weights=weights))
+    assert "holds features made with another weights_sha256; --overwrite replaces them" in message
 
 
 @pytest.mark.parametrize(

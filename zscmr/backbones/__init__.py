@@ -2,7 +2,10 @@
 
 import importlib
 
-BACKBONES = ("small", "squeezenet", "vgg16", "resnet50")  # modules of this package; a new backbone is named here
+BACKBONES = (
+    *("small", "squeezenet", "vgg16", "resnet50"),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+)  # modules of this package; a new backbone is named here
 
 
 def backbone(name):

@@ -59,7 +59,9 @@ class Backbone:
     `build(size)`: a Keras model, uint8 RGB (batch, size, size, 3) of values 0 to 255 -> last feature maps (batch,
     height, width, channels), its own arithmetic on pixels included. `preprocessing`: how a picture becomes such an
     array. `last_block`: layers from the first whose name begins so are the last block. `pool`, `dense`: what follows
-    the maps as published. `recipe` trains (some of) the network, `head` only a Dense layer after it.
+    the maps as published. `recipe` trains (some of) the network, `head` only a Dense layer after it. `published`:
+    weights to download; `packaged()`: the weight file of an installed package, used where no file is given;
+    `load(model, file)`: reads another format than `weights.load` does.
     """
 
     build: Callable
@@ -70,6 +72,8 @@ class Backbone:
     pool: str = "average"
     dense: int = 0
     published: Published | None = None
+    packaged: Callable | None = None
+    load: Callable | None = None
 
     @property
     def size(self):

@@ -1,5 +1,7 @@
 """What backbones share: pixel arithmetic, pooling, heads; and a network with its weights."""
 
+from pathlib import Path
+
 import keras
 from keras import layers
 
@@ -28,7 +30,8 @@ def build(name, weights=None):
     entry = backbone(name)
     model = entry.build(entry.size)
     if weights is not None:
-        weight_files.load(model, weights)
+        load = weight_files.load if entry.load is None or Path(weights).suffix != ".pth" else entry.load
+        load(model, weights)
     return model
 
 

@@ -18,10 +18,13 @@ from zscmr.files import file_hash
 
 
 def resolve(name, weights):
-    """The file that --weights means for the backbone `name`: itself, or for `imagenet` the published one.
+    """The file that --weights means for the backbone `name`.
 
-    The published file is the one that Keras keeps, downloaded if missing, and checked by its digest.
+    Itself; for `imagenet` the published file, which Keras keeps, downloaded if missing and checked by its digest; left
+    out (None), the file of an installed package, or None where the backbone has no package.
     """
+    if weights is None and backbone(name).packaged:
+        return backbone(name).packaged()
     if weights is None or str(weights) != "imagenet":
         if weights is not None and not weights.is_file():
             raise BadInput(f"{weights}: no such file")

@@ -39,13 +39,20 @@ class Index:
     def search(self, queries, top=10, keep=None, own_rows=None):
         """The `top` nearest of each query: (rows (q, k) int64, nearest first; distances (q, k) float64).
 
-        `keep` (n,): whether an item takes part. `own_rows` (q,): the gallery row that is the query itself, left out.
+        `keep`: which items take part, as a mask (n,) or as row numbers. `own_rows` (q,): the gallery row that is the
+        query itself, left out. Raises BadInput for a query that has no place among the vectors.
         """
+        if self.metric != "hamming":
+            check_vectors(queries, "query", self.metric)
         own_rows = checked_own_rows(own_rows, len(queries))
-        available = len(self.vectors) if keep is None else int(np.count_nonzero(keep))
-        top = min(top, available - (own_rows is not None))
+        kept = np.ones(len(self.vectors), bool)
+        if keep is not None:
+            kept[:] = False
+            kept[np.asarray(keep)] = True  # a mask, or rows
+        itself = own_rows is not None and bool(kept[own_rows].any())
+        top = min(top, int(np.count_nonzero(kept)) - itself)
         rows, distances = np.empty((len(queries), top), np.int64), np.empty((len(queries), top))
-        left_out = None if keep is None else np.flatnonzero(~np.asarray(keep))
+        left_out = None if keep is None else np.flatnonzero(~kept)
         for part in slices(len(queries), query_block(len(self.vectors), self.memory)):
             own = None if own_rows is None else own_rows[part]
             rows[part], distances[part] = self._search(queries[part], top, left_out, own)

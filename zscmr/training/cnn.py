@@ -8,13 +8,15 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from zscmr import feature_export
 from zscmr.backbones import backbone, networks
 from zscmr.console import say
 from zscmr.errors import BadInput
 from zscmr.files import read_json, whole_file, write_json
 from zscmr.provenance import changed_keys
 from zscmr.seeds import generator
-from zscmr.training import classifier, feature_export
+from zscmr.training import classifier
+from zscmr.training.compiled import fastest
 from zscmr.warp import warped
 
 UNFINISHED = ".part-stage1"  # in --out: checkpoints and features on the way, of the command in its provenance.json
@@ -60,7 +62,7 @@ def _backbone_output(modality, tree, settings, seed, weights, provenance):
     preprocessing = backbone(settings.backbone).preprocessing
 
     def make():
-        return feature_export.Compiled(_body(settings, seed, weights))
+        return fastest(_body(settings, seed, weights), len(tree.files))
 
     return feature_export.outputs(
         folder, identity, make, preprocessing, tree.paths(), settings.batch_size, modality, settings.shrink
@@ -113,7 +115,7 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
     made = feature_export.outputs(
         work / "features",
         None,
-        lambda: feature_export.Compiled(model),
+        lambda: fastest(model, len(tree.files)),
         entry.preprocessing,
         tree.paths(),
         settings.batch_size,

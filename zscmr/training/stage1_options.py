@@ -66,7 +66,8 @@ def filled_in(options):
     Raises BadInput for flags that contradict each other.
     """
     entry = backbone(options.backbone)
-    if options.weights is None and options.backbone != "small" and (options.freeze or options.train in PARTS[:2]):
+    untrained = options.weights is None and options.backbone != "small" and not entry.packaged
+    if untrained and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {options.backbone} with random weights is of no use frozen")
     if options.freeze:
         for name in ("train", "dense", "leak_unseen"):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zscmr.backbones import backbone
 from zscmr.backbones import weights as weight_files
 from zscmr.dataset_files import PICTURES
 from zscmr.errors import BadInput
@@ -43,7 +44,9 @@ def _frozen(provenance, given, run):
         raise BadInput(f"{run}: search needs its CNNs, and they were random ones that nothing keeps")
     if given is None:
         given = Path(provenance.get("weights_file") or provenance["weights"])
-        if not given.is_file():
+        if not given.is_file() and backbone(provenance["backbone"]).packaged:
+            given = None  # of a package that is installed elsewhere now
+        elif not given.is_file():
             raise BadInput(f"{given}: no such file, the weights of the CNN; --weights says where they are now")
     file = weight_files.resolve(provenance["backbone"], given)
     if file_hash(file) != provenance["weights_sha256"]:

@@ -4,7 +4,6 @@ import shutil
 from functools import partial
 
 import numpy as np
-import tensorflow as tf
 
 from zscmr import pictures
 from zscmr.console import say, track
@@ -13,22 +12,13 @@ from zscmr.files import read_json, write_json
 _MISSING, _DONE, _UNREADABLE = 0, 1, 2  # states of a row
 
 
-class Compiled:
-    """A network as one compiled function: pictures (n, size, size, 3) uint8 -> vectors (n, `width`) float32."""
-
-    def __init__(self, model):
-        self.width = model.output_shape[1]
-        self._apply = tf.function(lambda images: model(images, training=False))
-
-    def __call__(self, images):
-        return self._apply(tf.constant(images)).numpy()
-
-
 def outputs(folder, identity, make_network, preprocessing, paths, batch, label, shrink=None):
     """Outputs of a network for picture files, kept in `folder`.
 
+    A network maps pictures (n, size, size, 3) uint8 to vectors (n, `width`) float32.
+
     Returns (vectors (n, F) float32, memory-mapped; readable (n,) bool). Rows computed under the same `identity` (a
-    JSON value) are kept, so that a call killed at any picture resumes. `make_network()`, a `Compiled`, is called only
+    JSON value) are kept, so that a call killed at any picture resumes. `make_network()` is called only
     if rows are missing.
     """
     if not (folder / "identity.json").exists() or read_json(folder / "identity.json") != identity:

@@ -1,0 +1,92 @@
+"""Numbers land where they belong, marked where they must be."""
+
+import csv
+import json
+
+import numpy as np
+from conftest import CLASSES, UNSEEN
+from toy_tables import fabricate, plan_of
+
+from zscmr import matfiles
+from zscmr.dataset_files import FILES
+from zscmr.figures import ablation
+from zscmr.tables import content, typeset
+
+
+def test_order_is_of_numbers_as_printed():
+    means = {"full": 0.2051, "without a": 0.2049, "without b": 0.2056, "without c": 0.12}
+    rows = {row: {"mAP": typeset.Value((mean,), "standard")} for row, mean in means.items()}
+    [note] = content.order_notes(rows, ["mAP"])
+    assert note == "Order of mAP: without c 0.120 < without a 0.205 = full 0.205 < without b 0.206."
+
+
+def test_numbers_land_in_their_tables(dataset_folder, tmp_path):
+    plan = plan_of(dataset_folder)
+    fabricate(plan)
+    tables = {table.name: table for table in content.all_tables(plan)}
+    assert list(tables) == ["comparison", "directions", "ablation-zscmr-paper", "conventions", "codes", "generalised"]
+    ours = tables["comparison"].rows["zscmr paper, ours"]
+    # mAP .30 and .40 of seeds 0 and 1: mean .35, deviation .1 / √2 = .071; a toy is not Sketchy, hence the mark
+    assert str(ours["data, measured: mAP@all"]) == "0.350 ± 0.071 †" and ours["size"] == "64"
+    assert str(tables["comparison"].rows["SAKE"]["TU-Berlin, published: P@100"]) == "0.481"
+    assert str(tables["comparison"].rows["LDA map"]["data, measured: P@100"]) == "0.310 †"
+    assert tables["comparison"].footnotes()[0].startswith("† data, unseen: not comparable with the published numbers: ")
+    assert str(tables["directions"].rows["zscmr tuned, ours, data"]["image→image P@100"]) == "0.360 ± 0.071 †"
+    # without a term seed 0 lost .02 and seed 1 .04: mean −.03, deviation .02 / √2 = .014
+    left_out = tables["ablation-zscmr-paper"].rows["without latent"]
+    assert str(left_out["data, measured: S→I, change"]) == "−0.030 ± 0.014 †"
+    assert str(left_out["TU-Berlin, published: I→S"]) == "0.04"
+    order = "without classification 0.08 < without latent 0.13 < without triplet 0.21 < without decoder 0.34 < full"
+    assert any(order in note for note in tables["ablation-zscmr-paper"].notes)
+    ablation.draw_ablation(tables["ablation-zscmr-paper"], tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 10_000
+    rows = tables["conventions"].rows
+    assert str(rows["knncode: zscmr tuned, ours"]["KNNcode “mAP”"]) == "0.390 ± 0.071 †"
+    assert str(rows["sake: zscmr paper, ours"]["mAP@200"]) == "0.370 ± 0.071 †"
+    assert "data, measured: signs, mAP@all" not in tables["codes"].rows["zscmr released, ours"]  # 300-d: 300 signs
+    assert str(tables["codes"].rows["zscmr released, ours"]["data, measured: ITQ, mAP@all"]) == "0.350 ± 0.071 †"
+    assert str(tables["generalised"].rows["pcmsn: zscmr paper, ours"]["harmonic mAP@all"]) == "0.450 ± 0.000 †"
+
+
+def test_every_number_of_the_csv_says_what_it_is(dataset_folder, tmp_path):
+    """The leak of the features is carried into every measured line."""
+    (dataset_folder / "pictures.json").write_text(json.dumps({"backbone": "small", "trained_on": list(CLASSES)}))
+    plan = plan_of(dataset_folder)
+    fabricate(plan)
+    tables = content.all_tables(plan)
+    lines = list(csv.DictReader(typeset.csv_lines(tables).splitlines()))
+    measured = [line for line in lines if line["source"] == "measured"]
+    assert len(measured) > 50 and all(line["convention"] and line["backbone"] == "small (trained)" for line in measured)
+    assert all(line["unseen"] == "unseen" and line["comparable"].startswith("no: another") for line in measured)
+    assert all(line["leaked"].startswith("the CNNs were trained on 3 of the 3 unseen") for line in measured)
+    assert all(line["convention"] and line["dataset"] in content.DATASETS for line in lines if line not in measured)
+    assert str(tables[0].rows["features alone"]["data, measured: mAP@all"]).endswith("†‡")
+    assert any(note.startswith("‡ data, unseen: the CNNs were trained on") for note in tables[-1].footnotes())
+    for table in tables:
+        assert "dataset data (60 photos and 60 sketches of 10 classes), features small (trained), 12-d" in table.caption
+        assert "unseen list unseen (3 classes)" in table.caption
+        assert "2 seeds" in table.caption and "protocol" in table.caption
+
+
+def test_further_lists_are_columns_and_equal_ones_count_once(dataset_folder, tmp_path):
+    other, same = tmp_path / "other.txt", tmp_path / "same.txt"
+    other.write_text("ant\ncow\n")
+    same.write_text("\n".join(name.upper() for name in UNSEEN))
+    plan = plan_of(dataset_folder, unseen=(other, same), presets=("paper",))
+    assert [place.list_name for place in plan.grounds] == ["unseen", "other"]
+    fabricate(plan)
+    table = next(table for table in content.all_tables(plan) if table.name == "unseen-lists")
+    ours = table.rows["other: zscmr paper, ours"]
+    assert ours["unseen classes"] == "2" and ours["mAP@all"].ground is plan.grounds[1]
+    assert table.rows["unseen: zscmr paper, ours"]["mAP@all"].ground is plan.main
+
+
+def test_features_of_different_width_have_no_baselines(dataset_folder):
+    file, key = FILES["sketch"]["features"]
+    classes = matfiles.read_names(dataset_folder / file, "classes")
+    matfiles.write(dataset_folder / file, {key: np.ones((60, 7), np.float32), "classes": classes})
+    plan = plan_of(dataset_folder)
+    fabricate(plan)
+    for table in content.all_tables(plan):
+        assert not any("LDA" in row or "features" in row for row in table.rows)
+        assert "12 and 7-d" in table.caption and "baselines" not in table.caption

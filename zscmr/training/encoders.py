@@ -1,0 +1,81 @@
+"""A finished run's way from pictures to embeddings, as one TensorFlow Lite graph for each modality."""
+
+from pathlib import Path
+
+import keras
+
+from zscmr import runs
+from zscmr.backbones import backbone
+from zscmr.errors import BadInput
+from zscmr.files import read_json, write_json
+from zscmr.training import cnn, stage2
+from zscmr.training.cnn_weights import find_weights
+from zscmr.training.export_graph import write_tflite
+from zscmr.training.precision import half_precision_on_gpu
+
+FOLDER, ABOUT = "encoders", "about.json"
+MODALITIES = ("photo", "sketch")
+
+
+class Embedding(keras.layers.Layer):
+    """The map of a trained system from CNN features (n, F) of one modality to embeddings (n, t)."""
+
+    def __init__(self, system, modality):
+        super().__init__(name="embedding", dtype="float32")
+        self.system, self.modality = system, modality
+
+    def call(self, features):
+        embed = self.system.embed_photos if self.modality == "photo" else self.system.embed_sketches
+        return embed(features)
+
+
+def open_network(run, modality, weights=None):
+    """(Keras model of uint8 pictures (n, size, size, 3) -> embeddings (n, t), the backbone's entry, shrink).
+
+    `weights`: where the CNN's weights are if they have moved, a file for a frozen backbone, else the dataset directory.
+    Raises BadInput for a run whose CNN is unknown, missing or another.
+    """
+    run = Path(run)
+    config = read_json(run / runs.CONFIG)
+    if "dataset" not in config:
+        raise BadInput(f"{run / runs.CONFIG}: no 'dataset'; the run was made before there was a search, train again")
+    provenance, widths = config["features"], config["dataset"]
+    # where the run's command saw the dataset, so that a project that has moved as a whole finds it, or where it was
+    places = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
+    file = find_weights(provenance, places, modality, weights, run)
+    with half_precision_on_gpu():
+        network = cnn.restored(provenance, file)
+    if network.output_shape[1] != widths[modality]:
+        raise BadInput(
+            f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
+            f"{network.output_shape[1]}-d; the features are of another origin"
+        )
+    embedding = Embedding(stage2.load_model(run), modality)
+    model = keras.Model(network.input, embedding(network.output))
+    return model, backbone(provenance["backbone"]), provenance.get("shrink")
+
+
+def write_encoders(run, weights=None):
+    """Write encoders/photo.tflite, encoders/sketch.tflite and about.json of the finished run in the directory `run`.
+
+    Returns their folder. Raises BadInput as `open_network` does.
+    """
+    run = Path(run)
+    folder, config = run / FOLDER, read_json(run / runs.CONFIG)
+    folder.mkdir(exist_ok=True)
+    about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
+    for modality in MODALITIES:
+        model, entry, shrink = open_network(run, modality, weights)
+        digest = write_tflite(model, folder / f"{modality}.tflite")
+        preprocessing = entry.preprocessing
+        about[modality] = {
+            "sha256": digest,
+            "size": preprocessing.size,
+            "resample": int(preprocessing.resample),
+            "crop": preprocessing.crop,
+            "fraction": preprocessing.fraction,
+            "shrink": shrink,
+            "dim": model.output_shape[1],
+        }
+    write_json(folder / ABOUT, about)  # last: its presence marks the graphs as complete
+    return folder
