@@ -72,20 +72,21 @@ class Split:
         return {part: [classes[label] for label in getattr(self, part)] for part in ("seen", "held_out", "unseen")}
 
 
-def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0):
+def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewest_seen=2):
     """Split the classes by an unseen list and holds out a share of the seen ones for model selection.
 
     The held-out classes are a function of `seed` and the seen names only. Raises BadInput for an unknown or repeated
-    unseen class, or when fewer than two seen classes would remain.
+    unseen class, or when fewer than `fewest_seen`
+    seen classes would remain.
     """
     unseen = np.sort(class_positions(unseen_names, classes, where))
     if len(np.unique(unseen)) != len(unseen):
         raise BadInput(f"{where}: a class occurs twice")
     seen = np.setdiff1d(np.arange(len(classes)), unseen)
     count = max(2, round(held_out_share * len(seen))) if held_out_share > 0 else 0
-    if len(seen) - count < 2:
+    if len(seen) - count < fewest_seen:
         cause = f"{where}: {len(unseen)} of {len(classes)} classes unseen"
-        if len(seen) >= 2:
+        if len(seen) >= fewest_seen:
             cause = f"--held-out {held_out_share:g}: {count} of {len(seen)} seen classes held out"
         raise BadInput(f"{cause} leaves too few to train on")
     drawn = generator(seed, "held-out classes").permutation(len(seen))[:count]

@@ -4,7 +4,9 @@ Known: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), 
 `EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), and any pair of class trees.
 """
 
+import hashlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,3 +176,17 @@ def compare_counts(trees, unseen_names):
         ours = sum(class_key(tree.classes[label]) in unseen for label in tree.labels)
         if ours != count:
             warn(f"{ours:,} {modality} pictures of the unseen classes; the literature has {count:,} for {name}.txt")
+
+
+def class_folder(tree):
+    """The folder whose class folders hold most of the pictures."""
+    parents = Counter(Path(file).parent.parent for file in tree.files)
+    return (tree.root / parents.most_common(1)[0][0]).resolve()
+
+
+def listing_hash(tree):
+    """A digest of the names and sizes of the tree's files."""
+    digest = hashlib.sha256()
+    for file, path in zip(tree.files, tree.paths(), strict=True):
+        digest.update(f"{file}\0{os.path.getsize(path)}\n".encode())
+    return digest.hexdigest()[:16]

@@ -4,11 +4,8 @@ Each step is kept on disk until the dataset is written, so that a stopped call r
 features.
 """
 
-import hashlib
 import os
 import shutil
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +16,7 @@ from zscmr.console import say, warn
 from zscmr.dataset_files import FILES, PICTURES
 from zscmr.errors import BadInput
 from zscmr.files import existing_folder, file_hash, whole_file
-from zscmr.layouts import compare_counts, first_of_each_class, matched_trees
+from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
 from zscmr.provenance import PLACES, changed_keys, read_provenance, write_provenance
 from zscmr.training.cnn import UNFINISHED, features_of
 from zscmr.training.precision import half_precision_on_gpu
@@ -88,20 +85,6 @@ def describe(settings, weights, trees, taught):
         about |= {name: getattr(settings, name) for name in training}
         about["optimizer"] = recipe_of(settings.backbone, settings.trained_part).optimizer
     return about
-
-
-def class_folder(tree):
-    """The folder whose class folders hold most of the pictures."""
-    parents = Counter(Path(file).parent.parent for file in tree.files)
-    return (tree.root / parents.most_common(1)[0][0]).resolve()
-
-
-def listing_hash(tree):
-    """A digest of the names and sizes of the tree's files."""
-    digest = hashlib.sha256()
-    for file, path in zip(tree.files, tree.paths(), strict=True):
-        digest.update(f"{file}\0{os.path.getsize(path)}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def already_made(settings, provenance):

@@ -18,8 +18,12 @@ class Stage1Options(Options):
     sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
     unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
-    backbone: str = setting("squeezenet", "CNN", choices=BACKBONES)
-    weights: Path | None = setting(None, "its weights: a .npz, .h5 or .weights.h5 file, or imagenet", metavar="FILE")
+    backbone: str = setting("efficientnet_lite0", "CNN", choices=BACKBONES)
+    weights: Path | None = setting(
+        None,
+        "its weights: a .npz, .h5, .weights.h5 or .pth file, or imagenet; left out: those of an installed package",
+        metavar="FILE",
+    )
     freeze: bool = setting(False, "use the backbone as it is, without training")
     train: str | None = setting(
         None, "what to train, with a softmax: a Dense layer, the last block too, or all (default)", choices=PARTS

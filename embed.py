@@ -1,0 +1,93 @@
+"""Embeds any pictures with a run's exported encoders: a unified_features.mat that knn_eval.py reads.
+
+    python embed.py --run runs/mine --photos photos --sketches sketches --unseen unseen.txt --out other.mat
+    python knn_eval.py other.mat
+
+So a run trained on one dataset is measured on another. Stopped, the same command goes on.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zscmr import cli, matfiles, runs
+from zscmr.classes import class_key, read_class_list, split_classes
+from zscmr.console import say, warn
+from zscmr.errors import BadInput
+from zscmr.files import existing_folder, read_json
+from zscmr.layouts import class_folder, listing_hash, matched_trees
+from zscmr.options import Options, setting
+from zscmr.pictures import why_unreadable
+from zscmr.retrieval import Encoder
+from zscmr.retrieval.encoder import MODALITIES
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    run: Path = setting(help="run directory with encoders/", metavar="DIR")
+    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
+    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+    unseen: Path = setting(help="text file of the class names to evaluate", metavar="FILE")
+    out: Path = setting(help=".mat file to write", metavar="FILE")
+    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
+
+
+def main(settings):
+    if settings.out.suffix != ".mat" or settings.out.is_dir():
+        raise BadInput(f"--out: expected a .mat file, received {settings.out}")
+    existing_folder("--out", settings.out.parent)
+    trees = matched_trees(settings.photos, settings.sketches, settings.duplicates)
+    classes = trees["photo"].classes
+    split = split_classes(classes, read_class_list(settings.unseen), settings.unseen, held_out_share=0, fewest_seen=0)
+    config = read_json(settings.run / runs.CONFIG)
+    leaked = leak(config, [classes[label] for label in split.unseen])
+    if leaked:
+        warn(leaked)
+    work = settings.out.with_name(f".part-{settings.out.stem}")
+    sides = {modality: embedded(settings.run, modality, trees[modality], work / modality) for modality in MODALITIES}
+    write(settings.out, settings.run, sides, classes, split.unseen, leaked)
+    shutil.rmtree(work, ignore_errors=True)
+    counts = " and ".join(f"{len(tree.files):,} of {modality}" for modality, (tree, _) in sides.items())
+    say(f"wrote embeddings, {counts}, to {settings.out}")
+
+
+def leak(config, unseen):
+    """A sentence on the evaluated classes that the run was trained on; empty if there are none."""
+    trained = {class_key(name) for part in ("seen", "held_out") for name in config["classes"][part]}
+    trained |= {class_key(name) for name in config["features"].get("trained_on", ())}
+    leaked = [name for name in unseen if class_key(name) in trained]
+    if not leaked:
+        return ""
+    return f"the run was trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"
+
+
+def embedded(run, modality, tree, folder):
+    """(the tree without unreadable pictures, their embeddings (n, t)); what is finished is kept in `folder`."""
+    encoder = Encoder.open(run, modality)
+    identity = [str(run.resolve()), modality, listing_hash(tree)]
+    vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
+    for path, good in zip(tree.paths(), readable, strict=True):
+        if not good:
+            warn(f"{why_unreadable(path, encoder.preprocessing)}, skipped")
+    if not readable.any():
+        raise BadInput(f"{tree.root}: none of its pictures can be read")
+    return tree.take(readable), vectors[readable]
+
+
+def write(out, run, sides, classes, unseen, leaked):
+    """Write the .mat file; ranked by the distance that the run's own embeddings record."""
+    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "leaked": leaked}
+    own = run / runs.EMBEDDINGS
+    variables["distance"] = matfiles.read(own, "distance") if own.is_file() else "cosine"
+    for letter, (tree, vectors) in zip("xy", sides.values(), strict=True):
+        root = class_folder(tree)
+        names = [Path(file).relative_to(Path(file).parent.parent).as_posix() for file in tree.files]
+        variables |= {f"features{letter}": vectors, f"labels{letter}": tree.labels[:, None]}
+        variables |= {f"names{letter}": names, f"pictures{letter}": str(root)}
+    matfiles.write(out, variables)
+
+
+if __name__ == "__main__":
+    cli.run(main, Settings, __doc__)

@@ -1,0 +1,51 @@
+"""embed.py: a run's encoders over other pictures give embeddings that knn_eval.py reads."""
+
+import json
+
+import numpy as np
+from conftest import draw_pictures, picture_flags, trainer_settings
+
+import embed
+import knn_eval
+import Unified_XY_triads as trainer
+from zscmr import matfiles
+from zscmr.training.stage1 import make_dataset
+from zscmr.training.stage1_options import Stage1Options
+from zscmr.word_vectors import WordVectorOptions, join_vectors
+
+NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
+
+
+def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
+    random = np.random.default_rng(0)
+    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 52), unseen=("dog", "fox"))
+    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
+    make_dataset(Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **small))
+    np.savez(tmp_path / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=tmp_path / "data", vectors=(tmp_path / "words.npz",)))
+    run = tmp_path / "run"
+    trainer.main(trainer_settings(data=tmp_path / "data", path=run, epochs=2, batch_size=6, dim=5))
+
+    # the run's own pictures get the run's own embeddings
+    trees = ("--photos", tmp_path / "photo", "--sketches", tmp_path / "sketch", "--unseen", tmp_path / "unseen.txt")
+    script("embed.py", "--run", run, *trees, "--out", tmp_path / "own.mat")
+    for key in ("featuresx", "featuresy"):
+        own, expected = (matfiles.read(file, key) for file in (tmp_path / "own.mat", run / "unified_features.mat"))
+        np.testing.assert_allclose(own, expected, atol=1e-2 * np.abs(expected).max())
+    script("knn_eval.py", tmp_path / "own.mat", "--json", tmp_path / "own.json")
+    script("knn_eval.py", run / "unified_features.mat", "--json", tmp_path / "run.json")
+    own, expected = (json.loads((tmp_path / name).read_text())["directions"] for name in ("own.json", "run.json"))
+    assert own.keys() == expected.keys()
+
+    # another dataset, one class of which was trained on, and one unreadable picture
+    other = tmp_path / "other"
+    draw_pictures(other, random, ("cow", "hen", "jay", "gnu"), per_class=2, size=(30, 30), unseen=("cow", "hen"))
+    (other / "photo/hen/hen_0.jpg").write_bytes(b"no picture")
+    embed.main(embed.Settings(run=run, **picture_flags(other), out=tmp_path / "other.mat"))
+    told = capsys.readouterr().err
+    assert "the run was trained on 1 of the 2 unseen classes, cow among them" in told and "hen_0.jpg" in told
+    features = knn_eval.load(tmp_path / "other.mat")
+    assert len(features.photo.labels) == 7 and len(features.sketch.labels) == 8 and features.leaked in told
+    assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
+    settings = embed.Settings(run=tmp_path / "nowhere", **picture_flags(other), out=tmp_path / "x.mat")
+    assert refused(embed.main, settings) == f"{tmp_path / 'nowhere/config.json'}: no such file"
