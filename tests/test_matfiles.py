@@ -102,8 +102,8 @@ def test_empty_values_keep_their_shape_in_v73(tmp_path):
     assert matfiles.read(path, "blank") == ""
 
 
-def test_writing_in_blocks_gives_the_whole_array(tmp_path, monkeypatch):
-    monkeypatch.setattr(matfiles, "_BLOCK", 40)  # three rows of twelve bytes at a time
-    array = np.arange(30, dtype=np.int32).reshape(10, 3)
+def test_writing_in_blocks_gives_the_whole_array(tmp_path):
+    """72 MB, the last block a part of one: written in five blocks of 16 MiB, its rows copied in two of 64 MiB."""
+    array = np.arange(18_000_000, dtype=np.int32).reshape(-1, 3)
     matfiles.write(tmp_path / "a.mat", {"x": array}, large=1)
     np.testing.assert_array_equal(matfiles.read(tmp_path / "a.mat", "x", large=1), array)

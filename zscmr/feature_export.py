@@ -21,7 +21,7 @@ def outputs(folder, identity, make_network, preprocessing, paths, batch, label, 
     JSON value) are kept, so that a call killed at any picture resumes. `make_network()` is called only
     if rows are missing.
     """
-    if not (folder / "identity.json").exists() or read_json(folder / "identity.json") != identity:
+    if not (folder / "identity.json").exists() or read_json(folder / "identity.json", object) != identity:
         shutil.rmtree(folder, ignore_errors=True)
     files = folder / "vectors.npy", folder / "state.npy"
     network = None

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from zscmr.errors import BadInput
+from zscmr.errors import BadInput, first_line
 
 
 def file_hash(path, kind="sha256"):
@@ -120,14 +120,17 @@ def _take(file, wait):
     return True
 
 
-def read_json(path):
-    """Content of a JSON file. Raises BadInput if it is missing or unreadable."""
+def read_json(path, kind=dict):
+    """Content of a JSON file, which has to be of `kind`. Raises BadInput if it is missing or unreadable."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
-    except ValueError as error:
-        raise BadInput(f"{path}: not readable as JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not readable as JSON ({first_line(error)})") from error
+    if not isinstance(content, kind):
+        raise BadInput(f"{path}: expected JSON of the form of a {kind.__name__}, received a {type(content).__name__}")
+    return content
 
 
 def write_json(path, content):

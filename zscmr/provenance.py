@@ -1,11 +1,9 @@
 """pictures.json: what the features of a dataset directory were made with."""
 
-import json
 from pathlib import Path
 
 from zscmr.dataset_files import PICTURES
-from zscmr.errors import BadInput
-from zscmr.files import whole_file
+from zscmr.files import read_json, write_json
 
 PLACES = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
 
@@ -27,16 +25,10 @@ def changed_keys(present, wanted):
 
 def write_provenance(out, provenance):
     """Write pictures.json of the dataset directory `out`."""
-    with whole_file(out / PICTURES) as part:
-        part.write_text(json.dumps(provenance, indent=1), encoding="utf-8")
+    write_json(out / PICTURES, provenance)
 
 
 def read_provenance(directory):
     """Contents of pictures.json, or {} for a directory whose features were made elsewhere."""
     path = Path(directory) / PICTURES
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path}: not readable as JSON ({error})") from error
+    return read_json(path) if path.exists() else {}

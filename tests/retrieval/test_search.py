@@ -20,6 +20,7 @@ import Unified_XY_triads as trainer
 from zscmr import matfiles
 from zscmr.backbones import networks
 from zscmr.figures import grid
+from zscmr.files import file_hash
 from zscmr.retrieval import Encoder, gallery
 from zscmr.training import stage2
 from zscmr.training.compiled import Compiled
@@ -364,6 +365,17 @@ def test_trained_weights_that_changed_are_refused(finished, folder, refused):
     settings = search.Settings(run=folder / "run", query=(query,), weights=folder / "data")
     message = refused(search.main, settings)
     assert message.startswith(f"{folder / 'data'}/sketch.weights.h5: not the weights that made the features")
+
+
+def test_renamed_weights_of_a_frozen_backbone_are_accepted(finished, folder, refused):
+    """Their content counts: under the former name they are missing, under another one they serve."""
+    weights = folder / "other name.weights.h5"
+    networks.build("small").save_weights(weights)
+    gone = {"train": "nothing", "weights": "w.weights.h5", "weights_file": str(folder / "w.weights.h5")}
+    rewrite(folder, lambda config: config["features"].update(gone, weights_sha256=file_hash(weights)))
+    query = finished / "sketch/ant/ant_1.png"
+    assert refused(find, folder, query).startswith(f"{folder / 'w.weights.h5'}: no such file")
+    assert len(find(folder, query, weights=weights)["queries"]) == 1
 
 
 def test_an_encoder_serves_several_threads(finished):

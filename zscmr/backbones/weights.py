@@ -49,10 +49,11 @@ def resolve(name, weights):
 
 def load(model, path):
     """Set every weight of `model` from the file. Raises BadInput that names the first layer that does not fit."""
+    most = 16 * sum(weight.nbytes for weight in model.get_weights()) + 2**20
     if str(path).endswith(".npz"):
-        arrays_of = _read_npz(path)
+        arrays_of = _read_npz(path, most)
     else:
-        arrays_of = _read_h5(path, sum(weight.nbytes for weight in model.get_weights()))
+        arrays_of = _read_h5(path, most)
         if arrays_of is None:
             _load_keras(model, path)
             return
@@ -83,12 +84,17 @@ def _name(layer, variable):
     return variable.path.removeprefix(f"{layer.name}/")
 
 
-def _read_npz(path):
-    """A function layer -> {name: array}."""
+def _read_npz(path, most):
+    """A function layer -> {name: array}; `most`: bytes that the file may declare."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if (declared := sum(member.file_size for member in archive.infolist())) > most:
+                raise BadInput(f"{path}: declares {declared:,} bytes of weights, expected at most {most:,}")
         with np.load(path) as file:
             arrays = dict(file)
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # NumPy raises of many kinds
         raise BadInput(f"{path}: not a readable .npz file ({first_line(error)})") from error
     for key, array in arrays.items():
         if array.dtype.kind not in "fiu":
@@ -102,14 +108,14 @@ def _read_npz(path):
     return arrays_of
 
 
-def _read_h5(path, size):
+def _read_h5(path, most):
     """A function layer -> {name: array} for Keras' format of one group per layer; None for that of Keras 3.
 
-    `size`: bytes of the network's weights; a file that declares many times as much is refused.
+    `most`: bytes that the file may declare.
     """
     try:
         with h5py.File(path, "r") as file:
-            _check_contents(path, file, 16 * size + 2**20)
+            _check_contents(path, file, most)
             if "layers" in file:
                 return None
             file = file.get("model_weights", file)
