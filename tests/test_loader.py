@@ -138,7 +138,10 @@ def test_triads(per_class):
 
 def test_triads_are_a_function_of_seed_and_epoch():
     labels = np.repeat(np.arange(4), 8)
-    draw = lambda seed, epoch: loader.draw_triads(labels, labels, np.arange(4), 8, seed, epoch).photo  # noqa: E731
+
+    def draw(seed, epoch):
+        return loader.draw_triads(labels, labels, np.arange(4), 8, seed, epoch).photo
+
     np.testing.assert_array_equal(draw(1, 2), draw(1, 2))
     assert (draw(1, 2) != draw(1, 3)).any() and (draw(1, 2) != draw(2, 2)).any()
 

@@ -68,7 +68,6 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
         "benchmarks/bench_export.py",
         "benchmarks/bench_search.py",
         "benchmarks/bench_train.py",
-        "benchmarks/head_against_pool.py",
         "data/make_miniature.py",
     ],
 )

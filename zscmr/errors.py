@@ -4,6 +4,9 @@
 class BadInput(Exception):
     """Something the user gave cannot be used. The message is one line that names the file, key, shape or flag."""
 
+    def __init__(self, message):
+        super().__init__(" ".join(str(message).splitlines()))  # names in damaged files may hold line ends
+
 
 def first_line(error):
     """The first line of an exception's message, or the name of its type."""

@@ -41,6 +41,10 @@ def read_state_dict(path):
         raise BadInput(f"{path}: not a readable PyTorch weight file ({error})") from error
 
 
+#: operation that pushes a whole number -> its form in the file
+_FORMS = {pickle.BININT1: "<B", pickle.BININT2: "<H", pickle.BININT: "<i"}
+
+
 class _Malformed(Exception):
     """What is wrong with a file, without its name."""
 
@@ -157,12 +161,8 @@ class _Pickle:
                 push(None)
             case pickle.NEWTRUE | pickle.NEWFALSE:
                 push(operation == pickle.NEWTRUE)
-            case pickle.BININT1:
-                push(self._number("<B"))
-            case pickle.BININT2:
-                push(self._number("<H"))
-            case pickle.BININT:
-                push(self._number("<i"))
+            case pickle.BININT1 | pickle.BININT2 | pickle.BININT:
+                push(self._number(_FORMS[operation]))
             case pickle.LONG1:
                 push(int.from_bytes(self._take(self._number("<B")), "little", signed=True))
             case pickle.BINUNICODE:

@@ -3,7 +3,6 @@ which are memory-mapped; and the choice of rows that a protocol ranks."""
 
 import dataclasses
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -141,7 +140,7 @@ class _NumpySource(_Source):
                 return np.load(self.path / f"{key}.npy", mmap_mode="r")
             with np.load(self.path) as file:
                 return file[key]
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # NumPy and zipfile raise of many kinds
             raise BadInput(f"{self.path}: variable '{key}' cannot be read ({_first_line(error)})") from error
 
     def names(self, key):
@@ -169,7 +168,7 @@ def _open(path):
     try:
         with np.load(path) as file:
             return _NumpySource(path, tuple(file.files))
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy and zipfile raise of many kinds
         raise BadInput(f"{path}: not a readable .npz file ({_first_line(error)})") from error
 
 
