@@ -18,6 +18,8 @@ from zscmr import matfiles  # noqa: E402
 from zscmr.dataset_files import CLASS_VECTORS, FILES  # noqa: E402
 from zscmr.errors import BadInput  # noqa: E402
 
+#: for tests that send POSIX signals
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 CLASSES = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
 UNSEEN = ("bee", "fox", "jay")
 RUN_FILES = ("metrics.jsonl", "results.json", "unified_features.mat")

@@ -94,7 +94,7 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(tmp_path, suffix, orientation):
+def test_pictures_are_turnedupright(tmp_path, suffix, orientation):
     exif, path = Image.Exif(), tmp_path / f"picture.{suffix}"
     exif[ORIENTATION] = orientation
     picture = noise(30, 20)
@@ -163,7 +163,7 @@ def test_progressive_jpeg_is_charged_for_what_is_stored(tmp_path, monkeypatch):
     JPEG decodes 1/8 of the side, as does a progressive one after it has read all coefficients."""
     path = tmp_path / "a.jpg"
     path.write_bytes(with_size(pictures_fuzz.valid("progressive"), 8000, 8000))
-    monkeypatch.setattr(pictures, "_MEMORY", pictures.Budget(10**8))
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(10**8))
     with pytest.raises(OSError, match=r"needs ([\d,]+) bytes of memory to decode, more than 100,000,000") as caught:
         pictures.read_picture(path, 8)
     named = int(str(caught.value).split("needs ")[1].split(" ")[0].replace(",", ""))
@@ -224,9 +224,9 @@ class Noted(pictures.Budget):
         return super().hold(amount)
 
 pictures.read_picture(sys.argv[2], 8)
-pictures._MEMORY, before = Noted(pictures.BUDGET), peak()
+pictures.MEMORY, before = Noted(pictures.BUDGET), peak()
 pictures.read_picture(sys.argv[3], 1500)
-print(peak() - before, pictures._MEMORY.most)
+print(peak() - before, pictures.MEMORY.most)
 """
 
 
@@ -257,7 +257,7 @@ def peak():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 
 pictures.read_picture(sys.argv[2], 8)
-pictures._MEMORY, before = pictures.Budget(int(sys.argv[3])), peak()
+pictures.MEMORY, before = pictures.Budget(int(sys.argv[3])), peak()
 threads = [threading.Thread(target=pictures.read_picture, args=(sys.argv[2], 8)) for _ in range(6)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
@@ -303,19 +303,19 @@ def test_budget_is_never_exceeded_and_all_come_through():
 
 
 def test_budget_returns_what_a_failure_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "_MEMORY", pictures.Budget(pictures.SMALL))
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(pictures.SMALL))
     (tmp_path / "a.png").write_bytes(pictures_fuzz.valid("png")[:-30])
     for _ in range(3):
         with pytest.raises(OSError):
             pictures.read_picture(tmp_path / "a.png", 8)
-    with pictures._MEMORY.hold(pictures.SMALL):
+    with pictures.MEMORY.hold(pictures.SMALL):
         pass
 
 
 def test_large_pictures_by_what_is_decoded_of_them(tmp_path, monkeypatch):
     """600 × 400 RGB: 1.92 MB as PNG, as JPEG 1/64 of that; grey 1.2 MB."""
     monkeypatch.setattr(pictures, "SMALL", 2**17)
-    monkeypatch.setattr(pictures, "_MEMORY", pictures.Budget(1_500_000))
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(1_500_000))
     for name in ("a.png", "a.jpg"):
         Image.new("RGB", (600, 400), "red").save(tmp_path / name)
     Image.new("L", (600, 400)).save(tmp_path / "grey.png")
@@ -372,7 +372,7 @@ def test_bombs_are_refused_before_they_go_off(tmp_path, name):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(OSError, match=reason):
         pictures.read_picture(tmp_path / name, 8)
-    assert pictures._MEMORY._free == pictures.BUDGET
+    assert pictures.MEMORY.free == pictures.BUDGET
 
 
 @pytest.mark.parametrize("kind", pictures_fuzz.KINDS)
@@ -427,7 +427,7 @@ def test_whatever_pillow_raises_is_an_oserror(tmp_path, monkeypatch, error):
         raise error("first\nsecond")
 
     noise(9, 9).save(tmp_path / "a.png")
-    monkeypatch.setattr(pictures, "_upright", fail)
+    monkeypatch.setattr(pictures, "upright", fail)
     with pytest.raises(OSError, match=r"a\.png: '?first") as caught:
         pictures.read_picture(tmp_path / "a.png", 8)
     assert caught.value.__context__ is None  # no traceback keeps the pixels
@@ -474,7 +474,7 @@ def test_center_crop_decodes_as_many_pixels_as_it_needs(tmp_path):
 
 def test_center_crop_of_a_strip_takes_no_memory(tmp_path, monkeypatch):
     """Scaled as a whole, 1 × 10,000 pixels would have 224 × 2,240,000."""
-    monkeypatch.setattr(pictures, "_MEMORY", pictures.Budget(pictures.SMALL))
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(pictures.SMALL))
     noise(1, 10_000).save(tmp_path / "a.png")
     assert pictures.read_picture(tmp_path / "a.png", pictures.Preprocessing(224, crop="center")).shape == (224, 224, 3)
 

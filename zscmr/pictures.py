@@ -96,7 +96,7 @@ class Budget:
     """A number of bytes that threads share: `hold` waits until so many are free."""
 
     def __init__(self, total):
-        self.total, self._free, self._changed, self._turn = total, total, threading.Condition(), threading.Lock()
+        self.total, self.free, self._changed, self._turn = total, total, threading.Condition(), threading.Lock()
 
     @contextmanager
     def hold(self, amount):
@@ -104,18 +104,18 @@ class Budget:
         if amount > self.total:
             raise OSError(f"needs {amount:,} bytes of memory to decode, more than {self.total:,}")
         with self._turn, self._changed:  # in order of arrival: small requests do not keep a large one waiting forever
-            while self._free < amount:
+            while self.free < amount:
                 self._changed.wait()
-            self._free -= amount
+            self.free -= amount
         try:
             yield
         finally:
             with self._changed:
-                self._free += amount
+                self.free += amount
                 self._changed.notify()
 
 
-_MEMORY = Budget(BUDGET)
+MEMORY = Budget(BUDGET)
 
 
 def read_picture(path, size, shrink=None):
@@ -188,7 +188,7 @@ def _decode(path, preprocessing, shrink, *steps):
             raise OSError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
         held = max(SMALL, status.st_size)  # opening reads what is stored beside the pixels
         for _ in range(2):
-            with _MEMORY.hold(held):
+            with MEMORY.hold(held):
                 result, need = _decode_within(held, path, preprocessing, shrink, steps)
             if need <= held:
                 return result
@@ -214,7 +214,7 @@ def _decode_within(held, path, preprocessing, shrink, steps):
         picture.load()
         if beside + _picture_bytes(picture, side) > held:  # a PNG may announce transparency behind its pixels
             raise OSError("of another kind than its header says")
-        picture = _upright(picture)
+        picture = upright(picture)
         if shrink:
             picture = _stored_small(picture, shrink, kind)
             picture.draft("RGB", short)
@@ -393,7 +393,7 @@ _TURNS = {
 }
 
 
-def _upright(picture):
+def upright(picture):
     """The picture turned as its EXIF orientation says. (`ImageOps.exif_transpose` also encodes the EXIF data anew.)"""
     turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
     if turn is None:

@@ -294,14 +294,14 @@ def test_noise_is_a_function_of_its_seed(make_model, make_batch):
 def test_streams_of_noise_stay_within_those_of_a_step(make_model, make_batch):
     model = make_model(pcmsn.Settings(dim=T, input_dropout=0.3))
     places = []
-    draw = pcmsn.Draws._draw
+    draw = pcmsn.Draws.draw
 
     def counted(self, *words):
         places.append(self.place)
         return draw(self, *words)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pcmsn.Draws, "_draw", counted)
+        patch.setattr(pcmsn.Draws, "draw", counted)
         fast_terms(model, *make_batch(model))
     assert places == list(range(len(places))) and len(places) <= NOISE_STREAMS - 2  # 62 is the mixing's
 

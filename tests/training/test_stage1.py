@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, assert_same_bytes, draw_pictures, picture_flags, random_squeezenet
+from conftest import ROOT, assert_same_bytes, draw_pictures, picture_flags, posix, random_squeezenet
 from PIL import Image
 
 import UxUyLoader as loader
@@ -450,6 +450,7 @@ cli.run(make_dataset, Stage1Options, "")
 """
 
 
+@posix
 @pytest.mark.parametrize(
     ("flags", "stops"),
     [

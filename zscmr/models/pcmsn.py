@@ -229,16 +229,16 @@ class Draws:
     def __init__(self, noise, gather):
         self.noise, self.gather, self.place = noise, gather, 0
 
-    def _draw(self, function, x, *range_):
+    def draw(self, function, x, *range_):
         seed = self.noise + self.place
         self.place += 1
         return self.gather.own(function((tf.shape(x)[0] * self.gather.replicas, x.shape[1]), seed, *range_))
 
     def normal(self, x):
-        return self._draw(tf.random.stateless_normal, x)
+        return self.draw(tf.random.stateless_normal, x)
 
     def uniform(self, x, least, most):
-        return self._draw(tf.random.stateless_uniform, x, least, most)
+        return self.draw(tf.random.stateless_uniform, x, least, most)
 
     def dropout(self, x, rate):
         """x with a share `rate` of its elements zeroed and the others raised to keep the mean."""

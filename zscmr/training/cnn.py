@@ -93,7 +93,7 @@ def _with_trained_head(work, modality, tree, taught, settings, seed, weights, ou
     classifier.train_classifier(head, lesson, settings, backbone(settings.backbone).head, seed, work, modality)
     body = _body(settings, seed, weights)
     file = _save(keras.Model(body.input, head(body.output)), work)
-    return Made(_outputs_of(head, vectors), readable, file)
+    return Made(head_outputs(head, vectors), readable, file)
 
 
 def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights):
@@ -145,7 +145,7 @@ def restored(provenance, weights):
     return model
 
 
-def _outputs_of(head, vectors, block=1024):
+def head_outputs(head, vectors, block=1024):
     """Outputs (n, dense) of a head for vectors (n, F), which may be memory-mapped and larger than memory."""
     starts = range(0, len(vectors), block)
     return np.concatenate([head(np.asarray(vectors[start : start + block])).numpy() for start in starts])

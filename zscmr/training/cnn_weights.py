@@ -28,15 +28,26 @@ def find_weights(provenance, places, modality, given, run):
         return _frozen(provenance, given, run)
     if given is not None and not given.is_dir():
         raise BadInput(f"--weights {given}: expected the dataset directory that holds {modality}.weights.h5")
+    faults = []
     for folder in [given] if given else places:
         file = folder / f"{modality}.weights.h5"
         if file.is_file():
-            differing = differing_keys(read_provenance(folder) or provenance, provenance)
-            if differing:
-                raise BadInput(f"{file}: is of other features than those of {run}, made with another {differing[0]}")
-            _check_content(file, provenance, modality, run)
-            return file
-    raise BadInput(f"{given or places[-1]}: no {modality}.weights.h5; --weights names the directory where it is now")
+            fault = _fault(file, folder, provenance, modality, run)
+            if not fault:
+                return file
+            faults.append(fault)
+    missing = f"{given or places[-1]}: no {modality}.weights.h5; --weights names the directory where it is now"
+    raise BadInput([*faults, missing][0])
+
+
+def _fault(file, folder, provenance, modality, run):
+    """Why a weight file is not the one that made the features; empty if it is."""
+    differing = differing_keys(read_provenance(folder) or provenance, provenance)
+    if differing:
+        return f"{file}: is of other features than those of {run}, made with another {differing[0]}"
+    if provenance.get("cnn_sha256", {}).get(modality) not in (None, file_hash(file)):
+        return f"{file}: not the weights that made the features of {run}; its content has changed"
+    return ""
 
 
 def _frozen(provenance, given, run):
@@ -52,9 +63,3 @@ def _frozen(provenance, given, run):
     if file_hash(file) != provenance["weights_sha256"]:
         raise BadInput(f"{file}: not the weights that made the features of {run}, which are {provenance['weights']}")
     return file
-
-
-def _check_content(file, provenance, modality, run):
-    kept = provenance.get("cnn_sha256", {}).get(modality)
-    if kept not in (None, file_hash(file)):
-        raise BadInput(f"{file}: not the weights that made the features of {run}; its content has changed")
