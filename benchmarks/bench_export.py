@@ -1,7 +1,9 @@
-"""Rate of the feature export (decoding, backbone, writing) against that of the bare backbone on decoded pictures that
-already lie in memory, alternating in one run. Bar: at least 0.85 for SqueezeNet.
+"""Pictures per second of the feature export beside those of the bare network, in turns in one run.
 
-    python benchmarks/bench_export.py --photos DIR --sketches DIR [--backbone squeezenet] [--pictures 6250]
+    python benchmarks/bench_export.py --photos DIR --sketches DIR [--backbone efficientnet_lite0] [--pictures 1280]
+
+Bare: the network on decoded pictures in memory, compiled by TensorFlow, and as a LiteRT graph. Export: decoding, the
+LiteRT graph, writing. Features of both engines are compared.
 """
 
 import statistics
@@ -13,63 +15,69 @@ from pathlib import Path
 import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
-from zscmr import cli, layouts, pictures
-from zscmr.backbones import BACKBONES, backbone
+from zscmr import cli, feature_export, layouts, pictures
+from zscmr.backbones import BACKBONES, backbone, networks
 from zscmr.backbones import weights as weight_files
 from zscmr.console import say
+from zscmr.litert import Graph
 from zscmr.options import Options, setting
+from zscmr.training.compiled import Compiled
+from zscmr.training.export_graph import write_tflite
 
 
 @dataclass(frozen=True)
 class Settings(Options):
     photos: Path = setting(help="folder of photos", metavar="DIR")
     sketches: Path = setting(help="folder of sketches", metavar="DIR")
-    backbone: str = setting("squeezenet", "CNN", choices=BACKBONES)
-    weights: Path | None = setting(None, "its weights (default: random)", metavar="FILE")
+    backbone: str = setting("efficientnet_lite0", "CNN", choices=BACKBONES)
+    weights: Path | None = setting(None, "its weights (default: those of its package, else random)", metavar="FILE")
     pool: str = setting("average", "how maps become a vector", choices=("average", "flatten"))
-    pictures: int = setting(6250, "pictures to export, of both modalities alike")
-    batch_size: int = setting(64, "pictures per step")
-    rounds: int = setting(5, "parts into which the pictures are cut; both rates are measured on each")
+    pictures: int = setting(1280, "pictures to export, of both modalities alike", least=1)
+    batch_size: int = setting(64, "pictures per TensorFlow step", least=1)
+    rounds: int = setting(5, "parts into which the pictures are cut; all rates are measured on each", least=1)
 
 
 def main(settings):
-    from zscmr import feature_export
-    from zscmr.backbones import networks
-
-    size = backbone(settings.backbone).size
+    entry = backbone(settings.backbone)
     weights = weight_files.resolve(settings.backbone, settings.weights)
     model = networks.pooled(networks.build(settings.backbone, weights), settings.pool)
     paths = layouts.list_pictures(settings.photos, "photo").paths()
     paths += layouts.list_pictures(settings.sketches, "sketch").paths()
     paths = [paths[row] for row in np.linspace(0, len(paths) - 1, min(settings.pictures, len(paths))).astype(int)]
-    bare = network = feature_export.Compiled(model)
-    shown = pictures.read_pictures(paths[: settings.batch_size], size)[0]
-    bare(shown)  # traced and warm
-
-    rates = {"bare": [], "export": []}
-    for number, part in enumerate(np.array_split(paths, settings.rounds)):
-        order = ("bare", "export") if number % 2 else ("export", "bare")
-        for which in order:
-            start = time.perf_counter()
-            if which == "bare":
-                for _ in range(0, len(part), settings.batch_size):
-                    bare(shown)
-                count = -(-len(part) // settings.batch_size) * settings.batch_size
-            else:
-                with tempfile.TemporaryDirectory() as folder:
-                    feature_export.outputs(
-                        Path(folder) / "x", None, lambda: network, size, list(part), settings.batch_size, "part"
-                    )
-                count = len(part)
-            rates[which].append(count / (time.perf_counter() - start))
-        say(
-            f"part {number + 1}/{settings.rounds}: bare {rates['bare'][-1]:.1f}, export {rates['export'][-1]:.1f} per s"
+    with tempfile.TemporaryDirectory() as folder:
+        write_tflite(model, Path(folder) / "network.tflite")
+        compiled, graph = Compiled(model), Graph(Path(folder) / "network.tflite")
+    shown = pictures.read_pictures(paths[: settings.batch_size], entry.preprocessing)[0]
+    expected = compiled(shown)  # compiled and warm from here on
+    error = np.linalg.norm(graph(shown) - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    say(f"{settings.backbone}: LiteRT's features differ from TensorFlow's by at most {error.max():.1e} of their length")
+    rates = {"TensorFlow": [], "LiteRT": [], "export": []}
+    for part in np.array_split(paths, settings.rounds):
+        rates["TensorFlow"].append(
+            rate(lambda part=part: [compiled(shown) for _ in range(steps(part, shown))], part, shown)
         )
-    ratio = statistics.median(e / b for e, b in zip(rates["export"], rates["bare"], strict=True))
-    say(
-        f"{settings.backbone}, {len(paths)} pictures: bare {statistics.median(rates['bare']):.1f}, "
-        f"export {statistics.median(rates['export']):.1f} pictures per second; ratio {ratio:.3f}"
-    )
+        rates["LiteRT"].append(rate(lambda part=part: [graph(shown) for _ in range(steps(part, shown))], part, shown))
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            where = Path(folder) / "kept"
+            feature_export.outputs(where, None, lambda: graph, entry.preprocessing, list(part), 16, "part")
+        rates["export"].append(len(part) / (time.perf_counter() - start))
+    for name, values in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(values, rates["TensorFlow"], strict=True))
+        say(f"  {name:12}{statistics.median(values):8.1f} pictures per second, {ratio:.2f} of TensorFlow")
+    whole = statistics.median(a / b for a, b in zip(rates["export"], rates["LiteRT"], strict=True))
+    say(f"  the export runs at {whole:.2f} of bare LiteRT")
+
+
+def steps(part, shown):
+    return -(-len(part) // len(shown))
+
+
+def rate(run, part, shown):
+    """Pictures per second of `run`, which passes `shown` as often as `part` has batches."""
+    start = time.perf_counter()
+    run()
+    return steps(part, shown) * len(shown) / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

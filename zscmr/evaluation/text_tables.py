@@ -82,8 +82,8 @@ def differences_table(results):
         rows[f"{direction} 95 %"] = {name: _interval(*test["interval"]) for name, test in tests.items()}
         rows[f"{direction} p"] = {name: f"{test['p']:.4f}" for name, test in tests.items()}
     how = (
-        "Difference of the means over the same queries, 95 % interval by resampling queries, two-sided p by random "
-        "exchange of the two systems' scores of a query (10,000 draws)."
+        "Difference of the means over the same queries, 95 % interval by resampling queries, two-sided p by "
+        "exchanging the two systems' scores of a query (all exchanges, or 10,000 random ones)."
     )
     ours, theirs = (f"{each['features']} ({each['distance']})" for each in (results, against))
     title = f"{ours} minus {theirs}"
