@@ -3,7 +3,9 @@
 import json
 
 import numpy as np
+import tensorflow as tf
 from conftest import draw_pictures, picture_flags, trainer_settings
+from PIL import Image
 
 import embed
 import knn_eval
@@ -49,3 +51,37 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
     settings = embed.Settings(run=tmp_path / "nowhere", **picture_flags(other), out=tmp_path / "x.mat")
     assert refused(embed.main, settings) == f"{tmp_path / 'nowhere/config.json'}: no such file"
+
+
+def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):
+    """A SavedModel by plain TensorFlow and a .tflite by a plain interpreter give what the run exported."""
+    random = np.random.default_rng(0)
+    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
+    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
+    make_dataset(Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **small))
+    np.savez(tmp_path / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=tmp_path / "data", vectors=(tmp_path / "words.npz",)))
+    choices = {"model": "crossatnet", "bits": 8, "epochs": 2, "batch_size": 6, "no_encoders": True}
+    trainer.main(trainer_settings(data=tmp_path / "data", path=tmp_path / "run", **choices))
+    refusal = script("export.py", "--run", tmp_path / "data", cwd=tmp_path, status=2).stderr
+    assert refusal == f"export.py: --run {tmp_path / 'data'}: no finished run (it has no results.json)\n"
+    for _ in range(2):
+        script("export.py", "--run", tmp_path / "run", "--saved-models", tmp_path / "served")
+    assert sorted(folder.name for folder in (tmp_path / "served/photo").iterdir()) == ["1", "2"]
+
+    names = matfiles.read_names(tmp_path / "run/unified_features.mat", "namesx")
+    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
+    shown = np.stack([np.asarray(Image.open(tmp_path / "photo" / name).convert("RGB")) for name in names])
+    loaded = tf.saved_model.load(str(tmp_path / "served/photo/2"))
+    served = loaded.serve(tf.constant(shown)).numpy()
+    interpreter = tf.lite.Interpreter(str(tmp_path / "run/encoders/photo.tflite"))
+    interpreter.allocate_tensors()
+    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    lite = []
+    for picture in shown:
+        interpreter.set_tensor(given["index"], picture[None])
+        interpreter.invoke()
+        lite.append(interpreter.get_tensor(found["index"])[0])
+    for codes in (served, np.array(lite)):
+        assert codes.shape == (18, 8) and set(np.unique(codes)) == {-1, 1}
+        assert (codes == expected).mean() > 0.97  # a bit on the edge may fall either way

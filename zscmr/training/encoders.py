@@ -7,7 +7,8 @@ import keras
 from zscmr import runs
 from zscmr.backbones import backbone
 from zscmr.errors import BadInput
-from zscmr.files import read_json, write_json
+from zscmr.files import read_json, whole_folder, write_json
+from zscmr.quiet import stderr_held_back
 from zscmr.training import cnn, stage2
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.export_graph import write_tflite
@@ -79,3 +80,19 @@ def write_encoders(run, weights=None):
         }
     write_json(folder / ABOUT, about)  # last: its presence marks the graphs as complete
     return folder
+
+
+def write_saved_models(run, out, weights=None):
+    """Write a SavedModel for each modality, OUT/photo/N and OUT/sketch/N, N the next version; return their folders.
+
+    The signature `serve` takes uint8 pictures (n, size, size, 3), n free, and gives float32 embeddings (n, t).
+    """
+    written = []
+    for modality in MODALITIES:
+        model, _, _ = open_network(run, modality, weights)
+        versions = [int(folder.name) for folder in (Path(out) / modality).glob("[0-9]*") if folder.name.isdigit()]
+        folder = Path(out) / modality / str(max(versions, default=0) + 1)
+        with whole_folder(folder) as part, stderr_held_back():
+            model.export(str(part), format="tf_saved_model", verbose=False)
+        written.append(folder)
+    return written
