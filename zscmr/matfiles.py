@@ -99,7 +99,7 @@ def row_major(path, key):
     """
     path = _existing(path)
     rows = path.with_name(f"{path.stem}.{key}.{_digest(path)}.rows.npy")
-    mapped = _mapped_rows(rows)
+    mapped = mapped_rows(rows)
     if mapped is not None:
         return mapped
     array = read_numbers(path, key, large=1)
@@ -107,10 +107,10 @@ def row_major(path, key):
         return array
     try:
         with files.lock(path.with_name(f".{path.stem}.{key}.rows.lock")):
-            mapped = _mapped_rows(rows)  # another process may have been first
+            mapped = mapped_rows(rows)  # another process may have been first
             if mapped is None:
                 _write_rows(rows, array)
-                mapped = _mapped_rows(rows)
+                mapped = mapped_rows(rows)
             return mapped
     except OSError as error:
         reason = error.strerror or first_line(error)
@@ -220,13 +220,14 @@ def _digest(path):
     return digest.hexdigest()[:16]
 
 
-def _mapped_rows(rows):
-    """The array of a .npy file, mapped; None if there is none, or one that is not row-major numbers."""
+def mapped_rows(rows):
+    """The array of a .npy file, mapped; None if there is no such file, or one that is damaged or not row-major."""
     try:
         mapped = np.load(rows, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        whole = mapped.offset + mapped.nbytes == os.path.getsize(rows)
+    except Exception:  # what NumPy raises for a damaged header differs by the byte
         return None
-    return mapped if isinstance(mapped, np.memmap) and mapped.flags.c_contiguous and _is_real(mapped) else None
+    return mapped if whole and mapped.flags.c_contiguous and _is_real(mapped) else None
 
 
 def _write_rows(rows, array):
