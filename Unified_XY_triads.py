@@ -36,10 +36,11 @@ class Settings(TrainingOptions):
 def main(settings):
     chief = strategies.is_chief()
     settings, folder = open_run(settings, chief)
-    if settings.resume and chief and (results := runs.read_results(folder)):
-        say(f"{folder} is complete")
-        print_tables(results)
-        export_encoders(folder, settings)
+    if settings.resume and (results := runs.read_results(folder)):
+        if chief:
+            say(f"{folder} is complete")
+            print_tables(results)
+            export_encoders(folder, settings)
         return
     settings, preset = resolve(settings)
     if settings.data == MINIATURE:
@@ -48,7 +49,7 @@ def main(settings):
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
     about = stage2.describe_dataset(dataset)
     if settings.resume:
-        runs.check_binding(folder, split.names(dataset.classes), about)
+        runs.check_same_data(folder, split.names(dataset.classes), about)
     if chief:
         describe(dataset, split, preset)
     draw = partial(loader.draw_epoch, dataset, split, preset, settings.seed)
@@ -62,7 +63,9 @@ def main(settings):
         try:
             stage2.train(state, settings, preset, folder, dataset, split, draw, chief)
         except KeyboardInterrupt as stop:
-            again = command("Unified_XY_triads.py", Settings(path=folder, resume=True))
+            again = command(
+                "Unified_XY_triads.py", Settings(path=folder, resume=True, no_encoders=settings.no_encoders)
+            )
             raise KeyboardInterrupt(f"stopped after epoch {int(state.epoch.numpy())}; {again} goes on") from stop
     if chief:
         finish(folder, preset, dataset, split, state)

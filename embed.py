@@ -21,7 +21,7 @@ from zscmr.layouts import class_folder, listing_hash, matched_trees
 from zscmr.options import Options, setting
 from zscmr.pictures import why_unreadable
 from zscmr.retrieval import Encoder
-from zscmr.retrieval.encoder import MODALITIES
+from zscmr.retrieval.encoder import ABOUT, FOLDER, MODALITIES
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def main(settings):
     trees = matched_trees(settings.photos, settings.sketches, settings.duplicates)
     classes = trees["photo"].classes
     split = split_classes(classes, read_class_list(settings.unseen), settings.unseen, held_out_share=0, fewest_seen=0)
-    config = read_json(settings.run / runs.CONFIG)
+    config, distance = read_json(settings.run / runs.CONFIG), run_distance(settings.run)
     leaked = leak(config, [classes[label] for label in split.unseen])
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
     sides = {modality: embedded(settings.run, modality, trees[modality], work / modality) for modality in MODALITIES}
-    write(settings.out, settings.run, sides, classes, split.unseen, leaked)
+    write(settings.out, distance, sides, classes, split.unseen, leaked)
     shutil.rmtree(work, ignore_errors=True)
     counts = " and ".join(f"{len(tree.files):,} of {modality}" for modality, (tree, _) in sides.items())
     say(f"wrote embeddings, {counts}, to {settings.out}")
@@ -76,11 +76,20 @@ def embedded(run, modality, tree, folder):
     return tree.take(readable), vectors[readable]
 
 
-def write(out, run, sides, classes, unseen, leaked):
-    """Write the .mat file; ranked by the distance that the run's own embeddings record."""
+def run_distance(run):
+    """What the embeddings of a finished run are ranked by, as its encoders, or its own embeddings, record it."""
+    about, own = run / FOLDER / ABOUT, run / runs.EMBEDDINGS
+    if own.is_file():
+        return matfiles.read(own, "distance")
+    if about.is_file() and "distance" in (recorded := read_json(about)):
+        return recorded["distance"]
+    raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {FOLDER}/)")
+
+
+def write(out, distance, sides, classes, unseen, leaked):
+    """Write the .mat file, to be ranked by `distance`."""
     variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "leaked": leaked}
-    own = run / runs.EMBEDDINGS
-    variables["distance"] = matfiles.read(own, "distance") if own.is_file() else "cosine"
+    variables["distance"] = distance
     for letter, (tree, vectors) in zip("xy", sides.values(), strict=True):
         root = class_folder(tree)
         names = [Path(file).relative_to(Path(file).parent.parent).as_posix() for file in tree.files]

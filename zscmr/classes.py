@@ -73,11 +73,10 @@ class Split:
 
 
 def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewest_seen=2):
-    """Split the classes by an unseen list and holds out a share of the seen ones for model selection.
+    """Split the classes by an unseen list and hold out a share of the seen ones for model selection.
 
     The held-out classes are a function of `seed` and the seen names only. Raises BadInput for an unknown or repeated
-    unseen class, or when fewer than `fewest_seen`
-    seen classes would remain.
+    unseen class, or when fewer than `fewest_seen` seen classes would remain.
     """
     unseen = np.sort(class_positions(unseen_names, classes, where))
     if len(np.unique(unseen)) != len(unseen):

@@ -19,7 +19,7 @@ OF_COMMAND = ("data", "unseen", *PLACES)  # settings of the trainer that are no 
 def open_run(settings):
     """(settings to run with, run directory or None) for settings with `path`, `resume` and `overwrite`.
 
-    Creates nothing. Without a path the directory is None, and `create` numbers it.
+    Creates nothing; `training/state.py` restores weights. Without a path the directory is None; `create` numbers it.
 
     Raises BadInput for an existing directory without --resume or --overwrite, or --resume with changed settings.
     """
@@ -27,7 +27,7 @@ def open_run(settings):
         raise BadInput("--resume and --overwrite exclude each other")
     if settings.resume:
         path = settings.path or newest().parent
-        return _resumed(settings, path), path
+        return _settings_of_resumed(settings, path), path
     path = settings.path
     if path is None:
         return settings, None  # `create` takes the next number
@@ -74,7 +74,7 @@ def stored_settings(path, settings_class):
     return values | {"constants": others | values.get("constants", {})}
 
 
-def _resumed(settings, path):
+def _settings_of_resumed(settings, path):
     """The stored settings of the run in `path`; those chosen for this call have to agree with them."""
     stored = stored_settings(path, type(settings))
     for name in settings.given - {*PLACES, "constants"}:
@@ -112,7 +112,7 @@ def config_settings(settings):
     return {name: value for name, value in values.items() if name != "constants"} | dict(settings.constants)
 
 
-def check_binding(folder, classes, dataset):
+def check_same_data(folder, classes, dataset):
     """Raise BadInput unless the run in `folder` was started with these classes and these features."""
     config = read_json(folder / CONFIG)
     for part, names in classes.items():

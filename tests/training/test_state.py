@@ -8,7 +8,7 @@ from conftest import prepare
 
 from zscmr.models.base import Player
 from zscmr.training import stage2
-from zscmr.training.state import State, named_weights, restore_best, resume
+from zscmr.training.state import State, load_best_weights, named_weights, restore_newest
 
 
 class Twins(keras.Model):
@@ -44,18 +44,18 @@ def test_equal_layers_in_another_order_do_not_swap(tmp_path):
     model = Twins()
     saved(model, tmp_path)
     turned = Twins(order=("other", "one"))
-    restore_best(turned, tmp_path)
+    load_best_weights(turned, tmp_path)
     np.testing.assert_array_equal(turned.one.kernel.numpy(), model.one.kernel.numpy())
     np.testing.assert_array_equal(turned.other.kernel.numpy(), model.other.kernel.numpy())
 
 
 def test_another_model_is_refused(tmp_path, refused):
     saved(Twins(), tmp_path)
-    message = refused(restore_best, Twins(width=4), tmp_path)
+    message = refused(load_best_weights, Twins(width=4), tmp_path)
     assert message.endswith("ckpt-1: not of this run: 'one/kernel' should have shape [3, 4], found [3, 2]")
-    message = refused(restore_best, Twins(order=("one", "third")), tmp_path)
+    message = refused(load_best_weights, Twins(order=("one", "third")), tmp_path)
     assert message.endswith("ckpt-1: not of this run: 'third/kernel' should have shape [3, 2], found nothing")
-    assert refused(restore_best, Twins(), tmp_path / "empty").startswith(f"{tmp_path / 'empty'}: no checkpoint")
+    assert refused(load_best_weights, Twins(), tmp_path / "empty").startswith(f"{tmp_path / 'empty'}: no checkpoint")
 
 
 @pytest.mark.parametrize("order", [("one", "third"), ("other", "one")])
@@ -66,7 +66,7 @@ def test_training_is_not_continued_with_other_weights(tmp_path, refused, order):
     state = State(model, [Player((), model.trainable_variables, keras.optimizers.SGD(0.1))])
     checkpoint = tf.train.Checkpoint(state=state)
     manager = tf.train.CheckpointManager(checkpoint, tmp_path, max_to_keep=1)
-    assert "another --path starts anew" in refused(resume, checkpoint, manager, state)
+    assert "another --path starts anew" in refused(restore_newest, checkpoint, manager, state)
 
 
 def test_best_weights_of_before_are_read_by_position(tmp_path):
@@ -76,6 +76,6 @@ def test_best_weights_of_before_are_read_by_position(tmp_path):
     old.best_weights = [tf.Variable(weight.numpy()) for weight in model.weights]
     tf.train.CheckpointManager(tf.train.Checkpoint(state=old), tmp_path, max_to_keep=1).save(1)
     other = Twins()
-    restore_best(other, tmp_path)
+    load_best_weights(other, tmp_path)
     for one, two in zip(model.weights, other.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())

@@ -1,1 +1,1 @@
-"""Ranking and scoring, in NumPy alone."""
+"""Ranking and scoring, without TensorFlow."""

@@ -73,10 +73,10 @@ class Hits:
 def average_precision(hits, k=None, divide="R", interpolated=False):
     """Average precision of each query, (queries,), over all ranks or, as AP@k, over the first k.
 
-    AP@k = (1 / D) Σ_{r ≤ k} hit(r) · (hits in the first r) / r. `divide` says what D is: `R`, for every k, so that
-    AP@k stays below 1 where R > k; `min(k, R)`; or `hits`, those in the first k. `interpolated`: each precision is
-    replaced by the largest at that or any later rank up to k (PASCAL VOC); it has no closed mean over ties, so that
-    `hits` must have none. A query with D = 0 counts 0.
+    AP@k = (1 / D) Σ_{r ≤ k} hit(r) · (hits in the first r) / r. `divide`, which a protocol chooses, says what D is:
+    `R`, for every k, so that AP@k stays below 1 where R > k; `min(k, R)`; or `hits`, those in the first k.
+    `interpolated`: each precision is replaced by the largest at that or any later rank up to k (PASCAL VOC); it has no
+    closed mean over ties, so that `hits` must have none. A query with D = 0 counts 0.
     """
     hits = Hits.of(hits)
     k = hits.ranked if k is None else k

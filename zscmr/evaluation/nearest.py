@@ -6,7 +6,7 @@ from zscmr.evaluation import codes
 from zscmr.evaluation.distances import MEMORY, checked_own_rows, pair_keys, query_block, scaled_rows, slices
 from zscmr.evaluation.vectors import check_vectors
 
-ROWS = 2**18  # of the gallery, made ready together
+ROWS = 2**18  # of the gallery, made ready together, fewer where they would take more than a quarter of the memory
 
 
 class Index:
@@ -28,13 +28,17 @@ class Index:
             return
         check_vectors(vectors, "gallery", metric)
         self.vectors = vectors
+        self.step = max(1, min(ROWS, int(memory / 4 / (4 * 8 * (vectors.shape[1] + 2)))))  # four arrays of float64
         # Euclidean distances do not change when both sides move: about the middle they lose fewest digits
-        self.centre = np.asarray(vectors[:ROWS], np.float64).mean(0) if metric == "euclidean" else 0.0
-        fits = 4 * vectors.size <= memory
-        blocks = list(self._made_ready()) if fits else []
-        self.ready = np.concatenate([rows for rows, _ in blocks]) if blocks else None
-        self.squares = np.concatenate([squares for _, squares in blocks]) if blocks else None
-        self.longest = float(np.sqrt(max(squares.max() for _, squares in (blocks or self._made_ready()))))
+        self.centre = np.asarray(vectors[: self.step], np.float64).mean(0) if metric == "euclidean" else 0.0
+        self.ready = np.empty(vectors.shape, np.float32) if 4 * vectors.size <= memory else None
+        self.squares, first = np.empty(len(vectors), np.float32), 0
+        for rows, squares in self._made_ready():
+            self.squares[first : first + len(rows)] = squares
+            if self.ready is not None:
+                self.ready[first : first + len(rows)] = rows
+            first += len(rows)
+        self.longest = float(np.sqrt(self.squares.max()))
 
     def search(self, queries, top=10, keep=None, own_rows=None):
         """The `top` nearest of each query: (rows (q, k) int64, nearest first; distances (q, k) float64).
@@ -113,7 +117,7 @@ class Index:
 
     def _made_ready(self):
         """Yield (rows (m, dim), their squared lengths (m,)) of the gallery block by block, float32."""
-        for part in slices(len(self.vectors), ROWS):
+        for part in slices(len(self.vectors), self.step):
             rows = scaled_rows(self.vectors[part], self.metric) - self.centre
             yield rows.astype(np.float32), (rows**2).sum(1).astype(np.float32)
 

@@ -12,12 +12,12 @@ DISTANCES = {
     "l1": "L1 distance",
     "hamming": "Hamming distance",
 }
-MAP_DIVISORS = {
+MAP_DIVISOR_CAPTIONS = {
     "R": "AP divides by R, the relevant items in the whole gallery, for mAP@k too",
     "min(k, R)": "AP divides by R, the relevant items in the whole gallery, for mAP@k by min(k, R)",
     "hits": "AP divides by R, the relevant items in the whole gallery, for mAP@k by the hits in the first k",
 }
-PRECISION_DIVISORS = {
+PRECISION_DIVISOR_CAPTIONS = {
     "gallery": "P@k divides by k, or by the gallery size where that is smaller",
     "k": "P@k divides by k",
     "min(k, R)": "P@k divides by min(k, R)",
@@ -29,7 +29,7 @@ class Protocol:
     peers: str = ""  # whose code measures so
     distance: str | None = None  # None: the one recorded with the embeddings
     interpolated: bool = False
-    map_divisor: str = "R"
+    map_divisor: str = "R"  # D of AP@k; AP over all ranks divides by R
     precision_divisor: str = "gallery"
     class_means: bool = False  # whether the mean is over classes of the mean over their queries
     scores: Callable | None = None  # Hits -> {metric: (queries,)}, where these four do not describe it
@@ -45,8 +45,8 @@ class Protocol:
             ranked = f"as {self.peers}, but {ranked} instead of {DISTANCES[self.distance]}"
         kind = "interpolated AP" if self.interpolated else "raw (not interpolated) AP"
         mean = "mean over the queries of each class, then over classes" if self.class_means else "mean over queries"
-        measured = f"{kind}; {MAP_DIVISORS[self.map_divisor]}; {PRECISION_DIVISORS[self.precision_divisor]}; {mean}."
-        return f"{ranked}; {self.described or measured}"
+        divisors = f"{MAP_DIVISOR_CAPTIONS[self.map_divisor]}; {PRECISION_DIVISOR_CAPTIONS[self.precision_divisor]}"
+        return f"{ranked}; {self.described or f'{kind}; {divisors}; {mean}.'}"
 
     def score(self, hits, top=None, also=()):
         """{metric: (queries,)} of `hits`; `also` names further ones. `top`: ranking and metrics end there."""

@@ -65,6 +65,7 @@ def hit_blocks(
     _, codes_of_labels = np.unique(np.r_[np.ravel(query_labels), np.ravel(gallery_labels)], return_inverse=True)
     asked, there = np.split(codes_of_labels.astype(np.int32), [len(query_labels)])
     relevant = np.bincount(there, minlength=codes_of_labels.max(initial=0) + 1)[asked]
+    own_rows = checked_own_rows(own_rows, len(queries))
     if own_rows is not None:
         relevant = relevant - ((own_rows >= 0) & (there[own_rows] == asked))
     largest = int(relevant.max(initial=0))

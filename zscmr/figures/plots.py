@@ -1,4 +1,4 @@
-"""All figures, as PNG files: the retrieval grid, curves, bars per class, the map of the space, the confusion matrix.
+"""Figures as PNG files: curves, bars per class, the map of the space, the confusion matrix.
 
 Whatever was leaked to the embeddings is written on each of them.
 """

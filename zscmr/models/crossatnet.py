@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from zscmr.models import layers
 from zscmr.models.base import Constants, Preset, System, Tables
-from zscmr.models.losses import all_pairs_loss, classification_loss, latent_loss, squared_error
+from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, latent_loss, squared_error
 from zscmr.options import setting
 
 TERMS = ("latent", "triplet", "classification")
@@ -97,7 +97,7 @@ TABLES = Tables(
 
 
 def build(settings, inputs):
-    """The system with fresh weights, for `system.Inputs`."""
+    """The system with fresh weights, for `base.Inputs`."""
     return CrossATNet(settings, inputs)
 
 
@@ -200,7 +200,7 @@ class CrossATNet(System):
         photo = gather(self._shaped(self.photo_encoder(photos)))
         sketch = gather(self._shaped(self.sketch_encoder(sketches)))
         labels = gather(batch.labels)
-        triplet = all_pairs_loss(
+        triplet = all_pairs_triplet_loss(
             tf.math.l2_normalize(photo, axis=1),
             tf.math.l2_normalize(sketch, axis=1),
             layers.labels_of_mixed(labels, tf.shape(photo)[0]),

@@ -11,7 +11,7 @@ def latent_loss(photo, sketch, semantic):
 def triplet_loss(photo, sketch, negative_photo, negative_sketch, margin):
     """max(d(Img, Skc) − d(Img, ~Skc) + margin, 0) + max(d(Skc, Img) − d(Skc, ~Img) + margin, 0), mean over the batch.
 
-    Embeddings (batch, t), d their Euclidean distance; scalar, ≥ 0.
+    Preset `paper` of ZSCMR. Embeddings (batch, t), d their Euclidean distance; scalar, ≥ 0.
     """
     near = distance(photo, sketch)
     far = distance(photo, negative_sketch), distance(sketch, negative_photo)
@@ -28,12 +28,13 @@ def classification_loss(photo_logits, sketch_logits, labels):
     return cross_entropy(photo_logits, labels) + cross_entropy(sketch_logits, labels)
 
 
-def all_pairs_loss(photo, sketch, labels, temperature):
+def all_pairs_triplet_loss(photo, sketch, labels, temperature):
     """Soft-margin triplet loss of every (anchor, positive) pair against all negatives of the batch, photos as anchors
     of sketches plus sketches as anchors of photos.
 
     log(1 + Σ_n exp((cos(a, n) − cos(a, p)) / temperature)), n over the candidates of other classes; mean over the
-    positives p of an anchor, then over anchors. Unit rows (batch, t), row i of both of class labels[i]; scalar, ≥ 0.
+    positives p of an anchor, then over anchors. Preset `tuned` of ZSCMR, CrossATNet, PCMSN. Unit rows (batch, t), row
+    i of both of class labels[i]; scalar, ≥ 0.
     """
     cosines = tf.matmul(photo, sketch, transpose_b=True) / temperature  # (batch, batch)
     same = tf.cast(labels[:, None] == labels[None, :], cosines.dtype)

@@ -15,7 +15,7 @@ from zscmr.errors import BadInput
 from zscmr.models import layers
 from zscmr.models.adam import Adam
 from zscmr.models.base import Constants, Player, Preset, System, Tables
-from zscmr.models.losses import all_pairs_loss, classification_loss, distance, squared_error
+from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, distance, squared_error
 from zscmr.options import setting
 
 GENERATORS_TERMS = ("classification", "euclidean", "reconstruction")
@@ -93,7 +93,7 @@ TABLES = Tables(
 
 
 def build(settings, inputs):
-    """The system with fresh weights, for `system.Inputs`."""
+    """The system with fresh weights, for `base.Inputs`."""
     return PCMSN(settings, inputs)
 
 
@@ -147,7 +147,7 @@ class PCMSN(System):
         ]
 
     def terms(self, batch, noise, gather):
-        """The loss terms of a batch of pairs (`system.Batch`), as a dict in the order of `settings.terms`."""
+        """The loss terms of a batch of pairs (`base.Batch`), as a dict in the order of `settings.terms`."""
         draws = Draws(noise, gather)
         stage, codes = self._forward(batch, draws, noise, gather)
         photo, sketch = codes[:, 0], codes[:, 1]
@@ -190,7 +190,7 @@ class PCMSN(System):
         if self.settings.objective != "tuned":
             return tf.reduce_mean(distance(photo, sketch))
         groups = layers.labels_of_mixed(labels, tf.shape(photo)[0])
-        return all_pairs_loss(photo, sketch, groups, self.settings.temperature)
+        return all_pairs_triplet_loss(photo, sketch, groups, self.settings.temperature)
 
     def _reconstruction(self, stage, batch, draws):
         """Mean squared errors of the photo's and of the sketch's features, each from both rows of its pair."""

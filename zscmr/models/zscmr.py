@@ -11,7 +11,7 @@ import tensorflow as tf
 from zscmr.models import layers
 from zscmr.models.base import Constants, Preset, System, Tables
 from zscmr.models.losses import (
-    all_pairs_loss,
+    all_pairs_triplet_loss,
     batch_mean_triplet_loss,
     classification_loss,
     cross_entropy,
@@ -87,7 +87,7 @@ TABLES = Tables(
 
 
 def build(settings, inputs):
-    """The system with fresh weights, for `system.Inputs`."""
+    """The system with fresh weights, for `base.Inputs`."""
     return ZSCMR(settings, inputs)
 
 
@@ -124,7 +124,7 @@ class ZSCMR(System):
         return tf.math.l2_normalize(embeddings, axis=1) if self.settings.objective == "tuned" else embeddings
 
     def terms(self, batch, noise, gather):
-        """The loss terms of a batch of triads (`system.Batch`), as a dict in the order of `settings.terms`."""
+        """The loss terms of a batch of triads (`base.Batch`), as a dict in the order of `settings.terms`."""
         settings = self.settings
         if settings.objective == "tuned":
             return self._tuned_terms(batch, noise, gather)
@@ -187,7 +187,7 @@ class ZSCMR(System):
         (sketch,) = self._encode(self.sketch_encoder, gather.own(sketches), (1,), noise, gather)
         labels = gather(batch.labels)
         groups = layers.labels_of_mixed(labels, tf.shape(photo)[0])
-        triplet = all_pairs_loss(photo, sketch, groups, settings.temperature)
+        triplet = all_pairs_triplet_loss(photo, sketch, groups, settings.temperature)
         pairs = tf.shape(labels)[0]
         photo, sketch = photo[:pairs], sketch[:pairs]
         semantic = self._normed(gather(self.semantic_encoder(batch.class_vectors)))

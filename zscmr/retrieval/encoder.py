@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr import feature_export
+from zscmr import feature_export, runs
 from zscmr.errors import BadInput
-from zscmr.files import read_json
+from zscmr.files import file_hash, read_json
 from zscmr.litert import Graph
 from zscmr.pictures import Preprocessing
 
@@ -21,9 +21,12 @@ class Encoder:
     Thread-safe; prints nothing but progress, and changes no argument.
     """
 
-    def __init__(self, network, preprocessing, shrink=None):
-        """`network`: pictures (n, size, size, 3) uint8 -> embeddings (n, `width`) float32."""
-        self.network, self.preprocessing, self.shrink = network, preprocessing, shrink
+    def __init__(self, network, preprocessing, shrink=None, digest=""):
+        """`network`: pictures (n, size, size, 3) uint8 -> embeddings (n, `width`) float32.
+
+        `digest` tells the network from others.
+        """
+        self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
 
     @classmethod
     def open(cls, folder, modality, weights=None):
@@ -42,7 +45,9 @@ class Encoder:
         from zscmr.training.encoders import open_network
 
         model, entry, shrink = open_network(folder, modality, weights)
-        return cls(Compiled(model), entry.preprocessing, shrink)
+        embeddings = folder / runs.EMBEDDINGS  # what it embedded, which changes with its weights
+        digest = file_hash(embeddings) if embeddings.is_file() else ""
+        return cls(Compiled(model), entry.preprocessing, shrink, digest)
 
     @classmethod
     def _exported(cls, folder, modality):
@@ -52,11 +57,11 @@ class Encoder:
             graph = Graph(folder / f"{modality}.tflite", entry["sha256"])
             preprocessing = Preprocessing(entry["size"], entry["resample"], entry["crop"], entry["fraction"])
             shrink = entry["shrink"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{folder / ABOUT}: expected an entry on '{modality}' with {error}") from error
         if (graph.size, graph.width) != (entry["size"], entry["dim"]):
             raise BadInput(f"{folder / ABOUT}: '{modality}' is not of the graph in {modality}.tflite")
-        return cls(graph, preprocessing, shrink)
+        return cls(graph, preprocessing, shrink, entry["sha256"])
 
     def embed(self, paths):
         """(embeddings (n, t) float32, readable (n,) bool) of the picture files `paths`; unreadable ones give zeros."""
@@ -72,6 +77,6 @@ class Encoder:
         """
         paths = [str(path) for path in paths]
         vectors, readable = feature_export.outputs(
-            folder, identity, lambda: self.network, self.preprocessing, paths, BATCH, label, self.shrink
+            folder, [self.digest, identity], lambda: self.network, self.preprocessing, paths, BATCH, label, self.shrink
         )
         return np.where(readable[:, None], vectors, 0), readable

@@ -12,7 +12,7 @@ from zscmr.console import Progress, say
 from zscmr.errors import BadInput
 from zscmr.models.base import Player
 from zscmr.seeds import generator
-from zscmr.training.state import State, resume
+from zscmr.training.state import State, restore_newest
 
 CACHE_BYTES = 2**31  # decoded pictures are kept in memory between epochs up to this size
 
@@ -56,7 +56,7 @@ def train_classifier(model, lesson, settings, recipe, seed, folder, label):
     state = State(network, [Player(("cross-entropy",), network.trainable_variables, optimizer)])
     saved = tf.train.Checkpoint(state=state)
     checkpoints = tf.train.CheckpointManager(saved, folder, max_to_keep=1)
-    if resume(saved, checkpoints, state):
+    if restore_newest(saved, checkpoints, state):
         say(f"{label}: goes on after epoch {int(state.epoch)}")
     step, hits = compile_steps(state, lesson.augment, recipe, seed)
     with Progress(f"{label}: training, epoch", settings.epochs) as progress:

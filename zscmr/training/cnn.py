@@ -10,8 +10,8 @@ import numpy as np
 
 from zscmr import feature_export
 from zscmr.backbones import backbone, networks
+from zscmr.backbones import weights as weight_files
 from zscmr.console import say
-from zscmr.errors import BadInput
 from zscmr.files import read_json, whole_file, write_json
 from zscmr.provenance import changed_keys
 from zscmr.seeds import generator
@@ -138,10 +138,7 @@ def restored(provenance, weights):
     if provenance["dense"]:
         head = networks.head(model.output_shape[1], provenance["dense"], provenance["pool"] == "average")
         model = keras.Model(model.input, head(model.output))
-    try:
-        model.load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{weights}: not the weights of this CNN ({str(error).splitlines()[0]})") from error
+    weight_files.load(model, weights)
     return model
 
 

@@ -12,7 +12,6 @@ from zscmr.quiet import stderr_held_back
 from zscmr.training import cnn, stage2
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.export_graph import write_tflite
-from zscmr.training.precision import half_precision_on_gpu
 
 FOLDER, ABOUT = "encoders", "about.json"
 MODALITIES = ("photo", "sketch")
@@ -31,7 +30,7 @@ class Embedding(keras.layers.Layer):
 
 
 def open_network(run, modality, weights=None):
-    """(Keras model of uint8 pictures (n, size, size, 3) -> embeddings (n, t), the backbone's entry, shrink).
+    """(float32 Keras model of pictures (n, size, size, 3) uint8 -> embeddings (n, t), the backbone's entry, shrink).
 
     `weights`: where the CNN's weights are if they have moved, a file for a frozen backbone, else the dataset directory.
     Raises BadInput for a run whose CNN is unknown, missing or another.
@@ -44,8 +43,7 @@ def open_network(run, modality, weights=None):
     # where the run's command saw the dataset, so that a project that has moved as a whole finds it, or where it was
     places = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, places, modality, weights, run)
-    with half_precision_on_gpu():
-        network = cnn.restored(provenance, file)
+    network = cnn.restored(provenance, file)
     if network.output_shape[1] != widths[modality]:
         raise BadInput(
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
@@ -64,7 +62,9 @@ def write_encoders(run, weights=None):
     run = Path(run)
     folder, config = run / FOLDER, read_json(run / runs.CONFIG)
     folder.mkdir(exist_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
+    about["distance"] = stage2.stored_preset(run)[1].distance
     for modality in MODALITIES:
         model, entry, shrink = open_network(run, modality, weights)
         digest = write_tflite(model, folder / f"{modality}.tflite")

@@ -104,7 +104,7 @@ def already_made(settings, provenance):
 
 
 def write_dataset(out, trees, made, unseen, provenance):
-    """The files of a dataset directory; `made`: modality -> `stage1.Made` of its tree."""
+    """The files of a dataset directory; `made`: modality -> `cnn.Made` of its tree."""
     skipped = {modality: name_unreadable(trees[modality], made[modality].readable) for modality in made}
     kept = {modality: trees[modality].take(made[modality].readable) for modality in made}
     (out / PICTURES).unlink(missing_ok=True)  # the directory is incomplete from here on

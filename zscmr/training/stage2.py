@@ -1,5 +1,6 @@
 """Stage II: CNN features and class vectors -> a trained system -> embeddings of all pictures."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -19,7 +20,7 @@ from zscmr.models.base import Inputs
 from zscmr.training import tensorboard
 from zscmr.training.options import TrainingOptions, resolve
 from zscmr.training.sources import TrainingRows, embed, make_source
-from zscmr.training.state import State, restore_best, resume
+from zscmr.training.state import State, load_best_weights, restore_newest
 from zscmr.training.steps import POLICIES, compile_epoch
 from zscmr.training.strategies import check_share
 
@@ -62,7 +63,7 @@ def train(state, settings, preset, folder, dataset, split, draw, chief=True):
     saved = tf.train.Checkpoint(state=state)
     _ = saved.save_counter  # a variable made at first use; under several workers all have to make it, at the same time
     checkpoints = tf.train.CheckpointManager(saved, folder / "checkpoints", max_to_keep=2)
-    if settings.resume and resume(saved, checkpoints, state):
+    if settings.resume and restore_newest(saved, checkpoints, state):
         say(f"going on after epoch {int(state.epoch.numpy())} of {folder}")
     metrics = folder / "metrics.jsonl"
     if chief:
@@ -177,16 +178,26 @@ def features_digest(dataset):
     return digest
 
 
+def stored_preset(folder):
+    """(settings, preset) that the run in `folder` was started with."""
+    return resolve(TrainingOptions(**runs.stored_settings(folder, TrainingOptions)))
+
+
 def load_model(folder):
-    """The model of the run in `folder` with the weights of the chosen epoch; needs the run alone, not its dataset."""
+    """The model of the run in `folder` with the weights of the chosen epoch, computing in float32.
+
+    Needs the run alone, not its dataset.
+    """
     config = read_json(folder / runs.CONFIG)
-    stored = runs.stored_settings(folder, TrainingOptions)
-    settings, preset = resolve(TrainingOptions(**stored))
+    settings, preset = stored_preset(folder)
     policy = keras.config.dtype_policy()
     widths, seen = config["dataset"], len(config["classes"]["seen"])
     photos, sketches = (np.zeros((1, widths[modality]), np.float32) for modality in ("photo", "sketch"))
     vectors, no_edges = np.ones((seen, widths["class_vectors"]), np.float32), np.empty((0, 2), np.int64)
-    model = build_model(settings, preset, Inputs(photos, sketches, vectors, no_edges))  # all its weights are restored
-    keras.config.set_dtype_policy(policy)
-    restore_best(model, folder / "checkpoints")
+    try:
+        settings = dataclasses.replace(settings, precision="float32")
+        model = build_model(settings, preset, Inputs(photos, sketches, vectors, no_edges))  # its weights are restored
+    finally:
+        keras.config.set_dtype_policy(policy)
+    load_best_weights(model, folder / "checkpoints")
     return model

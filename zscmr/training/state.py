@@ -79,7 +79,7 @@ def _key(name):
     return name.replace("/", "|")
 
 
-def resume(checkpoint, manager, state):
+def restore_newest(checkpoint, manager, state):
     """Restore the newest checkpoint of `manager` into `checkpoint`, which holds `state`; whether there is one.
 
     Raises BadInput for a checkpoint of another model, or of a version that kept weights by position.
@@ -97,7 +97,7 @@ def resume(checkpoint, manager, state):
     return True
 
 
-def restore_best(model, folder):
+def load_best_weights(model, folder):
     """Give `model` the weights of the best epoch from the newest checkpoint in `folder`.
 
     Raises BadInput if there is none, or if it is that of another model.
