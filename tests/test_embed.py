@@ -1,6 +1,7 @@
 """embed.py: a run's encoders over other pictures give embeddings that knn_eval.py reads."""
 
 import json
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ import embed
 import knn_eval
 import Unified_XY_triads as trainer
 from zscmr import matfiles
+from zscmr.retrieval import Encoder
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options
 from zscmr.word_vectors import WordVectorOptions, join_vectors
@@ -51,6 +53,20 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
     settings = embed.Settings(run=tmp_path / "nowhere", **picture_flags(other), out=tmp_path / "x.mat")
     assert refused(embed.main, settings) == f"{tmp_path / 'nowhere/config.json'}: no such file"
+
+    # encoders without the run's own embeddings still say what ranks theirs; a run without either is not finished
+    assert embed.run_distance(run) == "euclidean"
+    (run / "unified_features.mat").unlink()
+    assert embed.run_distance(run) == "euclidean"
+    shutil.rmtree(run / "encoders")
+    settings = embed.Settings(run=run, **picture_flags(other), out=tmp_path / "x.mat")
+    assert "no finished run" in refused(embed.main, settings) and not (tmp_path / "x.mat").exists()
+
+    # encoders compute in float32, whatever the run was trained in
+    half = {"path": tmp_path / "half", "precision": "bfloat16", "epochs": 1, "batch_size": 6, "dim": 5}
+    trainer.main(trainer_settings(data=tmp_path / "data", **half))
+    found, readable = Encoder.open(tmp_path / "half", "sketch").embed([features.sketch.path(0)])
+    assert readable.all() and found.shape == (1, 5)
 
 
 def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):
