@@ -94,7 +94,7 @@ def describe(dataset, split, preset):
         warn("a single unseen class: whatever is retrieved is right")
     held_out = ", ".join(dataset.classes[label] for label in split.held_out) or "none, the last is kept"
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen, held out to choose the epoch: {held_out}")
-    if leaked := stage2.leak(dataset, split):
+    if leaked := stage2.cnn_leak(dataset, split):
         warn(leaked)
     if preset.constants.wants_graph:
         say(f"class graph: {graph_source(dataset, split)}")
@@ -117,12 +117,12 @@ def finish(folder, preset, dataset, split, state):
 
 def export_encoders(folder, settings):
     """Write the run's encoders/ if they are missing and its CNNs are known."""
-    if settings.no_encoders or (folder / encoders.FOLDER / encoders.ABOUT).exists():
+    if settings.no_encoders or (folder / runs.ENCODERS / runs.ABOUT).exists():
         return
     try:
         encoders.write_encoders(folder)
     except BadInput as error:
-        say(f"no {encoders.FOLDER}/: {error}")
+        say(f"no {runs.ENCODERS}/: {error}")
 
 
 def print_tables(results):

@@ -13,25 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from zscmr import cli, matfiles, runs
-from zscmr.classes import class_key, read_class_list, split_classes
+from zscmr.classes import leak, read_class_list, split_classes
 from zscmr.console import say, warn
+from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.files import existing_folder, read_json
-from zscmr.layouts import class_folder, listing_hash, matched_trees
-from zscmr.options import Options, setting
-from zscmr.pictures import why_unreadable
+from zscmr.layouts import PictureOptions, class_folder, listing_hash, matched_trees
+from zscmr.options import setting
 from zscmr.retrieval import Encoder
-from zscmr.retrieval.encoder import ABOUT, FOLDER, MODALITIES
 
 
 @dataclass(frozen=True)
-class Settings(Options):
+class Settings(PictureOptions):
     run: Path = setting(help="run directory with encoders/", metavar="DIR")
-    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
-    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
     unseen: Path = setting(help="text file of the class names to evaluate", metavar="FILE")
     out: Path = setting(help=".mat file to write", metavar="FILE")
-    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
 
 
 def main(settings):
@@ -42,7 +38,7 @@ def main(settings):
     classes = trees["photo"].classes
     split = split_classes(classes, read_class_list(settings.unseen), settings.unseen, held_out_share=0, fewest_seen=0)
     config, distance = read_json(settings.run / runs.CONFIG), run_distance(settings.run)
-    leaked = leak(config, [classes[label] for label in split.unseen])
+    leaked = run_leak(config, [classes[label] for label in split.unseen])
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
@@ -53,14 +49,10 @@ def main(settings):
     say(f"wrote embeddings, {counts}, to {settings.out}")
 
 
-def leak(config, unseen):
-    """A sentence on the evaluated classes that the run was trained on; empty if there are none."""
-    trained = {class_key(name) for part in ("seen", "held_out") for name in config["classes"][part]}
-    trained |= {class_key(name) for name in config["features"].get("trained_on", ())}
-    leaked = [name for name in unseen if class_key(name) in trained]
-    if not leaked:
-        return ""
-    return f"the run was trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"
+def run_leak(config, unseen):
+    """A sentence on the evaluated classes that the run, or its CNNs, were trained on; empty if there are none."""
+    trained = [name for part in ("seen", "held_out") for name in config["classes"][part]]
+    return leak("the run was", [*trained, *config["features"].get("trained_on", ())], unseen)
 
 
 def embedded(run, modality, tree, folder):
@@ -68,9 +60,8 @@ def embedded(run, modality, tree, folder):
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
     vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
-    for path, good in zip(tree.paths(), readable, strict=True):
-        if not good:
-            warn(f"{why_unreadable(path, encoder.preprocessing)}, skipped")
+    for why in encoder.faults(tree.paths(), readable):
+        warn(f"{why}, skipped")
     if not readable.any():
         raise BadInput(f"{tree.root}: none of its pictures can be read")
     return tree.take(readable), vectors[readable]
@@ -78,12 +69,12 @@ def embedded(run, modality, tree, folder):
 
 def run_distance(run):
     """What the embeddings of a finished run are ranked by, as its encoders, or its own embeddings, record it."""
-    about, own = run / FOLDER / ABOUT, run / runs.EMBEDDINGS
+    about, own = run / runs.ENCODERS / runs.ABOUT, run / runs.EMBEDDINGS
     if own.is_file():
         return matfiles.read(own, "distance")
     if about.is_file() and "distance" in (recorded := read_json(about)):
         return recorded["distance"]
-    raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {FOLDER}/)")
+    raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")
 
 
 def write(out, distance, sides, classes, unseen, leaked):

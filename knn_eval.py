@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from zscmr import cli
+from zscmr import cli, runs
 from zscmr.console import say
 from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings, scoring, text_tables
@@ -64,7 +64,7 @@ __all__ = [
     "table",
     "unseen_only",
 ]
-NEWEST_RUN = Path("runs/*/unified_features.mat")
+NEWEST_RUN = Path("runs/*") / runs.EMBEDDINGS
 
 
 @dataclass(frozen=True)

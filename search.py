@@ -13,16 +13,15 @@ from pathlib import Path
 
 from zscmr import cli, runs
 from zscmr.console import say, warn
+from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.files import lock
 from zscmr.options import Options, flag, setting
-from zscmr.pictures import why_unreadable
 from zscmr.retrieval import Encoder, Index
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
-from zscmr.retrieval.encoder import MODALITIES
 from zscmr.retrieval.gallery import FOLDER, open_gallery, pictures_in, update
 
 NEWEST_RUN = Path("runs/*")
@@ -108,9 +107,7 @@ def search(settings, run, queries, faults):
     encoder = Encoder.open(run, settings.query_kind, settings.weights)
     loaded = time.perf_counter()
     vectors, readable = encoder.embed(queries)
-    faults = faults + [
-        why_unreadable(file, encoder.preprocessing) for file, good in zip(queries, readable, strict=True) if not good
-    ]
+    faults = faults + encoder.faults(queries, readable)
     if not readable.any():
         raise BadInput(several(faults))
     for why in faults:

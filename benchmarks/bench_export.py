@@ -53,10 +53,8 @@ def main(settings):
     say(f"{settings.backbone}: LiteRT's features differ from TensorFlow's by at most {error.max():.1e} of their length")
     rates = {"TensorFlow": [], "LiteRT": [], "export": []}
     for part in np.array_split(paths, settings.rounds):
-        rates["TensorFlow"].append(
-            rate(lambda part=part: [compiled(shown) for _ in range(steps(part, shown))], part, shown)
-        )
-        rates["LiteRT"].append(rate(lambda part=part: [graph(shown) for _ in range(steps(part, shown))], part, shown))
+        for name, network in (("TensorFlow", compiled), ("LiteRT", graph)):
+            rates[name].append(rate(network, shown, len(part)))
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             where = Path(folder) / "kept"
@@ -69,15 +67,13 @@ def main(settings):
     say(f"  the export runs at {whole:.2f} of bare LiteRT")
 
 
-def steps(part, shown):
-    return -(-len(part) // len(shown))
-
-
-def rate(run, part, shown):
-    """Pictures per second of `run`, which passes `shown` as often as `part` has batches."""
+def rate(network, shown, least):
+    """Pictures per second of `network`, which is given the batch `shown` until it has had `least` of them."""
+    steps = -(-least // len(shown))
     start = time.perf_counter()
-    run()
-    return steps(part, shown) * len(shown) / (time.perf_counter() - start)
+    for _ in range(steps):
+        network(shown)
+    return steps * len(shown) / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,14 @@ import _project  # noqa: F401  the project's root on the path
 from zscmr import cli
 from zscmr.console import say
 from zscmr.index_files import compare_index, write_index
-from zscmr.layouts import matched_trees
-from zscmr.options import Options, setting
+from zscmr.layouts import PictureOptions, matched_trees
+from zscmr.options import setting
 
 
 @dataclass(frozen=True)
-class Settings(Options):
-    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
-    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+class Settings(PictureOptions):
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
     against: Path | None = setting(None, "directory of index files to compare with", metavar="DIR")
-    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
 
 
 def main(settings):

@@ -53,6 +53,11 @@ def refused():
     return call
 
 
+@pytest.fixture
+def random():
+    return np.random.default_rng(3)
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of real pictures, weights and released files that ZSCMR_REAL_DATA names."""

@@ -3,6 +3,14 @@
 import math
 
 import numpy as np
+import pytest
+
+
+def assert_terms_agree(fast, slow, names):
+    """Loss terms `fast` are those called `names`, and have the values of `slow`."""
+    assert set(fast) == set(slow) == set(names)
+    for name in fast:
+        assert float(fast[name]) == pytest.approx(slow[name], rel=1e-5), name
 
 
 def slow_linear(layer, x):

@@ -20,13 +20,18 @@ from zscmr.word_vectors import WordVectorOptions, join_vectors
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 
 
+def make_small_dataset(folder, random, size):
+    """Pictures of `size` in `folder`, and the dataset folder/data of them, ready for stage II."""
+    draw_pictures(folder, random, NAMES, per_class=3, size=size, unseen=("dog", "fox"))
+    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
+    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", **small))
+    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
+
+
 def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     random = np.random.default_rng(0)
-    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 52), unseen=("dog", "fox"))
-    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
-    make_dataset(Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **small))
-    np.savez(tmp_path / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
-    join_vectors(WordVectorOptions(data=tmp_path / "data", vectors=(tmp_path / "words.npz",)))
+    make_small_dataset(tmp_path, random, size=(40, 52))
     run = tmp_path / "run"
     trainer.main(trainer_settings(data=tmp_path / "data", path=run, epochs=2, batch_size=6, dim=5))
 
@@ -71,12 +76,7 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
 
 def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):
     """A SavedModel by plain TensorFlow and a .tflite by a plain interpreter give what the run exported."""
-    random = np.random.default_rng(0)
-    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
-    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
-    make_dataset(Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **small))
-    np.savez(tmp_path / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
-    join_vectors(WordVectorOptions(data=tmp_path / "data", vectors=(tmp_path / "words.npz",)))
+    make_small_dataset(tmp_path, np.random.default_rng(0), size=(40, 40))
     choices = {"model": "crossatnet", "bits": 8, "epochs": 2, "batch_size": 6, "no_encoders": True}
     trainer.main(trainer_settings(data=tmp_path / "data", path=tmp_path / "run", **choices))
     refusal = script("export.py", "--run", tmp_path / "data", cwd=tmp_path, status=2).stderr

@@ -97,3 +97,15 @@ def read_split(dataset, unseen_file, held_out_share, seed):
     """The split of a dataset by the list in `unseen_file`, or by unseen.txt of its directory where that is None."""
     file = unseen_file or dataset.directory / UNSEEN
     return split_classes(dataset.classes, read_class_list(file), file, held_out_share, seed)
+
+
+def leak(trained_ones, trained, unseen):
+    """A sentence on the `unseen` class names among the `trained` ones, empty if there are none.
+
+    `trained_ones`: subject and verb, such as "the run was".
+    """
+    keys = set(map(class_key, trained))
+    leaked = [name for name in unseen if class_key(name) in keys]
+    if not leaked:
+        return ""
+    return f"{trained_ones} trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"

@@ -34,20 +34,10 @@ def _print(line, stream):
 
 def track(sequence, label, total=None):
     """Yield the items of `sequence` behind a progress bar; in a pipe, print a line about every ten seconds instead."""
-    total = len(sequence) if total is None else total
-    if sys.stderr.isatty():
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True) as bars:
-            yield from bars.track(sequence, total=total)
-        return
-    printed = time.monotonic()
-    for done, item in enumerate(sequence):
-        if time.monotonic() - printed > INTERVAL:
-            printed = time.monotonic()
-            say(f"{label} {done}/{total}")
-        yield item
+    with Progress(label, len(sequence) if total is None else total) as progress:
+        for done, item in enumerate(sequence):
+            progress.update(done)
+            yield item
 
 
 class Progress:

@@ -14,6 +14,8 @@ FILES = {
     },
 }
 
+MODALITIES = tuple(FILES)
+
 CLASS_VECTORS = ("wv_embeddings.mat", "features")
 
 CLASS_GRAPH = ("mst_graph.mat", "edge")

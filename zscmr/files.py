@@ -23,6 +23,14 @@ def file_hash(path, kind="sha256"):
     return digest.hexdigest()
 
 
+def read_bytes(path):
+    """The content of a file. Raises BadInput if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from error
+
+
 def existing_folder(option, folder):
     """`folder`, or the nearest one above it that exists. Raises BadInput if a file of that name is in the way."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))

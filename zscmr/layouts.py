@@ -16,6 +16,7 @@ from zscmr import literature
 from zscmr.classes import class_indices, class_key
 from zscmr.console import say, warn
 from zscmr.errors import BadInput
+from zscmr.options import Options, setting
 from zscmr.pictures import SUFFIXES
 
 #: folders that are no classes but hold class folders (or further such folders) of a modality
@@ -24,6 +25,15 @@ _CONTAINERS = {
     "sketch": ("256x256", "rendered_256x256", "sketch", "sketches"),
 }
 _AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictures shifted and scaled
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(Options):
+    """Which pictures: the options of every command that reads two folders of them."""
+
+    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
+    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
 
 
 @dataclass(frozen=True)

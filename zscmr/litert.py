@@ -8,6 +8,7 @@ import numpy as np
 
 from zscmr.cores import cores
 from zscmr.errors import BadInput, first_line
+from zscmr.files import read_bytes
 from zscmr.quiet import import_tensorflow, stderr_held_back
 
 IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
@@ -68,11 +69,7 @@ class Graph:
 
 
 def _content(path, sha256):
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from error
+    content = read_bytes(path)
     if sha256 is not None and (received := hashlib.sha256(content).hexdigest()) != sha256:
         raise BadInput(f"{path}: expected SHA-256 {sha256}, received {received}")
     if content[4:8] != IDENTIFIER:

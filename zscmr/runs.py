@@ -12,6 +12,7 @@ from zscmr.options import flag
 
 ROOT = Path("runs")
 CONFIG, RESULTS, EMBEDDINGS = "config.json", "results.json", "unified_features.mat"
+ENCODERS, ABOUT = "encoders", "about.json"  # a folder, and the file in it that marks its graphs as complete
 PLACES = ("path", "resume", "overwrite", "no_encoders")  # settings that say where a run is and how it is opened
 OF_COMMAND = ("data", "unseen", *PLACES)  # settings of the trainer that are no constants of a system
 

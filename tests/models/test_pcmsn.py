@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import check_gradients, check_resumes, prepare, trainer_settings
-from slow import slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
+from slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
 
 import Unified_XY_triads as trainer
 from zscmr import matfiles
@@ -27,11 +27,6 @@ SIZES = {
     "direct": pcmsn.Settings(progressive=False, dim=T, dropout=0.0),
 }
 EVERY_TERM = [(form, name) for form, sizes in SIZES.items() for name in sizes.terms]
-
-
-@pytest.fixture
-def random():
-    return np.random.default_rng(3)
 
 
 @pytest.fixture
@@ -141,10 +136,7 @@ def slow_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
 def test_terms_agree_with_slow_loops(make_model, make_batch, form):
     model = make_model(SIZES[form])
     batch = make_batch(model)
-    fast, slow = fast_terms(model, *batch), slow_terms(model, *batch)
-    assert set(fast) == set(slow) == set(SIZES[form].terms)
-    for name in fast:
-        assert float(fast[name]) == pytest.approx(slow[name], rel=1e-5), name
+    assert_terms_agree(fast_terms(model, *batch), slow_terms(model, *batch), SIZES[form].terms)
 
 
 @pytest.mark.parametrize(("form", "name"), EVERY_TERM)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import check_gradients
-from slow import slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
+from slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
 from zscmr.models import layers, losses, zscmr
 from zscmr.models.base import Batch, Inputs
@@ -21,11 +21,6 @@ EVERY_TERM = [(objective, name) for objective, sizes in SIZES.items() for name i
 
 def inputs(photos, sketches):
     return Inputs(photos, sketches, np.zeros((C, S)), np.empty((0, 2), int))
-
-
-@pytest.fixture
-def random():
-    return np.random.default_rng(3)
 
 
 @pytest.fixture
@@ -133,11 +128,7 @@ def fast_terms(model, photos, sketches, negative_photos, negative_sketches, *mor
 @pytest.mark.parametrize("objective", SIZES)
 def test_terms_agree_with_slow_loops(make_model, batch, objective):
     model = make_model(SIZES[objective])
-    fast = fast_terms(model, *batch)
-    slow = slow_terms(model, *batch)
-    assert set(fast) == set(slow) == set(SIZES[objective].terms)
-    for name in fast:
-        assert float(fast[name]) == pytest.approx(slow[name], rel=1e-5), name
+    assert_terms_agree(fast_terms(model, *batch), slow_terms(model, *batch), SIZES[objective].terms)
 
 
 @pytest.mark.parametrize(("objective", "name"), EVERY_TERM)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zscmr.errors import BadInput
+from zscmr.files import read_bytes
 
 MAGIC = 119547037146038801333356
 PROTOCOL = 1001
@@ -30,11 +31,7 @@ def read_state_dict(path):
 
     Raises BadInput for a file in another form, or a damaged one.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from error
+    content = read_bytes(path)
     try:
         return _read(content)
     except _Malformed as error:

@@ -61,8 +61,8 @@ def scaled_rows(vectors, metric):
 class Space:
     """The rows of both sides, made ready so that one matrix product gives a key that rises with the distance."""
 
-    def __init__(self, queries, gallery, metric, memory, dtype=np.float64):
-        self.queries, self.gallery, self.metric, self.dtype = queries, gallery, metric, dtype
+    def __init__(self, queries, gallery, metric, memory):
+        self.queries, self.gallery, self.metric = queries, gallery, metric
         dim = gallery.shape[1]
         self.step = max(1, int(memory / 8 / (8 * 4 * (dim + 2))))  # gallery rows made ready at once
         # Euclidean distances do not change when both sides move: about the gallery's middle they lose fewest digits
@@ -72,7 +72,7 @@ class Space:
         reach = np.concatenate([self._norms(queries[part]) for part in slices(len(queries), self.step)]) + largest
         # a sum of dim products in any order is off by (dim + …) u Σ|terms| at most (Higham, Accuracy, section 3.1)
         terms = np.sqrt(dim) * reach if metric == "l1" else reach**2
-        self.error = (dim + 8) * float(np.finfo(dtype).eps) * terms
+        self.error = (dim + 8) * float(np.finfo(np.float64).eps) * terms
 
     def _parts(self):
         return slices(len(self.gallery), self.step)
@@ -87,19 +87,19 @@ class Space:
         q = self._ready(queries)
         one = np.ones((len(q), 1))
         if self.metric == "cosine":
-            return np.hstack([-q, one]).astype(self.dtype)
+            return np.hstack([-q, one])
         if self.metric == "l1":
             return q
-        return np.hstack([-2 * q, (q**2).sum(1, keepdims=True), one]).astype(self.dtype)
+        return np.hstack([-2 * q, (q**2).sum(1, keepdims=True), one])
 
     def _as_columns(self, gallery):
         g = self._ready(gallery)
         one = np.ones((len(g), 1))
         if self.metric == "cosine":
-            return np.vstack([g.T, one.T]).astype(self.dtype)
+            return np.vstack([g.T, one.T])
         if self.metric == "l1":
             return np.ascontiguousarray(g.T)
-        return np.vstack([g.T, one.T, (g**2).sum(1)]).astype(self.dtype)
+        return np.vstack([g.T, one.T, (g**2).sum(1)])
 
     def keys(self, rows, each):
         """Keys (rows, gallery): squared distance, 1 − cosine, or L1; a copy of the query may come out at −1e-16.
@@ -107,7 +107,7 @@ class Space:
         `each` maps a function over a sequence, perhaps in threads.
         """
         asked = self._as_rows(self.queries[rows])
-        keys = np.empty((len(asked), len(self.gallery)), self.dtype)
+        keys = np.empty((len(asked), len(self.gallery)))
         for part in self._parts():
             columns = self.whole if self.whole is not None else self._as_columns(self.gallery[part])
             if self.metric != "l1":

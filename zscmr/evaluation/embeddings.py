@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from zscmr import matfiles
-from zscmr.errors import BadInput
+from zscmr.errors import BadInput, first_line
 from zscmr.evaluation.distances import DISTANCE_NAMES
 from zscmr.evaluation.vectors import check_vectors
 
@@ -141,7 +141,7 @@ class _NumpySource(_Source):
             with np.load(self.path) as file:
                 return file[key]
         except Exception as error:  # NumPy and zipfile raise of many kinds
-            raise BadInput(f"{self.path}: variable '{key}' cannot be read ({_first_line(error)})") from error
+            raise BadInput(f"{self.path}: variable '{key}' cannot be read ({first_line(error)})") from error
 
     def names(self, key):
         return tuple(str(name).strip() for name in np.ravel(self.read(key))) if key in self.keys else ()
@@ -169,11 +169,7 @@ def _open(path):
         with np.load(path) as file:
             return _NumpySource(path, tuple(file.files))
     except Exception as error:  # NumPy and zipfile raise of many kinds
-        raise BadInput(f"{path}: not a readable .npz file ({_first_line(error)})") from error
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path}: not a readable .npz file ({first_line(error)})") from error
 
 
 def _load_items(source, keys, classes):

@@ -37,6 +37,8 @@ def rank_blocks(queries, gallery, metric, own_rows=None, block=None, memory=MEMO
     allow.
     """
 
+    own_rows = checked_own_rows(own_rows, len(queries))
+
     def whole(ordering, rows, keys):
         return ordering.order(keys, rows)[0]
 
@@ -67,7 +69,7 @@ def hit_blocks(
     relevant = np.bincount(there, minlength=codes_of_labels.max(initial=0) + 1)[asked]
     own_rows = checked_own_rows(own_rows, len(queries))
     if own_rows is not None:
-        relevant = relevant - ((own_rows >= 0) & (there[own_rows] == asked))
+        relevant = relevant - (there[own_rows] == asked)
     largest = int(relevant.max(initial=0))
 
     if top is not None:
@@ -95,7 +97,7 @@ def _in_blocks(queries, gallery, metric, own_rows, work, block, memory):
     """Yield (slice of queries, [work(ordering, rows, keys) of consecutive chunks of it])."""
     block = block or query_block(len(gallery), memory)
     kind = _CodeOrdering if metric == "hamming" else _Ordering
-    ordering = kind(queries, gallery, metric, memory, checked_own_rows(own_rows, len(queries)))
+    ordering = kind(queries, gallery, metric, memory, own_rows)
     threads = max(1, min(CORES, int(memory / 2 / (PAIR_BYTES * len(gallery)))))
     chunk = max(1, min(-(-block // threads), CHUNK_ENTRIES // len(gallery)))
     with ThreadPoolExecutor(threads) as pool:

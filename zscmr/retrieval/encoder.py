@@ -8,10 +8,8 @@ from zscmr import feature_export, runs
 from zscmr.errors import BadInput
 from zscmr.files import file_hash, read_json
 from zscmr.litert import Graph
-from zscmr.pictures import Preprocessing
+from zscmr.pictures import Preprocessing, why_unreadable
 
-MODALITIES = ("photo", "sketch")
-FOLDER, ABOUT = "encoders", "about.json"
 BATCH = 16  # pictures decoded together
 
 
@@ -37,9 +35,9 @@ class Encoder:
         is unknown, missing or another, or a graph that is not the one that was written.
         """
         folder = Path(folder)
-        if (folder / FOLDER / ABOUT).is_file() and weights is None:
-            folder = folder / FOLDER
-        if (folder / ABOUT).is_file():
+        if (folder / runs.ENCODERS / runs.ABOUT).is_file() and weights is None:
+            folder = folder / runs.ENCODERS
+        if (folder / runs.ABOUT).is_file():
             return cls._exported(folder, modality)
         from zscmr.training.compiled import Compiled
         from zscmr.training.encoders import open_network
@@ -51,16 +49,16 @@ class Encoder:
 
     @classmethod
     def _exported(cls, folder, modality):
-        about = read_json(folder / ABOUT)
+        about = read_json(folder / runs.ABOUT)
         try:
             entry = about[modality]
             graph = Graph(folder / f"{modality}.tflite", entry["sha256"])
             preprocessing = Preprocessing(entry["size"], entry["resample"], entry["crop"], entry["fraction"])
             shrink = entry["shrink"]
         except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{folder / ABOUT}: expected an entry on '{modality}' with {error}") from error
+            raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{modality}' with {error}") from error
         if (graph.size, graph.width) != (entry["size"], entry["dim"]):
-            raise BadInput(f"{folder / ABOUT}: '{modality}' is not of the graph in {modality}.tflite")
+            raise BadInput(f"{folder / runs.ABOUT}: '{modality}' is not of the graph in {modality}.tflite")
         return cls(graph, preprocessing, shrink, entry["sha256"])
 
     def embed(self, paths):
@@ -80,3 +78,9 @@ class Encoder:
             folder, [self.digest, identity], lambda: self.network, self.preprocessing, paths, BATCH, label, self.shrink
         )
         return np.where(readable[:, None], vectors, 0), readable
+
+    def faults(self, paths, readable):
+        """A line for each of the picture files `paths` that is not `readable` (n,): the path and why it is not."""
+        return [
+            why_unreadable(path, self.preprocessing) for path, good in zip(paths, readable, strict=True) if not good
+        ]

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
+from zscmr import runs
 from zscmr.classes import class_indices, class_key
 from zscmr.console import say, warn
+from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.files import file_hash, read_json, whole_folder, write_json
-from zscmr.pictures import SUFFIXES, why_unreadable
+from zscmr.pictures import SUFFIXES
 
-EMBEDDINGS, FOLDER, ABOUT = "unified_features.mat", "search", "index.json"
+FOLDER, ABOUT = "search", "index.json"
 UNKNOWN = "unknown"  # class of added pictures that lie in no class folder
-MODALITIES = ("photo", "sketch")
 _ROWS = 2**16  # copied at a time
 
 
@@ -54,7 +55,7 @@ class Gallery:
 
 def open_gallery(run):
     """The index of a run, made anew where there is none or the run's embeddings have changed."""
-    file = run / EMBEDDINGS
+    file = run / runs.EMBEDDINGS
     if not file.is_file():
         raise BadInput(f"{file}: no such file; python Unified_XY_triads.py --path {run} --resume ends the run")
     number = max(_numbers(run), default=0)
@@ -184,10 +185,10 @@ def update(gallery, modality, folder, encoder):
 def _embedded(new, encoder, work, modality):
     """(those of the pictures `new` that can be read, their embeddings (n, dim)); unreadable ones are named."""
     identity = [modality, [[one.path, one.size, one.modified] for one in new]]
-    vectors, readable = encoder.embed_kept([one.path for one in new], work, identity, modality)
-    for one, good in zip(new, readable, strict=True):
-        if not good:
-            warn(f"{why_unreadable(one.path, encoder.preprocessing)}, skipped")
+    paths = [one.path for one in new]
+    vectors, readable = encoder.embed_kept(paths, work, identity, modality)
+    for why in encoder.faults(paths, readable):
+        warn(f"{why}, skipped")
     return [one for one, good in zip(new, readable, strict=True) if good], vectors[readable]
 
 

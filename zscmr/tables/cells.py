@@ -225,7 +225,7 @@ class Measurement(Cell):
         return 0.1 + PAIR_SECONDS * photos * sketches
 
     def measure(self, worker):
-        file = self.training.folder / "unified_features.mat"
+        file = self.training.folder / runs.EMBEDDINGS
         if not file.exists():
             raise BadInput(
                 f"{file}: no such file, and {self.title} needs it; delete {self.training.path} to train anew"

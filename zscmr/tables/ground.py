@@ -14,7 +14,7 @@ from zscmr import literature
 from zscmr.classes import UNSEEN, Split, read_class_list, split_classes
 from zscmr.errors import BadInput
 from zscmr.files import read_json
-from zscmr.training.stage2 import features_digest, leak
+from zscmr.training.stage2 import cnn_leak, features_digest
 
 PUBLISHED = read_json(Path(__file__).with_name("published.json"))
 
@@ -92,7 +92,7 @@ def survey(dataset, unseen_files, root):
             name,
             root / f"{data.resolve().name}-{name}-{mark}",
             reasons_not_comparable(dataset, split, name),
-            leak(dataset, split),
+            cnn_leak(dataset, split),
         )
         found.setdefault(tuple(split.unseen.tolist()), ground)
     names = [ground.list_name for ground in found.values()]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from zscmr.litert import Graph
 from zscmr.training.export_graph import write_tflite
+from zscmr.training.precision import has_gpu
 
 MANY = 1000  # pictures from which on the conversion, seconds for a large network, pays
 
@@ -24,7 +25,7 @@ class Compiled:
 
 def fastest(model, pictures):
     """`model` made ready for so many pictures: LiteRT on a CPU where they are many, TensorFlow on a GPU."""
-    if pictures < MANY or tf.config.list_physical_devices("GPU"):
+    if pictures < MANY or has_gpu():
         return Compiled(model)
     with tempfile.TemporaryDirectory(prefix="zscmr-") as folder:
         file = Path(folder) / "network.tflite"

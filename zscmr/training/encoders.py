@@ -6,15 +6,13 @@ import keras
 
 from zscmr import runs
 from zscmr.backbones import backbone
+from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.files import read_json, whole_folder, write_json
 from zscmr.quiet import stderr_held_back
 from zscmr.training import cnn, stage2
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.export_graph import write_tflite
-
-FOLDER, ABOUT = "encoders", "about.json"
-MODALITIES = ("photo", "sketch")
 
 
 class Embedding(keras.layers.Layer):
@@ -60,9 +58,9 @@ def write_encoders(run, weights=None):
     Returns their folder. Raises BadInput as `open_network` does.
     """
     run = Path(run)
-    folder, config = run / FOLDER, read_json(run / runs.CONFIG)
+    folder, config = run / runs.ENCODERS, read_json(run / runs.CONFIG)
     folder.mkdir(exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)
+    (folder / runs.ABOUT).unlink(missing_ok=True)
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
     about["distance"] = stage2.stored_preset(run)[1].distance
     for modality in MODALITIES:
@@ -78,7 +76,7 @@ def write_encoders(run, weights=None):
             "shrink": shrink,
             "dim": model.output_shape[1],
         }
-    write_json(folder / ABOUT, about)  # last: its presence marks the graphs as complete
+    write_json(folder / runs.ABOUT, about)  # last: its presence marks the graphs as complete
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zscmr.classes import UNSEEN
 from zscmr.console import say
 from zscmr.dataset_files import PICTURES
 from zscmr.files import lock
@@ -22,7 +23,7 @@ def prepare_miniature(folder=MINIATURE):
     stage II.
     """
     drawn = MiniatureOptions(out=folder)
-    unseen, vectors = folder / "unseen.txt", (folder / "class_vectors.npz",)
+    unseen, vectors = folder / UNSEEN, (folder / "class_vectors.npz",)
     pictures = {"photos": folder / "photo", "sketches": folder / "sketch", "unseen": unseen}
     stage1 = Stage1Options(**pictures, backbone="small", out=folder)
     joined = WordVectorOptions(data=folder, vectors=vectors)

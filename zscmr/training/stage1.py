@@ -119,7 +119,7 @@ def write_dataset(out, trees, made, unseen, provenance):
         if weights:
             os.replace(weights, out / f"{modality}.weights.h5")
     index_files.write_index(out, kept)
-    write_list(out / "unseen.txt", unseen)
+    write_list(out / UNSEEN, unseen)
     digests = {modality: file_hash(out / f"{modality}.weights.h5") for modality in made if made[modality].weights}
     write_provenance(
         out, {**provenance, "skipped": skipped, "cnn_sha256": digests}

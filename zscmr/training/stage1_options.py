@@ -7,15 +7,14 @@ from pathlib import Path
 from zscmr.backbones import BACKBONES, backbone
 from zscmr.backbones.base import HEAD_SIZE
 from zscmr.errors import BadInput
-from zscmr.options import Options, flag, setting
+from zscmr.layouts import PictureOptions
+from zscmr.options import flag, setting
 
 PARTS = ("head", "last-block", "all")
 
 
 @dataclass(frozen=True)
-class Stage1Options(Options):
-    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
-    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+class Stage1Options(PictureOptions):
     unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
     backbone: str = setting("efficientnet_lite0", "CNN", choices=BACKBONES)
@@ -39,7 +38,6 @@ class Stage1Options(Options):
         least=0,
     )
     leak_unseen: bool = setting(False, "train on all classes, as released; every table will say so")
-    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
     first: int | None = setting(
         None, "pictures to take of each class and modality, the first by file name", metavar="N", least=1
     )

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zscmr import matfiles, models, runs
 from zscmr.class_graph import class_graph
-from zscmr.classes import class_key
+from zscmr.classes import leak
 from zscmr.console import Progress, say
 from zscmr.errors import BadInput
 from zscmr.evaluation.embeddings import relative_place
@@ -142,18 +142,15 @@ def export_embeddings(folder, preset, dataset, split, model):
             "picturesx_relative": relative_place(pictures["photos"], folder),
             "picturesy_relative": relative_place(pictures["sketches"], folder),
             "distance": preset.distance,
-            "leaked": leak(dataset, split),
+            "leaked": cnn_leak(dataset, split),
         },
     )
 
 
-def leak(dataset, split):
+def cnn_leak(dataset, split):
     """A sentence on the unseen classes that the CNNs were trained on; empty if there are none, or nothing is known."""
-    trained = {class_key(name) for name in dataset.provenance.get("trained_on", ())}
-    leaked = [dataset.classes[label] for label in split.unseen if class_key(dataset.classes[label]) in trained]
-    if not leaked:
-        return ""
-    return f"the CNNs were trained on {len(leaked)} of the {len(split.unseen)} unseen classes, {leaked[0]} among them"
+    unseen = [dataset.classes[label] for label in split.unseen]
+    return leak("the CNNs were", dataset.provenance.get("trained_on", ()), unseen)
 
 
 def describe_dataset(dataset):
