@@ -16,7 +16,7 @@ import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
 from zscmr import cli, feature_export, layouts, pictures
-from zscmr.backbones import BACKBONES, backbone, networks
+from zscmr.backbones import NAMES, backbone, networks
 from zscmr.backbones import weights as weight_files
 from zscmr.console import say
 from zscmr.litert import Graph
@@ -29,7 +29,7 @@ from zscmr.training.export_graph import write_tflite
 class Settings(Options):
     photos: Path = setting(help="folder of photos", metavar="DIR")
     sketches: Path = setting(help="folder of sketches", metavar="DIR")
-    backbone: str = setting("efficientnet_lite0", "CNN", choices=BACKBONES)
+    backbone: str = setting("efficientnet_lite0", f"CNN: {NAMES}", metavar="NAME")
     weights: Path | None = setting(None, "its weights (default: those of its package, else random)", metavar="FILE")
     pool: str = setting("average", "how maps become a vector", choices=("average", "flatten"))
     pictures: int = setting(1280, "pictures to export, of both modalities alike", least=1)
@@ -40,7 +40,7 @@ class Settings(Options):
 def main(settings):
     entry = backbone(settings.backbone)
     weights = weight_files.resolve(settings.backbone, settings.weights)
-    model = networks.pooled(networks.build(settings.backbone, weights), settings.pool)
+    model = networks.pooled(networks.build(settings.backbone, weights), settings.pool, entry.special)
     paths = layouts.list_pictures(settings.photos, "photo").paths()
     paths += layouts.list_pictures(settings.sketches, "sketch").paths()
     paths = [paths[row] for row in np.linspace(0, len(paths) - 1, min(settings.pictures, len(paths))).astype(int)]

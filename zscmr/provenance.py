@@ -8,10 +8,20 @@ from zscmr.files import read_json, write_json
 PLACES = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
 
 
+def of_modality(provenance, modality):
+    """Contents of pictures.json as they hold for the CNN of a modality."""
+    return provenance | (provenance.get("sketch", {}) if modality == "sketch" else {})
+
+
 def differing_keys(present, wanted):
     """Keys in which two contents of pictures.json differ, apart from where files lie and what came of them."""
-    ignored = {"skipped", "cnn_sha256", *PLACES}
-    return [key for key in {**wanted, **present} if key not in ignored and present.get(key) != wanted.get(key)]
+    present, wanted = _identity(present), _identity(wanted)
+    return [key for key in {**wanted, **present} if present.get(key) != wanted.get(key)]
+
+
+def _identity(made):
+    kept = {key: value for key, value in made.items() if key not in ("skipped", "cnn_sha256", *PLACES)}
+    return kept | {key: _identity(value) for key, value in kept.items() if key == "sketch"}
 
 
 def changed_keys(present, wanted):

@@ -57,21 +57,25 @@ class Backbone:
     """One entry of the registry.
 
     `build(size)`: a Keras model, uint8 RGB (batch, size, size, 3) of values 0 to 255 -> last feature maps (batch,
-    height, width, channels), its own arithmetic on pixels included. `preprocessing`: how a picture becomes such an
-    array. `last_block`: layers from the first whose name begins so are the last block. `pool`, `dense`: what follows
-    the maps as published. `recipe` trains (some of) the network, `head` only a Dense layer after it. `published`:
-    weights to download; `packaged()`: the weight file of an installed package, used where no file is given;
-    `load(model, file)`: reads another format than `weights.load` does.
+    height, width, channels) or tokens (batch, tokens, channels), of which the first `special` are no patches and the
+    very first is the picture's; its own arithmetic on pixels included. `preprocessing`: how a picture becomes such an
+    array. `last_block`: layers from the first whose name begins so are the last block; None where it is unknown.
+    `pool`, `dense`: what follows the maps as published. `recipe` trains (some of) the network, `head` only a Dense
+    layer after it. `published`: weights to download; `download()`: likewise, by the library that has the network;
+    `packaged()`: the weight file of an installed package, used where no file is given; `load(model, file)`: in place
+    of `weights.load`.
     """
 
     build: Callable
     preprocessing: Preprocessing
-    last_block: str
+    last_block: str | None
     recipe: Recipe
     head: Recipe = HEAD
     pool: str = "average"
     dense: int = 0
+    special: int = 0
     published: Published | None = None
+    download: Callable | None = None
     packaged: Callable | None = None
     load: Callable | None = None
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from zscmr.backbones import weights as weight_files
 from zscmr.backbones.base import Backbone, Recipe
 from zscmr.backbones.torch_weights import read_state_dict
 from zscmr.errors import BadInput
@@ -180,10 +181,13 @@ def packaged_weights(name):
 
 
 def load(model, path):
-    """Set every weight of a network of `build` from a PyTorch file, all or none.
+    """Set every weight of a network of `build` from a PyTorch file, or one that `weights.load` reads, all or none.
 
     Raises BadInput that names the first tensor that is missing, of another shape, not finite, or without a layer.
     """
+    if Path(path).suffix != ".pth":
+        weight_files.load(model, path)
+        return
     layer_arrays = arrays_by_layer(model, read_state_dict(path), path)
     for name, arrays in layer_arrays.items():
         model.get_layer(name).set_weights(arrays)

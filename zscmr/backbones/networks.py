@@ -30,15 +30,23 @@ def build(name, weights=None):
     entry = backbone(name)
     model = entry.build(entry.size)
     if weights is not None:
-        load = weight_files.load if entry.load is None or Path(weights).suffix != ".pth" else entry.load
-        load(model, weights)
+        (entry.load or weight_files.load)(model, Path(weights))
     return model
 
 
-def pooled(model, pool):
-    """Pictures -> one vector each: the last maps averaged over space, or all of them in a row."""
-    layer = layers.GlobalAveragePooling2D() if pool == "average" else layers.Flatten()
-    vector = layers.Activation("linear", dtype="float32")(layer(model.output))  # float32 in every precision
+def pooled(model, pool, special=0):
+    """Pictures -> one vector each: the last maps or the patches' tokens averaged ("average"), the picture's token
+    ("class"), or all in a row ("flatten"). `special`: tokens before those of the patches."""
+    maps = model.output
+    if pool == "class":
+        vector = maps[:, 0]
+    elif pool == "flatten":
+        vector = layers.Flatten()(maps)
+    elif len(maps.shape) == 3:
+        vector = layers.GlobalAveragePooling1D()(maps[:, special:])
+    else:
+        vector = layers.GlobalAveragePooling2D()(maps)
+    vector = layers.Activation("linear", dtype="float32")(vector)  # float32 in every precision
     return keras.Model(model.input, vector, name=model.name)
 
 

@@ -29,11 +29,13 @@ def resolve(name, weights):
         if weights is not None and not weights.is_file():
             raise BadInput(f"{weights}: no such file")
         return weights
+    if backbone(name).download:
+        return backbone(name).download()
     published = backbone(name).published
     if published is None:
         raise BadInput(f"--weights imagenet: there is none for {name} to download, --weights wants a file")
     url = published.url
-    kept = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / url.rsplit("/", 1)[1]
+    kept = kept_by_keras(url.rsplit("/", 1)[1])
     if not kept.is_file():
         import keras
 
@@ -45,6 +47,11 @@ def resolve(name, weights):
     if (found := file_hash(kept, kind)) != digest:
         raise BadInput(f"{kept}: not the published weights, whose {kind} is {digest}; found {found}")
     return kept
+
+
+def kept_by_keras(name):
+    """Where Keras keeps a downloaded file or folder of this name."""
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
 
 
 def load(model, path):
@@ -113,9 +120,9 @@ def _read_h5(path, most):
 
     `most`: bytes that the file may declare.
     """
+    check_h5(path, most)
     try:
         with h5py.File(path, "r") as file:
-            _check_contents(path, file, most)
             if "layers" in file:
                 return None
             file = file.get("model_weights", file)
@@ -125,6 +132,15 @@ def _read_h5(path, most):
                 arrays = {_text(name).rsplit(":", 1)[0]: group[_text(name)][()] for name in names}
                 named[layer] = {name.removeprefix(f"{layer}/"): array for name, array in arrays.items()}
             return lambda layer: named.get(layer.name, {})
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise BadInput(f"{path}: not a readable weight file ({first_line(error)})") from error
+
+
+def check_h5(path, most):
+    """Raise BadInput unless the HDF5 file holds all its numbers itself, at most `most` bytes of them."""
+    try:
+        with h5py.File(path, "r") as file:
+            _check_contents(path, file, most)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise BadInput(f"{path}: not a readable weight file ({first_line(error)})") from error
 

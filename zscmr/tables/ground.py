@@ -14,6 +14,7 @@ from zscmr import literature
 from zscmr.classes import UNSEEN, Split, read_class_list, split_classes
 from zscmr.errors import BadInput
 from zscmr.files import read_json
+from zscmr.provenance import of_modality
 from zscmr.training.stage2 import cnn_leak, features_digest
 
 PUBLISHED = read_json(Path(__file__).with_name("published.json"))
@@ -41,7 +42,8 @@ class Ground:
         if "backbone" not in made:
             return "features of unknown origin"
         trained = {"nothing": "frozen", "head": "frozen, trained head", "last-block": "last block trained"}
-        return f"{made['backbone']} ({trained.get(made.get('train'), 'trained')})"
+        names = dict.fromkeys((made["backbone"], of_modality(made, "sketch")["backbone"]))
+        return f"{' and '.join(names)} ({trained.get(made.get('train'), 'trained')})"
 
     @property
     def pictures(self):
@@ -106,6 +108,7 @@ def digest_features(dataset):
     digest = features_digest(dataset)
     digest.update(b"int64 (0, 2)")  # edges are part of the cells that need a graph
     made = {key: dataset.provenance.get(key) for key in ("backbone", "train", "trained_on")}
+    made |= {"sketch": dataset.provenance["sketch"]} if "sketch" in dataset.provenance else {}
     digest.update(json.dumps([dataset.classes, made]).encode())
     return digest.hexdigest()
 

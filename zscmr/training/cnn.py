@@ -13,7 +13,7 @@ from zscmr.backbones import backbone, networks
 from zscmr.backbones import weights as weight_files
 from zscmr.console import say
 from zscmr.files import read_json, whole_file, write_json
-from zscmr.provenance import changed_keys
+from zscmr.provenance import changed_keys, of_modality
 from zscmr.seeds import generator
 from zscmr.training import classifier
 from zscmr.training.compiled import fastest
@@ -35,6 +35,7 @@ def features_of(modality, tree, taught, settings, weights, provenance):
     """
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
+    provenance = of_modality(provenance, modality)
     seed = settings.seed if weights else int(generator(settings.seed, f"{modality} CNN").integers(2**31))
     work = _workplace(settings.out / UNFINISHED, provenance) / modality
     if settings.trained_part in ("nothing", "head"):
@@ -78,7 +79,7 @@ def _body(settings, seed, weights, trained_part=None):
     body = networks.build(settings.backbone, weights)
     if trained_part == "last-block":
         classifier.freeze_below(body, backbone(settings.backbone).last_block)
-    return networks.pooled(body, settings.pool)
+    return networks.pooled(body, settings.pool, backbone(settings.backbone).special)
 
 
 def _with_trained_head(work, modality, tree, taught, settings, seed, weights, output):
@@ -128,8 +129,8 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
 def restored(provenance, weights):
     """The CNN of a dataset, pictures -> features.
 
-    `provenance`: contents of pictures.json. `weights`: the file given for a frozen backbone, or left by
-    `write_dataset` for a trained one.
+    `provenance`: contents of pictures.json that hold for its modality. `weights`: the file given for a frozen
+    backbone, or left by `write_dataset` for a trained one.
     """
     settings = SimpleNamespace(backbone=provenance["backbone"], pool=provenance["pool"])
     if provenance["train"] == "nothing":

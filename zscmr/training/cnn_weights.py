@@ -7,7 +7,7 @@ from zscmr.backbones import weights as weight_files
 from zscmr.dataset_files import PICTURES
 from zscmr.errors import BadInput
 from zscmr.files import file_hash
-from zscmr.provenance import differing_keys, read_provenance
+from zscmr.provenance import differing_keys, of_modality, read_provenance
 
 KEYS = ("backbone", "train", "pool", "dense", "weights_sha256")  # of pictures.json, which tell a CNN from another
 
@@ -24,6 +24,7 @@ def find_weights(provenance, places, modality, given, run):
             f"{run}: search needs the CNNs that made its features, and they were made elsewhere "
             f"({places[-1] / PICTURES} is none of pretrain/finetune.py)"
         )
+    provenance = of_modality(provenance, modality)
     if provenance["train"] == "nothing":
         return _frozen(provenance, given, run)
     if given is not None and not given.is_dir():
@@ -42,7 +43,7 @@ def find_weights(provenance, places, modality, given, run):
 
 def _fault(file, folder, provenance, modality, run):
     """Why a weight file is not the one that made the features; empty if it is."""
-    differing = differing_keys(read_provenance(folder) or provenance, provenance)
+    differing = differing_keys(of_modality(read_provenance(folder), modality) or provenance, provenance)
     if differing:
         return f"{file}: is of other features than those of {run}, made with another {differing[0]}"
     if provenance.get("cnn_sha256", {}).get(modality) not in (None, file_hash(file)):

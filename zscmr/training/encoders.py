@@ -9,6 +9,7 @@ from zscmr.backbones import backbone
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.files import read_json, whole_folder, write_json
+from zscmr.provenance import of_modality
 from zscmr.quiet import stderr_held_back
 from zscmr.training import cnn, stage2
 from zscmr.training.cnn_weights import find_weights
@@ -37,7 +38,7 @@ def open_network(run, modality, weights=None):
     config = read_json(run / runs.CONFIG)
     if "dataset" not in config:
         raise BadInput(f"{run / runs.CONFIG}: no 'dataset'; the run was made before there was a search, train again")
-    provenance, widths = config["features"], config["dataset"]
+    provenance, widths = of_modality(config["features"], modality), config["dataset"]
     # where the run's command saw the dataset, so that a project that has moved as a whole finds it, or where it was
     places = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, places, modality, weights, run)

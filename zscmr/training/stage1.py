@@ -13,14 +13,14 @@ from zscmr import index_files, matfiles
 from zscmr.backbones import weights as weight_files
 from zscmr.classes import UNSEEN, read_class_list, split_classes
 from zscmr.console import say, warn
-from zscmr.dataset_files import FILES, PICTURES
+from zscmr.dataset_files import FILES, MODALITIES, PICTURES
 from zscmr.errors import BadInput
 from zscmr.files import existing_folder, file_hash, whole_file
 from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
 from zscmr.provenance import PLACES, changed_keys, read_provenance, write_provenance
 from zscmr.training.cnn import UNFINISHED, features_of
 from zscmr.training.precision import half_precision_on_gpu
-from zscmr.training.stage1_options import filled_in, recipe_of
+from zscmr.training.stage1_options import by_modality, recipe_of
 
 
 def make_dataset(options):
@@ -32,8 +32,8 @@ def make_dataset(options):
     if options.photos.resolve() == options.sketches.resolve():
         raise BadInput(f"--photos and --sketches: both are {options.photos}")
     existing_folder("--out", options.out)
-    options = filled_in(options)
-    weights = weight_files.resolve(options.backbone, options.weights)
+    settings = by_modality(options)
+    weights = {key: weight_files.resolve(cnn.backbone, cnn.weights) for key, cnn in settings.items()}
     trees = matched_trees(options.photos, options.sketches, options.duplicates)
     classes = trees["photo"].classes
     unseen_names = read_class_list(options.unseen)
@@ -42,7 +42,7 @@ def make_dataset(options):
     if options.first:
         trees = {modality: first_of_each_class(tree, options.first, modality) for modality, tree in trees.items()}
     taught = np.arange(len(classes)) if options.leak_unseen else split.seen
-    provenance = describe(options, weights, trees, taught)
+    provenance = describe(settings, weights, trees, taught)
     listed = [classes[label] for label in split.unseen]
     if already_made(options, provenance):
         update_list(options.out / UNSEEN, listed)
@@ -52,7 +52,7 @@ def make_dataset(options):
     try:
         with half_precision_on_gpu():
             made = {
-                modality: features_of(modality, tree, taught, options, weights, provenance)
+                modality: features_of(modality, tree, taught, settings[modality], weights[modality], provenance)
                 for modality, tree in trees.items()
             }
     except KeyboardInterrupt as stop:
@@ -62,7 +62,17 @@ def make_dataset(options):
 
 
 def describe(settings, weights, trees, taught):
-    """Content of pictures.json: what tells these features from others."""
+    """Content of pictures.json: what tells these features from others.
+
+    What is different for the sketches' CNN stands under "sketch".
+    """
+    about, sketch = (describe_cnn(settings[modality], weights[modality], trees, taught) for modality in MODALITIES)
+    differing = {key: value for key, value in sketch.items() if value != about[key]}
+    return about | ({"sketch": differing} if differing else {})
+
+
+def describe_cnn(settings, weights, trees, taught):
+    """Content of pictures.json if both CNNs are those of `settings`."""
     classes = trees["photo"].classes
     about = {
         "photos": str(class_folder(trees["photo"])),

@@ -4,33 +4,38 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from zscmr.backbones import BACKBONES, backbone
+from zscmr.backbones import NAMES, backbone, canonical
 from zscmr.backbones.base import HEAD_SIZE
+from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.layouts import PictureOptions
 from zscmr.options import flag, setting
 
 PARTS = ("head", "last-block", "all")
+POOLS = ("average", "flatten", "class")
 
 
 @dataclass(frozen=True)
 class Stage1Options(PictureOptions):
     unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
-    backbone: str = setting("efficientnet_lite0", "CNN", choices=BACKBONES)
+    backbone: str = setting("efficientnet_lite0", f"CNN: {NAMES}", metavar="NAME")
     weights: Path | None = setting(
         None,
         "its weights: a .npz, .h5, .weights.h5 or .pth file, or imagenet; left out: those of an installed package",
         metavar="FILE",
     )
+    sketch_backbone: str | None = setting(None, "another CNN for the sketches", metavar="NAME")
+    sketch_weights: Path | None = setting(None, "weights of --sketch-backbone, as --weights", metavar="FILE")
     freeze: bool = setting(False, "use the backbone as it is, without training")
     train: str | None = setting(
         None, "what to train, with a softmax: a Dense layer, the last block too, or all (default)", choices=PARTS
     )
     pool: str | None = setting(
         None,
-        "how maps become a vector (default: flatten for vgg16 unless frozen, else average)",
-        choices=("average", "flatten"),
+        "how maps or tokens become a vector (default: flatten for vgg16 unless frozen; class for a network with such a "
+        "token; else average)",
+        choices=POOLS,
     )
     dense: int | None = setting(
         None,
@@ -62,21 +67,39 @@ class Stage1Options(PictureOptions):
         return "nothing" if self.freeze else self.train or "all"
 
 
-def filled_in(options):
-    """`options` completed from the backbone's entry.
+def by_modality(options):
+    """{"photo", "sketch": the options of its CNN}, completed from the backbone's entry.
 
     Raises BadInput for flags that contradict each other.
     """
+    if options.sketch_backbone is None:
+        if options.sketch_weights:
+            raise BadInput("--sketch-weights: is for --sketch-backbone, which is not given")
+        return dict.fromkeys(MODALITIES, filled_in(options))
+    sketch = dataclasses.replace(options, backbone=options.sketch_backbone, weights=options.sketch_weights)
+    return {"photo": filled_in(options), "sketch": filled_in(sketch)}
+
+
+def filled_in(options):
+    """`options` completed from the entry of `options.backbone`.
+
+    Raises BadInput for flags that contradict each other.
+    """
+    options = dataclasses.replace(options, backbone=canonical(options.backbone))
     entry = backbone(options.backbone)
     untrained = options.weights is None and options.backbone != "small" and not entry.packaged
     if untrained and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {options.backbone} with random weights is of no use frozen")
+    if options.pool == "class" and not entry.special:
+        raise BadInput(f"--pool class: {options.backbone} has no class token")
+    if options.train == "last-block" and entry.last_block is None:
+        raise BadInput(f"--train last-block: which layers of {options.backbone} that is, is not known")
     if options.freeze:
         for name in ("train", "dense", "leak_unseen"):
             if getattr(options, name):
                 raise BadInput(f"--freeze trains nothing, so {flag(name)} cannot go with it")
         batch_size = options.batch_size or entry.recipe.batch_size
-        pool = options.pool or "average"
+        pool = options.pool or ("average" if entry.pool == "flatten" else entry.pool)
         return dataclasses.replace(options, pool=pool, dense=0, batch_size=batch_size)
     train = options.trained_part
     dense = options.dense

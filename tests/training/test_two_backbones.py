@@ -1,0 +1,43 @@
+"""A backbone of its own for each modality: features of two widths, and the way back from a run to its pictures."""
+
+import numpy as np
+from conftest import draw_pictures, picture_flags, random_squeezenet, trainer_settings
+
+import Unified_XY_triads as trainer
+from zscmr import matfiles
+from zscmr.files import read_json
+from zscmr.retrieval import Encoder
+from zscmr.training.stage1 import make_dataset
+from zscmr.training.stage1_options import Stage1Options, by_modality
+from zscmr.word_vectors import WordVectorOptions, join_vectors
+
+NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
+
+
+def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
+    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
+    weights = random_squeezenet(tmp_path / "w.npz")
+    flags = {"backbone": "small", "sketch_backbone": "squeezenet", "sketch_weights": weights, "freeze": True}
+    options = Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **flags)
+    make_dataset(options)
+    made = read_json(tmp_path / "data/pictures.json")
+    assert made["backbone"] == "small" and made["sketch"]["backbone"] == "squeezenet"
+    widths = {256: "imagematnew.mat", 512: "sketchmatnew.mat"}
+    assert all(matfiles.read(tmp_path / "data" / name, "feature").shape[1] == width for width, name in widths.items())
+    make_dataset(options)
+    assert "already holds these features" in capsys.readouterr().out
+
+    np.savez(tmp_path / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=tmp_path / "data", vectors=(tmp_path / "words.npz",)))
+    run = tmp_path / "run"
+    trainer.main(trainer_settings(data=tmp_path / "data", path=run, epochs=1, batch_size=6, dim=5))
+    encoder = Encoder.open(run, "sketch")
+    assert encoder.preprocessing.size == 227
+    rows = matfiles.read(run / "unified_features.mat", "featuresy")
+    vectors, _ = encoder.embed(sorted((tmp_path / "sketch").rglob("*.png")))
+    np.testing.assert_allclose(vectors, rows, atol=1e-3 * np.abs(rows).max())
+
+
+def test_weights_without_their_backbone_are_refused(tmp_path, refused):
+    places = dict.fromkeys(("photos", "sketches", "unseen", "out", "sketch_weights"), tmp_path)
+    assert "--sketch-weights: is for --sketch-backbone" in refused(by_modality, Stage1Options(**places))

@@ -1,0 +1,64 @@
+"""Image models of Keras Applications, `--backbone keras:NAME`, each with its own preprocessing and size."""
+
+import functools
+from functools import partial
+
+import keras
+from keras import layers
+
+from zscmr.backbones.base import Backbone, Recipe
+from zscmr.backbones.weights import kept_by_keras
+from zscmr.errors import BadInput, first_line
+from zscmr.files import whole_file
+from zscmr.pictures import Preprocessing
+
+
+def entry(name):
+    """The registry entry of a model. Raises BadInput for a name that Keras Applications does not have."""
+    size = _published_size(name)
+    return Backbone(
+        partial(build, name),
+        Preprocessing(size),
+        last_block=None,
+        recipe=Recipe("adamw", 1e-4, 12),
+        download=partial(imagenet_weights, name),
+    )
+
+
+def build(name, size):
+    """The model with random weights: uint8 RGB pictures (batch, size, size, 3) -> last maps (batch, h, w, channels)."""
+    pictures = keras.Input((size, size, 3), dtype="uint8", name="pictures")
+    body = _constructor(name)(include_top=False, weights=None, input_tensor=pixels(name, pictures))
+    return keras.Model(pictures, body.output, name=name.lower())
+
+
+def pixels(name, pictures):
+    """What the model takes for pictures of values 0 to 255, by its own `preprocess_input`."""
+    module = getattr(keras.applications, _constructor(name).__module__.rsplit(".", 1)[1])
+    return module.preprocess_input(layers.Rescaling(1.0, name="pixels")(pictures))
+
+
+def imagenet_weights(name):
+    """The file of ImageNet weights, downloaded by Keras at first use, which checks its digest."""
+    kept = kept_by_keras(f"{name.lower()}_imagenet.weights.h5")
+    if not kept.is_file():
+        try:
+            model = _constructor(name)(include_top=False, weights="imagenet")
+        except Exception as error:  # any fault of the network
+            raise BadInput(f"--weights imagenet: Keras has no download of {name} ({first_line(error)})") from error
+        with whole_file(kept) as part:
+            model.save_weights(part)
+    return kept
+
+
+def _constructor(name):
+    known = sorted(key for key, value in vars(keras.applications).items() if key[0].isupper() and callable(value))
+    if name not in known:
+        raise BadInput(f"--backbone keras:{name}: Keras Applications has {', '.join(known)}")
+    return getattr(keras.applications, name)
+
+
+@functools.cache
+def _published_size(name):
+    """Side of the pictures that the model was trained on; Keras tells it only of a model with its classifier."""
+    return _constructor(name)(weights=None).input_shape[1]
