@@ -9,11 +9,14 @@ leaves the backbone as it is and trains a Dense layer on its output, whose outpu
 train that much of the backbone too.
 """
 
+from functools import partial
+
 import _project  # noqa: F401  the project's root on the path
 
+from UxUyLoader import draw_epoch
 from zscmr import cli
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options as Settings
 
 if __name__ == "__main__":
-    cli.run(make_dataset, Settings, __doc__)
+    cli.run(partial(make_dataset, draw=draw_epoch), Settings, __doc__)

@@ -5,16 +5,19 @@ import tensorflow as tf
 
 
 def warped(images, seed, modality, warp):
-    """uint8 images (batch, size, size, 3), each seen through a random window that is turned, sheared, shifted and
-    mirrored within the limits of `warp`. Between pixels values are interpolated and rounded down to integers.
+    """uint8 images (batch, size, size, 3), each seen through a random window of `transforms`."""
+    return seen_through(images, transforms(tf.shape(images)[0], images.shape[1], seed, modality, warp), modality)
 
-    `warp` has `photo` and `sketch` (smallest and largest side of the window, of the picture's own), `turn` (rad),
-    `shear`, `shift` (of the side; None: as far as the smaller of window and picture stays within the larger), and
-    `flip`. Beyond the border a photo is continued, a sketch is white. A function of `seed` (2,) alone.
+
+def seen_through(images, windows, modality):
+    """uint8 images (batch, size, size, 3) through windows (batch, 8) of `transforms`.
+
+    Between pixels values are interpolated and rounded down to integers. Beyond the border a photo is continued, a
+    sketch is white.
     """
     return keras.ops.image.affine_transform(
         images,
-        transforms(tf.shape(images)[0], images.shape[1], seed, modality, warp),
+        windows,
         interpolation="bilinear",
         fill_mode="nearest" if modality == "photo" else "constant",
         fill_value=255.0,
@@ -23,8 +26,13 @@ def warped(images, seed, modality, warp):
 
 
 def transforms(count, size, seed, modality, warp):
-    """Random windows (count, 8) float32: a pixel (x, y) of the result is what lies at (a₀x + a₁y + a₂, b₀x + b₁y + b₂)
-    of the picture, whose rows are (a₀, a₁, a₂, b₀, b₁, b₂, 0, 0)."""
+    """Random windows (count, 8) float32, turned, sheared, shifted and mirrored within the limits of `warp`.
+
+    A pixel (x, y) of the result is what lies at (a₀x + a₁y + a₂, b₀x + b₁y + b₂) of the picture, whose rows are
+    (a₀, a₁, a₂, b₀, b₁, b₂, 0, 0). `warp` has `photo` and `sketch` (smallest and largest side of the window, of the
+    picture's own), `turn` (rad), `shear`, `shift` (of the side; None: as far as the smaller of window and picture
+    stays within the larger), and `flip`. A function of `seed` (2,) alone.
+    """
     draws = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0)
     angle, slant = draws[0] * warp.turn, draws[1] * warp.shear
     low, high = getattr(warp, modality)

@@ -8,6 +8,7 @@ from slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_en
 
 from zscmr.models import layers, losses, zscmr
 from zscmr.models.base import Batch, Inputs
+from zscmr.training.sources import TrainingRows
 from zscmr.training.strategies import Gather
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
@@ -211,3 +212,44 @@ def test_mixed_modalities_stay_within_their_share():
     photos, sketches = np.zeros((6, F), np.float32), np.ones((6, F), np.float32)
     mixed = [part.numpy() for part in layers.mix_pairs(photos, sketches, 0.3, 0.0, tf.constant([1, 2]))]
     assert mixed[0].shape == (6, F) and 0 < mixed[0].max() <= 0.3 and 0.7 <= mixed[1].min() < 1
+
+
+def principal(dim, rows, labels):
+    settings = zscmr.Settings(objective="tuned", start="principal", dim=dim)
+    return zscmr.build(settings, inputs(*[TrainingRows(rows, labels, np.arange(len(rows)))] * 2))
+
+
+def test_principal_start_with_as_many_dimensions_is_a_rotation(random):
+    rows, labels = random.normal(size=(30, F)), random.integers(0, 3, 30)
+    some = rows[:5].astype(np.float32)
+    for dim in (F, F + 2):
+        model = principal(dim, rows, labels)
+        scaled = slow_scaled(model.sketch_scaling, some)
+        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+        for embeddings in (model.embed_photos(some).numpy(), model.embed_sketches(some).numpy()):
+            np.testing.assert_allclose(embeddings @ embeddings.T, scaled @ scaled.T, atol=1e-5)
+            np.testing.assert_allclose(embeddings[:, F:], 0, atol=1e-6)
+
+
+def test_principal_start_weighs_what_varies_within_classes(random):
+    """The largest directions of 4 · within-class + between-class scatter of the scaled rows, by loops."""
+    rows, labels = random.normal(size=(40, F)) + random.normal(size=(4, F))[np.arange(40) % 4], np.arange(40) % 4
+    model = principal(2, rows, labels)
+    scaled = slow_scaled(model.sketch_scaling, rows.astype(np.float32))
+    total = np.zeros((F, F))
+    for label in range(4):
+        own = scaled[labels == label]
+        for row in own:
+            total += layers.WITHIN * np.outer(row - own.mean(0), row - own.mean(0)) + np.outer(own.mean(0), own.mean(0))
+    expected = np.linalg.eigh(total)[1][:, ::-1][:, :2]
+    kernel = model.photo_encoder.linear.kernel.numpy()
+    np.testing.assert_allclose(kernel @ kernel.T, expected @ expected.T, atol=1e-4)
+
+
+def test_power_of_the_scaling_by_hand():
+    """Features 0 and 2, and 0 and 8, of deviation 1 and 4: power .5 divides by 1 and 2, so that (2, 8) becomes (1, 2)
+    about the mean (1, 4), times √(2 / 5)."""
+    scaling = layers.Scaling(np.array([[0.0, 0.0], [2.0, 8.0]]), "scaling", 0.5)
+    np.testing.assert_allclose(
+        scaling(np.array([[2.0, 8.0]], np.float32)), [[np.sqrt(0.4), 2 * np.sqrt(0.4)]], rtol=1e-6
+    )

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_same_bytes
+from conftest import ROOT, assert_same_bytes, draw_pictures, picture_flags
 
 from zscmr import matfiles
 from zscmr.training.strategies import check_share, is_chief
@@ -92,10 +92,10 @@ def free_ports(count):
 
 
 @contextlib.contextmanager
-def two_workers(*words):
-    """Two processes of the trainer, the first of them the chief, that share each batch; killed at the end."""
+def two_workers(*words, script="Unified_XY_triads.py"):
+    """Two processes of a script, the first of them the chief, that share each batch; killed at the end."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    command = [sys.executable, *map(str, (ROOT / "Unified_XY_triads.py", *words))]
+    command = [sys.executable, *map(str, (ROOT / script, *words))]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = []
     try:
@@ -116,9 +116,9 @@ def count_lines(file):
     return 0
 
 
-def what_two_workers_say(*words):
+def what_two_workers_say(*words, **script):
     """Standard output of the chief and of the other worker, of a run that ends well."""
-    with two_workers(*words) as started:
+    with two_workers(*words, **script) as started:
         said = [process.communicate(timeout=300) for process in started]
         assert [process.returncode for process in started] == [0, 0], said
     return [out for out, _ in said]
@@ -149,6 +149,20 @@ def test_two_workers_train_as_one_process_does(dataset_folder, script):
     chief, _ = what_two_workers_say("--path", folder / "parts", "--resume")
     assert "going on after epoch " in chief
     assert_same_bytes(folder / "two", folder / "parts")
+
+
+@pytest.mark.parametrize("part", ["joint", "all", "head"])
+def test_two_workers_make_the_dataset_of_one_process(tmp_path, script, random, part):
+    """Stage I; the chief alone writes."""
+    draw_pictures(tmp_path, random, ("ant", "bee", "cow", "dog", "elk"), per_class=4, size=(40, 40), unseen=("dog",))
+    words = [word for key, value in picture_flags(tmp_path).items() for word in (f"--{key}", value)]
+    words += ["--train", part, "--backbone", "small", "--batch-size", 8, "--epochs", 2, "--pool", "average"]
+    script("pretrain/finetune.py", *words, "--out", tmp_path / "one")
+    chief, other = what_two_workers_say(*words, "--out", tmp_path / "two", script="pretrain/finetune.py")
+    assert "wrote features" in chief and "wrote" not in other
+    for name in ("imagematnew.mat", "sketchmatnew.mat"):
+        one, two = (matfiles.read(tmp_path / out / name, "feature") for out in ("one", "two"))
+        np.testing.assert_allclose(two, one, rtol=1e-2, atol=1e-3 * np.abs(one).max())
 
 
 def test_batch_that_cannot_be_shared_is_refused(refused):

@@ -97,7 +97,7 @@ def test_mean_and_deviation_by_blocks(monkeypatch):
     monkeypatch.setattr(sources, "BLOCK", 4)
     features = np.random.default_rng(0).normal(5, 2, size=(30, 3)).astype(np.float32)
     rows = np.arange(1, 30, 3)
-    part = TrainingRows(features, rows)
+    part = TrainingRows(features, np.zeros(len(features)), rows)
     assert part.shape == (10, 3)
     np.testing.assert_allclose(part.mean(), features[rows].mean(0), rtol=1e-6)
     np.testing.assert_allclose(part.std(), features[rows].std(0), rtol=1e-6)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import CLASSES, ROOT, UNSEEN, assert_same_bytes, check_resumes, interrupted_at, trainer_settings
 
@@ -274,3 +275,15 @@ def test_help_lists_the_constants_of_the_chosen_system_alone(script):
     }
     assert "--margin" in shown["zscmr"] and "--attention" not in shown["zscmr"]
     assert "--attention" in shown["crossatnet"] and "--margin" not in shown["crossatnet"]
+
+
+def test_aligned_ends_where_it_began_if_nothing_is_won(tmp_path, dataset_folder, capsys, monkeypatch):
+    """Every epoch scores below the one before: the untrained start is kept, a rotation of the scaled features."""
+    scores = iter((0.5, 0.4, 0.3))
+    monkeypatch.setattr(stage2, "held_out_score", lambda *_: next(scores))
+    run = tmp_path / "run"
+    choices = {"preset": "aligned", "batch_size": 8, "epochs": 2, "dim": 12, "learning_rate": 0.1}
+    trainer.main(trainer_settings(data=dataset_folder, path=run, no_encoders=True, **choices))
+    assert "epoch 0 of 2 chosen" in capsys.readouterr().out
+    kernel = stage2.load_model(run).photo_encoder.linear.kernel.numpy()
+    np.testing.assert_allclose(kernel @ kernel.T, np.eye(12), atol=1e-5)

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 
 from zscmr.backbones import weights as weight_files
-from zscmr.backbones.base import Backbone, Recipe
+from zscmr.backbones.base import Backbone, JointRecipe, Recipe
 from zscmr.backbones.torch_weights import read_state_dict
 from zscmr.errors import BadInput
 from zscmr.files import file_hash
@@ -106,6 +106,8 @@ def entry(name, last_block):
         Preprocessing(VARIANTS[name].size),
         last_block,
         Recipe("adamw", 1e-4, 12),
+        joint=JointRecipe(5e-4, 5, first_trained="block3_", size=128),
+        classifier=classifier,
         packaged=partial(packaged_weights, name),
         load=load,
     )
@@ -191,6 +193,14 @@ def load(model, path):
     layer_arrays = arrays_by_layer(model, read_state_dict(path), path)
     for name, arrays in layer_arrays.items():
         model.get_layer(name).set_weights(arrays)
+
+
+def classifier(path):
+    """(kernel (1280, 1000), bias (1000,)) float32 of the ImageNet classifier in a PyTorch file, else None."""
+    if Path(path).suffix != ".pth":
+        return None
+    state = read_state_dict(path)
+    return tuple(np.array(state[key].T, np.float32) for key in ("_fc.weight", "_fc.bias"))
 
 
 #: Keras' name of a variable -> PyTorch's, by class of layer, and the axes that turn PyTorch's order into Keras'

@@ -45,6 +45,7 @@ def entry(preset):
         recipe=Recipe("adamw", 1e-5, 12),
         pool="class" if special else "average",
         special=special,
+        any_size=False,
         packaged=lambda: folder / WEIGHTS,
         load=load,
     )

@@ -25,18 +25,21 @@ def from_applications(application, name, size):
     return keras.Model(pictures, body.output, name=name)
 
 
-def build(name, weights=None):
-    """The backbone's network with the weights of a file, or random ones."""
+def build(name, weights=None, size=None):
+    """The backbone's network with the weights of a file, or random ones, for pictures of `size` or as published."""
     entry = backbone(name)
-    model = entry.build(entry.size)
+    model = entry.build(size or entry.size)
     if weights is not None:
         (entry.load or weight_files.load)(model, Path(weights))
     return model
 
 
 def pooled(model, pool, special=0):
-    """Pictures -> one vector each: the last maps or the patches' tokens averaged ("average"), the picture's token
-    ("class"), or all in a row ("flatten"). `special`: tokens before those of the patches."""
+    """Pictures -> one vector each: the last maps or the patches' tokens averaged ("average"), the square roots of
+    that, 0 for what is negative ("root"), the picture's token ("class"), or all in a row ("flatten").
+
+    `special`: tokens before those of the patches.
+    """
     maps = model.output
     if pool == "class":
         vector = maps[:, 0]
@@ -47,7 +50,13 @@ def pooled(model, pool, special=0):
     else:
         vector = layers.GlobalAveragePooling2D()(maps)
     vector = layers.Activation("linear", dtype="float32")(vector)  # float32 in every precision
-    return keras.Model(model.input, vector, name=model.name)
+    pooled_model = keras.Model(model.input, vector, name=model.name)
+    return rooted(pooled_model) if pool == "root" else pooled_model
+
+
+def rooted(model):
+    """`model` with the square roots of its outputs, which brings those of few large components nearer to the others."""
+    return keras.Model(model.input, keras.ops.sqrt(keras.ops.relu(model.output)), name=model.name)
 
 
 def head(inputs, dense, normalise):

@@ -1,6 +1,6 @@
 """Four convolutions for small pictures, trained from scratch: the miniature's CNN."""
 
-from zscmr.backbones.base import Backbone, Recipe, Warp
+from zscmr.backbones.base import Backbone, JointRecipe, Recipe, Warp
 from zscmr.pictures import Preprocessing
 
 # (filters, kernel, strides, pooled)
@@ -35,4 +35,5 @@ RECIPE = Recipe(
     held_out=0.0,
     warp=Warp(photo=(0.9, 1.1), sketch=(0.9, 1.1), turn=0.2, shear=0.1, shift=0.08, flip=False),
 )
-BACKBONE = Backbone(build, Preprocessing(40), "block4", RECIPE)
+JOINT = JointRecipe(3e-3, 14, head_factor=1.0, norms_trained=True, teacher=0.0, ink=None, warp=RECIPE.warp)
+BACKBONE = Backbone(build, Preprocessing(40), "block4", RECIPE, joint=JOINT)

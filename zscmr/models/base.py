@@ -72,6 +72,7 @@ class Preset:
 
     `constants`: an instance of the module's Settings. `weights`: of each loss term, 1 where it is silent; terms that
     other constants have may be named too. `distance`: what embeddings are ranked by; Hamming's for codes.
+    `scored_start`: the untrained system is a candidate for the best epoch, as epoch 0.
     """
 
     constants: Constants
@@ -84,6 +85,7 @@ class Preset:
     steps: int = 0  # of an epoch of balanced batches; 0: a pass over the larger modality
     held_out: float = 0.1
     distance: str = "euclidean"
+    scored_start: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "weights", dict.fromkeys(self.constants.terms, 1.0) | self.weights)
@@ -132,18 +134,18 @@ class Player:
 class System(keras.Model):
     """A trainable map of both modalities into one space; subclasses add their layers and define what raises here.
 
-    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training. With
-    `scaled` False features stay as they come. Where `negative_photos` is true, a batch's photos come with as many of
-    other classes; `negative_sketches` likewise.
+    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training, with
+    `power` as in `layers.Scaling`. With `scaled` False features stay as they come. Where `negative_photos` is true, a
+    batch's photos come with as many of other classes; `negative_sketches` likewise.
     """
 
     negative_photos = negative_sketches = False
 
-    def __init__(self, settings, inputs, scaled=True):
+    def __init__(self, settings, inputs, scaled=True, power=1.0):
         super().__init__()
         self.settings = settings
-        self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling") if scaled else tf.identity
-        self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling") if scaled else tf.identity
+        self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling", power) if scaled else tf.identity
+        self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling", power) if scaled else tf.identity
         self.built = True  # layers are built where they are made
 
     def embed_photos(self, features):

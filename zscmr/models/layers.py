@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from zscmr.scaling import usable_deviation
 
+WITHIN = 4.0
+
 
 def fixed_weight(layer, name, values):
     """A weight of `layer` that holds the array `values` and is not trained."""
@@ -14,15 +16,16 @@ def fixed_weight(layer, name, values):
 
 
 class Scaling(keras.layers.Layer):
-    """(x − mean) / deviation per feature, both fixed from training features, then each row to length √F.
+    """(x − mean) / deviation^power per feature, both fixed from training features, then each row to length √F.
 
     The mean square of a scaled row is 1, so a mean over F of a squared error is a share of the row's energy.
     """
 
-    def __init__(self, features, name):
+    def __init__(self, features, name, power=1.0):
         super().__init__(name=name, trainable=False, dtype="float32")
         self.mean = fixed_weight(self, "mean", features.mean(0, np.float64))
-        self.deviation = fixed_weight(self, "deviation", usable_deviation(features.std(0, dtype=np.float64)))
+        deviation = usable_deviation(features.std(0, dtype=np.float64))
+        self.deviation = fixed_weight(self, "deviation", deviation**power)
 
     def call(self, features):
         x = (features - self.mean) / self.deviation
@@ -70,6 +73,26 @@ def start_alike(photo, sketch):
     weights = photo.get_weights()
     if [weight.shape for weight in weights] == [weight.shape for weight in sketch.get_weights()]:
         sketch.set_weights(weights)
+
+
+def principal_directions(scaling, features, count):
+    """Kernel (F, count) of the largest principal components of scaled training features (`TrainingRows`), with
+    deviations within a class weighed WITHIN times: what tells the seen classes apart is not all that other classes
+    need. Columns beyond F are 0."""
+    width, classes = features.shape[1], np.unique(features.labels)
+    within, sums, counts = np.zeros((width, width)), np.zeros((len(classes), width)), np.zeros(len(classes))
+    for rows, labels in features.blocks():
+        scaled = scaling(tf.constant(rows)).numpy().astype(np.float64)
+        within += scaled.T @ scaled
+        places = np.searchsorted(classes, labels)
+        np.add.at(sums, places, scaled)
+        counts += np.bincount(places, minlength=len(classes))
+    means = sums / counts[:, None]
+    between = (means * counts[:, None]).T @ means  # about 0, the mean of the unscaled features
+    _, directions = np.linalg.eigh(WITHIN * within + (1 - WITHIN) * between)
+    kernel = np.zeros((width, count), np.float32)
+    kernel[:, : min(width, count)] = directions[:, ::-1][:, :count]
+    return kernel
 
 
 def after(other, x):

@@ -48,6 +48,44 @@ def all_pairs_triplet_loss(photo, sketch, labels, temperature):
     return anchored(candidates=1) + anchored(candidates=0)
 
 
+def contrastive_loss(rows, labels, temperature):
+    """Supervised contrastive loss (Khosla et al. 2020) over all pairs of the batch, whatever their modalities.
+
+    −log softmax over the other rows k of cos(i, k) / temperature, at the rows of the same class; mean over those, then
+    over the rows i. Unit rows (n, t) with labels (n,), every label twice at least; scalar, ≥ 0.
+    """
+    itself = tf.eye(tf.shape(rows)[0])
+    logits = tf.matmul(rows, rows, transpose_b=True) / temperature - 1e9 * itself
+    positive = tf.cast(labels[:, None] == labels[None, :], logits.dtype) - itself
+    likely = tf.reduce_sum(positive * tf.nn.log_softmax(logits, axis=1), axis=1)
+    return -tf.reduce_mean(likely / tf.reduce_sum(positive, axis=1))
+
+
+def crossing_loss(photo, sketch, labels, temperature):
+    """Contrastive loss of photos among the sketches, and of sketches among the photos, mean of both directions.
+
+    −log softmax over the candidates k of cos(anchor, k) / temperature, at the candidates of the anchor's class; mean
+    over those, then over the anchors. Unit rows (batch, F), row i of both of class labels[i]; scalar, ≥ 0.
+    """
+    logits = tf.matmul(photo, sketch, transpose_b=True) / temperature
+    positive = tf.cast(labels[:, None] == labels[None, :], logits.dtype)
+    shares = positive / tf.reduce_sum(positive, axis=1, keepdims=True)  # symmetric: a class has as many of each
+    both = (tf.nn.log_softmax(logits, axis=axis) for axis in (0, 1))
+    return -tf.add_n([tf.reduce_sum(shares * likely) for likely in both]) / (2.0 * tf.cast(tf.size(labels), tf.float32))
+
+
+def imitation_loss(logits, taught):
+    """Softmax cross-entropy of logits (n, C) with the probabilities of a teacher's logits (n, C), mean over n, in
+    nats. Scalar, ≥ 0."""
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(taught), logits))
+
+
+def turning_loss(rows, taught):
+    """1 − cos(row, teacher's row) of (n, F) and (n, F), mean over n. Scalar, from 0 to 2."""
+    rows, taught = tf.math.l2_normalize(rows, axis=1), tf.math.l2_normalize(taught, axis=1)
+    return 1 - tf.reduce_mean(tf.reduce_sum(rows * taught, axis=1))
+
+
 def cross_entropy(logits, labels):
     """Softmax cross-entropy of logits (batch, C) with labels (batch,), mean over the batch, in nats. Scalar, ≥ 0.
 

@@ -39,6 +39,8 @@ class Settings(Constants):
     temperature: float = setting(0.2, "divides the cosines of the all-pairs triplet", above=0)
     modality_mix: float = setting(0.0, "largest share of the other modality in a feature", least=0, below=1)
     class_mix: float = setting(0.0, "largest share of another class in a virtual one", least=0, below=1)
+    start: str = "random"  # or "principal": both encoders begin at the `layers.principal_directions` of the sketches
+    power: float = 1.0  # of the deviations by which features are scaled
 
     @property
     def terms(self):
@@ -76,6 +78,18 @@ PRESETS = {
         held_out=0.0,  # the rate ends at 0, where the held-out curves are flat: the last epoch is kept
         distance="cosine",
     ),
+    # for features that are aligned already: begins where they are, and stays there unless held-out classes gain
+    "aligned": Preset(
+        Settings(objective="tuned", start="principal", power=0.5),
+        weights={"latent": 0.1, "triplet": 1.0, "decoder": 0.1, "classification": 0.1},
+        epochs=10,
+        batch_size=256,
+        learning_rate=1e-4,
+        batches="balanced",
+        schedule="cosine",
+        distance="cosine",
+        scored_start=True,
+    ),
 }
 TABLES = Tables(
     ablations={
@@ -95,7 +109,7 @@ class ZSCMR(System):
     """Three encoders into one space, two crossing decoders, two classifiers of the trained classes."""
 
     def __init__(self, settings, inputs):
-        super().__init__(settings, inputs, scaled=settings.objective != "released")
+        super().__init__(settings, inputs, settings.objective != "released", settings.power)
         self.negative_photos = settings.objective == "paper"
         self.negative_sketches = settings.objective != "tuned"
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
@@ -105,6 +119,10 @@ class ZSCMR(System):
         self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, settings.dim, settings.hidden, biases)
         if settings.objective == "tuned":
             layers.start_alike(self.photo_encoder, self.sketch_encoder)
+        if settings.start == "principal":
+            kernel = layers.principal_directions(self.sketch_scaling, inputs.sketches, settings.dim)
+            for encoder in (self.photo_encoder, self.sketch_encoder):
+                encoder.linear.kernel.assign(kernel)
         if settings.objective != "released":  # there it is written, and commented out
             self.semantic_encoder = layers.Linear("semantic_encoder", semantic, settings.dim)
         self.sketch_decoder = layers.Linear("sketch_decoder", settings.dim, sketch, bias_initializer=biases)  # g_is

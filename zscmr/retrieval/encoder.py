@@ -42,10 +42,10 @@ class Encoder:
         from zscmr.training.compiled import Compiled
         from zscmr.training.encoders import open_network
 
-        model, entry, shrink = open_network(folder, modality, weights)
+        model, preprocessing, shrink = open_network(folder, modality, weights)
         embeddings = folder / runs.EMBEDDINGS  # what it embedded, which changes with its weights
         digest = file_hash(embeddings) if embeddings.is_file() else ""
-        return cls(Compiled(model), entry.preprocessing, shrink, digest)
+        return cls(Compiled(model), preprocessing, shrink, digest)
 
     @classmethod
     def _exported(cls, folder, modality):
@@ -53,7 +53,8 @@ class Encoder:
         try:
             entry = about[modality]
             graph = Graph(folder / f"{modality}.tflite", entry["sha256"])
-            preprocessing = Preprocessing(entry["size"], entry["resample"], entry["crop"], entry["fraction"])
+            shape = (entry[key] for key in ("size", "resample", "crop", "fraction"))
+            preprocessing = Preprocessing(*shape, entry.get("ink"))
             shrink = entry["shrink"]
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{modality}' with {error}") from error

@@ -13,6 +13,7 @@ from zscmr.errors import BadInput
 from zscmr.models.base import Player
 from zscmr.seeds import generator
 from zscmr.training.state import State, restore_newest
+from zscmr.training.strategies import Gather, is_chief, synchronise_norms
 
 CACHE_BYTES = 2**31  # decoded pictures are kept in memory between epochs up to this size
 
@@ -39,10 +40,12 @@ def train_classifier(model, lesson, settings, recipe, seed, folder, label):
 
     A share of the pictures of each class is held out. The epoch with the best accuracy on them is kept, and training
     ends after `settings.patience` epochs without a better one. Each epoch leaves a checkpoint in `folder`, from which
-    a later call resumes. Batches, augmentation and dropout are functions of (seed, epoch).
+    a later call resumes. Batches, augmentation and dropout are functions of (seed, epoch). Under a strategy each
+    replica takes its share of a batch; only the chief writes.
     """
     fitted, held_out = split_pictures(lesson.labels, settings.held_out, seed)
     steps = max(1, len(fitted) // settings.batch_size)
+    synchronise_norms(model)
     keras.utils.set_random_seed(seed)
     classifier = keras.layers.Dense(len(lesson.classes), dtype="float32", name="classes")
     classifier.build(model.output_shape)
@@ -56,12 +59,13 @@ def train_classifier(model, lesson, settings, recipe, seed, folder, label):
     state = State(network, [Player(("cross-entropy",), network.trainable_variables, optimizer)])
     saved = tf.train.Checkpoint(state=state)
     checkpoints = tf.train.CheckpointManager(saved, folder, max_to_keep=1)
+    _ = saved.save_counter  # a variable made at first use; all workers have to make it, at the same time
     if restore_newest(saved, checkpoints, state):
-        say(f"{label}: goes on after epoch {int(state.epoch)}")
+        say(f"{label}: goes on after epoch {int(state.epoch.numpy())}")
     step, hits = compile_steps(state, lesson.augment, recipe, seed)
     with Progress(f"{label}: training, epoch", settings.epochs) as progress:
-        for epoch in range(int(state.epoch) + 1, settings.epochs + 1):
-            if held_out.size and epoch - 1 - int(state.best_epoch) >= settings.patience:
+        for epoch in range(int(state.epoch.numpy()) + 1, settings.epochs + 1):
+            if held_out.size and epoch - 1 - int(state.best_epoch.numpy()) >= settings.patience:
                 break
             loss = train_epoch(step, lesson, fitted, epoch, steps, settings.batch_size, seed)
             if not np.isfinite(loss):
@@ -69,11 +73,12 @@ def train_classifier(model, lesson, settings, recipe, seed, folder, label):
             state.epoch.assign(epoch)
             accuracy = held_out_accuracy(hits, lesson, held_out, settings.batch_size) if held_out.size else float(epoch)
             state.note_score(accuracy)
-            checkpoints.save(epoch)
+            if is_chief():
+                checkpoints.save(epoch)
             progress.update(epoch, f"loss {loss:.3f}" + f"  held-out accuracy {accuracy:.3f}" * bool(held_out.size))
     state.restore_best()
-    chosen = f"epoch {int(state.best_epoch)} of {int(state.epoch)} chosen"
-    say(f"{label}: {chosen}" + f", held-out accuracy {float(state.best_score):.3f}" * bool(held_out.size))
+    chosen = f"epoch {int(state.best_epoch.numpy())} of {int(state.epoch.numpy())} chosen"
+    say(f"{label}: {chosen}" + f", held-out accuracy {float(state.best_score.numpy()):.3f}" * bool(held_out.size))
 
 
 def split_pictures(labels, share, seed):
@@ -102,11 +107,14 @@ def balanced_order(labels, random):
 
 
 def train_epoch(step, lesson, fitted, epoch, steps, batch, seed):
-    """Mean loss of one epoch over class-balanced batches; pictures that cannot be read leave their batch."""
+    """Mean loss of one epoch over class-balanced batches; pictures that cannot be read leave their batch, as do those
+    beyond a multiple of the replicas."""
     order = fitted[balanced_order(lesson.labels[fitted], generator(seed, "batches", epoch))]
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     total = 0.0
     for number, (inputs, rows) in enumerate(_fetched(lesson, batches[:steps])):
+        shared = len(rows) - len(rows) % tf.distribute.get_strategy().num_replicas_in_sync
+        inputs, rows = inputs[:shared], rows[:shared]
         targets = np.searchsorted(lesson.classes, lesson.labels[rows])
         assert (lesson.classes[targets] == lesson.labels[rows]).all(), "an unseen picture in a training batch"
         if len(rows):
@@ -137,20 +145,35 @@ def compile_steps(state, augment, recipe, seed):
     any_targets, scalar = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32)
     classes = classifier.units
     smooth = recipe.smoothing / classes
+    strategy = tf.distribute.get_strategy()
+    gather = Gather(strategy.num_replicas_in_sync)
+
+    def own_step(inputs, targets, number):
+        """`step` of a replica, whose share of the batch begins with its first row."""
+        noise = tf.stack([seed, number])
+        batch = tf.shape(targets)[0]
+        if augment:
+            inputs = augment(inputs, noise)  # of the whole batch, so that it does not depend on the devices
+        inputs, targets = gather.own(inputs), gather.own(targets)
+        with tf.GradientTape() as tape:
+            features = model(inputs, training=True)
+            if gather.replicas == 1:
+                features = tf.nn.experimental.stateless_dropout(features, recipe.dropout, noise)
+            else:
+                kept = tf.nn.experimental.stateless_dropout(tf.ones((batch, features.shape[1])), recipe.dropout, noise)
+                features *= gather.own(kept)
+            goal = tf.one_hot(targets, classes, 1 - recipe.smoothing + smooth, smooth)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(goal, classifier(features)))
+            scaled = optimizer.scale_loss(loss / gather.replicas)
+        variables = state.model.trainable_variables
+        optimizer.apply(tape.gradient(scaled, variables), variables)
+        return gather.mean(loss)
 
     @tf.function(input_signature=(any_batch, any_targets, scalar))
     def step(inputs, targets, number):
-        noise = tf.stack([seed, number])
-        if augment:
-            inputs = augment(inputs, noise)
-        with tf.GradientTape() as tape:
-            features = tf.nn.experimental.stateless_dropout(model(inputs, training=True), recipe.dropout, noise)
-            goal = tf.one_hot(targets, classes, 1 - recipe.smoothing + smooth, smooth)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(goal, classifier(features)))
-            scaled = optimizer.scale_loss(loss)
-        variables = state.model.trainable_variables
-        optimizer.apply(tape.gradient(scaled, variables), variables)
-        return loss
+        if gather.replicas == 1:
+            return own_step(inputs, targets, number)
+        return strategy.experimental_local_results(strategy.run(own_step, (inputs, targets, number)))[0]
 
     @tf.function(input_signature=(any_batch, any_targets))
     def hits(inputs, targets):

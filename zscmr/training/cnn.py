@@ -1,5 +1,6 @@
 """The CNN of one modality: trained or frozen, its features, and the same network restored for search."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from zscmr.console import say
 from zscmr.files import read_json, whole_file, write_json
 from zscmr.provenance import changed_keys, of_modality
 from zscmr.seeds import generator
-from zscmr.training import classifier
+from zscmr.training import classifier, joint, strategies
 from zscmr.training.compiled import fastest
 from zscmr.warp import warped
 
@@ -28,10 +29,10 @@ class Made(NamedTuple):
     weights: Path | None  # file with the trained CNN, pictures -> features
 
 
-def features_of(modality, tree, taught, settings, weights, provenance):
-    """Features of the pictures of `tree` from a CNN that learns the classes `taught`.
+def features_of(modality, tree, taught, settings, weights, provenance, strategy):
+    """`Made` of the pictures of `tree` from a CNN that learns the classes `taught` under `strategy`.
 
-    A call with the same provenance resumes a stopped one.
+    A call with the same provenance resumes a stopped one. None for a worker that is not the chief.
     """
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
@@ -39,16 +40,21 @@ def features_of(modality, tree, taught, settings, weights, provenance):
     seed = settings.seed if weights else int(generator(settings.seed, f"{modality} CNN").integers(2**31))
     work = _workplace(settings.out / UNFINISHED, provenance) / modality
     if settings.trained_part in ("nothing", "head"):
+        if settings.trained_part == "nothing" and not strategies.is_chief():
+            return None
         vectors, readable = _backbone_output(modality, tree, settings, seed, weights, provenance)
         if settings.trained_part == "nothing":
             return Made(vectors, readable, None)
-        return _with_trained_head(work, modality, tree, taught, settings, seed, weights, (vectors, readable))
-    return _with_trained_backbone(work, modality, tree, taught, settings, seed, weights)
+        output = vectors, readable
+        return _with_trained_head(work, modality, tree, taught, settings, seed, weights, output, strategy)
+    return _with_trained_backbone(work, modality, tree, taught, settings, seed, weights, provenance, strategy)
 
 
 def _workplace(folder, provenance):
     """The folder of unfinished work, emptied unless it is of the same provenance."""
     path = folder / "provenance.json"
+    if not strategies.is_chief():
+        return folder
     if not path.exists() or changed_keys(read_json(path), provenance):
         shutil.rmtree(folder, ignore_errors=True)
         write_json(path, provenance)
@@ -58,66 +64,97 @@ def _workplace(folder, provenance):
 def _backbone_output(modality, tree, settings, seed, weights, provenance):
     """Output of the frozen backbone, shared by all settings of what follows it."""
     folder = (settings.cache or settings.out / "backbone") / modality
+    if not strategies.is_chief():  # a worker may have no disk in common with the chief
+        folder = settings.out / UNFINISHED / f"worker{strategies.worker_number()}" / modality
     identity = {key: provenance[key] for key in ("backbone", "weights_sha256", "pool", "shrink")}
     identity |= {"pictures": provenance["pictures"][modality], "seed": None if weights else seed}
-    preprocessing = backbone(settings.backbone).preprocessing
+    identity |= {key: provenance[key] for key in ("size", "ink") if key in provenance}
 
     def make():
         return fastest(_body(settings, seed, weights), len(tree.files))
 
     return feature_export.outputs(
-        folder, identity, make, preprocessing, tree.paths(), settings.batch_size, modality, settings.shrink
+        *(folder, identity, make, preprocessing(provenance, modality)),
+        *(tree.paths(), settings.batch_size, modality, settings.shrink),
     )
+
+
+def preprocessing(provenance, modality):
+    """How a picture of a modality is scaled and cropped; `provenance`: contents of pictures.json that hold for it."""
+    usual = backbone(provenance["backbone"]).preprocessing
+    ink = provenance.get("ink") if modality == "sketch" else None
+    return dataclasses.replace(usual, size=provenance.get("size") or usual.size, ink=ink)
 
 
 def _body(settings, seed, weights, trained_part=None):
     """The backbone with its pool, the same at every call. `trained_part`: "last-block" freezes all below it."""
+    _count_layers_anew()
+    return _pooled_backbone(settings, seed, weights, trained_part)
+
+
+def _count_layers_anew():
+    """Layers without a name are numbered from here on, as in weight files. Not within the scope of a strategy."""
     policy = keras.mixed_precision.global_policy()
-    keras.utils.clear_session()  # weight files hold layer names, whose numbers count from here
+    keras.utils.clear_session()
     keras.mixed_precision.set_global_policy(policy)
+
+
+def _pooled_backbone(settings, seed, weights, trained_part=None):
     keras.utils.set_random_seed(seed)
-    body = networks.build(settings.backbone, weights)
+    body = networks.build(settings.backbone, weights, settings.size)
     if trained_part == "last-block":
         classifier.freeze_below(body, backbone(settings.backbone).last_block)
     return networks.pooled(body, settings.pool, backbone(settings.backbone).special)
 
 
-def _with_trained_head(work, modality, tree, taught, settings, seed, weights, output):
+def _with_trained_head(work, modality, tree, taught, settings, seed, weights, output, strategy):
     vectors, readable = output
-    keras.utils.set_random_seed(seed)
-    head = networks.head(vectors.shape[1], settings.dense, settings.pool == "average")
     allowed = np.flatnonzero(np.isin(tree.labels, taught))
     lesson = classifier.Lesson(
         lambda rows: (vectors[allowed[rows]], readable[allowed[rows]]), tree.labels[allowed], taught, augment=None
     )
     say(f"{modality}: a head of {settings.dense} on {settings.backbone} learns {len(taught)} classes")
-    classifier.train_classifier(head, lesson, settings, backbone(settings.backbone).head, seed, work, modality)
+    with strategy.scope():
+        keras.utils.set_random_seed(seed)
+        head = networks.head(vectors.shape[1], settings.dense, settings.pool == "average")
+        classifier.train_classifier(head, lesson, settings, backbone(settings.backbone).head, seed, work, modality)
+    if not strategies.is_chief():
+        return None
     body = _body(settings, seed, weights)
     file = _save(keras.Model(body.input, head(body.output)), work)
     return Made(head_outputs(head, vectors), readable, file)
 
 
-def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights):
+def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights, provenance, strategy):
     entry = backbone(settings.backbone)
-    model = _body(settings, seed, weights, settings.trained_part)
-    if settings.dense:
-        head = networks.head(model.output_shape[1], settings.dense, settings.pool == "average")
-        model = keras.Model(model.input, head(model.output))
     say(f"{modality}: {settings.backbone} ({settings.trained_part}) learns {len(taught)} classes")
     allowed = tree.take(np.isin(tree.labels, taught))
     lesson = classifier.Lesson(
-        classifier.picture_source(allowed.paths(), entry.preprocessing, settings.shrink),
+        classifier.picture_source(allowed.paths(), preprocessing(provenance, modality), settings.shrink),
         allowed.labels,
         taught,
         augment=lambda images, noise: warped(images, noise, modality, entry.recipe.warp),
     )
-    classifier.train_classifier(model, lesson, settings, entry.recipe, seed, work, modality)
+    _count_layers_anew()
+    with strategy.scope():
+        model = _pooled_backbone(settings, seed, weights, settings.trained_part)
+        if settings.dense:
+            head = networks.head(model.output_shape[1], settings.dense, settings.pool == "average")
+            model = keras.Model(model.input, head(model.output))
+        classifier.train_classifier(model, lesson, settings, entry.recipe, seed, work, modality)
+    return _exported(model, work, modality, tree, settings, provenance)
+
+
+def _exported(model, work, modality, tree, settings, provenance):
+    """`Made` of a trained network, pictures → features; None for a worker that is not the chief."""
+    if not strategies.is_chief():
+        return None
     file = _save(model, work)
     made = feature_export.outputs(
         work / "features",
         None,
         lambda: fastest(model, len(tree.files)),
-        entry.preprocessing,
+        preprocessing(provenance, modality),
         tree.paths(),
         settings.batch_size,
         modality,
@@ -126,13 +163,61 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
     return Made(*made, file)
 
 
+def joint_features(trees, taught, held_out, settings, weights, provenance, strategy, draw):
+    """{modality: `Made`} of networks trained end to end on the pictures of `trees`; see `zscmr.training.joint`.
+
+    A call with the same provenance resumes a stopped one.
+    """
+    work = _workplace(settings.out / UNFINISHED, provenance)
+    entry = backbone(settings.backbone)
+    recipe = dataclasses.replace(entry.joint, learning_rate=settings.learning_rate)
+    preset = joint.objective(settings)
+    sides = {
+        modality: joint.Modality(
+            tuple(tree.paths()),
+            tree.labels,
+            preprocessing(of_modality(provenance, modality), modality),
+            settings.shrink,
+        )
+        for modality, tree in trees.items()
+    }
+    vectors = joint.read_class_vectors(settings, [trees["photo"].classes[label] for label in taught])
+    classifier = entry.classifier(weights) if entry.classifier and weights else None
+    training = SimpleNamespace(backbone=settings.backbone, pool=_trained_pool(settings), size=settings.size)
+    _count_layers_anew()
+    with strategy.scope():
+        student, teacher = joint.build_student(
+            lambda: _pooled_backbone(training, settings.seed, weights),
+            classifier,
+            settings,
+            recipe,
+            sides,
+            taught,
+            vectors,
+        )
+        joint.train(
+            *(student, teacher, sides, taught, held_out, vectors, preset, recipe),
+            *(draw, settings.seed, work / "joint"),
+        )
+    made = {}
+    for modality, network in (("photo", student.photo_network), ("sketch", student.sketch_network)):
+        model = networks.rooted(network) if settings.pool == "root" else network
+        made[modality] = _exported(model, work / modality, modality, trees[modality], settings, provenance)
+    return made
+
+
+def _trained_pool(settings):
+    """Square roots are taken after training, whose classifier is of the average."""
+    return "average" if settings.pool == "root" else settings.pool
+
+
 def restored(provenance, weights):
     """The CNN of a dataset, pictures -> features.
 
     `provenance`: contents of pictures.json that hold for its modality. `weights`: the file given for a frozen
     backbone, or left by `write_dataset` for a trained one.
     """
-    settings = SimpleNamespace(backbone=provenance["backbone"], pool=provenance["pool"])
+    settings = SimpleNamespace(backbone=provenance["backbone"], pool=provenance["pool"], size=provenance.get("size"))
     if provenance["train"] == "nothing":
         return _body(settings, 0, weights)
     model = _body(settings, 0, None)

@@ -5,7 +5,6 @@ from pathlib import Path
 import keras
 
 from zscmr import runs
-from zscmr.backbones import backbone
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.files import read_json, whole_folder, write_json
@@ -29,7 +28,7 @@ class Embedding(keras.layers.Layer):
 
 
 def open_network(run, modality, weights=None):
-    """(float32 Keras model of pictures (n, size, size, 3) uint8 -> embeddings (n, t), the backbone's entry, shrink).
+    """(float32 Keras model of pictures (n, size, size, 3) uint8 -> embeddings (n, t), their preprocessing, shrink).
 
     `weights`: where the CNN's weights are if they have moved, a file for a frozen backbone, else the dataset directory.
     Raises BadInput for a run whose CNN is unknown, missing or another.
@@ -50,7 +49,7 @@ def open_network(run, modality, weights=None):
         )
     embedding = Embedding(stage2.load_model(run), modality)
     model = keras.Model(network.input, embedding(network.output))
-    return model, backbone(provenance["backbone"]), provenance.get("shrink")
+    return model, cnn.preprocessing(provenance, modality), provenance.get("shrink")
 
 
 def write_encoders(run, weights=None):
@@ -65,15 +64,15 @@ def write_encoders(run, weights=None):
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
     about["distance"] = stage2.stored_preset(run)[1].distance
     for modality in MODALITIES:
-        model, entry, shrink = open_network(run, modality, weights)
+        model, preprocessing, shrink = open_network(run, modality, weights)
         digest = write_tflite(model, folder / f"{modality}.tflite")
-        preprocessing = entry.preprocessing
         about[modality] = {
             "sha256": digest,
             "size": preprocessing.size,
             "resample": int(preprocessing.resample),
             "crop": preprocessing.crop,
             "fraction": preprocessing.fraction,
+            "ink": preprocessing.ink,
             "shrink": shrink,
             "dim": model.output_shape[1],
         }

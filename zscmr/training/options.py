@@ -56,7 +56,8 @@ def resolve(options):
     constants = _constants(options, name, preset)
     chosen = {part: getattr(options, part) for part in OF_PRESET if getattr(options, part) is not None}
     weights = {term: preset.weights.get(term, 1.0) for term in constants.terms}
-    preset = dataclasses.replace(preset, constants=constants, weights=_weights(options, weights, constants), **chosen)
+    weights = term_weights(options, weights, constants)
+    preset = dataclasses.replace(preset, constants=constants, weights=weights, **chosen)
     filled = {part: getattr(preset, part) for part in OF_PRESET}
     values = {flagged.name: getattr(constants, flagged.name) for flagged in flag_fields(constants)}
     return dataclasses.replace(options, preset=name, constants=values, **filled), preset
@@ -76,8 +77,8 @@ def _constants(options, preset_name, preset):
     return constants
 
 
-def _weights(options, weights, constants):
-    """`weights` of the terms with what --term-weights and --without say instead."""
+def term_weights(options, weights, constants):
+    """`weights` of the terms with what --term-weights and --without of `options` say instead."""
     for word in options.term_weights:
         term, _, value = word.partition("=")
         try:

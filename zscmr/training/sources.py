@@ -34,18 +34,18 @@ def make_source(dataset, trained, model, limit=float("inf")):
     photos, sketches = dataset.photo.features, dataset.sketch.features
     streamed = 4 * (photos.size + sketches.size) > limit * 1e9
     if not streamed:
-        photos = _on_devices(embed(model.photo_scaling, photos))
-        sketches = _on_devices(embed(model.sketch_scaling, sketches))
+        photos = on_devices(embed(model.photo_scaling, photos))
+        sketches = on_devices(embed(model.sketch_scaling, sketches))
     return Source(
         photos=photos,
         sketches=sketches,
         labels=position[dataset.photo.labels],
-        class_vectors=_on_devices(dataset.class_vectors[trained]),
+        class_vectors=on_devices(dataset.class_vectors[trained]),
         streamed=streamed,
     )
 
 
-def _on_devices(array):
+def on_devices(array):
     """`array` as a tensor; under a strategy of several replicas as a variable, which each device copies."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return tf.Variable(array, trainable=False) if several else tf.constant(array)
@@ -77,10 +77,11 @@ def _rows(features, index):
 
 
 class TrainingRows:
-    """The training rows of features (n, F) that may be larger than memory: shape, mean, deviation, by blocks."""
+    """The training rows of features (n, F) that may be larger than memory, with their labels: shape, mean, deviation,
+    by blocks."""
 
-    def __init__(self, features, rows):
-        self.features, self.rows = features, rows
+    def __init__(self, features, labels, rows):
+        self.features, self.labels, self.rows = features, labels[rows], rows
         self.shape = (len(rows), *features.shape[1:])
 
     def mean(self, axis=0, dtype=np.float64):
@@ -90,10 +91,14 @@ class TrainingRows:
         mean = self.mean(axis, dtype)
         return np.sqrt(self._sum(lambda block: (block - mean) ** 2, dtype) / len(self.rows))
 
+    def blocks(self, dtype=np.float32):
+        """Yield blocks of (rows (at most BLOCK, F), their labels)."""
+        for start in range(0, len(self.rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            yield np.asarray(self.features[self.rows[part]], dtype), self.labels[part]
+
     def _sum(self, function, dtype):
-        starts = range(0, len(self.rows), BLOCK)
-        blocks = (np.asarray(self.features[self.rows[start : start + BLOCK]], dtype) for start in starts)
-        return sum(function(block).sum(0) for block in blocks)
+        return sum(function(block).sum(0) for block, _ in self.blocks(dtype))
 
 
 def embed(function, features, batch=BLOCK):

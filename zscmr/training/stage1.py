@@ -18,13 +18,16 @@ from zscmr.errors import BadInput
 from zscmr.files import existing_folder, file_hash, whole_file
 from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
 from zscmr.provenance import PLACES, changed_keys, read_provenance, write_provenance
-from zscmr.training.cnn import UNFINISHED, features_of
+from zscmr.training import strategies
+from zscmr.training.cnn import UNFINISHED, features_of, joint_features
 from zscmr.training.precision import half_precision_on_gpu
 from zscmr.training.stage1_options import by_modality, recipe_of
 
 
-def make_dataset(options):
+def make_dataset(options, draw=None):
     """Make the feature files of a dataset directory from two folders of pictures; `options`: `Stage1Options`.
+
+    `draw`: `UxUyLoader.draw_epoch`, for joint training.
 
     Stopped at any point, a call with the same options resumes. Raises BadInput for pictures, lists or weights that
     cannot be used, or a directory that holds other features.
@@ -33,15 +36,18 @@ def make_dataset(options):
         raise BadInput(f"--photos and --sketches: both are {options.photos}")
     existing_folder("--out", options.out)
     settings = by_modality(options)
+    strategy = None if options.freeze else strategies.choose_strategy(settings["photo"].batch_size)  # before all else
     weights = {key: weight_files.resolve(cnn.backbone, cnn.weights) for key, cnn in settings.items()}
     trees = matched_trees(options.photos, options.sketches, options.duplicates)
     classes = trees["photo"].classes
     unseen_names = read_class_list(options.unseen)
-    split = split_classes(classes, unseen_names, options.unseen, held_out_share=0)
+    joint = settings["photo"].trained_part == "joint"
+    share = settings["photo"].held_out if joint else 0
+    split = split_classes(classes, unseen_names, options.unseen, share, options.seed)
     compare_counts(trees, unseen_names)
     if options.first:
         trees = {modality: first_of_each_class(tree, options.first, modality) for modality, tree in trees.items()}
-    taught = np.arange(len(classes)) if options.leak_unseen else split.seen
+    taught = np.setdiff1d(np.arange(len(classes)), split.held_out) if options.leak_unseen else split.seen
     provenance = describe(settings, weights, trees, taught)
     listed = [classes[label] for label in split.unseen]
     if already_made(options, provenance):
@@ -51,12 +57,20 @@ def make_dataset(options):
         warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
     try:
         with half_precision_on_gpu():
-            made = {
-                modality: features_of(modality, tree, taught, settings[modality], weights[modality], provenance)
-                for modality, tree in trees.items()
-            }
+            if joint:
+                arguments = settings["photo"], weights["photo"], provenance, strategy, draw
+                made = joint_features(trees, taught, split.held_out, *arguments)
+            else:
+                made = {
+                    modality: features_of(
+                        modality, tree, taught, settings[modality], weights[modality], provenance, strategy
+                    )
+                    for modality, tree in trees.items()
+                }
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
+    if not strategies.is_chief():
+        return
     write_dataset(options.out, trees, made, listed, provenance)
     shutil.rmtree(options.out / UNFINISHED, ignore_errors=True)
 
@@ -90,7 +104,15 @@ def describe_cnn(settings, weights, trees, taught):
         "classes": list(classes),
         "trained_on": [] if settings.freeze else [classes[label] for label in taught],
     }
-    if not settings.freeze:
+    about |= {key: getattr(settings, key) for key in ("size", "ink") if getattr(settings, key) is not None}
+    if settings.trained_part == "joint":
+        training = (
+            *("objective", "share", "teacher", "without", "term_weights"),
+            *("epochs", "batch_size", "learning_rate", "held_out", "seed"),
+        )
+        about |= {name: getattr(settings, name) for name in training}
+        about["vectors_sha256"] = file_hash(settings.vectors) if settings.vectors else None
+    elif not settings.freeze:
         training = ("epochs", "batch_size", "learning_rate", "held_out", "patience", "seed")
         about |= {name: getattr(settings, name) for name in training}
         about["optimizer"] = recipe_of(settings.backbone, settings.trained_part).optimizer

@@ -11,8 +11,11 @@ from zscmr.errors import BadInput
 from zscmr.layouts import PictureOptions
 from zscmr.options import flag, setting
 
-PARTS = ("head", "last-block", "all")
-POOLS = ("average", "flatten", "class")
+PARTS = ("head", "last-block", "all", "joint")
+POOLS = ("average", "root", "flatten", "class")
+OBJECTIVES = ("contrast", "paper", "tuned")
+JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
+JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,32 @@ class Stage1Options(PictureOptions):
     sketch_weights: Path | None = setting(None, "weights of --sketch-backbone, as --weights", metavar="FILE")
     freeze: bool = setting(False, "use the backbone as it is, without training")
     train: str | None = setting(
-        None, "what to train, with a softmax: a Dense layer, the last block too, or all (default)", choices=PARTS
+        None,
+        "what to train, with a softmax: a Dense layer, the last block too, or all (default); joint: one network for "
+        "both modalities, end to end",
+        choices=PARTS,
+    )
+    objective: str | None = setting(
+        None,
+        "of joint training: contrast (default), or ZSCMR's terms as in its presets paper, tuned",
+        choices=OBJECTIVES,
+    )
+    share: str | None = setting(
+        None, "of joint training: all, one network (default), or none, two that start alike", choices=("all", "none")
+    )
+    teacher: float | None = setting(None, "of joint training: weight of the teacher's term", metavar="W", least=0)
+    vectors: Path | None = setting(
+        None, "of joint training: word or class vectors, for objectives that have them", metavar="FILE"
+    )
+    without: tuple[str, ...] = setting((), "of joint training: terms left out", metavar="TERM")
+    term_weights: tuple[str, ...] = setting((), "of joint training, such as contrast=0.5", None, "TERM=W")
+    size: int | None = setting(None, "side of the pictures in pixels (default: the backbone's)", metavar="N", least=16)
+    ink: float | None = setting(
+        None,
+        "crop sketches to their strokes, with a margin of so many sides (default: joint 0.1, else the whole sheet)",
+        metavar="MARGIN",
+        least=0,
+        below=1,
     )
     pool: str | None = setting(
         None,
@@ -52,7 +80,8 @@ class Stage1Options(PictureOptions):
     learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)", above=0)
     held_out: float | None = setting(
         None,
-        "share of each seen class's pictures held out to choose the epoch by (default: 0.1, small 0)",
+        "share of each seen class's pictures held out to choose the epoch by (default: 0.1, small 0); of joint "
+        "training, share of the seen classes (default: 0, the last epoch is kept)",
         least=0,
         below=1,
     )
@@ -90,6 +119,12 @@ def filled_in(options):
     untrained = options.weights is None and options.backbone != "small" and not entry.packaged
     if untrained and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {options.backbone} with random weights is of no use frozen")
+    if options.size and not entry.any_size:
+        raise BadInput(f"--size {options.size}: {options.backbone} takes pictures of {entry.size} pixels only")
+    if options.train != "joint":
+        for name in JOINT_ONLY:
+            if getattr(options, name):
+                raise BadInput(f"{flag(name)} belongs to --train joint")
     if options.pool == "class" and not entry.special:
         raise BadInput(f"--pool class: {options.backbone} has no class token")
     if options.train == "last-block" and entry.last_block is None:
@@ -102,6 +137,8 @@ def filled_in(options):
         pool = options.pool or ("average" if entry.pool == "flatten" else entry.pool)
         return dataclasses.replace(options, pool=pool, dense=0, batch_size=batch_size)
     train = options.trained_part
+    if train == "joint":
+        return _joint(options, entry)
     dense = options.dense
     if dense is None:
         dense = entry.dense or (HEAD_SIZE if train == "head" else 0)
@@ -117,6 +154,31 @@ def filled_in(options):
         batch_size=options.batch_size or recipe.batch_size,
         learning_rate=options.learning_rate or recipe.learning_rate,
         held_out=recipe.held_out if options.held_out is None else options.held_out,
+    )
+
+
+def _joint(options, entry):
+    recipe, untrained = entry.joint, options.backbone == "small"
+    if options.dense:
+        raise BadInput(f"--dense {options.dense}: joint training has a map of its own")
+    if options.vectors is None and options.objective in ("paper", "tuned") and "latent" not in options.without:
+        raise BadInput(f"--objective {options.objective}: --vectors is needed, or --without latent")
+    if untrained and options.teacher:
+        raise BadInput(f"--teacher {options.teacher:g}: {options.backbone} has nothing to teach")
+    size = options.size or recipe.size
+    return dataclasses.replace(
+        options,
+        pool=options.pool or ("root" if entry.pool == "average" else entry.pool),
+        dense=0,
+        objective=options.objective or "contrast",
+        share=options.share or "all",
+        teacher=recipe.teacher if options.teacher is None else options.teacher,
+        size=None if size == entry.size else size,
+        ink=recipe.ink if options.ink is None else options.ink,
+        epochs=options.epochs or recipe.epochs,
+        batch_size=options.batch_size or 2 * JOINT_PAIRS,
+        learning_rate=options.learning_rate or recipe.learning_rate,
+        held_out=options.held_out or 0.0,
     )
 
 

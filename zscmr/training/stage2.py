@@ -39,7 +39,7 @@ def build_state(settings, preset, dataset, split, draw):
     if preset.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     photos, sketches = (
-        TrainingRows(items.features, np.flatnonzero(np.isin(items.labels, split.seen)))
+        TrainingRows(items.features, items.labels, np.flatnonzero(np.isin(items.labels, split.seen)))
         for items in (dataset.photo, dataset.sketch)
     )
     edges = class_graph(dataset, split) if preset.constants.wants_graph else np.empty((0, 2), np.int64)
@@ -69,6 +69,8 @@ def train(state, settings, preset, folder, dataset, split, draw, chief=True):
     if chief:
         _keep_epochs(metrics, int(state.epoch.numpy()))
         board = tensorboard.open_log(folder)
+    if chief and preset.scored_start and not int(state.epoch.numpy()) and len(split.held_out):
+        state.note_score(held_out_score(preset, dataset, split, state.model))
     names = preset.constants.terms
     source = make_source(dataset, split.seen, state.model, settings.resident_limit)
     run_epoch = compile_epoch(state, source, names, preset.weights, settings.seed, settings.jit)
@@ -189,7 +191,10 @@ def load_model(folder):
     settings, preset = stored_preset(folder)
     policy = keras.config.dtype_policy()
     widths, seen = config["dataset"], len(config["classes"]["seen"])
-    photos, sketches = (np.zeros((1, widths[modality]), np.float32) for modality in ("photo", "sketch"))
+    photos, sketches = (
+        TrainingRows(np.zeros((1, widths[modality]), np.float32), np.zeros(1, int), np.arange(1))
+        for modality in ("photo", "sketch")
+    )
     vectors, no_edges = np.ones((seen, widths["class_vectors"]), np.float32), np.empty((0, 2), np.int64)
     try:
         settings = dataclasses.replace(settings, precision="float32")

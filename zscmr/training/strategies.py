@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 
+import keras
 import tensorflow as tf
 
 from zscmr.cores import cores
@@ -23,6 +24,11 @@ def is_chief():
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"TF_CONFIG: expected JSON with 'cluster' and 'task' (type and index), {error!r}") from error
     return kind == "chief" or (kind == "worker" and index == 0 and not chief_elsewhere)
+
+
+def worker_number():
+    """The index of this process among the workers of TF_CONFIG."""
+    return json.loads(os.environ["TF_CONFIG"])["task"]["index"]
 
 
 def several_workers():
@@ -45,6 +51,14 @@ def choose_strategy(batch, jit=False):
     if jit and strategy.num_replicas_in_sync > 1:
         raise BadInput(f"--jit compiles the step for one device, there are {strategy.num_replicas_in_sync}")
     return strategy
+
+
+def synchronise_norms(network):
+    """Have batch normalisations count the batch of all replicas, not of their own."""
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = several
 
 
 def check_share(batch, strategy):
