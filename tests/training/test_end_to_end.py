@@ -119,13 +119,12 @@ test_end_to_end.train(Path(sys.argv[1]), f"{devices}", **words)
 """
 
 
-@pytest.mark.parametrize("choices", [("objective=contrast",), ("objective=tuned",), ("train=all",), ("train=head",)])
+@pytest.mark.parametrize("choices", [("objective=contrast",), ("train=all",)])
 def test_two_devices_train_as_one_does(pictures, choices):
-    """End to end, and one CNN per modality or its head."""
+    """End to end, and one CNN per modality."""
     outs = {}
     for devices in (1, 2):
         words = [str(pictures), str(devices), "pool=average", *choices]
-        words += [f"vectors={pictures / 'words.npz'}"] if "objective=tuned" in choices else []
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests/training"),
                                                                    str(ROOT / "tests")))}  # fmt: skip
         subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)

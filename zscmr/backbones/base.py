@@ -46,7 +46,8 @@ class JointRecipe:
 
     `learning_rate`: peak, of the network; that of what follows it is `head_factor` times as high. `first_trained`:
     layers from the first whose name begins so are trained, "": all. `norms_trained`: batch normalisations too, with
-    the statistics of each batch. `size`: side of the pictures in pixels, None: as the network was published.
+    the statistics of each batch. `train_size`: side of the pictures in training, in pixels, None: as the network was
+    published; features are made at the published size, which retrieves better than that of training.
     `teacher`: weight of the teacher's term. `averaging`: decay of the weights' average over the steps. `ink`: margin
     about a sketch's strokes, None: the whole sheet.
     """
@@ -56,7 +57,7 @@ class JointRecipe:
     head_factor: float = 4.0
     first_trained: str = ""
     norms_trained: bool = False
-    size: int | None = None
+    train_size: int | None = None
     teacher: float = 1.5
     averaging: float = 0.99
     ink: float | None = 0.1

@@ -106,7 +106,7 @@ def entry(name, last_block):
         Preprocessing(VARIANTS[name].size),
         last_block,
         Recipe("adamw", 1e-4, 12),
-        joint=JointRecipe(5e-4, 5, first_trained="block3_", size=128),
+        joint=JointRecipe(5e-4, 5, first_trained="block3_", train_size=160),
         classifier=classifier,
         packaged=partial(packaged_weights, name),
         load=load,

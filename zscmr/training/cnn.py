@@ -176,14 +176,14 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
         modality: joint.Modality(
             tuple(tree.paths()),
             tree.labels,
-            preprocessing(of_modality(provenance, modality), modality),
+            dataclasses.replace(preprocessing(of_modality(provenance, modality), modality), size=settings.train_size),
             settings.shrink,
         )
         for modality, tree in trees.items()
     }
     vectors = joint.read_class_vectors(settings, [trees["photo"].classes[label] for label in taught])
     classifier = entry.classifier(weights) if entry.classifier and weights else None
-    training = SimpleNamespace(backbone=settings.backbone, pool=_trained_pool(settings), size=settings.size)
+    training = SimpleNamespace(backbone=settings.backbone, pool=_trained_pool(settings), size=settings.train_size)
     _count_layers_anew()
     with strategy.scope():
         student, teacher = joint.build_student(
@@ -201,7 +201,8 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
         )
     made = {}
     for modality, network in (("photo", student.photo_network), ("sketch", student.sketch_network)):
-        model = networks.rooted(network) if settings.pool == "root" else network
+        model = _body(settings, settings.seed, weights)
+        model.set_weights(network.get_weights())
         made[modality] = _exported(model, work / modality, modality, trees[modality], settings, provenance)
     return made
 

@@ -107,7 +107,7 @@ def describe_cnn(settings, weights, trees, taught):
     about |= {key: getattr(settings, key) for key in ("size", "ink") if getattr(settings, key) is not None}
     if settings.trained_part == "joint":
         training = (
-            *("objective", "share", "teacher", "without", "term_weights"),
+            *("objective", "share", "teacher", "without", "term_weights", "train_size"),
             *("epochs", "batch_size", "learning_rate", "held_out", "seed"),
         )
         about |= {name: getattr(settings, name) for name in training}

@@ -15,7 +15,7 @@ PARTS = ("head", "last-block", "all", "joint")
 POOLS = ("average", "root", "flatten", "class")
 OBJECTIVES = ("contrast", "paper", "tuned")
 JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
-JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights")
+JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Stage1Options(PictureOptions):
     without: tuple[str, ...] = setting((), "of joint training: terms left out", metavar="TERM")
     term_weights: tuple[str, ...] = setting((), "of joint training, such as contrast=0.5", None, "TERM=W")
     size: int | None = setting(None, "side of the pictures in pixels (default: the backbone's)", metavar="N", least=16)
+    train_size: int | None = setting(
+        None, "of joint training: the same while it trains (default: --size, or the backbone's)", metavar="N", least=16
+    )
     ink: float | None = setting(
         None,
         "crop sketches to their strokes, with a margin of so many sides (default: joint 0.1, else the whole sheet)",
@@ -119,8 +122,9 @@ def filled_in(options):
     untrained = options.weights is None and options.backbone != "small" and not entry.packaged
     if untrained and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {options.backbone} with random weights is of no use frozen")
-    if options.size and not entry.any_size:
-        raise BadInput(f"--size {options.size}: {options.backbone} takes pictures of {entry.size} pixels only")
+    for name in ("size", "train_size"):
+        if getattr(options, name) and not entry.any_size:
+            raise BadInput(f"{flag(name)}: {options.backbone} takes pictures of {entry.size} pixels only")
     if options.train != "joint":
         for name in JOINT_ONLY:
             if getattr(options, name):
@@ -165,7 +169,6 @@ def _joint(options, entry):
         raise BadInput(f"--objective {options.objective}: --vectors is needed, or --without latent")
     if untrained and options.teacher:
         raise BadInput(f"--teacher {options.teacher:g}: {options.backbone} has nothing to teach")
-    size = options.size or recipe.size
     return dataclasses.replace(
         options,
         pool=options.pool or ("root" if entry.pool == "average" else entry.pool),
@@ -173,7 +176,7 @@ def _joint(options, entry):
         objective=options.objective or "contrast",
         share=options.share or "all",
         teacher=recipe.teacher if options.teacher is None else options.teacher,
-        size=None if size == entry.size else size,
+        train_size=options.train_size or options.size or recipe.train_size or entry.size,
         ink=recipe.ink if options.ink is None else options.ink,
         epochs=options.epochs or recipe.epochs,
         batch_size=options.batch_size or 2 * JOINT_PAIRS,
