@@ -231,6 +231,12 @@ def test_principal_start_with_as_many_dimensions_is_a_rotation(random):
             np.testing.assert_allclose(embeddings[:, F:], 0, atol=1e-6)
 
 
+def test_principal_start_of_unlike_widths_is_refused(random, refused):
+    settings = zscmr.Settings(objective="tuned", start="principal", dim=T)
+    rows = [TrainingRows(random.normal(size=(9, width)), np.zeros(9, int), np.arange(9)) for width in (F, F + 1)]
+    assert "needs as many of both" in refused(zscmr.build, settings, inputs(*rows))
+
+
 def test_principal_start_weighs_what_varies_within_classes(random):
     """The largest directions of 4 · within-class + between-class scatter of the scaled rows, by loops."""
     rows, labels = random.normal(size=(40, F)) + random.normal(size=(4, F))[np.arange(40) % 4], np.arange(40) % 4

@@ -38,6 +38,21 @@ def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     np.testing.assert_allclose(vectors, rows, atol=1e-3 * np.abs(rows).max())
 
 
+def test_two_backbones_are_trained_beside_each_other(tmp_path, random):
+    """The second CNN leaves alone what the first has left in the folder of unfinished work."""
+    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
+    weights = random_squeezenet(tmp_path / "w.npz")
+    flags = {"backbone": "small", "sketch_backbone": "squeezenet", "sketch_weights": weights, "train": "head"}
+    make_dataset(Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", epochs=1, batch_size=8, **flags))
+    assert (tmp_path / "data/photo.weights.h5").is_file() and (tmp_path / "data/sketch.weights.h5").is_file()
+
+
 def test_weights_without_their_backbone_are_refused(tmp_path, refused):
     places = dict.fromkeys(("photos", "sketches", "unseen", "out", "sketch_weights"), tmp_path)
     assert "--sketch-weights: is for --sketch-backbone" in refused(by_modality, Stage1Options(**places))
+
+
+def test_two_backbones_do_not_train_as_one(tmp_path, refused):
+    places = dict.fromkeys(("photos", "sketches", "unseen", "out"), tmp_path)
+    options = Stage1Options(**places, train="joint", sketch_backbone="small")
+    assert "joint training has one backbone" in refused(by_modality, options)

@@ -4,6 +4,7 @@ A preset is a folder with config.json, model.weights.h5 and image_converter.json
 KerasHub and kept as such a folder.
 """
 
+import functools
 import warnings
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ RESAMPLE = {
 }  # KerasHub's interpolations -> Pillow's, which also smooths what it makes smaller
 
 
+@functools.cache  # a model is built to learn what the entry holds
 def entry(preset):
     """The registry entry of a preset. Raises BadInput for one that is missing, damaged, or of no image model."""
     folder = preset_folder(preset)

@@ -14,6 +14,8 @@ from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.ranking import hit_blocks
 from zscmr.evaluation.vectors import check_vectors
 
+ACROSS = ("sketch->image", "image->sketch")  # directions between the modalities
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -113,6 +115,12 @@ def evaluate(
             raise BadInput(f"{modality} embeddings: {expected}")
         check_vectors(rows, f"{modality} embeddings", distance)
     return summary({direction: score(vectors, labels, direction, setup) for direction in directions}, setup)
+
+
+def score_across(photos, sketches, photo_labels, sketch_labels, distance):
+    """mAP@all of embeddings, mean of both directions between the modalities: what an epoch is chosen by."""
+    results = evaluate(photos, sketches, photo_labels, sketch_labels, distance=distance, directions=ACROSS)
+    return float(np.mean([values["mAP@all"] for values in results["directions"].values()]))
 
 
 def score_features(path, features, setup, directions=(), scorer=None):

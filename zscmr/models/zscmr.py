@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from zscmr.errors import BadInput
 from zscmr.models import layers
 from zscmr.models.base import Constants, Preset, System, Tables
 from zscmr.models.losses import (
@@ -120,6 +121,10 @@ class ZSCMR(System):
         if settings.objective == "tuned":
             layers.start_alike(self.photo_encoder, self.sketch_encoder)
         if settings.start == "principal":
+            if photo != sketch:
+                raise BadInput(
+                    f"photos have {photo} features, sketches {sketch}: --preset aligned needs as many of both"
+                )
             kernel = layers.principal_directions(self.sketch_scaling, inputs.sketches, settings.dim)
             for encoder in (self.photo_encoder, self.sketch_encoder):
                 encoder.linear.kernel.assign(kernel)

@@ -7,6 +7,7 @@ from zscmr.evaluation import text_tables as texts
 from zscmr.evaluation.baselines import DIM
 from zscmr.evaluation.embeddings import DIRECTIONS, INITIALS
 from zscmr.evaluation.protocols import DISTANCES, PROTOCOLS, TIES
+from zscmr.evaluation.scoring import ACROSS
 from zscmr.tables.cells import MEASURES, Baselines, Measurement, Method, Training, tables_of
 from zscmr.tables.ground import PUBLISHED, Ground
 from zscmr.tables.typeset import Table, Value
@@ -15,7 +16,6 @@ FULL = "full"
 METRICS = tuple(PUBLISHED["metrics"])
 DATASETS = tuple(PUBLISHED["datasets"])
 ARROWS = {direction: direction.replace("->", "→") for direction in DIRECTIONS}
-ACROSS = ("sketch->image", "image->sketch")
 BASELINES = ("features alone", "LDA map")
 
 

@@ -13,7 +13,7 @@ from zscmr.errors import BadInput
 from zscmr.models.base import Player
 from zscmr.seeds import generator
 from zscmr.training.state import State, restore_newest
-from zscmr.training.strategies import Gather, is_chief, synchronise_norms
+from zscmr.training.strategies import Gather, is_chief, on_replicas, synchronise_norms
 
 CACHE_BYTES = 2**31  # decoded pictures are kept in memory between epochs up to this size
 
@@ -145,8 +145,7 @@ def compile_steps(state, augment, recipe, seed):
     any_targets, scalar = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32)
     classes = classifier.units
     smooth = recipe.smoothing / classes
-    strategy = tf.distribute.get_strategy()
-    gather = Gather(strategy.num_replicas_in_sync)
+    gather = Gather(tf.distribute.get_strategy().num_replicas_in_sync)
 
     def own_step(inputs, targets, number):
         """`step` of a replica, whose share of the batch begins with its first row."""
@@ -169,11 +168,7 @@ def compile_steps(state, augment, recipe, seed):
         optimizer.apply(tape.gradient(scaled, variables), variables)
         return gather.mean(loss)
 
-    @tf.function(input_signature=(any_batch, any_targets, scalar))
-    def step(inputs, targets, number):
-        if gather.replicas == 1:
-            return own_step(inputs, targets, number)
-        return strategy.experimental_local_results(strategy.run(own_step, (inputs, targets, number)))[0]
+    step = tf.function(on_replicas(own_step), input_signature=(any_batch, any_targets, scalar))
 
     @tf.function(input_signature=(any_batch, any_targets))
     def hits(inputs, targets):

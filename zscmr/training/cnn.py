@@ -36,9 +36,9 @@ def features_of(modality, tree, taught, settings, weights, provenance, strategy)
     """
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
-    provenance = of_modality(provenance, modality)
     seed = settings.seed if weights else int(generator(settings.seed, f"{modality} CNN").integers(2**31))
     work = _workplace(settings.out / UNFINISHED, provenance) / modality
+    provenance = of_modality(provenance, modality)
     if settings.trained_part in ("nothing", "head"):
         if settings.trained_part == "nothing" and not strategies.is_chief():
             return None
@@ -183,13 +183,16 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
     }
     vectors = joint.read_class_vectors(settings, [trees["photo"].classes[label] for label in taught])
     classifier = entry.classifier(weights) if entry.classifier and weights else None
-    training = SimpleNamespace(backbone=settings.backbone, pool=_trained_pool(settings), size=settings.train_size)
+    # square roots are taken after training, whose classifier is of the average
+    pool = "average" if settings.pool == "root" else settings.pool
+    training = dataclasses.replace(settings, pool=pool, size=settings.train_size)
     _count_layers_anew()
     with strategy.scope():
         student, teacher = joint.build_student(
             lambda: _pooled_backbone(training, settings.seed, weights),
             classifier,
             settings,
+            preset.constants,
             recipe,
             sides,
             taught,
@@ -201,15 +204,10 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
         )
     made = {}
     for modality, network in (("photo", student.photo_network), ("sketch", student.sketch_network)):
-        model = _body(settings, settings.seed, weights)
+        model = _body(settings, settings.seed, None)
         model.set_weights(network.get_weights())
         made[modality] = _exported(model, work / modality, modality, trees[modality], settings, provenance)
     return made
-
-
-def _trained_pool(settings):
-    """Square roots are taken after training, whose classifier is of the average."""
-    return "average" if settings.pool == "root" else settings.pool
 
 
 def restored(provenance, weights):

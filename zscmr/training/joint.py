@@ -17,7 +17,7 @@ from zscmr import feature_export, models, pictures, vector_files
 from zscmr.classes import Split
 from zscmr.console import Progress, say, track
 from zscmr.errors import BadInput
-from zscmr.evaluation.scoring import evaluate
+from zscmr.evaluation.scoring import score_across
 from zscmr.models import layers
 from zscmr.models.adam import Adam
 from zscmr.models.base import Batch, Inputs, Player
@@ -27,13 +27,12 @@ from zscmr.training.options import term_weights
 from zscmr.training.sources import on_devices
 from zscmr.training.state import State, restore_newest
 from zscmr.training.steps import NOISE_STREAMS, ZERO, step_rows
-from zscmr.training.strategies import Gather, check_share, is_chief, synchronise_norms
+from zscmr.training.strategies import Gather, check_share, is_chief, on_replicas, synchronise_norms
 from zscmr.warp import seen_through, transforms
 
 RESIDENT_BYTES = 2**31  # decoded pictures of both modalities are kept on the device up to this size
 LOSS_SCALE = 2.0**10  # keeps float16 gradients from vanishing
 BATCH = 64  # pictures embedded together
-ACROSS = ("sketch->image", "image->sketch")
 
 
 @dataclass(frozen=True)
@@ -125,12 +124,16 @@ def cut(network, first_trained):
 
 def objective(settings):
     """The system's `Preset` that `settings`, `Stage1Options`, name, with the weight of every term, "teacher" too."""
-    module = models.system("joint" if settings.objective == "contrast" else "zscmr")
-    preset = module.PRESETS["joint" if settings.objective == "contrast" else settings.objective]
+    preset = _module(settings).PRESETS["joint" if settings.objective == "contrast" else settings.objective]
     weights = {term: preset.weights.get(term, 1.0) for term in preset.constants.terms}
     weights = term_weights(settings, weights, preset.constants) | {"teacher": settings.teacher}
     pairs = settings.batch_size // 2
     return dataclasses.replace(preset, weights=weights, epochs=settings.epochs, batch_size=pairs)
+
+
+def _module(settings):
+    """The system's module (`models.base`) that has the objective of `settings`."""
+    return models.system("joint" if settings.objective == "contrast" else "zscmr")
 
 
 def read_class_vectors(settings, classes):
@@ -141,23 +144,22 @@ def read_class_vectors(settings, classes):
     return np.concatenate([rows for _, rows in blocks], axis=1).astype(np.float32)
 
 
-def build_student(make_network, classifier, settings, recipe, sides, taught, class_vectors):
+def build_student(make_network, classifier, settings, constants, recipe, sides, taught, class_vectors):
     """(`Student`, its teacher or None); `make_network()`: the network as it came, pictures → pooled features.
-    `classifier`: (kernel (F, C), bias (C,)) on its features, or None.
+    `classifier`: (kernel (F, C), bias (C,)) on its features, or None. `constants`: of the preset of `objective`.
 
     The scaling of features in ZSCMR's objectives is that of the network as it came.
     """
     photo = _named(make_network(), "network" if settings.share == "all" else "photo_network")
     sketch = photo if settings.share == "all" else _named(make_network(), "sketch_network")
     teacher = make_network() if settings.teacher else None
-    module = models.system("joint" if settings.objective == "contrast" else "zscmr")
     rows = [np.zeros((1, photo.output_shape[1]), np.float32)] * 2
     if settings.objective != "contrast":
         rows = [_features(sides[key].take(np.isin(sides[key].labels, taught)), photo) for key in ("photo", "sketch")]
     keras.utils.set_random_seed(settings.seed)
     no_edges = np.empty((0, 2), np.int64)
-    system = module.build(objective(settings).constants, Inputs(*rows, class_vectors, no_edges))
-    for network in {id(network): network for network in (photo, sketch)}.values():
+    system = _module(settings).build(constants, Inputs(*rows, class_vectors, no_edges))
+    for network in (photo, sketch):
         freeze(network, recipe.first_trained, recipe.norms_trained)
     return Student(photo, sketch, system, None if teacher is None else classifier), teacher
 
@@ -183,7 +185,6 @@ def train(student, teacher, sides, taught, held_out, class_vectors, preset, reci
     `folder`, from which a later call goes on. With held-out classes the epoch that retrieves best among them is kept.
     Raises BadInput for a loss that is not finite.
     """
-    strategy = tf.distribute.get_strategy()
     fitted = {key: _decoded(side.take(np.isin(side.labels, taught)), key) for key, side in sides.items()}
     judged = {key: _decoded(side.take(np.isin(side.labels, held_out)), None) for key, side in sides.items()}
     labelled = SimpleNamespace(**{key: SimpleNamespace(labels=side.labels) for key, (side, _) in fitted.items()})
@@ -193,7 +194,7 @@ def train(student, teacher, sides, taught, held_out, class_vectors, preset, reci
         return draw(labelled, split, preset, seed, epoch)
 
     steps, pairs = batches(1).photo.shape
-    check_share(pairs, strategy)
+    check_share(pairs, tf.distribute.get_strategy())
     players = make_players(student, recipe, preset.epochs * steps)
     state = State(student, players)
     averages = Averages([v for player in players for v in player.variables], recipe.averaging)
@@ -207,7 +208,7 @@ def train(student, teacher, sides, taught, held_out, class_vectors, preset, reci
     position[taught] = np.arange(len(taught))
     labels = position[labelled.photo.labels]
     step = compile_step(state, teacher, averages, names, preset.weights, recipe, class_vectors, seed)
-    run_epoch = compile_epoch(step, fitted, len(names), strategy)
+    run_epoch = compile_epoch(step, fitted, len(names))
     with Progress("joint training, epoch", preset.epochs) as progress:
         for epoch in range(int(state.epoch.numpy()) + 1, preset.epochs + 1):
             rows = step_rows(labels, batches(epoch), student.system)
@@ -333,14 +334,9 @@ def _imitation(student, features, taught):
     return imitation_loss(student.classifier(features), tf.matmul(taught, kernel) + bias)
 
 
-def compile_epoch(step, fitted, terms, strategy):
+def compile_epoch(step, fitted, terms):
     """epoch(first step, labels, photo rows, sketch rows) -> mean of each term over the steps; rows are (steps, …)."""
-
-    def run_step(*arrays):
-        if strategy.num_replicas_in_sync == 1:
-            return step(*arrays)
-        return strategy.experimental_local_results(strategy.run(step, arrays))[0]
-
+    run_step = on_replicas(step)
     images = {key: array for key, (_, array) in fitted.items()}
     if all(array is not None for array in images.values()):
         images = {key: tf.constant(array) for key, array in images.items()}  # workers do not broadcast uint8
@@ -383,5 +379,4 @@ def held_out_score(student, judged, batch):
         features = np.concatenate(parts)
         rows[key] = features - features.mean(0)
     labels = [judged[key][0].labels for key in ("photo", "sketch")]
-    results = evaluate(rows["photo"], rows["sketch"], *labels, distance="cosine", directions=ACROSS)
-    return float(np.mean([values["mAP@all"] for values in results["directions"].values()]))
+    return score_across(rows["photo"], rows["sketch"], *labels, "cosine")

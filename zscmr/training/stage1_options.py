@@ -108,6 +108,8 @@ def by_modality(options):
         if options.sketch_weights:
             raise BadInput("--sketch-weights: is for --sketch-backbone, which is not given")
         return dict.fromkeys(MODALITIES, filled_in(options))
+    if options.train == "joint":
+        raise BadInput("--sketch-backbone: joint training has one backbone; --share none trains it for each modality")
     sketch = dataclasses.replace(options, backbone=options.sketch_backbone, weights=options.sketch_weights)
     return {"photo": filled_in(options), "sketch": filled_in(sketch)}
 

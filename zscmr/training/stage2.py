@@ -14,7 +14,7 @@ from zscmr.classes import leak
 from zscmr.console import Progress, say
 from zscmr.errors import BadInput
 from zscmr.evaluation.embeddings import relative_place
-from zscmr.evaluation.scoring import evaluate
+from zscmr.evaluation.scoring import score_across
 from zscmr.files import read_json, whole_file
 from zscmr.models.base import Inputs
 from zscmr.training import tensorboard
@@ -23,8 +23,6 @@ from zscmr.training.sources import TrainingRows, embed, make_source
 from zscmr.training.state import State, load_best_weights, restore_newest
 from zscmr.training.steps import POLICIES, compile_epoch
 from zscmr.training.strategies import check_share
-
-ACROSS = ("sketch->image", "image->sketch")  # directions whose mAP chooses the epoch
 
 
 def build_state(settings, preset, dataset, split, draw):
@@ -114,15 +112,13 @@ def _stop_unless_finite(line, folder):
 def held_out_score(preset, dataset, split, model):
     """mAP@all, mean of sketch->image and image->sketch, on the held-out seen classes."""
     photo, sketch = (np.isin(items.labels, split.held_out) for items in (dataset.photo, dataset.sketch))
-    results = evaluate(
+    return score_across(
         embed(model.embed_photos, dataset.photo.features[photo]),
         embed(model.embed_sketches, dataset.sketch.features[sketch]),
         dataset.photo.labels[photo],
         dataset.sketch.labels[sketch],
-        distance=preset.distance,
-        directions=ACROSS,
+        preset.distance,
     )
-    return float(np.mean([values["mAP@all"] for values in results["directions"].values()]))
 
 
 def export_embeddings(folder, preset, dataset, split, model):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from zscmr.models.base import Batch
 from zscmr.training.sources import stream
-from zscmr.training.strategies import Gather
+from zscmr.training.strategies import Gather, on_replicas
 
 ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each place a system draws noise
@@ -29,8 +29,7 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     compiles the step with XLA. To be called under the scope of the strategy that `state` was made under: each replica
     encodes its share of the batch, and all compute the terms of the whole batch.
     """
-    strategy = tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     gather = Gather(replicas)
     model = state.model
     if source.streamed:
@@ -52,11 +51,7 @@ def compile_epoch(state, source, names, weights, seed, jit=False):
     if jit:
         step = tf.function(step, jit_compile=True)
 
-    def run_step(*arrays):
-        if replicas == 1:
-            return step(*arrays)
-        return strategy.experimental_local_results(strategy.run(step, arrays))[0]
-
+    run_step = on_replicas(step)
     if source.streamed:
         run_batches = _compile_streamed(run_step, len(names))
     else:

@@ -75,6 +75,14 @@ def keep_small_products_whole():
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
+def on_replicas(step):
+    """The function `step` on every replica of the present strategy, with the same arguments; the first one's result."""
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return step
+    return lambda *arrays: strategy.experimental_local_results(strategy.run(step, arrays))[0]
+
+
 class Gather:
     """How a system sees the whole batch from one replica, which holds an equal share of its rows.
 
