@@ -426,14 +426,17 @@ def test_trained_weights_make_the_same_features(trees):
 FROZEN = ("--freeze", "--first", 3, "--shrink", 24)
 WHOLE = ("--train", "all", "--epochs", 3, "--held-out", 0.34)
 HEAD = ("--train", "head", "--dense", 8, "--epochs", 3, "--held-out", 0.34)
+JOINT = ("--train", "joint", "--epochs", 3, "--held-out", 0.5)
 
-CLASSIFIER = "zscmr.training.classifier"
+CLASSIFIER, TOGETHER = "zscmr.training.classifier", "zscmr.training.joint"
 
 #: runs stage I and kills the process (SIGKILL) at the given call of a function of the project
 KILLER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv.pop(1))
 module, name, count = sys.argv.pop(1), sys.argv.pop(1), int(sys.argv.pop(1))
+from functools import partial
+from UxUyLoader import draw_epoch
 from zscmr import cli
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options
@@ -446,7 +449,7 @@ def deadly(*words, **more):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*words, **more)
 setattr(module, name, deadly)
-cli.run(make_dataset, Stage1Options, "")
+cli.run(partial(make_dataset, draw=draw_epoch), Stage1Options, "")
 """
 
 
@@ -470,6 +473,17 @@ cli.run(make_dataset, Stage1Options, "")
         (
             HEAD,
             [(CLASSIFIER, "train_epoch", 3), (CLASSIFIER, "held_out_accuracy", 4)],
+        ),
+        # while pictures are decoded; in the second epoch; after its steps; while features are exported, then written
+        (
+            JOINT,
+            [
+                ("zscmr.pictures", "read_pictures", 2),
+                (TOGETHER, "step_rows", 2),
+                (TOGETHER, "held_out_score", 2),
+                ("zscmr.feature_export", "outputs", 2),
+                ("zscmr.matfiles", "write", 2),
+            ],
         ),
     ],
 )
