@@ -66,6 +66,7 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
         "benchmarks/baselines.py",
         "benchmarks/bench_eval.py",
         "benchmarks/bench_export.py",
+        "benchmarks/bench_joint.py",
         "benchmarks/bench_search.py",
         "benchmarks/bench_train.py",
         "data/make_miniature.py",
