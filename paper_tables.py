@@ -67,8 +67,11 @@ def out_folder(settings):
 
 
 def chosen_methods(settings):
-    """The methods that --models and --presets ask for, each preset of each model once, variants included."""
-    known = {model: tuple(models.system(model).PRESETS) for model in settings.models}
+    """The methods that --models and --presets ask for, each preset of each model once, variants included.
+
+    Without --presets those that train nothing are left out: they are for features of one kind.
+    """
+    known = {model: models.system(model).PRESETS for model in settings.models}
     for preset in settings.presets:
         if not any(preset in presets for presets in known.values()):
             there = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
@@ -77,8 +80,8 @@ def chosen_methods(settings):
     return content.with_variants(
         Method(model, preset, quick)
         for model, presets in known.items()
-        for preset in presets
-        if not settings.presets or preset in settings.presets
+        for preset, about in presets.items()
+        if (preset in settings.presets if settings.presets else about.epochs)
     )
 
 

@@ -6,14 +6,17 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_pictures, picture_flags
+from conftest import ROOT, draw_pictures, picture_flags, trainer_settings
 
+import Unified_XY_triads as trainer
 from UxUyLoader import draw_epoch
-from zscmr import matfiles
+from zscmr import layouts, matfiles
 from zscmr.files import read_json
+from zscmr.retrieval import Encoder
 from zscmr.training import joint
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options, by_modality
+from zscmr.word_vectors import WordVectorOptions, join_vectors
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 SMALL = {"train": "joint", "backbone": "small", "batch_size": 8, "epochs": 2}
@@ -52,12 +55,29 @@ def test_every_objective_trains(pictures, choices):
     if "vectors" in choices:
         choices["vectors"] = pictures / choices["vectors"]
     out = train(pictures, **choices)
-    assert all(rows.shape == (24, 256) and np.ptp(rows, axis=0).max() > 0 for rows in features(out))
+    width = 64 if choices.get("objective") else 256
+    assert all(rows.shape == (24, width) and np.ptp(rows, axis=0).max() > 0 for rows in features(out))
     made = read_json(out / "pictures.json")
     assert set(made["trained_on"]) == {"ant", "bee", "cow", "elk"}
     same = (out / "photo.weights.h5").read_bytes() == (out / "sketch.weights.h5").read_bytes()
-    assert same == (choices.get("share") != "none")
+    assert same == (choices.get("share") != "none" and "objective" not in choices)  # ZSCMR has two encoders
     assert made.get("ink") == choices.get("ink") and made.get("size") == choices.get("size")
+
+
+@pytest.mark.parametrize("objective", ["paper", "tuned"])
+def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
+    """Stage I writes embeddings of its own space; the preset keeps them, and the run's encoders give the same."""
+    data = train(pictures, objective=objective, vectors=pictures / "words.npz", share="none")
+    join_vectors(WordVectorOptions(data=data, vectors=(pictures / "words.npz",)))
+    run = pictures / "run"
+    trainer.main(trainer_settings(data=data, preset="end-to-end", path=run))
+    for modality, key, given in zip(("photo", "sketch"), ("featuresx", "featuresy"), features(data), strict=True):
+        embeddings = matfiles.read(run / "unified_features.mat", key)
+        np.testing.assert_array_equal(embeddings, given)
+        paths = layouts.list_pictures(pictures / modality, modality).paths()
+        found, readable = Encoder.open(run, modality).embed(paths)
+        assert readable.all()
+        np.testing.assert_allclose(found, embeddings, atol=1e-4 * np.abs(embeddings).max())
 
 
 def test_unseen_and_held_out_pictures_never_reach_a_batch(pictures, monkeypatch):
@@ -163,6 +183,7 @@ def test_averages_follow_the_weights():
     ("choices", "words"),
     [
         ({"objective": "paper"}, "--vectors is needed"),
+        ({"objective": "tuned", "without": ("latent",), "pool": "root"}, "embeds the average"),
         ({"teacher": 1.0}, "has nothing to teach"),
         ({"dense": 8}, "a map of its own"),
         ({"train": "all", "share": "none"}, "--share belongs to --train joint"),

@@ -118,7 +118,7 @@ def test_bad_dataset_does_not_cost_the_old_run(dataset_folder, refused):
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"epochs": 0}, "--epochs should be at least 1, received 0"),
+        ({"epochs": -1}, "--epochs should be at least 0, received -1"),
         ({"dropout": 1.0}, "--dropout should be from 0 to below 1, received 1.0"),
         ({"learning_rate": -1.0}, "--learning-rate should be above 0"),
         ({"batch_size": 1000}, "--batch-size 1000 is larger than the 30 pictures to train on"),

@@ -11,6 +11,8 @@ def draw_training(metrics, path, chosen=None):
     from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    if not lines:  # a preset that trains nothing
+        return
     epochs = [line["epoch"] for line in lines]
     scored = "held_out_mAP" in lines[0]
     marker = "o" if len(epochs) == 1 else None  # a line of one point has no length

@@ -6,6 +6,7 @@ terms in the form that retrieves best (`tuned`). FIDELITY.md says what of each i
 
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 from zscmr.errors import BadInput
@@ -40,7 +41,9 @@ class Settings(Constants):
     temperature: float = setting(0.2, "divides the cosines of the all-pairs triplet", above=0)
     modality_mix: float = setting(0.0, "largest share of the other modality in a feature", least=0, below=1)
     class_mix: float = setting(0.0, "largest share of another class in a virtual one", least=0, below=1)
-    start: str = "random"  # or "principal": both encoders begin at the `layers.principal_directions` of the sketches
+    # "principal": both encoders begin at the `layers.principal_directions` of the sketches; "identity": features,
+    # unscaled, are the embeddings
+    start: str = "random"
     power: float = 1.0  # of the deviations by which features are scaled
 
     @property
@@ -91,6 +94,8 @@ PRESETS = {
         distance="cosine",
         scored_start=True,
     ),
+    # for features that are embeddings already, of `pretrain/finetune.py --train joint --objective paper` or `tuned`
+    "end-to-end": Preset(Settings(start="identity"), epochs=0, held_out=0.0),
 }
 TABLES = Tables(
     ablations={
@@ -106,11 +111,29 @@ def build(settings, inputs):
     return ZSCMR(settings, inputs)
 
 
+def normed(embeddings, objective):
+    """Embeddings (n, t), to length 1 under the objective `tuned`."""
+    return tf.math.l2_normalize(embeddings, axis=1) if objective == "tuned" else embeddings
+
+
+class Branch(keras.layers.Layer):
+    """Scaling and encoder of one modality."""
+
+    def __init__(self, scaling, encoder, objective):
+        super().__init__(name="branch", dtype="float32")
+        self.scaling, self.encoder, self.objective = scaling, encoder, objective
+        self.built = True
+
+    def call(self, features):
+        return normed(self.encoder(self.scaling(features)), self.objective)
+
+
 class ZSCMR(System):
     """Three encoders into one space, two crossing decoders, two classifiers of the trained classes."""
 
     def __init__(self, settings, inputs):
-        super().__init__(settings, inputs, settings.objective != "released", settings.power)
+        scaled = settings.objective != "released" and settings.start != "identity"
+        super().__init__(settings, inputs, scaled, settings.power)
         self.negative_photos = settings.objective == "paper"
         self.negative_sketches = settings.objective != "tuned"
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
@@ -120,12 +143,8 @@ class ZSCMR(System):
         self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, settings.dim, settings.hidden, biases)
         if settings.objective == "tuned":
             layers.start_alike(self.photo_encoder, self.sketch_encoder)
-        if settings.start == "principal":
-            if photo != sketch:
-                raise BadInput(
-                    f"photos have {photo} features, sketches {sketch}: --preset aligned needs as many of both"
-                )
-            kernel = layers.principal_directions(self.sketch_scaling, inputs.sketches, settings.dim)
+        if settings.start != "random":
+            kernel = self._first_kernel(photo, sketch, inputs)
             for encoder in (self.photo_encoder, self.sketch_encoder):
                 encoder.linear.kernel.assign(kernel)
         if settings.objective != "released":  # there it is written, and commented out
@@ -134,6 +153,25 @@ class ZSCMR(System):
         self.photo_decoder = layers.Linear("photo_decoder", settings.dim, photo, bias_initializer=biases)  # g_si
         self.photo_classifier = layers.Linear("photo_classifier", settings.dim, classes, bias_initializer=biases)
         self.sketch_classifier = layers.Linear("sketch_classifier", settings.dim, classes, bias_initializer=biases)
+
+    def _first_kernel(self, photo, sketch, inputs):
+        """Kernel (F, t) that both encoders begin with, for features of these widths."""
+        settings = self.settings
+        if settings.start == "identity":
+            if not photo == sketch == settings.dim:
+                raise BadInput(
+                    f"{photo}-d photos, {sketch}-d sketches: --preset end-to-end keeps features of --dim {settings.dim}"
+                )
+            return tf.eye(photo)
+        if photo != sketch:
+            raise BadInput(f"photos have {photo} features, sketches {sketch}: --preset aligned needs as many of both")
+        return layers.principal_directions(self.sketch_scaling, inputs.sketches, settings.dim)
+
+    def branch(self, modality):
+        """A layer from CNN features (n, F) of one modality to embeddings (n, t), of the weights that takes."""
+        return Branch(
+            getattr(self, f"{modality}_scaling"), getattr(self, f"{modality}_encoder"), self.settings.objective
+        )
 
     def embed_photos(self, features):
         """(n, F) CNN features → (n, t) embeddings, rows of length 1 under the objective `tuned`."""
@@ -144,7 +182,7 @@ class ZSCMR(System):
         return self._normed(self.sketch_encoder(self.sketch_scaling(features)))
 
     def _normed(self, embeddings):
-        return tf.math.l2_normalize(embeddings, axis=1) if self.settings.objective == "tuned" else embeddings
+        return normed(embeddings, self.settings.objective)
 
     def terms(self, batch, noise, gather):
         """The loss terms of a batch of triads (`base.Batch`), as a dict in the order of `settings.terms`."""

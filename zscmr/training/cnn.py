@@ -206,12 +206,14 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
     for modality, network in (("photo", student.photo_network), ("sketch", student.sketch_network)):
         model = _body(settings, settings.seed, None)
         model.set_weights(network.get_weights())
+        if student.own_space:
+            model = joint.in_own_space(model, student.system, modality)
         made[modality] = _exported(model, work / modality, modality, trees[modality], settings, provenance)
     return made
 
 
-def restored(provenance, weights):
-    """The CNN of a dataset, pictures -> features.
+def restored(provenance, modality, weights):
+    """The CNN of a dataset, pictures of a modality -> features.
 
     `provenance`: contents of pictures.json that hold for its modality. `weights`: the file given for a frozen
     backbone, or left by `write_dataset` for a trained one.
@@ -223,6 +225,8 @@ def restored(provenance, weights):
     if provenance["dense"]:
         head = networks.head(model.output_shape[1], provenance["dense"], provenance["pool"] == "average")
         model = keras.Model(model.input, head(model.output))
+    if provenance["train"] == "joint" and joint.has_own_space(trained := SimpleNamespace(**provenance)):
+        model = joint.in_own_space(model, joint.bare_system(trained, model.output_shape[1]), modality)
     weight_files.load(model, weights)
     return model
 

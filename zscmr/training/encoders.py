@@ -41,7 +41,7 @@ def open_network(run, modality, weights=None):
     # where the run's command saw the dataset, so that a project that has moved as a whole finds it, or where it was
     places = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, places, modality, weights, run)
-    network = cnn.restored(provenance, file)
+    network = cnn.restored(provenance, modality, file)
     if network.output_shape[1] != widths[modality]:
         raise BadInput(
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "

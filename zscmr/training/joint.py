@@ -56,10 +56,12 @@ class Modality:
 
 class Student(keras.Model):
     """The network of each modality, one object if they share it, the system on its features, and a classifier that
-    imitates the teacher's; `classifier`: the (kernel (F, C), bias (C,)) of that, or None."""
+    imitates the teacher's; `classifier`: the (kernel (F, C), bias (C,)) of that, or None. `own_space`: the system's
+    embeddings, not the features, are what the network is trained for."""
 
-    def __init__(self, photo, sketch, system, classifier):
+    def __init__(self, photo, sketch, system, classifier, own_space=False):
         super().__init__(name="student")
+        self.own_space = own_space
         self.photo_network, self.system, self.classifier = photo, system, None
         if sketch is not photo:
             self.own_sketch_network = sketch
@@ -76,6 +78,11 @@ class Student(keras.Model):
     @property
     def shared(self):
         return self.sketch_network is self.photo_network
+
+    def vectors(self, images, modality):
+        """What retrieves: features of pictures, or with `own_space` the system's embeddings (n, t)."""
+        features = getattr(self, f"{modality}_network")(images, training=False)
+        return self.system.branch(modality)(features) if self.own_space else features
 
 
 class Averages(tf.Module):
@@ -154,14 +161,31 @@ def build_student(make_network, classifier, settings, constants, recipe, sides, 
     sketch = photo if settings.share == "all" else _named(make_network(), "sketch_network")
     teacher = make_network() if settings.teacher else None
     rows = [np.zeros((1, photo.output_shape[1]), np.float32)] * 2
-    if settings.objective != "contrast":
+    if has_own_space(settings):
         rows = [_features(sides[key].take(np.isin(sides[key].labels, taught)), photo) for key in ("photo", "sketch")]
     keras.utils.set_random_seed(settings.seed)
     no_edges = np.empty((0, 2), np.int64)
     system = _module(settings).build(constants, Inputs(*rows, class_vectors, no_edges))
     for network in (photo, sketch):
         freeze(network, recipe.first_trained, recipe.norms_trained)
-    return Student(photo, sketch, system, None if teacher is None else classifier), teacher
+    return Student(photo, sketch, system, None if teacher is None else classifier, has_own_space(settings)), teacher
+
+
+def has_own_space(settings):
+    """Whether training under `settings` ends in embeddings: under ZSCMR's objectives."""
+    return settings.objective != "contrast"
+
+
+def in_own_space(network, system, modality):
+    """`network` of pictures to features (n, F), ending in the embeddings (n, t) of a `ZSCMR`."""
+    return keras.Model(network.input, system.branch(modality)(network.output))
+
+
+def bare_system(settings, width):
+    """The system of an objective with its own space for features of `width`, its weights to be restored."""
+    rows, no_edges = np.zeros((1, width), np.float32), np.empty((0, 2), np.int64)
+    constants = _module(settings).PRESETS[settings.objective].constants
+    return _module(settings).build(constants, Inputs(rows, rows, np.zeros((1, 1), np.float32), no_edges))
 
 
 def _named(network, name):
@@ -220,7 +244,7 @@ def train(student, teacher, sides, taught, held_out, class_vectors, preset, reci
             score = {}
             if len(held_out):
                 averages.swap()
-                score = {"held-out mAP": held_out_score(student, judged, pairs)}
+                score = {"held-out mAP": held_out_score(student, judged, pairs, preset.distance)}
                 state.note_score(score["held-out mAP"])
                 averages.swap()
             if is_chief():
@@ -366,17 +390,17 @@ def compile_epoch(step, fitted, terms):
     return streamed
 
 
-def held_out_score(student, judged, batch):
-    """mAP@all, mean of sketch->image and image->sketch, of features centred on their modality."""
+def held_out_score(student, judged, batch, distance):
+    """mAP@all, mean of sketch->image and image->sketch, of embeddings, or of features centred on their modality."""
     rows = {}
-    for key, network in (("photo", student.photo_network), ("sketch", student.sketch_network)):
-        side, images = judged[key]
+    for key, (side, images) in judged.items():
         parts = []
         for start in range(0, len(side.labels), batch):
             part = range(start, min(start + batch, len(side.labels)))
             seen = images[start : start + batch] if images is not None else side.read(part)[0]
-            parts.append(np.asarray(network(tf.constant(seen), training=False)))
-        features = np.concatenate(parts)
-        rows[key] = features - features.mean(0)
+            parts.append(np.asarray(student.vectors(tf.constant(seen), key)))
+        rows[key] = np.concatenate(parts)
+        if not student.own_space:
+            rows[key] -= rows[key].mean(0)
     labels = [judged[key][0].labels for key in ("photo", "sketch")]
-    return score_across(rows["photo"], rows["sketch"], *labels, "cosine")
+    return score_across(rows["photo"], rows["sketch"], *labels, distance)

@@ -20,7 +20,7 @@ class TrainingOptions(Options):
     preset: str | None = setting(None, "objective and its constants (left out: the system's first)")
     without: tuple[str, ...] = setting((), "terms left out of the objective", metavar="TERM")
     term_weights: tuple[str, ...] = setting((), f"such as latent=0.5 ({LEFT_OUT})", None, "TERM=W")
-    epochs: int | None = setting(None, f"passes over the pictures of the larger modality ({LEFT_OUT})", least=1)
+    epochs: int | None = setting(None, f"passes over the larger modality, 0: nothing is trained ({LEFT_OUT})", least=0)
     batch_size: int | None = setting(None, f"triads per step ({LEFT_OUT})", least=1)
     learning_rate: float | None = setting(None, f"Adam's learning rate ({LEFT_OUT})", above=0)
     schedule: str | None = setting(

@@ -171,11 +171,15 @@ def _joint(options, entry):
         raise BadInput(f"--objective {options.objective}: --vectors is needed, or --without latent")
     if untrained and options.teacher:
         raise BadInput(f"--teacher {options.teacher:g}: {options.backbone} has nothing to teach")
+    objective = options.objective or "contrast"
+    if options.pool == "root" and objective != "contrast":
+        raise BadInput(f"--pool root: --objective {objective} embeds the average")
+    rooted = objective == "contrast" and entry.pool == "average"
     return dataclasses.replace(
         options,
-        pool=options.pool or ("root" if entry.pool == "average" else entry.pool),
+        pool=options.pool or ("root" if rooted else entry.pool),
         dense=0,
-        objective=options.objective or "contrast",
+        objective=objective,
         share=options.share or "all",
         teacher=recipe.teacher if options.teacher is None else options.teacher,
         train_size=options.train_size or options.size or recipe.train_size or entry.size,

@@ -31,7 +31,7 @@ def build_state(settings, preset, dataset, split, draw):
     `draw(epoch)`: the epoch's index batches, a `UxUyLoader.Triads`. Raises BadInput where the devices cannot share a
     batch equally.
     """
-    steps, rows = draw(1).photo.shape
+    steps, rows = draw(1).photo.shape if preset.epochs else (0, 0)
     check_share(rows, tf.distribute.get_strategy())  # balanced batches have two rows a class, at most
     rate = preset.learning_rate
     if preset.schedule == "cosine":
@@ -69,6 +69,9 @@ def train(state, settings, preset, folder, dataset, split, draw, chief=True):
         board = tensorboard.open_log(folder)
     if chief and preset.scored_start and not int(state.epoch.numpy()) and len(split.held_out):
         state.note_score(held_out_score(preset, dataset, split, state.model))
+    if chief and not preset.epochs and not checkpoints.latest_checkpoint:
+        state.note_score(0.0)
+        checkpoints.save(0)
     names = preset.constants.terms
     source = make_source(dataset, split.seen, state.model, settings.resident_limit)
     run_epoch = compile_epoch(state, source, names, preset.weights, settings.seed, settings.jit)
