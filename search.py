@@ -4,12 +4,14 @@
     python search.py --run runs/0001 --add holiday
 
 Prints name, class and distance of the nearest pictures and draws them. The gallery is all photos of the run, of seen
-and of unseen classes, and what --add brought in; the index of all that is kept in RUN/search.
+and of unseen classes, and what --add brought in, in RUN/search; --gallery names one of added pictures alone.
 """
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from zscmr import cli, runs
 from zscmr.console import say, warn
@@ -18,11 +20,11 @@ from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
-from zscmr.files import lock
 from zscmr.options import Options, flag, setting
 from zscmr.retrieval import Encoder, Index
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
-from zscmr.retrieval.gallery import FOLDER, open_gallery, pictures_in, update
+from zscmr.retrieval.gallery import pictures_in
+from zscmr.retrieval.run_gallery import leaked, open_gallery
 
 NEWEST_RUN = Path("runs/*")
 
@@ -32,7 +34,10 @@ class Settings(Options):
     run: Path = setting(NEWEST_RUN, "run directory; left out: of these, the one that ended last", metavar="DIR")
     query: tuple[Path, ...] = setting((), "pictures to search with, or folders of pictures", metavar="PICTURE")
     query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
-    gallery: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
+    gallery: str | None = setting(
+        None, "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search)", metavar="DIR|URI"
+    )
+    gallery_kind: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
     unseen_only: bool = setting(False, "leave pictures of the classes that the run was trained on out of the gallery")
     top: int = setting(10, "nearest pictures to show for each query", metavar="K", least=1)
     add: Path | None = setting(None, "bring the gallery up to date with this folder of pictures", metavar="DIR")
@@ -52,13 +57,11 @@ def main(settings):
     queries, faults = listed(settings.query)
     if settings.query and not queries:
         raise BadInput(several(faults))
+    gallery = open_gallery(run, settings.gallery, make=settings.add is not None)
     if settings.add:
-        with lock(run / f".{FOLDER}.lock"):  # of two processes that add, one waits
-            update(
-                open_gallery(run), settings.gallery, settings.add, Encoder.open(run, settings.gallery, settings.weights)
-            )
+        add(settings, gallery, Encoder.open(run, settings.gallery_kind, settings.weights))
     if queries:
-        search(settings, run, queries, faults)
+        search(settings, run, gallery, queries, faults)
 
 
 def check(settings):
@@ -101,7 +104,15 @@ def several(faults):
     return f"{faults[0]}{others}"
 
 
-def search(settings, run, queries, faults):
+def add(settings, gallery, encoder):
+    done = gallery.update(settings.gallery_kind, settings.add, encoder)
+    say(
+        f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
+        f"{gallery.count(settings.gallery_kind)} in the gallery"
+    )
+
+
+def search(settings, run, gallery, queries, faults):
     """Embed the queries, find their nearest in the gallery, print and draw what is found."""
     began = time.perf_counter()
     encoder = Encoder.open(run, settings.query_kind, settings.weights)
@@ -113,37 +124,37 @@ def search(settings, run, queries, faults):
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    with lock(run / f".{FOLDER}.lock"):
-        features = open_gallery(run).features
-    if settings.unseen_only:
-        features = embeddings.unseen_only(features)
-    items, metric = getattr(features, settings.gallery), features.distance
-    if not len(items.labels):
-        raise BadInput(f"{run}: no {settings.gallery} in the gallery")
-    check_vectors(vectors[readable], "--query: the embedding of picture", metric)
-    index = Index(items.vectors, metric, memory=int(settings.memory * 1e9))
-    answers = answers_of(queries, *index.search(vectors[readable], settings.top), features, items)
-    if features.leaked:
-        warn(features.leaked)
+    pictures = gallery.pictures(settings.gallery_kind)
+    keep = pictures.unseen if settings.unseen_only else np.ones(len(pictures.ids), bool)
+    if not keep.any():
+        raise BadInput(f"{gallery.where}: no {settings.gallery_kind} to search in the gallery")
+    distance = gallery.identity.distance
+    check_vectors(vectors[readable], "--query: the embedding of picture", distance)
+    index = Index(pictures.vectors, distance, memory=int(settings.memory * 1e9))
+    found = index.search(vectors[readable], settings.top, keep if settings.unseen_only else None)
+    answers = answers_of(queries, *found, pictures, np.unique(pictures.classes[keep]))
     for answer in answers:
-        say(listing(answer, features, items))
-    show(settings, run, features, items, answers)
+        say(listing(answer))
+    show(settings, run, gallery, int(keep.sum()), answers)
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def show(settings, run, features, items, answers):
-    """Write the files of the answers."""
+def show(settings, run, gallery, searched, answers):
+    """Write the files of the answers; `searched`: the number of pictures that could be found."""
+    kind, distance = settings.gallery_kind, gallery.identity.distance
+    if note := leaked(run):
+        warn(note)
     if settings.json:
-        gallery = {"modality": settings.gallery, "pictures": len(items.labels), "unseen_only": settings.unseen_only}
-        about = {"run": str(run), "query_kind": settings.query_kind, "gallery": gallery, "distance": features.distance}
-        write_answers(settings.json, about, features, items, answers)
+        about = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only}
+        about = {"run": str(run), "query_kind": settings.query_kind, "gallery": about, "distance": distance}
+        write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
     grid = settings.grid or run / "search.png"
-    title = f"{settings.query_kind.capitalize()} → {settings.gallery}"
-    where = f"{len(items.labels)} in the gallery of {run}, {features.distance} distance"
-    draw_answers(grid, title, where, features, items, answers)
+    title = f"{settings.query_kind.capitalize()} → {kind}"
+    where = f"{searched} in the gallery {settings.gallery or f'of {run}'}, {distance} distance"
+    draw_answers(grid, title, where, answers, note)
     say(f"wrote {grid}")
 
 
