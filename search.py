@@ -21,7 +21,7 @@ from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.options import Options, flag, setting
-from zscmr.retrieval import Encoder, Index
+from zscmr.retrieval import Encoder, Index, TableIndex, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
 from zscmr.retrieval.gallery import pictures_in
 from zscmr.retrieval.run_gallery import leaked, open_gallery
@@ -39,6 +39,9 @@ class Settings(Options):
     )
     gallery_kind: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
     unseen_only: bool = setting(False, "leave pictures of the classes that the run was trained on out of the gallery")
+    seen_only: bool = setting(False, "search only pictures of the classes that the run was trained on")
+    classes: tuple[str, ...] = setting((), "search only pictures of these classes", metavar="NAME")
+    below: Path | None = setting(None, "search only pictures in this folder, of those added from it", metavar="DIR")
     top: int = setting(10, "nearest pictures to show for each query", metavar="K", least=1)
     add: Path | None = setting(None, "bring the gallery up to date with this folder of pictures", metavar="DIR")
     weights: Path | None = setting(
@@ -48,7 +51,12 @@ class Settings(Options):
     )
     json: Path | None = setting(None, "write the answers to this file too", metavar="FILE")
     grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png)", metavar="PNG")
-    memory: float = setting(MEMORY / 1e9, "GB that ranking may take beyond the index", above=0)
+    memory: float = setting(
+        MEMORY / 1e9,
+        "GB of embeddings to search in memory, and to rank them in; above it the table's index answers",
+        above=0,
+    )
+    exact: bool = setting(False, "above --memory, compare every picture instead of asking the table's index")
 
 
 def main(settings):
@@ -67,6 +75,8 @@ def main(settings):
 def check(settings):
     if not settings.query and not settings.add:
         raise BadInput("--query: expected pictures to search with, or --add with a folder to add, received neither")
+    if settings.unseen_only and settings.seen_only:
+        raise BadInput("--unseen-only and --seen-only exclude each other")
     for name in ("json", "grid"):
         if (file := getattr(settings, name)) and file.is_dir():
             raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
@@ -124,36 +134,59 @@ def search(settings, run, gallery, queries, faults):
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    pictures = gallery.pictures(settings.gallery_kind)
-    keep = pictures.unseen if settings.unseen_only else np.ones(len(pictures.ids), bool)
-    if not keep.any():
-        raise BadInput(f"{gallery.where}: no {settings.gallery_kind} to search in the gallery")
-    distance = gallery.identity.distance
-    check_vectors(vectors[readable], "--query: the embedding of picture", distance)
-    index = Index(pictures.vectors, distance, memory=int(settings.memory * 1e9))
-    found = index.search(vectors[readable], settings.top, keep if settings.unseen_only else None)
-    answers = answers_of(queries, *found, pictures, np.unique(pictures.classes[keep]))
+    check_vectors(vectors[readable], "--query: the embedding of picture", gallery.identity.distance)
+    answers, searched, how = answered(settings, gallery, queries, vectors[readable])
     for answer in answers:
         say(listing(answer))
-    show(settings, run, gallery, int(keep.sum()), answers)
+    if how:
+        say(f"{searched:,} pictures, {how}")
+    show(settings, run, gallery, searched, how, answers)
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def show(settings, run, gallery, searched, answers):
-    """Write the files of the answers; `searched`: the number of pictures that could be found."""
+def answered(settings, gallery, queries, vectors):
+    """(an `Answer` for each query, how many pictures could be found, how they were ranked, in words or empty)."""
+    kind, memory, distance = settings.gallery_kind, int(settings.memory * 1e9), gallery.identity.distance
+    unseen = True if settings.unseen_only else False if settings.seen_only else None
+    wanted = Wanted(settings.classes, settings.below, unseen)
+    searched = gallery.count(kind, wanted)
+    if not searched:
+        raise BadInput(f"{gallery.where}: no {kind} to search in the gallery")
+    if gallery.vector_bytes(kind) <= memory:
+        pictures = gallery.pictures(kind)
+        mask = wanted.mask(pictures)
+        rows, distances = Index(pictures.vectors, distance, memory).search(
+            vectors, settings.top, mask if wanted else None
+        )
+        found, present, how = [pictures.take(row) for row in rows], np.unique(pictures.classes[mask]), ""
+    else:
+        index = TableIndex(gallery, kind, wanted, settings.exact)
+        found, distances = index.search(vectors, settings.top)
+        present = gallery.class_names(index.condition)
+        how = (
+            "every picture compared"
+            if index.recall == 1
+            else f"by an index that finds {index.recall:.1%} of the nearest"
+        )
+    return answers_of(queries, found, distances, present), searched, how
+
+
+def show(settings, run, gallery, searched, how, answers):
+    """Write the files of the answers; `searched` pictures could be found, and were ranked as `how` says."""
     kind, distance = settings.gallery_kind, gallery.identity.distance
     if note := leaked(run):
         warn(note)
     if settings.json:
-        about = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only}
+        about = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only, "search": how or "exact"}
         about = {"run": str(run), "query_kind": settings.query_kind, "gallery": about, "distance": distance}
         write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
     grid = settings.grid or run / "search.png"
     title = f"{settings.query_kind.capitalize()} → {kind}"
     where = f"{searched} in the gallery {settings.gallery or f'of {run}'}, {distance} distance"
+    where += f", {how}" if how else ""
     draw_answers(grid, title, where, answers, note)
     say(f"wrote {grid}")
 

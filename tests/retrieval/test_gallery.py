@@ -124,7 +124,7 @@ def test_many_small_commits_become_few(opened, tmp_path, monkeypatch):
     write_files(tmp_path / "in", 12)
     opened.update("photo", tmp_path / "in", ToyEncoder())
     check_complete(opened, tmp_path / "in")
-    assert opened._table().stats()["fragment_stats"]["num_fragments"] == 1
+    assert opened.table().stats()["fragment_stats"]["num_fragments"] == 1
     paths = list(opened.pictures("photo").paths)
     assert [{paths[row], paths[row + 1]} for row in range(0, 12, 2)] == [
         {str(file) for file in pair} for pair in zip(*[iter(module.pictures_in(tmp_path / "in"))] * 2, strict=True)

@@ -141,8 +141,27 @@ def test_any_direction_and_unseen_classes_alone(finished, folder):
     first = find(folder, photo, query_kind="photo")["queries"][0]["found"][0]
     assert first["name"] == "fox/fox_2.jpg" and first["distance"] < 1e-2
     found = find(folder, photo, query_kind="photo", gallery_kind="sketch", unseen_only=True, top=100)
-    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True}
+    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True, "search": "exact"}
     assert {one["class"] for one in found["queries"][0]["found"]} == {"dog", "fox"}
+
+
+def test_filters_and_a_gallery_larger_than_memory(finished, folder, capsys, refused):
+    """The table, read instead of held in memory, gives the same answers; both leave out what is not wanted."""
+    query = finished / "sketch/ant/ant_1.png"
+    for wanted, classes in (
+        ({}, {*NAMES}),
+        ({"seen_only": True}, {"ant", "bee", "cow", "elk"}),
+        ({"classes": ("Bee", "dog"), "below": finished / "photo"}, {"bee", "dog"}),
+    ):
+        held = find(folder, query, top=100, **wanted)
+        read = find(folder, query, top=100, memory=1e-9, exact=True, **wanted)
+        assert held["queries"] == read["queries"]
+        assert {one["class"] for one in held["queries"][0]["found"]} == classes
+        assert (held["gallery"]["search"], read["gallery"]["search"]) == ("exact", "every picture compared")
+    assert "8 pictures, every picture compared" in capsys.readouterr().out
+    assert "no photo to search" in refused(find, folder, query, below=folder)
+    assert refused(find, folder, query, classes=("zebra",)) == "the gallery has no class 'zebra'"
+    assert "exclude each other" in refused(find, folder, query, seen_only=True, unseen_only=True)
 
 
 def test_a_folder_of_queries_in_batches(finished, folder):

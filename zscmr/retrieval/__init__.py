@@ -1,6 +1,9 @@
-"""From pictures to embeddings, from embeddings to their nearest neighbours."""
+"""From pictures to embeddings, from embeddings to their nearest neighbours, in a gallery that grows."""
 
 from zscmr.evaluation.nearest import Index
 from zscmr.retrieval.encoder import Encoder
+from zscmr.retrieval.filters import Wanted
+from zscmr.retrieval.gallery import Gallery, Identity, Pictures
+from zscmr.retrieval.table_index import TableIndex
 
-__all__ = ["Encoder", "Index"]
+__all__ = ["Encoder", "Gallery", "Identity", "Index", "Pictures", "TableIndex", "Wanted"]

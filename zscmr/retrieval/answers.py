@@ -27,14 +27,10 @@ class Answer:
     distances: np.ndarray
 
 
-def answers_of(queries, rows, distances, pictures, present):
-    """An `Answer` for each query; `rows` and `distances` (queries, k) are those of an `Index` over `pictures`.
-
-    `present`: the class names that could be found.
-    """
+def answers_of(queries, found, distances, present):
+    """An `Answer` for each query, from the `Pictures` found for each; `present`: the classes that could be found."""
     classes = {class_key(name): name for name in present}
     labels = [classes.get(class_key(query.resolve().parent.name)) for query in queries]
-    found = [pictures.take(row) for row in rows]
     return [Answer(*parts) for parts in zip(queries, labels, found, distances, strict=True)]
 
 

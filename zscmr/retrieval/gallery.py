@@ -21,9 +21,11 @@ from zscmr.errors import BadInput, first_line
 from zscmr.evaluation import codes
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.pictures import SUFFIXES
+from zscmr.retrieval.filters import EVERYTHING, Wanted
 
 INSTALL = "python -m pip install -r requirements-search.txt"
 TABLE = "pictures"
+PICTURE_COLUMNS = ["id", "path", "name", "class", "unseen", "vector"]
 FORMAT = 1  # of the table's columns and metadata
 UNKNOWN = "unknown"  # class of added pictures that lie in no class folder
 BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
@@ -97,7 +99,7 @@ class Gallery:
             if first is None and any(place.iterdir()):
                 raise BadInput(f"{where}: expected a gallery or an empty folder, received a folder of other files")
         library = _library()
-        with _refusal(where):
+        with refusal(where):
             gallery = cls(where, identity, library.connect(where))
             table = gallery._found() or gallery._made(first)
             _check(where, table.schema, identity)
@@ -105,21 +107,31 @@ class Gallery:
 
     def pictures(self, modality):
         """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
-        columns = ["id", "path", "name", "class", "unseen", "vector"]
-        with _refusal(self.where):
-            table = self._table()
-            batches = list(_read(table, columns, f"modality = '{modality}'"))
-        return _pictures(batches, columns, self.identity)
+        condition = EVERYTHING.condition(modality, ())
+        with refusal(self.where):
+            return pictures_of(read_rows(self.table(), PICTURE_COLUMNS, condition), self.identity)
 
-    def count(self, modality):
-        """How many pictures of "photo" or "sketch" there are."""
-        with _refusal(self.where):
-            return self._table().count_rows(f"modality = '{modality}'")
+    def count(self, modality, wanted=EVERYTHING):
+        """How many pictures of "photo" or "sketch" there are, or of those that are `wanted`."""
+        condition = wanted.condition(modality, self.class_names() if wanted.classes else ())
+        with refusal(self.where):
+            return self.table().count_rows(condition)
+
+    def vector_bytes(self, modality):
+        """The bytes that `pictures(modality).vectors` takes."""
+        kind = schema_of(self.identity).field("vector").type
+        return self.count(modality) * kind.list_size * kind.value_type.bit_width // 8
+
+    def class_names(self, condition=None):
+        """The classes of all pictures, or of those that meet a `Wanted.condition`, sorted."""
+        with refusal(self.where):
+            batches = read_rows(self.table(), ["class"], condition)
+            return sorted({name for batch in batches for name in batch.column(0).unique().to_pylist()})
 
     def version(self):
         """A number that rises with every change."""
-        with _refusal(self.where):
-            return self._table().version
+        with refusal(self.where):
+            return self.table().version
 
     def update(self, modality, folder, encoder, progress=None):
         """Bring the gallery up to date with a folder: embed new and changed pictures, drop those that are gone.
@@ -135,7 +147,7 @@ class Gallery:
             raise BadInput(f"--add {folder}: {'no pictures in this folder' if root.exists() else 'no such folder'}")
         if not root.exists():
             warn(f"--add {folder}: no such folder; the {len(there)} pictures added from there leave the gallery")
-        names = self._class_names()
+        names = {class_key(name): name for name in self.class_names()}
         files = [_described(path, root, names) for path in _encodable(found)]
         kept = {file.path for file in files if there.get(file.path) == file}
         new = [file for file in files if file.path not in kept]
@@ -147,17 +159,21 @@ class Gallery:
         self._compact()
         return Update(len(added), len(kept), len(gone))
 
+    def table(self):
+        """LanceDB's table, at the newest version."""
+        return self._connection.open_table(TABLE)
+
     def write(self, batch):
         """Add a record batch of `rows`; a row of a picture that is there replaces it."""
         import pyarrow
 
-        with _refusal(self.where):
-            merge = self._table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+        with refusal(self.where):
+            merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pyarrow.Table.from_batches([batch]))
 
     def _found(self):
         try:
-            return self._table()
+            return self.table()
         except ValueError as error:
             if "was not found" in str(error):
                 return None
@@ -166,37 +182,24 @@ class Gallery:
     def _made(self, first):
         import pyarrow
 
-        schema = _schema(self.identity)
+        schema = schema_of(self.identity)
         batches = first() if first else ()
         try:
             reader = pyarrow.RecordBatchReader.from_batches(schema, batches)
             return self._connection.create_table(TABLE, reader, schema=schema)
         except ValueError as error:
             if "already exists" in str(error):  # another process was faster
-                return self._table()
+                return self.table()
             raise
-
-    def _table(self):
-        return self._connection.open_table(TABLE)
 
     def _listed(self, modality, root):
         """({path: `_File`} of added pictures in a folder, paths (set) of the run's own in it)."""
-        inside = f"{str(root).rstrip(os.sep)}{os.sep}".replace("'", "''")
-        where = f"modality = '{modality}' AND starts_with(path, '{inside}')"
-        with _refusal(self.where):
-            batches = _read(self._table(), ["path", "class", "size", "modified"], where)
+        columns, condition = ["path", "class", "size", "modified"], Wanted(folder=root).condition(modality, ())
+        with refusal(self.where):
+            batches = read_rows(self.table(), columns, condition)
             files = [_File(*row.values()) for batch in batches for row in batch.to_pylist()]
         own = {file.path for file in files if file.size == _UNMANAGED}
         return {file.path: file for file in files if file.path not in own}, own
-
-    def _class_names(self):
-        """{key: class name} of all classes in the gallery."""
-        with _refusal(self.where):
-            return {
-                class_key(name): name
-                for batch in _read(self._table(), ["class"])
-                for name in batch.column(0).dictionary_encode().dictionary.to_pylist()
-            }
 
     def _embedded(self, modality, new, encoder, progress):
         """Embed the files `new` and write them, a commit a block; return the paths of those that can be read."""
@@ -215,15 +218,15 @@ class Gallery:
         return added
 
     def _delete(self, ids):
-        with _refusal(self.where):
+        with refusal(self.where):
             for start in range(0, len(ids), BLOCK):
                 listed = ", ".join(f"'{one}'" for one in ids[start : start + BLOCK])
-                self._table().delete(f"id IN ({listed})")
+                self.table().delete(f"id IN ({listed})")
 
     def _compact(self):
         """Merge small fragments once they are many. Another writer's commit may cancel that, which costs nothing."""
-        with _refusal(self.where):
-            table = self._table()
+        with refusal(self.where):
+            table = self.table()
             if table.stats()["fragment_stats"]["num_small_fragments"] < _SMALL:
                 return
             with suppress(RuntimeError, ValueError, OSError):
@@ -245,7 +248,7 @@ def rows(identity, modality, paths, names, classes, unseen, vectors, sizes=None,
     count = len(names)
     check_vectors(vectors, "gallery", identity.distance)
     vectors = codes.packed(vectors) if identity.distance == "hamming" else np.asarray(vectors, np.float32)
-    schema = _schema(identity)
+    schema = schema_of(identity)
     kind = schema.field("vector").type
     values = pyarrow.array(np.ascontiguousarray(vectors).ravel())
     columns = {
@@ -270,7 +273,7 @@ def pictures_in(folder):
 
 
 def _library():
-    os.environ.setdefault("LANCE_LOG", "error")  # its warnings are no lines of ours
+    os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings are no lines of ours
     try:
         import lancedb
     except ImportError as error:
@@ -279,7 +282,7 @@ def _library():
 
 
 @contextmanager
-def _refusal(where):
+def refusal(where):
     """Raise BadInput, one line, for what LanceDB raises within the block."""
     try:
         yield
@@ -288,7 +291,7 @@ def _refusal(where):
         raise BadInput(f"{where}: cannot be used as a gallery ({reason})") from error
 
 
-def _schema(identity):
+def schema_of(identity):
     import pyarrow as pa
 
     key = {"lance-schema:unenforced-primary-key": "true"}  # concurrent commits of the same ids conflict
@@ -326,38 +329,46 @@ def _check(where, schema, identity):
                 f"{where}: the gallery of another run, or of this one before it changed: expected {name} {expected}, "
                 f"received {received}; another --gallery, or none in its place, begins anew"
             )
-    expected = _schema(identity)
+    expected = schema_of(identity)
     if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
         raise BadInput(f"{where}: expected a gallery with columns {', '.join(expected.names)} of their types")
 
 
-def _read(table, columns, where=None):
+def read_rows(table, columns, condition=None):
+    """Record batches of a table's `columns`, of the rows that meet a `Wanted.condition`."""
     query = table.search().select(columns)
-    return (query.where(where) if where else query).to_batches(batch_size=_BATCH)
+    return (query.where(condition) if condition else query).to_batches(batch_size=_BATCH)
 
 
-def _pictures(batches, columns, identity):
+def pictures_of(batches, identity):
+    """`Pictures` of record batches with the columns PICTURE_COLUMNS."""
     import pyarrow as pa
 
-    schema = _schema(identity)
-    table = pa.Table.from_batches(batches, pa.schema([schema.field(name) for name in columns]).remove_metadata())
-    ids, paths, names = (table.column(name).to_numpy() for name in ("id", "path", "name"))
+    schema = schema_of(identity)
+    batches = [batch.select(PICTURE_COLUMNS) for batch in batches]
+    kinds = pa.schema([schema.field(name) for name in PICTURE_COLUMNS]).remove_metadata()
+    table = pa.Table.from_batches([batch.cast(kinds) for batch in batches], kinds)
+    paths, names = (table.column(name).to_numpy() for name in ("path", "name"))
     classes = table.column("class").combine_chunks().dictionary_encode()
-    vectors = np.empty(
-        (len(table), schema.field("vector").type.list_size), schema.field("vector").type.value_type.to_pandas_dtype()
-    )
-    first = 0
-    for chunk in table.column("vector").chunks:
-        vectors[first : first + len(chunk)] = chunk.flatten().to_numpy().reshape(len(chunk), -1)
-        first += len(chunk)
     return Pictures(
-        ids,
+        table.column("id").to_numpy(),
         paths,
         np.where(names == None, paths, names),  # noqa: E711  element by element
         np.array(classes.dictionary.to_pylist(), object)[classes.indices.to_numpy()],
         table.column("unseen").to_numpy(),
-        vectors,
+        vectors_of(table.column("vector").chunks, identity),
     )
+
+
+def vectors_of(chunks, identity):
+    """An array (n, dim), or of packed codes (n, bytes), of a vector column's chunks."""
+    kind = schema_of(identity).field("vector").type
+    vectors = np.empty((sum(map(len, chunks)), kind.list_size), kind.value_type.to_pandas_dtype())
+    first = 0
+    for chunk in chunks:
+        vectors[first : first + len(chunk)] = chunk.flatten().to_numpy().reshape(len(chunk), -1)
+        first += len(chunk)
+    return vectors
 
 
 @contextmanager
