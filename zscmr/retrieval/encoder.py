@@ -65,11 +65,11 @@ class Encoder:
         return cls(graph, preprocessing, shrink, entry["sha256"], seen)
 
     def embed(self, paths, step=None):
-        """(embeddings (n, t) float32, readable (n,) bool) of the picture files `paths`; unreadable ones give zeros.
+        """(embeddings (n, t) float32, readable (n,) bool) of picture files; unreadable ones give zeros.
 
-        `step(done)` is called after each batch.
+        `paths`: of files, or the bytes of such. `step(done)` is called after each batch.
         """
-        paths = [str(path) for path in paths]
+        paths = [path if isinstance(path, bytes) else str(path) for path in paths]
         vectors, readable = feature_export.outputs_now(
             self.network, self.preprocessing, paths, BATCH, self.shrink, step
         )
