@@ -1,0 +1,1 @@
+"""The page to draw on and its HTTP interface; needs Starlette and uvicorn. docs/api.md describes it."""
