@@ -229,7 +229,9 @@ def make_app(api):
         Exception: lambda request, error: refusal(500, "an error of the server, which its own output describes"),
     }
     open_paths = {"/", *(f"/static/{file.name}" for file in STATIC.iterdir())}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), api.token, open_paths)
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return Guard(app, api.token, open_paths)
 
 
 def _refused(request, error):

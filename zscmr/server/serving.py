@@ -19,7 +19,7 @@ from zscmr.server.adding import Adding
 from zscmr.server.app import Api, make_app
 from zscmr.server.guards import LOOPBACK
 
-HEAD_SECONDS = 10  # for the head of a request to arrive
+HEAD_SECONDS = 10  # for the head of a request to arrive, and for the next one on a connection to begin
 CONNECTIONS = 256  # at once
 LEAVE_SECONDS = 10  # for requests in flight to end after Ctrl-C
 TOKEN = re.compile(r"[\w-]{12,}", re.ASCII)
@@ -103,6 +103,7 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=HEAD_SECONDS,
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=LEAVE_SECONDS,
         )
