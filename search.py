@@ -2,9 +2,11 @@
 
     python search.py --run runs/0001 --query my.png drawings --top 10
     python search.py --run runs/0001 --add holiday
+    python search.py --run runs/0001 --draw
 
 Prints name, class and distance of the nearest pictures and draws them. The gallery is all photos of the run, of seen
-and of unseen classes, and what --add brought in, in RUN/search; --gallery names one of added pictures alone.
+and of unseen classes, and what --add brought in, in RUN/search; --gallery names one of added pictures alone. --draw
+serves a page to draw queries on.
 """
 
 import time
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr import cli, runs
+from zscmr import cli, runs, server
 from zscmr.console import say, warn
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
@@ -21,10 +23,10 @@ from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.options import Options, flag, setting
-from zscmr.retrieval import Encoder, Index, TableIndex, Wanted
+from zscmr.retrieval import Searcher, TableIndex, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
 from zscmr.retrieval.gallery import pictures_in
-from zscmr.retrieval.run_gallery import leaked, open_gallery
+from zscmr.retrieval.run_gallery import leaked
 
 NEWEST_RUN = Path("runs/*")
 
@@ -51,6 +53,12 @@ class Settings(Options):
     )
     json: Path | None = setting(None, "write the answers to this file too", metavar="FILE")
     grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png)", metavar="PNG")
+    draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
+    port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
+    host: str = setting("127.0.0.1", "address of the page; one that others can reach needs --token", metavar="NAME")
+    token: str | None = setting(None, "word that whoever uses the page has to know", metavar="WORD")
+    allow_add: bool = setting(False, "let the page and its interface add folders to the gallery")
+    no_browser: bool = setting(False, "do not open a browser on the page")
     memory: float = setting(
         MEMORY / 1e9,
         "GB of embeddings to search in memory, and to rank them in; above it the table's index answers",
@@ -65,16 +73,21 @@ def main(settings):
     queries, faults = listed(settings.query)
     if settings.query and not queries:
         raise BadInput(several(faults))
-    gallery = open_gallery(run, settings.gallery, make=settings.add is not None)
-    if settings.add:
-        add(settings, gallery, Encoder.open(run, settings.gallery_kind, settings.weights))
+    memory = int(settings.memory * 1e9)
+    searcher = Searcher.open(run, settings.gallery, settings.add is not None, settings.weights, memory)
+    if settings.draw:
+        draw(settings, searcher)
+    elif settings.add:
+        add(settings, searcher)
     if queries:
-        search(settings, run, gallery, queries, faults)
+        search(settings, run, searcher, queries, faults)
 
 
 def check(settings):
-    if not settings.query and not settings.add:
-        raise BadInput("--query: expected pictures to search with, or --add with a folder to add, received neither")
+    if not (settings.query or settings.add or settings.draw):
+        raise BadInput("--query: expected pictures to search with, a folder to --add, or --draw, received none of them")
+    if settings.query and settings.draw:
+        raise BadInput("--draw: expected without --query; pictures can be dropped on the page")
     if settings.unseen_only and settings.seen_only:
         raise BadInput("--unseen-only and --seen-only exclude each other")
     for name in ("json", "grid"):
@@ -114,18 +127,27 @@ def several(faults):
     return f"{faults[0]}{others}"
 
 
-def add(settings, gallery, encoder):
-    done = gallery.update(settings.gallery_kind, settings.add, encoder)
+def draw(settings, searcher):
+    """Serve the page; pictures of --add come into the gallery meanwhile."""
+    serving = server.library()
+    address = serving.Address(settings.host, settings.port, settings.token)
+    adding = (settings.gallery_kind, settings.add) if settings.add else None
+    serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
+
+
+def add(settings, searcher):
+    gallery = searcher.gallery
+    done = gallery.update(settings.gallery_kind, settings.add, searcher.encoder(settings.gallery_kind))
     say(
         f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
         f"{gallery.count(settings.gallery_kind)} in the gallery"
     )
 
 
-def search(settings, run, gallery, queries, faults):
+def search(settings, run, searcher, queries, faults):
     """Embed the queries, find their nearest in the gallery, print and draw what is found."""
     began = time.perf_counter()
-    encoder = Encoder.open(run, settings.query_kind, settings.weights)
+    gallery, encoder = searcher.gallery, searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
     vectors, readable = encoder.embed(queries)
     faults = faults + encoder.faults(queries, readable)
@@ -135,7 +157,7 @@ def search(settings, run, gallery, queries, faults):
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
     check_vectors(vectors[readable], "--query: the embedding of picture", gallery.identity.distance)
-    answers, searched, how = answered(settings, gallery, queries, vectors[readable])
+    answers, searched, how = answered(settings, searcher, queries, vectors[readable])
     for answer in answers:
         say(listing(answer))
     if how:
@@ -146,21 +168,19 @@ def search(settings, run, gallery, queries, faults):
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def answered(settings, gallery, queries, vectors):
+def answered(settings, searcher, queries, vectors):
     """(an `Answer` for each query, how many pictures could be found, how they were ranked, in words or empty)."""
-    kind, memory, distance = settings.gallery_kind, int(settings.memory * 1e9), gallery.identity.distance
+    gallery, kind = searcher.gallery, settings.gallery_kind
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     wanted = Wanted(settings.classes, settings.below, unseen)
     searched = gallery.count(kind, wanted)
     if not searched:
         raise BadInput(f"{gallery.where}: no {kind} to search in the gallery")
-    if gallery.vector_bytes(kind) <= memory:
-        pictures = gallery.pictures(kind)
-        mask = wanted.mask(pictures)
-        rows, distances = Index(pictures.vectors, distance, memory).search(
-            vectors, settings.top, mask if wanted else None
-        )
-        found, present, how = [pictures.take(row) for row in rows], np.unique(pictures.classes[mask]), ""
+    if gallery.vector_bytes(kind) <= searcher.memory:
+        view = searcher.view(kind)
+        mask = wanted.mask(view.pictures)
+        rows, distances = view.index.search(vectors, settings.top, mask if wanted else None)
+        found, present, how = [view.pictures.take(row) for row in rows], np.unique(view.pictures.classes[mask]), ""
     else:
         index = TableIndex(gallery, kind, wanted, settings.exact)
         found, distances = index.search(vectors, settings.top)

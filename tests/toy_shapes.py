@@ -1,7 +1,6 @@
-"""A gallery in memory and an encoder of a few pixels: all that a `Searcher` needs, without LiteRT or TensorFlow."""
+"""A gallery in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
 
 import hashlib
-from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -9,6 +8,7 @@ from PIL import Image, ImageDraw
 from zscmr.dataset_files import MODALITIES
 from zscmr.pictures import read_pictures, why_unreadable
 from zscmr.retrieval import Searcher
+from zscmr.retrieval.gallery import Identity, Pictures
 
 SIZE = 6
 SHAPES = {
@@ -31,7 +31,9 @@ class ToyEncoder:
 
 
 class ToyGallery:
-    """`gallery.Gallery` as far as a `Searcher` uses it; `update` takes the folder's pictures in place of all before."""
+    """`Gallery` as far as a `Searcher` uses it; `update` takes the folder's pictures in place of all before."""
+
+    identity = Identity(SIZE * SIZE, "euclidean", "toy")
 
     def __init__(self, folders):
         self.number, self.rows = 1, {}
@@ -53,15 +55,15 @@ class ToyGallery:
 
 
 def pictures_of(modality, folder):
-    """`gallery.Pictures` of the files in the class folders of a folder."""
+    """`Pictures` of the files in the class folders of a folder."""
     paths = sorted(folder.rglob("*.*")) if folder else []
     ids = [hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16] for path in paths]
     classes = [path.parent.name for path in paths]
-    return SimpleNamespace(
-        ids=np.array(ids, np.str_),
-        paths=np.array([str(path) for path in paths], np.str_),
-        names=np.array([f"{path.parent.name}/{path.name}" for path in paths], np.str_),
-        classes=np.array(classes, np.str_),
+    return Pictures(
+        ids=np.array(ids, object),
+        paths=np.array([str(path) for path in paths], object),
+        names=np.array([f"{path.parent.name}/{path.name}" for path in paths], object),
+        classes=np.array(classes, object),
         unseen=np.isin(classes, UNSEEN),
         vectors=ToyEncoder().embed(paths)[0],
     )
@@ -87,4 +89,4 @@ def draw_gallery(folder, per_class=8):
 
 
 def toy_searcher(folders):
-    return Searcher(ToyGallery(folders), "euclidean", lambda modality: ToyEncoder())
+    return Searcher(ToyGallery(folders), lambda modality: ToyEncoder())

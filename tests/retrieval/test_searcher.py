@@ -124,7 +124,7 @@ def test_searches_go_on_while_the_next_index_is_made(folders):
             return rows
 
     begun, go = threading.Event(), threading.Event()
-    searcher = Searcher(Slow(folders), "euclidean", lambda modality: ToyEncoder())
+    searcher = Searcher(Slow(folders), lambda modality: ToyEncoder())
     before = searcher.view("photo")
     searcher.gallery.number = 2
     maker = threading.Thread(target=searcher.view, args=("photo",))
@@ -142,7 +142,7 @@ def test_an_encoder_is_opened_once(folders):
         opened.append(modality)
         return ToyEncoder()
 
-    searcher = Searcher(ToyGallery(folders), "euclidean", open_encoder)
+    searcher = Searcher(ToyGallery(folders), open_encoder)
     threads = [threading.Thread(target=searcher.encoder, args=("sketch",)) for _ in range(8)]
     for thread in threads:
         thread.start()

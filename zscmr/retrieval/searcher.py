@@ -11,6 +11,8 @@ from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.nearest import Index
+from zscmr.retrieval.encoder import Encoder
+from zscmr.retrieval.run_gallery import open_gallery
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,18 @@ class Searcher:
     changed, and searches that come meanwhile are answered from the one before.
     """
 
-    def __init__(self, gallery, distance, open_encoder, memory=MEMORY):
-        """`gallery`: a `gallery.Gallery`, or what has its `pictures`, `version` and `update`; `open_encoder`: modality
-        -> `Encoder`; `distance` and `memory`: of `Index`."""
-        self.gallery, self.distance, self.memory = gallery, distance, memory
+    def __init__(self, gallery, open_encoder, memory=MEMORY):
+        """`gallery`: a `Gallery`; `open_encoder`: modality -> `Encoder`; `memory`: of `Index`."""
+        self.gallery, self.distance, self.memory = gallery, gallery.identity.distance, memory
         self._open_encoder = open_encoder
         self._encoders, self._encoder_lock = {}, threading.Lock()
         self._views, self._view_locks = {}, {modality: threading.Lock() for modality in MODALITIES}
+
+    @classmethod
+    def open(cls, run, where=None, make=True, weights=None, memory=MEMORY):
+        """The searcher of a run directory: `where` and `make` as of `open_gallery`, `weights` as of `Encoder.open`."""
+        gallery = open_gallery(run, where, make)
+        return cls(gallery, lambda modality: Encoder.open(run, modality, weights), memory)
 
     def encoder(self, modality):
         """The `Encoder` of a modality."""
