@@ -26,7 +26,7 @@ SIDE = 256  # pixels, of a thumbnail
 KEPT = 2**25  # bytes of thumbnails
 MOST = 1000  # nearest pictures that may be asked for
 WORDS = 2**12  # bytes of a JSON body
-PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; sandbox"  # a browser styles pictures
+PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,7 @@ def make_app(api):
         Route("/thumbnail/{id}", api.thumbnail),
         Route("/classes", api.classes),
         Route("/health", api.health),
+        Route("/favicon.ico", lambda request: FileResponse(STATIC / "icon.svg")),  # of a picture opened by itself
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers = {
@@ -230,7 +231,7 @@ def make_app(api):
         ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
         Exception: lambda request, error: refusal(500, "an error of the server, which its own output describes"),
     }
-    open_paths = {"/", *(f"/static/{file.name}" for file in STATIC.iterdir())}
+    open_paths = {"/", "/favicon.ico", *(f"/static/{file.name}" for file in STATIC.iterdir())}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return Guard(app, api.token, open_paths)
