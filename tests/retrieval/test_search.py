@@ -4,13 +4,15 @@ import importlib.util
 import itertools
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_pictures, picture_flags, random_squeezenet, trainer_settings
+from conftest import ROOT, draw_pictures, picture_flags, posix, random_squeezenet, trainer_settings
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -449,6 +451,54 @@ def test_exported_encoders_answer_without_tensorflow(finished, folder, script):
     words += f"query=(search.Path({str(query)!r}),))); sys.exit('tensorflow' in sys.modules)"
     if importlib.util.find_spec("ai_edge_litert"):
         subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=True)
+
+
+@posix
+def test_draw_serves_the_run(finished, folder):
+    """The page's interface finds what --query finds, with what --add brought in; TensorFlow is not imported."""
+    for module in ("uvicorn", "ai_edge_litert"):
+        pytest.importorskip(module, reason=f"{module} is not installed: --draw is not tested")
+    trainer.main(trainer.Settings(path=folder / "run", resume=True))
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    run, query = str(folder / "run"), finished / "sketch/cow/cow_2.png"
+    words = f"import sys, search; search.main(search.Settings(run=search.Path({run!r}), draw=True, port=0, "
+    words += f"add=search.Path({str(folder / 'new')!r}), no_browser=True)); sys.exit('tensorflow' in sys.modules)"
+    process = subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    address = process.stdout.readline().split()[0]
+    try:
+        state = None
+        while not state or state["running"]:
+            state = json.load(urllib.request.urlopen(f"{address}health"))["adding"]
+        assert "error" not in state
+        posted = urllib.request.Request(f"{address}search?top=30", query.read_bytes(), {"Content-Type": "image/png"})
+        answer = json.load(urllib.request.urlopen(posted))
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    found = find(folder, query, top=30)["queries"][0]["found"]
+    assert answer["searched"] == 28
+    assert [one["name"] for one in answer["found"]] == [one["name"] for one in found]
+    np.testing.assert_allclose([one["distance"] for one in answer["found"]], [one["distance"] for one in found])
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ({}, "--query: expected pictures to search with, a folder to --add, or --draw, received none of them"),
+        ({"draw": True, "query": ("x.png",)}, "--draw: expected without --query"),
+        ({"draw": True, "host": "0.0.0.0"}, "--host 0.0.0.0: others can reach this address; it needs a --token"),
+    ],
+)
+def test_what_draw_does_not_go_with(folder, refused, flags, why):
+    assert refused(search.main, search.Settings(run=folder / "run", **flags)).startswith(why)
+
+
+def test_draw_without_its_packages_says_the_line_to_install_them(folder, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "zscmr.server.serving", raising=False)
+    monkeypatch.delattr("zscmr.server.serving", raising=False)
+    message = refused(search.main, search.Settings(run=folder / "run", draw=True))
+    assert "python -m pip install -r requirements-search.txt" in message
 
 
 def test_damaged_encoder_is_refused(finished, folder, refused):
