@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy_shapes import ToyEncoder, ToyGallery, draw_gallery, toy_searcher
 
-from zscmr.retrieval import Searcher
+from zscmr.retrieval import Searcher, Wanted
 
 
 @pytest.fixture
@@ -49,32 +49,24 @@ def test_answers_are_those_of_a_slow_sort(searcher, folders):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "allowed"),
+    ("wanted", "allowed"),
     [
-        ({"classes": ["bar"]}, lambda of, row: of.classes[row] == "bar"),
-        ({"classes": ["bar", "cross"]}, lambda of, row: of.classes[row] in ("bar", "cross")),
-        ({"unseen_only": True}, lambda of, row: of.classes[row] == "cross"),
-        ({"folder": "photo/disc"}, lambda of, row: "/photo/disc/" in of.paths[row]),
-        ({"folder": "photo"}, lambda of, row: True),
-        ({"folder": "photo/disc", "classes": ["bar"]}, lambda of, row: False),
+        (Wanted(("bar",)), lambda of, row: of.classes[row] == "bar"),
+        (Wanted(("bar", "cross")), lambda of, row: of.classes[row] in ("bar", "cross")),
+        (Wanted(unseen=True), lambda of, row: of.classes[row] == "cross"),
+        (Wanted(("bar",), unseen=True), lambda of, row: False),
     ],
 )
-def test_filters(searcher, folders, chosen, allowed):
-    if "folder" in chosen:
-        chosen = {**chosen, "folder": str(folders["photo"].parent / chosen["folder"])}
+def test_only_what_is_wanted_is_searched(searcher, folders, wanted, allowed):
     query = folders["sketch"] / "bar/bar_0.png"
     pictures, vector = searcher.gallery.pictures("photo"), ToyEncoder().embed([query])[0][0]
     expected = slowly(pictures, vector, lambda row: allowed(pictures, row))
-    found = searcher.search(query, top=100, **chosen)
+    found = searcher.search(query, top=100, wanted=wanted)
     check(found, expected)
     assert found.searched == len(expected)
 
 
-def test_a_class_or_folder_without_pictures_is_refused(searcher, folders, refused):
-    query = folders["sketch"] / "bar/bar_0.png"
-    assert refused(searcher.search, query, classes=["bar", "star"]) == "class: no picture of 'star' in the gallery"
-    part = str(folders["photo"] / "di")  # of a name
-    assert refused(searcher.search, query, folder=part) == f"folder: no picture of '{part}' in the gallery"
+def test_what_is_not_there_is_refused(searcher, refused):
     assert refused(searcher.like, "0" * 16) == "no picture '0000000000000000' in the gallery"
     assert "picture: " in refused(searcher.search, b"no picture")
 
@@ -95,7 +87,7 @@ def test_the_only_picture_of_a_class_has_none_like_it(folders):
         file.unlink()
     searcher = toy_searcher(folders)
     (row,) = np.flatnonzero(searcher.gallery.pictures("photo").classes == "disc")
-    found = searcher.like(searcher.gallery.pictures("photo").ids[row], classes=["disc"])
+    found = searcher.like(searcher.gallery.pictures("photo").ids[row], wanted=Wanted(("disc",)))
     assert found.matches == [] and found.searched == 0
 
 

@@ -8,6 +8,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from zscmr.retrieval import Wanted
+
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("toy_server",)
 
@@ -16,7 +18,7 @@ STATIC = ROOT / "zscmr/server/static"
 
 def test_search_gives_what_the_searcher_finds(server, sketch):
     answer = server.search(sketch, "top=5&class=disc&class=bar")
-    found = server.searcher.search(sketch, top=5, classes=["disc", "bar"])
+    found = server.searcher.search(sketch, top=5, wanted=Wanted(("disc", "bar")))
     assert answer.pop("milliseconds") > 0
     assert answer == {
         "gallery": "photo",
@@ -54,11 +56,22 @@ def test_more_like_a_picture(server):
         assert [one["id"] for one in answer["found"]] == [match.id for match in expected.matches]
 
 
-def test_filter_by_folder_and_unseen_classes(server, drawn, sketch):
-    found = server.search(sketch, f"folder={drawn['photo']}/bar&top=100")["found"]
-    assert len(found) == 8 and {one["class"] for one in found} == {"bar"}
-    found = server.search(sketch, "unseen=1&top=100")["found"]
-    assert len(found) == 8 and all(one["unseen"] and one["class"] == "cross" for one in found)
+def test_filters(server, drawn, sketch):
+    """By folder, those in it included, and by whether the class was trained on."""
+    for words, classes in (
+        (f"folder={drawn['photo']}/bar", {"bar"}),
+        (f"folder={drawn['photo'].parent}", {"bar", "cross", "disc"}),
+        (f"folder={drawn['photo']}&class=disc", {"disc"}),
+        ("unseen=1", {"cross"}),
+        ("unseen=0", {"bar", "disc"}),
+    ):
+        answer = server.search(sketch, f"{words}&top=100")
+        assert answer["searched"] == len(answer["found"]) == 8 * len(classes)
+        assert {one["class"] for one in answer["found"]} == classes
+        assert all(one["unseen"] == (one["class"] == "cross") for one in answer["found"])
+    for folder in (f"{drawn['photo']}/ba", "/etc", "%00"):  # the first is a part of a name
+        assert "folder: no picture of " in server.search(sketch, f"folder={folder}", 400)["error"]
+    assert server.search(sketch, "class=star", 400) == {"error": "the gallery has no class 'star'"}
 
 
 def test_pictures_and_thumbnails(serve, folders):

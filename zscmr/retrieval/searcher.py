@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from zscmr.errors import BadInput
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.nearest import Index
 from zscmr.retrieval.encoder import Encoder
+from zscmr.retrieval.filters import EVERYTHING
 from zscmr.retrieval.run_gallery import open_gallery
 
 
@@ -52,49 +54,26 @@ class View:
         return self._rows.get(picture_id)
 
     @functools.cached_property
-    def folders(self):
-        """The folder of each picture, (n,) str."""
-        return np.array([os.path.dirname(path) for path in self.pictures.paths], np.str_)
-
     def counts(self):
         """({class: pictures}, {folder: pictures}), sorted by name; the pictures of a folder lie in it directly."""
-        return tuple(_counted(names) for names in (self.pictures.classes, self.folders))
+        folders = [os.path.dirname(path) for path in self.pictures.paths if path]
+        return tuple(dict(sorted(Counter(names).items())) for names in (self.pictures.classes, folders))
 
-    def chosen(self, classes=(), folder=None, unseen_only=False):
-        """Mask (n,) of the pictures of any of `classes`, in `folder` or the folders in it, and of unseen classes; None
-        where nothing is left out. Raises BadInput for a class or folder without pictures."""
-        kept = np.ones(len(self), bool)
-        if classes:
-            kept &= np.isin(self.pictures.classes, list(classes))
-            if missing := set(classes) - set(self.pictures.classes[kept]):
-                raise BadInput(f"class: no picture of '{min(missing)}' in the gallery")
-        if folder is not None:
-            inside = (self.folders == folder) | np.char.startswith(self.folders, os.path.join(folder, ""))
-            if not inside.any():
-                raise BadInput(f"folder: no picture of '{folder}' in the gallery")
-            kept &= inside
-        if unseen_only:
-            kept &= np.asarray(self.pictures.unseen, bool)
-        return None if kept.all() else kept
-
-    def nearest(self, vector, top, keep=None):
-        """`Found` for a vector (1, dim), among the pictures of the mask `keep` (n,)."""
-        searched = len(self) if keep is None else int(np.count_nonzero(keep))
-        if not searched:
+    def nearest(self, vector, top, wanted=EVERYTHING, but=None):
+        """`Found` for a vector (1, dim), among the pictures that are `wanted`, the row `but` apart."""
+        kept = wanted.mask(self.pictures)
+        if but is not None:
+            kept[but] = False
+        if not kept.any():
             return Found([], 0)
-        (rows,), (distances,) = self.index.search(vector, top, keep)
+        (rows,), (distances,) = self.index.search(vector, top, None if kept.all() else kept)
         of = self.pictures
         columns = zip(of.ids[rows], of.paths[rows], of.names[rows], of.classes[rows], of.unseen[rows], strict=True)
         matches = [
             Match(*map(str, texts), bool(unseen), float(distance))
             for (*texts, unseen), distance in zip(columns, distances, strict=True)
         ]
-        return Found(matches, searched)
-
-
-def _counted(names):
-    present, counts = np.unique(names, return_counts=True)
-    return dict(zip(present.tolist(), counts.tolist(), strict=True))
+        return Found(matches, int(np.count_nonzero(kept)))
 
 
 class Searcher:
@@ -156,22 +135,16 @@ class Searcher:
             raise BadInput(encoder.faults([picture], readable)[0])
         return vectors
 
-    def search(self, picture, kind="sketch", gallery="photo", top=10, **chosen):
+    def search(self, picture, kind="sketch", gallery="photo", top=10, wanted=EVERYTHING):
         """`Found` for a picture file, or the bytes of one: the `top` nearest.
 
-        `kind`: what the picture is; `gallery`: what is searched, "photo" or "sketch"; `chosen`: as of `View.chosen`.
-        Raises BadInput for a picture that cannot be read.
+        `kind`: what the picture is; `gallery`: what is searched, "photo" or "sketch". Raises BadInput for a picture
+        that cannot be read.
         """
-        view = self.view(gallery)
-        keep = view.chosen(**chosen)
-        return view.nearest(self.embed(picture, kind), top, keep)
+        return self.view(gallery).nearest(self.embed(picture, kind), top, wanted)
 
-    def like(self, picture_id, gallery="photo", top=10, **chosen):
+    def like(self, picture_id, gallery="photo", top=10, wanted=EVERYTHING):
         """`search` with a picture of the gallery, which is not among those searched."""
         source, row = self.find(picture_id)
         view = self.view(gallery)
-        keep = view.chosen(**chosen)
-        if (own := view.row(picture_id)) is not None:
-            keep = np.ones(len(view), bool) if keep is None else keep
-            keep[own] = False
-        return view.nearest(source.pictures.vectors[row : row + 1], top, keep)
+        return view.nearest(source.pictures.vectors[row : row + 1], top, wanted, view.row(picture_id))

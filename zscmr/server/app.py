@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -19,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.pictures import read_header, read_thumbnail
+from zscmr.retrieval import Wanted
 from zscmr.server.guards import COOKIE, FORMATS, Desk, Guard, check_picture, read_body, refusal, same_token
 
 STATIC = Path(__file__).parent / "static"
@@ -29,19 +31,33 @@ WORDS = 2**12  # bytes of a JSON body
 PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
 
 
+class Listed(Wanted):
+    """`Wanted` whose folder is a text, compared with the paths as they are listed: no file system is asked."""
+
+    def mask(self, pictures):
+        mask = Wanted(self.classes, None, self.unseen).mask(pictures)
+        if self.folder is None:
+            return mask
+        start = os.path.join(self.folder, "")
+        inside = np.fromiter((path.startswith(start) for path in pictures.paths), bool, len(mask))
+        if not inside.any():
+            raise BadInput(f"folder: no picture of '{self.folder}' in the gallery")
+        return mask & inside
+
+
 @dataclass(frozen=True)
-class Wanted:
+class Question:
     """The parameters of a search."""
 
     kind: str
     gallery: str
     top: int
-    chosen: dict  # as of `View.chosen`
+    wanted: Listed
 
     @classmethod
     def of(cls, parameters):
         """Those of a query string. Raises BadInput for unknown, repeated or unusable ones."""
-        known = {"kind": "sketch", "gallery": "photo", "top": "20", "folder": None, "unseen": "0"}
+        known = {"kind": "sketch", "gallery": "photo", "top": "20", "folder": None, "unseen": None}
         if other := set(parameters) - set(known) - {"class"}:
             raise BadInput(f"{min(other)}: expected any of {', '.join([*known, 'class'])}")
         values = {}
@@ -51,14 +67,14 @@ class Wanted:
                 raise BadInput(f"{name}: expected once, received {len(given)} times")
             values[name] = given[0] if given else default
         for name, choices in (("kind", MODALITIES), ("gallery", MODALITIES), ("unseen", ("0", "1"))):
-            if values[name] not in choices:
+            if values[name] not in (known[name], *choices):
                 raise BadInput(f"{name}: expected any of {', '.join(choices)}, received {values[name]!r}")
         top = values["top"]
         if not (top.isascii() and top.isdecimal() and len(top) < 5 and 1 <= int(top) <= MOST):
             raise BadInput(f"top: expected a number from 1 to {MOST}, received {top!r}")
-        chosen = {"classes": tuple(parameters.getlist("class")), "folder": values["folder"]}
-        chosen["unseen_only"] = values["unseen"] == "1"
-        return cls(values["kind"], values["gallery"], int(top), chosen)
+        unseen = None if values["unseen"] is None else values["unseen"] == "1"
+        wanted = Listed(tuple(parameters.getlist("class")), values["folder"], unseen)
+        return cls(values["kind"], values["gallery"], int(top), wanted)
 
 
 class Thumbnails:
@@ -107,32 +123,31 @@ class Api:
         return answer
 
     async def search(self, request):
-        wanted = Wanted.of(request.query_params)
+        question = Question.of(request.query_params)
         kind = _content_type(request)
         if kind == "application/json":
-            like = _text(await _words(request), "like")
-            work = self._like, like, wanted
+            work = self._like, _text(await _words(request), "like")
         elif kind in FORMATS:
-            work = self._search, await read_body(request), wanted
+            work = self._search, await read_body(request)
         else:
             expected = ", ".join([*FORMATS, "application/json"])
             raise HTTPException(415, f"Content-Type: expected any of {expected}, received {kind!r}")
-        return JSONResponse(await self.desk.do(*work))
+        return JSONResponse(await self.desk.do(self._answer, question, *work))
 
-    def _search(self, body, wanted):
+    def _search(self, body, question):
         check_picture(body)
-        return self._answered(lambda: self.searcher.search(body, wanted.kind, *_rest(wanted), **wanted.chosen), wanted)
+        return self.searcher.search(body, question.kind, question.gallery, question.top, question.wanted)
 
-    def _like(self, like, wanted):
+    def _like(self, like, question):
         self._path(like)
-        return self._answered(lambda: self.searcher.like(like, *_rest(wanted), **wanted.chosen), wanted)
+        return self.searcher.like(like, question.gallery, question.top, question.wanted)
 
-    def _answered(self, search, wanted):
+    def _answer(self, question, find, sent):
         began = time.perf_counter()
-        found = search()
+        found = find(sent, question)
         return {
-            "gallery": wanted.gallery,
-            "pictures": len(self.searcher.view(wanted.gallery)),
+            "gallery": question.gallery,
+            "pictures": len(self.searcher.view(question.gallery)),
             "searched": found.searched,
             "distance": self.searcher.distance,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
@@ -197,7 +212,7 @@ class Api:
     def _classes(self):
         answer = {}
         for modality in MODALITIES:
-            names = zip(("classes", "folders"), self.searcher.view(modality).counts(), strict=True)
+            names = zip(("classes", "folders"), self.searcher.view(modality).counts, strict=True)
             answer[modality] = {
                 name: [{"name": key, "pictures": count} for key, count in counts.items()] for name, counts in names
             }
@@ -239,10 +254,6 @@ def make_app(api):
 
 def _refused(request, error):
     return refusal(error.status_code, error.detail, **(error.headers or {}))
-
-
-def _rest(wanted):
-    return wanted.gallery, wanted.top
 
 
 def _content_type(request):
