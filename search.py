@@ -2,27 +2,31 @@
 
     python search.py --run runs/0001 --query my.png drawings --top 10
     python search.py --run runs/0001 --add holiday
+    python search.py --run runs/0001 --draw
 
 Prints name, class and distance of the nearest pictures and draws them. The gallery is all photos of the run, of seen
-and of unseen classes, and what --add brought in; the index of all that is kept in RUN/search.
+and of unseen classes, and what --add brought in, in RUN/search; --gallery names one of added pictures alone. --draw
+serves a page to draw queries on.
 """
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from zscmr import cli, runs
+import numpy as np
+
+from zscmr import cli, runs, server
 from zscmr.console import say, warn
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
-from zscmr.files import lock
 from zscmr.options import Options, flag, setting
-from zscmr.retrieval import Encoder, Index
+from zscmr.retrieval import Searcher, TableIndex, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
-from zscmr.retrieval.gallery import FOLDER, open_gallery, pictures_in, update
+from zscmr.retrieval.gallery import pictures_in
+from zscmr.retrieval.run_gallery import leaked
 
 NEWEST_RUN = Path("runs/*")
 
@@ -32,8 +36,14 @@ class Settings(Options):
     run: Path = setting(NEWEST_RUN, "run directory; left out: of these, the one that ended last", metavar="DIR")
     query: tuple[Path, ...] = setting((), "pictures to search with, or folders of pictures", metavar="PICTURE")
     query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
-    gallery: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
+    gallery: str | None = setting(
+        None, "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search)", metavar="DIR|URI"
+    )
+    gallery_kind: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
     unseen_only: bool = setting(False, "leave pictures of the classes that the run was trained on out of the gallery")
+    seen_only: bool = setting(False, "search only pictures of the classes that the run was trained on")
+    classes: tuple[str, ...] = setting((), "search only pictures of these classes", metavar="NAME")
+    below: Path | None = setting(None, "search only pictures in this folder, of those added from it", metavar="DIR")
     top: int = setting(10, "nearest pictures to show for each query", metavar="K", least=1)
     add: Path | None = setting(None, "bring the gallery up to date with this folder of pictures", metavar="DIR")
     weights: Path | None = setting(
@@ -43,7 +53,18 @@ class Settings(Options):
     )
     json: Path | None = setting(None, "write the answers to this file too", metavar="FILE")
     grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png)", metavar="PNG")
-    memory: float = setting(MEMORY / 1e9, "GB that ranking may take beyond the index", above=0)
+    draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
+    port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
+    host: str = setting("127.0.0.1", "address of the page; one that others can reach needs --token", metavar="NAME")
+    token: str | None = setting(None, "word that whoever uses the page has to know", metavar="WORD")
+    allow_add: bool = setting(False, "let the page and its interface add folders to the gallery")
+    no_browser: bool = setting(False, "do not open a browser on the page")
+    memory: float = setting(
+        MEMORY / 1e9,
+        "GB of embeddings to search in memory, and to rank them in; above it the table's index answers",
+        above=0,
+    )
+    exact: bool = setting(False, "above --memory, compare every picture instead of asking the table's index")
 
 
 def main(settings):
@@ -52,18 +73,23 @@ def main(settings):
     queries, faults = listed(settings.query)
     if settings.query and not queries:
         raise BadInput(several(faults))
-    if settings.add:
-        with lock(run / f".{FOLDER}.lock"):  # of two processes that add, one waits
-            update(
-                open_gallery(run), settings.gallery, settings.add, Encoder.open(run, settings.gallery, settings.weights)
-            )
+    memory = int(settings.memory * 1e9)
+    searcher = Searcher.open(run, settings.gallery, settings.add is not None, settings.weights, memory)
+    if settings.draw:
+        draw(settings, searcher)
+    elif settings.add:
+        add(settings, searcher)
     if queries:
-        search(settings, run, queries, faults)
+        search(settings, run, searcher, queries, faults)
 
 
 def check(settings):
-    if not settings.query and not settings.add:
-        raise BadInput("--query: expected pictures to search with, or --add with a folder to add, received neither")
+    if not (settings.query or settings.add or settings.draw):
+        raise BadInput("--query: expected pictures to search with, a folder to --add, or --draw, received none of them")
+    if settings.query and settings.draw:
+        raise BadInput("--draw: expected without --query; pictures can be dropped on the page")
+    if settings.unseen_only and settings.seen_only:
+        raise BadInput("--unseen-only and --seen-only exclude each other")
     for name in ("json", "grid"):
         if (file := getattr(settings, name)) and file.is_dir():
             raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
@@ -101,10 +127,27 @@ def several(faults):
     return f"{faults[0]}{others}"
 
 
-def search(settings, run, queries, faults):
+def draw(settings, searcher):
+    """Serve the page; pictures of --add come into the gallery meanwhile."""
+    serving = server.library()
+    address = serving.Address(settings.host, settings.port, settings.token)
+    adding = (settings.gallery_kind, settings.add) if settings.add else None
+    serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
+
+
+def add(settings, searcher):
+    gallery = searcher.gallery
+    done = gallery.update(settings.gallery_kind, settings.add, searcher.encoder(settings.gallery_kind))
+    say(
+        f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
+        f"{gallery.count(settings.gallery_kind)} in the gallery"
+    )
+
+
+def search(settings, run, searcher, queries, faults):
     """Embed the queries, find their nearest in the gallery, print and draw what is found."""
     began = time.perf_counter()
-    encoder = Encoder.open(run, settings.query_kind, settings.weights)
+    gallery, encoder = searcher.gallery, searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
     vectors, readable = encoder.embed(queries)
     faults = faults + encoder.faults(queries, readable)
@@ -113,37 +156,58 @@ def search(settings, run, queries, faults):
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    with lock(run / f".{FOLDER}.lock"):
-        features = open_gallery(run).features
-    if settings.unseen_only:
-        features = embeddings.unseen_only(features)
-    items, metric = getattr(features, settings.gallery), features.distance
-    if not len(items.labels):
-        raise BadInput(f"{run}: no {settings.gallery} in the gallery")
-    check_vectors(vectors[readable], "--query: the embedding of picture", metric)
-    index = Index(items.vectors, metric, memory=int(settings.memory * 1e9))
-    answers = answers_of(queries, *index.search(vectors[readable], settings.top), features, items)
-    if features.leaked:
-        warn(features.leaked)
+    check_vectors(vectors[readable], "--query: the embedding of picture", gallery.identity.distance)
+    answers, searched, how = answered(settings, searcher, queries, vectors[readable])
     for answer in answers:
-        say(listing(answer, features, items))
-    show(settings, run, features, items, answers)
+        say(listing(answer))
+    if how:
+        say(f"{searched:,} pictures, {how}")
+    show(settings, run, gallery, searched, how, answers)
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def show(settings, run, features, items, answers):
-    """Write the files of the answers."""
+def answered(settings, searcher, queries, vectors):
+    """(an `Answer` for each query, how many pictures could be found, how they were ranked, in words or empty)."""
+    gallery, kind = searcher.gallery, settings.gallery_kind
+    unseen = True if settings.unseen_only else False if settings.seen_only else None
+    wanted = Wanted(settings.classes, settings.below, unseen)
+    searched = gallery.count(kind, wanted)
+    if not searched:
+        raise BadInput(f"{gallery.where}: no {kind} to search in the gallery")
+    if gallery.vector_bytes(kind) <= searcher.memory:
+        view = searcher.view(kind)
+        mask = wanted.mask(view.pictures)
+        rows, distances = view.index.search(vectors, settings.top, mask if wanted else None)
+        found, present, how = [view.pictures.take(row) for row in rows], np.unique(view.pictures.classes[mask]), ""
+    else:
+        index = TableIndex(gallery, kind, wanted, settings.exact)
+        found, distances = index.search(vectors, settings.top)
+        present = gallery.class_names(index.condition)
+        how = (
+            "every picture compared"
+            if index.recall == 1
+            else f"by an index that finds {index.recall:.1%} of the nearest"
+        )
+    return answers_of(queries, found, distances, present), searched, how
+
+
+def show(settings, run, gallery, searched, how, answers):
+    """Write the files of the answers; `searched` pictures could be found, and were ranked as `how` says."""
+    kind, distance = settings.gallery_kind, gallery.identity.distance
+    if note := leaked(run):
+        warn(note)
     if settings.json:
-        gallery = {"modality": settings.gallery, "pictures": len(items.labels), "unseen_only": settings.unseen_only}
-        about = {"run": str(run), "query_kind": settings.query_kind, "gallery": gallery, "distance": features.distance}
-        write_answers(settings.json, about, features, items, answers)
+        about = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only, "search": how or "exact"}
+        about = {"run": str(run), "query_kind": settings.query_kind, "gallery": about, "distance": distance}
+        write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
     grid = settings.grid or run / "search.png"
-    title = f"{settings.query_kind.capitalize()} → {settings.gallery}"
-    where = f"{len(items.labels)} in the gallery of {run}, {features.distance} distance"
-    draw_answers(grid, title, where, features, items, answers)
+    title = f"{settings.query_kind.capitalize()} → {kind}"
+    where = f"{searched} in the gallery {settings.gallery or f'of {run}'}, {distance} distance"
+    where += f", {how}" if how else ""
+    draw_answers(grid, title, where, answers, note)
     say(f"wrote {grid}")
 
 

@@ -56,7 +56,9 @@ def test_pixels_are_those_of_pillow(tmp_path, kind, shrink):
     path = tmp_path / "picture"
     path.write_bytes(pictures_fuzz.valid(kind))
     for size in (3, 8, 40):
-        np.testing.assert_array_equal(pictures.read_picture(path, size, shrink), reference(path, size, shrink))
+        expected = reference(path, size, shrink)
+        for source in (path, path.read_bytes()):
+            np.testing.assert_array_equal(pictures.read_picture(source, size, shrink), expected)
 
 
 @pytest.mark.parametrize(
@@ -587,3 +589,33 @@ def test_picture_without_ink_or_of_odd_shape_is_still_a_square(tmp_path, shape, 
 def test_margin_beyond_a_picture_is_refused():
     with pytest.raises(ValueError, match="margin of the ink"):
         pictures.Preprocessing(32, ink=-0.5)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF"])
+def test_header_is_read_without_a_pixel(form):
+    file = io.BytesIO()
+    noise(33, 21).save(file, form)
+    content = file.getvalue()
+    assert pictures.read_header(content) == (form, (33, 21))
+    if form in ("JPEG", "PNG", "BMP"):  # the pixels of others are looked for at once
+        assert pictures.read_header(content[:-500]) == (form, (33, 21))
+        with pytest.raises(OSError, match=r"^picture: "):
+            pictures.read_picture(content[:-500], 8)
+
+
+def test_header_of_what_is_no_picture(tmp_path):
+    for source, why in (
+        (b"", "picture: empty"),
+        (b"text", "picture: neither JPEG"),
+        (tmp_path, f"{tmp_path}: a folder"),
+    ):
+        with pytest.raises(OSError, match=f"^{why}"):
+            pictures.read_header(source)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((900, 300), (64, 21)), ((30, 900), (2, 64)), ((20, 10), (20, 10))])
+def test_thumbnail_fits_and_keeps_its_aspect(tmp_path, size, expected):
+    picture = Image.new("RGBA", size, (255, 0, 0, 0))
+    picture.save(tmp_path / "picture.png")
+    thumbnail = pictures.read_thumbnail(tmp_path / "picture.png", 64)
+    assert (thumbnail.size, thumbnail.mode, thumbnail.getpixel((0, 0))) == (expected, "RGB", (255, 255, 255))

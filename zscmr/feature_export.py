@@ -42,11 +42,12 @@ def outputs(folder, identity, make_network, preprocessing, paths, batch, label, 
     return vectors, state == _DONE
 
 
-def outputs_now(network, preprocessing, paths, batch, shrink=None):
-    """`outputs` of a few pictures, computed anew and kept in memory, without progress."""
+def outputs_now(network, preprocessing, paths, batch, shrink=None, step=None):
+    """`outputs` of a few pictures, computed anew and kept in memory; `step(done)` is called after each batch."""
     vectors, state = np.zeros((len(paths), network.width), np.float32), np.zeros(len(paths), np.uint8)
-    for _ in _filled(vectors, state, network, preprocessing, paths, batch, 0, shrink):
-        pass
+    for start in _filled(vectors, state, network, preprocessing, paths, batch, 0, shrink):
+        if step:
+            step(min(start + batch, len(paths)))
     return vectors, state == _DONE
 
 

@@ -162,8 +162,8 @@ MEMORY = Budget(BUDGET)
 def read_picture(path, size, shrink=None):
     """One picture as (size, size, 3) uint8 RGB; `size` is a side in pixels or a `Preprocessing`.
 
-    With `shrink` it is seen as if it had been stored (shrink, shrink), see `_stored_small`. Raises OSError for a file
-    that is no picture, ends early, or is too large.
+    `path`, here and below: of a file, or the bytes of one. With `shrink` it is seen as if it had been stored
+    (shrink, shrink), see `_stored_small`. Raises OSError for a file that is no picture, ends early, or is too large.
     """
     preprocessing = Preprocessing.of(size)
     return _decode(path, preprocessing, shrink, preprocessing.apply, np.asarray)
@@ -177,6 +177,31 @@ def open_picture(path, size, shrink=None):
     a file that is no picture, ends early, or is too large. What is returned no longer counts toward the budget.
     """
     return _decode(path, Preprocessing.of(size), shrink)
+
+
+def read_header(path):
+    """(format, (width, height)) of a picture, "JPEG", "PNG", "BMP", "GIF", "WEBP" or "TIFF"; decodes no pixels.
+
+    Raises OSError for a file that is no picture.
+    """
+    try:
+        with MEMORY.hold(max(SMALL, _source_bytes(path))), _opened(path) as file:
+            picture = _open(file)
+            return picture.format, picture.size
+    except Exception as error:  # as in `_decode`
+        cause = _cause(error)
+    raise OSError(_fault(path, cause))
+
+
+def read_thumbnail(path, side):
+    """One picture as a PIL image in RGB, upright, scaled down to fit into (side, side). Raises OSError as
+    `open_picture` does."""
+
+    def scaled(picture):
+        picture.thumbnail((side, side))
+        return picture
+
+    return _decode(path, Preprocessing(side), None, scaled)
 
 
 def why_unreadable(path, size):
@@ -221,34 +246,61 @@ def ahead(work, tasks):
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(path, preprocessing, shrink, *steps):
+def _decode(source, preprocessing, shrink, *steps):
     """The picture in RGB after `steps` (functions of it), all within the budget; whatever fails is an OSError."""
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its writer
-            raise OSError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-        held = max(SMALL, status.st_size)  # opening reads what is stored beside the pixels
+        held = max(SMALL, _source_bytes(source))  # opening reads what is stored beside the pixels
         for _ in range(2):
             with MEMORY.hold(held):
-                result, need = _decode_within(held, path, preprocessing, shrink, steps)
+                result, need = _decode_within(held, source, preprocessing, shrink, steps)
             if need <= held:
                 return result
             held = need
         cause = "changed while it was read"
     except Exception as error:  # of damaged files Pillow's decoders raise whatever they run into
-        cause = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
-    raise OSError(" ".join(f"{path}: {cause}".splitlines()))  # unchained: a traceback would keep the pixels in memory
+        cause = _cause(error)
+    raise OSError(_fault(source, cause))  # unchained: a traceback would keep the pixels in memory
 
 
-def _decode_within(held, path, preprocessing, shrink, steps):
+def _cause(error):
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+
+
+def _fault(source, cause):
+    return " ".join(f"{'picture' if isinstance(source, bytes) else source}: {cause}".splitlines())
+
+
+def _source_bytes(source):
+    """Size of a picture file or of bytes. Raises OSError for what is no regular file."""
+    if isinstance(source, bytes):
+        return len(source)
+    status = os.stat(source)
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its writer
+        raise OSError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+    return status.st_size
+
+
+def _opened(source):
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
+
+
+def _length(file):
+    """Bytes of an open file, whose position stays."""
+    place = file.tell()
+    length = file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return length
+
+
+def _decode_within(held, source, preprocessing, shrink, steps):
     """(the picture after `steps`, bytes needed), or (None, bytes needed) if they are more than `held`."""
     short, side = (preprocessing.short_side,) * 2, max(preprocessing.size, shrink or 0)
-    with open(path, "rb") as file:
+    with _opened(source) as file:
         picture = _open(file)
         stored, kind = picture.size, picture.format
         if not shrink:
             picture.draft("RGB", short)  # JPEG: skip detail that scaling would drop
-        beside = os.fstat(file.fileno()).st_size + _decoder_bytes(picture, file, stored)
+        beside = _length(file) + _decoder_bytes(picture, file, stored)
         need = beside + _picture_bytes(picture, side)
         if need > held:
             return None, need
@@ -324,7 +376,7 @@ def _decoder_bytes(picture, file, stored):
         most = 2 * 4 * (stored[0] + 31) * (stored[1] + 31)  # of coefficients: four components in blocks of 32 × 32
         return most if most < SMALL / 2 else _coefficient_bytes(file)
     if picture.format == "WEBP":  # two canvases, the pixels of a lossless frame, a copy of the canvas; the file
-        return 16 * pixels + os.fstat(file.fileno()).st_size
+        return 16 * pixels + _length(file)
     if picture.format == "TIFF":
         return _segment_bytes(picture)
     return 2 * pixels if picture.format == "BMP" else 0  # run-length coded: decoded to bytes, which are copied
@@ -409,7 +461,7 @@ def _largest(value):
 def _check_tiff_tags(file):
     """Raise OSError if the first directory of a TIFF is missing or has absurdly many numbers in one tag."""
     header = file.read(16)
-    order, big, length = "<" if header.startswith(b"II") else ">", header[2] == 43, os.fstat(file.fileno()).st_size
+    order, big, length = "<" if header.startswith(b"II") else ">", header[2] == 43, _length(file)
     try:
         (place,) = struct.unpack_from(order + ("Q" if big else "L"), header, 8 if big else 4)
         file.seek(place)

@@ -4,13 +4,15 @@ import importlib.util
 import itertools
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_pictures, picture_flags, random_squeezenet, trainer_settings
+from conftest import ROOT, draw_pictures, picture_flags, posix, random_squeezenet, trainer_settings
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -21,9 +23,9 @@ from zscmr import matfiles
 from zscmr.backbones import networks
 from zscmr.figures import grid
 from zscmr.files import file_hash
-from zscmr.retrieval import Encoder, gallery
+from zscmr.retrieval import Encoder
+from zscmr.retrieval.run_gallery import open_gallery
 from zscmr.training import stage2
-from zscmr.training.compiled import Compiled
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options
 from zscmr.word_vectors import WordVectorOptions, join_vectors
@@ -140,9 +142,28 @@ def test_any_direction_and_unseen_classes_alone(finished, folder):
     photo = finished / "photo/fox/fox_2.jpg"
     first = find(folder, photo, query_kind="photo")["queries"][0]["found"][0]
     assert first["name"] == "fox/fox_2.jpg" and first["distance"] < 1e-2
-    found = find(folder, photo, query_kind="photo", gallery="sketch", unseen_only=True, top=100)
-    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True}
+    found = find(folder, photo, query_kind="photo", gallery_kind="sketch", unseen_only=True, top=100)
+    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True, "search": "exact"}
     assert {one["class"] for one in found["queries"][0]["found"]} == {"dog", "fox"}
+
+
+def test_filters_and_a_gallery_larger_than_memory(finished, folder, capsys, refused):
+    """The table, read instead of held in memory, gives the same answers; both leave out what is not wanted."""
+    query = finished / "sketch/ant/ant_1.png"
+    for wanted, classes in (
+        ({}, {*NAMES}),
+        ({"seen_only": True}, {"ant", "bee", "cow", "elk"}),
+        ({"classes": ("Bee", "dog"), "below": finished / "photo"}, {"bee", "dog"}),
+    ):
+        held = find(folder, query, top=100, **wanted)
+        read = find(folder, query, top=100, memory=1e-9, exact=True, **wanted)
+        assert held["queries"] == read["queries"]
+        assert {one["class"] for one in held["queries"][0]["found"]} == classes
+        assert (held["gallery"]["search"], read["gallery"]["search"]) == ("exact", "every picture compared")
+    assert "8 pictures, every picture compared" in capsys.readouterr().out
+    assert "no photo to search" in refused(find, folder, query, below=folder)
+    assert refused(find, folder, query, classes=("zebra",)) == "the gallery has no class 'zebra'"
+    assert "exclude each other" in refused(find, folder, query, seen_only=True, unseen_only=True)
 
 
 def test_a_folder_of_queries_in_batches(finished, folder):
@@ -254,13 +275,14 @@ def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
 
 
 def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
-    index = gallery.open_gallery(folder / "run")
-    np.save(folder / f"run/search/{index.number}/picturesx.npy", [str(folder / "gone")])
-    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5)["queries"][0]
-    assert len(answer["found"]) == 5
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    search.main(search.Settings(run=folder / "run", gallery=str(folder / "g"), add=folder / "new"))
+    shutil.rmtree(folder / "new")
+    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5, gallery=str(folder / "g"))["queries"][0]
+    assert len(answer["found"]) == 4
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert f"class names in place of 5 pictures, not found in {folder / 'gone'}" in told
+    assert "class names in place of 4 pictures whose files are gone" in told
 
 
 def test_added_pictures_are_found(finished, folder, capsys):
@@ -279,10 +301,10 @@ def test_added_pictures_are_found(finished, folder, capsys):
     # a copy of a photo of the run stands beside it, at the same distance
     assert {one["name"] for one in found[:2]} == {"ant/ant_0.jpg", f"{new}/plain.jpg"}
 
-    before = (folder / "run/search/2/index.json").read_bytes()
+    before = open_gallery(folder / "run").version()
     search.main(search.Settings(run=folder / "run", add=new))
     assert "0 pictures added, 3 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
-    assert (folder / "run/search/2/index.json").read_bytes() == before
+    assert open_gallery(folder / "run").version() == before
 
     unseen = find(folder, finished / "photo/ant/ant_0.jpg", unseen_only=True, **query)["queries"][0]["found"]
     assert {one["class"] for one in unseen} == {"dog", "fox", "unknown", "zebra"}
@@ -293,7 +315,6 @@ def test_added_pictures_are_found(finished, folder, capsys):
     assert "1 pictures added, 1 were there, 2 replaced or gone; 26 in the gallery" in capsys.readouterr().out
     found = find(folder, finished / "photo/dog/dog_0.jpg", **query)["queries"][0]["found"]
     assert {one["name"] for one in found[:2]} == {"dog/dog_0.jpg", f"{new}/plain.jpg"}
-    assert [child.name for child in (folder / "run/search").iterdir()] == ["3"]
 
 
 def test_adding_the_run_s_own_pictures_adds_nothing(finished, folder, capsys):
@@ -301,56 +322,81 @@ def test_adding_the_run_s_own_pictures_adds_nothing(finished, folder, capsys):
     assert "0 pictures added, 0 were there, 0 replaced or gone; 24 in the gallery" in capsys.readouterr().out
 
 
-def test_a_killed_addition_goes_on(finished, folder, monkeypatch, capsys):
-    """Stopped after the pictures' features and before the index: the next call computes no feature again."""
-    shutil.copytree(finished / "photo", folder / "new")
-    with monkeypatch.context() as patch:
-        patch.setattr(gallery, "changed", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            search.main(search.Settings(run=folder / "run", add=folder / "new"))
-    assert [child.name for child in (folder / "run/search").glob("[0-9]*")] == ["1"]
-    with monkeypatch.context() as patch:
-        patch.setattr(Compiled, "__call__", lambda *_: 1 / 0)
-        search.main(search.Settings(run=folder / "run", add=folder / "new"))
-    assert "24 pictures added" in capsys.readouterr().out
-    index = gallery.open_gallery(folder / "run")
-    np.testing.assert_allclose(index.features.photo.vectors[24:], index.features.photo.vectors[:24], atol=1e-4)
+def test_a_gallery_elsewhere_holds_what_was_added_alone(finished, folder, refused):
+    where, query = str(folder / "gallery"), finished / "photo/ant/ant_0.jpg"
+    message = refused(find, folder, query, gallery=where)
+    assert message == f"--gallery {where}: no such gallery; --add DIR makes one" and not (folder / "gallery").exists()
+    search.main(search.Settings(run=folder / "run", gallery=where, add=finished / "sketch", gallery_kind="sketch"))
+    assert refused(find, folder, query, gallery=where) == f"{where}: no photo to search in the gallery"
+    found = find(folder, query, gallery=where, gallery_kind="sketch", unseen_only=True, top=100)
+    assert found["gallery"]["pictures"] == 8
+    pictures = open_gallery(folder / "run", where).pictures("sketch")
+    names = matfiles.read_names(folder / "run/unified_features.mat", "namesy")
+    expected = matfiles.read(folder / "run/unified_features.mat", "featuresy")
+    order = [names.index("/".join(path.split("/")[-2:])) for path in pictures.paths]
+    np.testing.assert_allclose(pictures.vectors, expected[order], rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_index_follows_the_embeddings(finished, folder, capsys):
-    """A copied file is the same file; another one renews the index, and says what it loses."""
+def test_the_gallery_belongs_to_the_run_s_embeddings(finished, folder, refused):
+    """A copied file is the same file; another one is refused."""
     run = folder / "run"
-    shutil.copytree(finished / "photo/ant", folder / "new")
-    search.main(search.Settings(run=run, add=folder / "new"))
-    assert isinstance(gallery.open_gallery(run).features.photo.vectors, np.memmap)
+    rows = matfiles.read(run / "unified_features.mat", "featuresx")
+    np.testing.assert_array_equal(open_gallery(run).pictures("photo").vectors, rows)
     (run / "unified_features.mat").touch()
-    assert gallery.open_gallery(run).number == 2
+    version = open_gallery(run).version()
     variables = {
         key: matfiles.read(run / "unified_features.mat", key) for key in matfiles.keys(run / "unified_features.mat")
     }
+    content = (run / "unified_features.mat").read_bytes()
     matfiles.write(run / "unified_features.mat", variables | {"featuresx": 2 * variables["featuresx"]})
-    capsys.readouterr()
-    renewed = gallery.open_gallery(run)
-    assert "has changed since pictures were added to its gallery; --add those 4 again" in capsys.readouterr().err
-    np.testing.assert_array_equal(renewed.features.photo.vectors, 2 * variables["featuresx"])
-    assert renewed.number == 3 and not renewed.added["photo"]
+    assert "search: the gallery of another run, or of this one before it changed" in refused(open_gallery, run)
+    (run / "unified_features.mat").write_bytes(content)
+    assert open_gallery(run).version() == version
 
 
-def test_a_folder_that_is_gone_takes_its_pictures_along(finished, folder, capsys):
-    shutil.copytree(finished / "photo/ant", folder / "new")
-    search.main(search.Settings(run=folder / "run", add=folder / "new"))
-    shutil.rmtree(folder / "new")
-    search.main(search.Settings(run=folder / "run", add=folder / "new"))
-    told = capsys.readouterr()
-    assert "0 pictures added, 0 were there, 4 replaced or gone; 24 in the gallery" in told.out
-    assert "new: no such folder; the 4 pictures added from there leave the gallery" in told.err
-    assert not gallery.open_gallery(folder / "run").added["photo"]
+def test_an_index_of_an_earlier_version_is_moved(finished, folder, capsys, refused):
+    """RUN/search/N, as version 0.1 wrote it: the run's rows and, after them, added ones."""
+    run = folder / "run"
+    features = knn_eval.load(run / "unified_features.mat")
+    old, added = run / "search/7", [str(folder / "one.jpg"), "zebra", 11, 12]
+    digest = file_hash(run / "unified_features.mat")
+    write_old_index(old, features, added, digest)
+    pictures = open_gallery(run).pictures("photo")
+    assert len(pictures.ids) == 25 and not old.exists()
+    assert (pictures.paths[-1], pictures.classes[-1], pictures.unseen[-1]) == (added[0], "zebra", True)
+    np.testing.assert_array_equal(pictures.vectors[-1], np.full(5, 7.0))
+    np.testing.assert_array_equal(pictures.vectors[:-1], features.photo.vectors)
+    assert list(open_gallery(run).pictures("photo").ids) == list(pictures.ids)  # moved once
+
+    shutil.rmtree(run / "search")
+    write_old_index(old, features, added, "of other embeddings")
+    assert len(open_gallery(run).pictures("photo").ids) == 24
+    assert "--add its 1 pictures again" in capsys.readouterr().err
+    shutil.rmtree(run / "search")
+    write_old_index(old, features, ["too short"], digest)
+    assert "not a readable index of an earlier version" in refused(open_gallery, run)
+    assert old.exists()
+
+
+def write_old_index(folder, features, added, digest):
+    folder.mkdir(parents=True)
+    for side, items, tail in (("x", features.photo, 1), ("y", features.sketch, 0)):
+        np.save(folder / f"features{side}.npy", np.concatenate([items.vectors, np.full((tail, 5), 7.0, np.float32)]))
+        np.save(folder / f"labels{side}.npy", np.append(items.labels, [len(NAMES)] * tail))
+        np.save(folder / f"names{side}.npy", np.array([*items.names, *["one.jpg"] * tail]))
+        np.save(folder / f"pictures{side}.npy", np.array([str(items.folder)]))
+    np.save(folder / "classes.npy", np.array([*features.classes, "zebra"]))
+    np.save(folder / "unseen.npy", np.append(features.unseen, len(NAMES)))
+    np.save(folder / "distance.npy", np.array([features.distance]))
+    own = {"photo": len(features.photo.labels), "sketch": len(features.sketch.labels), "classes": len(NAMES)}
+    about = {"source": {"sha256": digest}, "own": own, "added": {"photo": [added], "sketch": []}}
+    (folder / "index.json").write_text(json.dumps(about))
 
 
 def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
     """The query's folder names a seen class; of the gallery only unseen ones are left."""
     rights = []
-    monkeypatch.setattr(grid, "found_cells", lambda features, items, rows, right, notes: rights.append(right) or [])
+    monkeypatch.setattr(grid, "found_cells", lambda classes, paths, right, notes: rights.append(right) or [])
     monkeypatch.setattr(grid, "picture_grid", lambda *_: (0, 0))
     search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",)))
     search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",), unseen_only=True))
@@ -405,6 +451,54 @@ def test_exported_encoders_answer_without_tensorflow(finished, folder, script):
     words += f"query=(search.Path({str(query)!r}),))); sys.exit('tensorflow' in sys.modules)"
     if importlib.util.find_spec("ai_edge_litert"):
         subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=True)
+
+
+@posix
+def test_draw_serves_the_run(finished, folder):
+    """The page's interface finds what --query finds, with what --add brought in; TensorFlow is not imported."""
+    for module in ("uvicorn", "ai_edge_litert"):
+        pytest.importorskip(module, reason=f"{module} is not installed: --draw is not tested")
+    trainer.main(trainer.Settings(path=folder / "run", resume=True))
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    run, query = str(folder / "run"), finished / "sketch/cow/cow_2.png"
+    words = f"import sys, search; search.main(search.Settings(run=search.Path({run!r}), draw=True, port=0, "
+    words += f"add=search.Path({str(folder / 'new')!r}), no_browser=True)); sys.exit('tensorflow' in sys.modules)"
+    process = subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    address = process.stdout.readline().split()[0]
+    try:
+        state = None
+        while not state or state["running"]:
+            state = json.load(urllib.request.urlopen(f"{address}health"))["adding"]
+        assert "error" not in state
+        posted = urllib.request.Request(f"{address}search?top=30", query.read_bytes(), {"Content-Type": "image/png"})
+        answer = json.load(urllib.request.urlopen(posted))
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    found = find(folder, query, top=30)["queries"][0]["found"]
+    assert answer["searched"] == 28
+    assert [one["name"] for one in answer["found"]] == [one["name"] for one in found]
+    np.testing.assert_allclose([one["distance"] for one in answer["found"]], [one["distance"] for one in found])
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ({}, "--query: expected pictures to search with, a folder to --add, or --draw, received none of them"),
+        ({"draw": True, "query": ("x.png",)}, "--draw: expected without --query"),
+        ({"draw": True, "host": "0.0.0.0"}, "--host 0.0.0.0: others can reach this address; it needs a --token"),
+    ],
+)
+def test_what_draw_does_not_go_with(folder, refused, flags, why):
+    assert refused(search.main, search.Settings(run=folder / "run", **flags)).startswith(why)
+
+
+def test_draw_without_its_packages_says_the_line_to_install_them(folder, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "zscmr.server.serving", raising=False)
+    monkeypatch.delattr("zscmr.server.serving", raising=False)
+    message = refused(search.main, search.Settings(run=folder / "run", draw=True))
+    assert "python -m pip install -r requirements-search.txt" in message
 
 
 def test_damaged_encoder_is_refused(finished, folder, refused):

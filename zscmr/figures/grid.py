@@ -40,7 +40,10 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
     lines = []
     for row, found, right in zip(rows, order, hits, strict=True):
         name = features.class_name(asking.labels[row]).replace("_", " ")
-        lines.append(Line(name, Cell(asking.path(row), name), found_cells(features, answering, found, right)))
+        classes, paths = zip(
+            *[(features.class_name(answering.labels[row]), answering.path(row)) for row in found], strict=True
+        )
+        lines.append(Line(name, Cell(asking.path(row), name), found_cells(classes, paths, right)))
     lost = picture_grid(path, arrow(direction).capitalize(), told, lines, features.leaked)
     for items, count in zip((asking, answering), lost, strict=True):
         if count:
@@ -81,14 +84,14 @@ class Line:
     found: list[Cell]
 
 
-def found_cells(features, items, rows, right=None, notes=None):
-    """Cells of retrieved items, named by class; framed by whether they are `right` (rows,), where that is known."""
+def found_cells(classes, paths, right=None, notes=None):
+    """Cells of retrieved pictures, named by class; framed by whether they are `right` (n,), where that is known."""
     cells = []
-    for place, row in enumerate(rows):
-        name = features.class_name(items.labels[row]).replace("_", " ")
+    for place, (name, path) in enumerate(zip(classes, paths, strict=True)):
+        name = name.replace("_", " ")
         frame = INK if right is None else RIGHT if right[place] else WRONG
         note = short(name) + (f"\n{notes[place]}" if notes else "")
-        cells.append(Cell(items.path(row), name, note, frame, 1.0 if right is None else 2.5))
+        cells.append(Cell(path, name, note, frame, 1.0 if right is None else 2.5))
     return cells
 
 

@@ -5,86 +5,86 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.classes import class_indices, class_key
+from zscmr.classes import class_key
 from zscmr.console import warn
 from zscmr.figures import grid
 from zscmr.files import write_json
+from zscmr.retrieval.gallery import Pictures
 
 SHOWN = 20  # queries, and pictures found of each, that the grid shows at most
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found for a query: gallery rows, nearest first, and their distances.
+    """What was found for a query, nearest first: the pictures and their distances (k,).
 
-    `label`: the query's class index, known where it lies in a folder of that name and the gallery has the class.
+    `label`: the query's class, known where it lies in a folder of that name and the gallery has the class.
     """
 
     query: Path
-    label: int | None
-    rows: np.ndarray
+    label: str | None
+    found: Pictures
     distances: np.ndarray
 
 
-def answers_of(queries, found, distances, features, items):
-    """An `Answer` for each query; `found` and `distances` (queries, k) are those of an `Index` over `items`."""
-    present = set(np.unique(items.labels))
-    classes = {key: label for key, label in class_indices(features.classes).items() if label in present}
+def answers_of(queries, found, distances, present):
+    """An `Answer` for each query, from the `Pictures` found for each; `present`: the classes that could be found."""
+    classes = {class_key(name): name for name in present}
     labels = [classes.get(class_key(query.resolve().parent.name)) for query in queries]
     return [Answer(*parts) for parts in zip(queries, labels, found, distances, strict=True)]
 
 
-def listing(answer, features, items):
+def listing(answer):
     """Lines of place, distance, class and name."""
-    names = [features.class_name(items.labels[row]) for row in answer.rows]
-    width = max(map(len, names))
+    found = answer.found
+    width = max(map(len, found.classes))
     lines = [
-        f"  {place:>3}  {distance:9.4f}  {name:<{width}}  {items.names[row]}"
-        for place, (row, name, distance) in enumerate(zip(answer.rows, names, answer.distances, strict=True), start=1)
+        f"  {place:>3}  {distance:9.4f}  {class_name:<{width}}  {name}"
+        for place, (class_name, name, distance) in enumerate(
+            zip(found.classes, found.names, answer.distances, strict=True), start=1
+        )
     ]
     return "\n".join([str(answer.query), *lines])
 
 
-def write_answers(file, about, features, items, answers):
+def write_answers(file, about, answers):
     """Write the answers as JSON; `about`: what was searched and how."""
-    found = [
+    queries = [
         {
             "query": str(answer.query),
             "found": [
-                {
-                    "name": items.names[row],
-                    "class": features.class_name(items.labels[row]),
-                    "distance": float(distance),
-                    "picture": str(items.path(row)) if items.folder else None,
-                }
-                for row, distance in zip(answer.rows, answer.distances, strict=True)
+                {"name": name, "class": class_name, "distance": float(distance), "picture": path or None}
+                for name, class_name, distance, path in zip(
+                    answer.found.names, answer.found.classes, answer.distances, answer.found.paths, strict=True
+                )
             ],
         }
         for answer in answers
     ]
-    write_json(file, {**about, "queries": found})
+    write_json(file, {**about, "queries": queries})
 
 
-def draw_answers(path, title, where, features, items, answers):
+def draw_answers(path, title, where, answers, leaked=""):
     """Draw a grid; where a query's class is known, right classes are framed green, wrong ones red.
 
     `where`: what was searched, in words.
     """
     lines = []
     for answer in answers[:SHOWN]:
-        rows, file = answer.rows[:SHOWN], answer.query.name
-        right = None if answer.label is None else items.labels[rows] == answer.label
+        found, file = answer.found.take(slice(SHOWN)), answer.query.name
+        right = None if answer.label is None else found.classes == answer.label
         notes = [f"{distance:.3f}" for distance in answer.distances]
-        words = answer.query.stem if answer.label is None else features.class_name(answer.label)
+        words = answer.label or answer.query.stem
         query = grid.Cell(answer.query, answer.query.stem, "" if answer.label is None else grid.short(file))
-        lines.append(grid.Line(words, query, grid.found_cells(features, items, rows, right, notes)))
+        paths = [Path(file) if file else None for file in found.paths]
+        lines.append(grid.Line(words, query, grid.found_cells(found.classes, paths, right, notes)))
     words = where
     if any(answer.label is not None for answer in answers[:SHOWN]):
         words += "; class of the query's folder green, other classes red"
     if len(answers) > SHOWN:
         words += f"; the first {SHOWN} of {len(answers)} queries"
-    if (found := len(answers[0].rows)) > SHOWN:
+    if (found := len(answers[0].found.ids)) > SHOWN:
         words += f"; the nearest {SHOWN} of {found} found"
-    lost = sum(grid.picture_grid(path, title, words, lines, features.leaked))
+    lost = sum(grid.picture_grid(path, title, words, lines, leaked))
     if lost:
-        warn(f"{path}: class names in place of {lost} pictures, {grid.lost_because(items)}; back there they are drawn")
+        warn(f"{path}: class names in place of {lost} pictures whose files are gone or unreadable")

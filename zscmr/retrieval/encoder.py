@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from zscmr import feature_export, runs
+from zscmr.classes import class_key
 from zscmr.errors import BadInput
 from zscmr.files import file_hash, read_json
 from zscmr.litert import Graph
@@ -19,12 +20,13 @@ class Encoder:
     Thread-safe; prints nothing but progress, and changes no argument.
     """
 
-    def __init__(self, network, preprocessing, shrink=None, digest=""):
+    def __init__(self, network, preprocessing, shrink=None, digest="", seen=frozenset()):
         """`network`: pictures (n, size, size, 3) uint8 -> embeddings (n, `width`) float32.
 
-        `digest` tells the network from others.
+        `digest` tells the network from others. `seen`: keys (`class_key`) of the classes that it was trained on.
         """
         self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
+        self.seen = seen
 
     @classmethod
     def open(cls, folder, modality, weights=None):
@@ -45,7 +47,7 @@ class Encoder:
         model, preprocessing, shrink = open_network(folder, modality, weights)
         embeddings = folder / runs.EMBEDDINGS  # what it embedded, which changes with its weights
         digest = file_hash(embeddings) if embeddings.is_file() else ""
-        return cls(Compiled(model), preprocessing, shrink, digest)
+        return cls(Compiled(model), preprocessing, shrink, digest, _seen(read_json(folder / runs.CONFIG)))
 
     @classmethod
     def _exported(cls, folder, modality):
@@ -55,17 +57,22 @@ class Encoder:
             graph = Graph(folder / f"{modality}.tflite", entry["sha256"])
             shape = (entry[key] for key in ("size", "resample", "crop", "fraction"))
             preprocessing = Preprocessing(*shape, entry.get("ink"))
-            shrink = entry["shrink"]
+            shrink, seen = entry["shrink"], _seen(about)
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{modality}' with {error}") from error
         if (graph.size, graph.width) != (entry["size"], entry["dim"]):
             raise BadInput(f"{folder / runs.ABOUT}: '{modality}' is not of the graph in {modality}.tflite")
-        return cls(graph, preprocessing, shrink, entry["sha256"])
+        return cls(graph, preprocessing, shrink, entry["sha256"], seen)
 
-    def embed(self, paths):
-        """(embeddings (n, t) float32, readable (n,) bool) of the picture files `paths`; unreadable ones give zeros."""
-        paths = [str(path) for path in paths]
-        vectors, readable = feature_export.outputs_now(self.network, self.preprocessing, paths, BATCH, self.shrink)
+    def embed(self, paths, step=None):
+        """(embeddings (n, t) float32, readable (n,) bool) of picture files; unreadable ones give zeros.
+
+        `paths`: of files, or the bytes of such. `step(done)` is called after each batch.
+        """
+        paths = [path if isinstance(path, bytes) else str(path) for path in paths]
+        vectors, readable = feature_export.outputs_now(
+            self.network, self.preprocessing, paths, BATCH, self.shrink, step
+        )
         vectors[~readable] = 0
         return vectors, readable
 
@@ -85,3 +92,7 @@ class Encoder:
         return [
             why_unreadable(path, self.preprocessing) for path, good in zip(paths, readable, strict=True) if not good
         ]
+
+
+def _seen(about):
+    return frozenset(class_key(name) for part in ("seen", "held_out") for name in about["classes"][part])

@@ -1,195 +1,269 @@
-"""The gallery of a run as an index: the embeddings of its `unified_features.mat`, and of pictures added since, in
-memory-mapped arrays.
+"""A gallery that grows: pictures and their embeddings in a LanceDB table, in a folder or at a URI.
 
-RUN/search/N is a folder of VARIABLE.npy as `embeddings.load` reads it, and of index.json: which `unified_features.mat`
-it was made from, and which pictures follow its rows. The largest N counts; a change writes the next one whole.
+Each change is one commit of LanceDB: a process that is killed leaves the version before. The id of a picture is the
+table's primary key, so that of two writers who bring the same picture one row stays.
 """
 
-import dataclasses
+import hashlib
+import json
 import os
-import shutil
-from dataclasses import dataclass
+import re
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
-from zscmr import runs
-from zscmr.classes import class_indices, class_key
-from zscmr.console import say, warn
-from zscmr.dataset_files import MODALITIES
-from zscmr.errors import BadInput
-from zscmr.evaluation import embeddings
-from zscmr.files import file_hash, read_json, whole_folder, write_json
+from zscmr.classes import class_key
+from zscmr.console import Progress, warn
+from zscmr.errors import BadInput, first_line
+from zscmr.evaluation import codes
+from zscmr.evaluation.vectors import check_vectors
 from zscmr.pictures import SUFFIXES
+from zscmr.retrieval.filters import EVERYTHING, Wanted
 
-FOLDER, ABOUT = "search", "index.json"
+INSTALL = "python -m pip install -r requirements-search.txt"
+TABLE = "pictures"
+PICTURE_COLUMNS = ["id", "path", "name", "class", "unseen", "vector"]
+FORMAT = 1  # of the table's columns and metadata
 UNKNOWN = "unknown"  # class of added pictures that lie in no class folder
-_ROWS = 2**16  # copied at a time
+BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
+_BATCH = 2**14  # rows read at once; LanceDB's own 1,024 take five times as long
+_SMALL = 64  # fragments that are merged when there are as many
+_KEPT = timedelta(hours=1)  # how long readers may stay on a version that compaction has replaced
+_UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own pictures
 
 
 @dataclass(frozen=True)
-class Added:
-    """A picture that was added: its absolute path, class name, and what tells whether the file has changed since."""
+class Identity:
+    """Which embeddings a gallery holds: `dim` numbers, or bits under hamming, ranked by `distance`, of the run or
+    encoder with this `digest`."""
 
+    dim: int
+    distance: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one modality, row by row."""
+
+    ids: np.ndarray  # (n,) str, 16 hexadecimal digits each
+    paths: np.ndarray  # (n,) str, absolute; empty where unknown
+    names: np.ndarray  # (n,) str, to be shown
+    classes: np.ndarray  # (n,) str, UNKNOWN where there is none
+    unseen: np.ndarray  # (n,) bool, whether nothing was trained on the class
+    vectors: np.ndarray  # (n, dim) float32, or packed codes (n, bytes) uint8
+
+    def take(self, rows):
+        """The pictures of the given rows."""
+        return Pictures(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update did: pictures `added`, `kept` as they were, and `removed`, replaced ones included."""
+
+    added: int
+    kept: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class _File:
     path: str
     class_name: str
     size: int  # bytes
     modified: int  # ns
 
 
-@dataclass(frozen=True)
 class Gallery:
-    """All rows of an index as `features`; `own`: how many of them, by modality, and how many classes, are the run's.
-    Those of the pictures `added`, by modality, follow."""
+    """The table of one `Identity`. Thread-safe: every call opens the newest version for itself."""
 
-    run: Path
-    number: int
-    features: embeddings.Features
-    own: dict
-    added: dict
-    source: dict  # size, time and content of the run's embeddings
+    def __init__(self, where, identity, connection):
+        self.where, self.identity, self._connection = where, identity, connection
 
-    def items(self, modality):
-        return getattr(self.features, modality)
+    @classmethod
+    def open(cls, where, identity, first=None):
+        """The gallery in the folder or at the URI `where`, made where there is none.
 
+        `first()` gives the record batches (`rows`) that a new one begins with; without it `where` has to be empty or a
+        gallery. Raises BadInput for a table of another identity or format, or one that cannot be read or made.
+        """
+        where = str(where)
+        place = Path(where)
+        if "://" not in where and place.exists() and not (place / f"{TABLE}.lance").exists():
+            if not place.is_dir():
+                raise BadInput(f"{where}: expected the folder of a gallery, received a file")
+            if first is None and any(place.iterdir()):
+                raise BadInput(f"{where}: expected a gallery or an empty folder, received a folder of other files")
+        library = _library()
+        with refusal(where):
+            gallery = cls(where, identity, library.connect(where))
+            table = gallery._found() or gallery._made(first)
+            _check(where, table.schema, identity)
+        return gallery
 
-def open_gallery(run):
-    """The index of a run, made anew where there is none or the run's embeddings have changed."""
-    file = run / runs.EMBEDDINGS
-    if not file.is_file():
-        raise BadInput(f"{file}: no such file; python Unified_XY_triads.py --path {run} --resume ends the run")
-    number = max(_numbers(run), default=0)
-    if number:
-        gallery = _opened(run, number)
-        if _unchanged(file, gallery.source):
-            return gallery
-        if lost := sum(map(len, gallery.added.values())):
-            warn(f"{file}: has changed since pictures were added to its gallery; --add those {lost} again")
-    features = embeddings.load(file)
-    own = {modality: len(getattr(features, modality).labels) for modality in MODALITIES}
-    source = {"size": file.stat().st_size, "modified": file.stat().st_mtime_ns, "sha256": file_hash(file)}
-    gallery = Gallery(
-        run, number, features, {**own, "classes": len(features.classes)}, {"photo": [], "sketch": []}, source
-    )
-    return _rewritten(gallery)
+    def pictures(self, modality):
+        """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
+        condition = EVERYTHING.condition(modality, ())
+        with refusal(self.where):
+            return pictures_of(read_rows(self.table(), PICTURE_COLUMNS, condition), self.identity)
 
+    def count(self, modality, wanted=EVERYTHING):
+        """How many pictures of "photo" or "sketch" there are, or of those that are `wanted`."""
+        condition = wanted.condition(modality, self.class_names() if wanted.classes else ())
+        with refusal(self.where):
+            return self.table().count_rows(condition)
 
-def changed(gallery, modality, kept, new, vectors):
-    """The index with those of a modality's added pictures where `kept` (n,) is true and, after them, `new` ones with
-    their `vectors`."""
-    pictures = [one for one, keep in zip(gallery.added[modality], kept, strict=True) if keep] + new
-    tail = np.concatenate([gallery.items(modality).vectors[gallery.own[modality] :][kept], vectors])
-    return _rewritten(dataclasses.replace(gallery, added={**gallery.added, modality: pictures}), {modality: tail})
+    def vector_bytes(self, modality):
+        """The bytes that `pictures(modality).vectors` takes."""
+        kind = schema_of(self.identity).field("vector").type
+        return self.count(modality) * kind.list_size * kind.value_type.bit_width // 8
 
+    def class_names(self, condition=None):
+        """The classes of all pictures, or of those that meet a `Wanted.condition`, sorted."""
+        with refusal(self.where):
+            batches = read_rows(self.table(), ["class"], condition)
+            return sorted({name for batch in batches for name in batch.column(0).unique().to_pylist()})
 
-def _numbers(run):
-    return [int(folder.name) for folder in (run / FOLDER).glob("[0-9]*") if folder.name.isdigit()]
+    def version(self):
+        """A number that rises with every change."""
+        with refusal(self.where):
+            return self.table().version
 
+    def update(self, modality, folder, encoder, progress=None):
+        """Bring the gallery up to date with a folder: embed new and changed pictures, drop those that are gone.
 
-def _opened(run, number):
-    folder = run / FOLDER / str(number)
-    about = read_json(folder / ABOUT)
-    added = {modality: [Added(*one) for one in about["added"][modality]] for modality in MODALITIES}
-    return Gallery(run, number, embeddings.load(folder), about["own"], added, about["source"])
-
-
-def _unchanged(file, source):
-    """By size and time, and where only the time differs, as in a copied run, by content."""
-    state = file.stat()
-    if state.st_size != source["size"]:
-        return False
-    return state.st_mtime_ns == source["modified"] or file_hash(file) == source["sha256"]
-
-
-def _rewritten(gallery, tails=None):
-    """Write the index that follows `gallery`, whose added pictures have the vectors `tails`, by modality, where these
-    are not its own; opens it and deletes the one before."""
-    features, own, added = gallery.features, gallery.own, gallery.added
-    classes = list(features.classes[: own["classes"]])
-    position = class_indices(classes)
-    for picture in added["photo"] + added["sketch"]:
-        if position.setdefault(class_key(picture.class_name), len(classes)) == len(classes):
-            classes.append(picture.class_name)
-    # nothing was trained on the pictures of a class that is not the run's
-    unseen = np.append(features.unseen[features.unseen < own["classes"]], np.arange(own["classes"], len(classes)))
-    variables = {"classes": classes, "unseen": unseen, "distance": [features.distance], "leaked": [features.leaked]}
-    root = gallery.run / FOLDER
-    with whole_folder(root / str(gallery.number + 1)) as folder:
-        for modality, (vectors, labels, names, pictures) in zip(MODALITIES, embeddings.RELEASED_KEYS, strict=True):
-            items, count = gallery.items(modality), own[modality]
-            tail = (tails or {}).get(modality, items.vectors[count:])
-            _save_rows(folder / f"{vectors}.npy", items.vectors[:count], tail)
-            more = [position[class_key(picture.class_name)] for picture in added[modality]]
-            variables[labels] = np.append(items.labels[:count], np.array(more, np.int64))
-            named = items.names[:count] or [f"row {row}" for row in range(count)]
-            variables[names] = [*named, *(picture.path for picture in added[modality])]
-            variables[pictures] = [str(items.folder or "")]
-        for name, values in variables.items():
-            np.save(folder / f"{name}.npy", np.array(values))
-        listed = {modality: [dataclasses.astuple(one) for one in added[modality]] for modality in MODALITIES}
-        write_json(folder / ABOUT, {"source": gallery.source, "own": own, "added": listed})
-    for number in set(_numbers(gallery.run)) - {gallery.number + 1}:
-        shutil.rmtree(root / str(number), ignore_errors=True)
-    return _opened(gallery.run, gallery.number + 1)
-
-
-def _save_rows(path, *parts):
-    """Write the rows of several arrays (n, dim) after each other as float32, in blocks: they may exceed memory."""
-    shape = sum(map(len, parts)), parts[0].shape[1]
-    if not shape[0]:
-        np.save(path, np.empty(shape, np.float32))
-        return
-    whole, first = np.lib.format.open_memmap(path, "w+", np.float32, shape), 0
-    for part in parts:
-        for start in range(0, len(part), _ROWS):
-            block = part[start : start + _ROWS]
-            whole[first : first + len(block)] = block
-            first += len(block)
-    whole.flush()
-
-
-def update(gallery, modality, folder, encoder):
-    """The gallery brought up to date with a folder: new and changed pictures are embedded, those gone leave it.
-
-    A folder that is gone takes all its pictures along. A call that was killed is continued by the next. Raises
-    BadInput for a folder without a readable picture.
-    """
-    root, items, there = folder.resolve(), gallery.items(modality), gallery.added[modality]
-    classes = class_indices(gallery.features.classes[: gallery.own["classes"]])
-    found = {str(path): _described(path, root, classes) for path in pictures_in(root)}
-    inside = np.array([Path(one.path).is_relative_to(root) for one in there], bool)
-    if not found and not inside.any():
-        raise BadInput(f"--add {folder}: {'no pictures in this folder' if root.exists() else 'no such folder'}")
-    if not root.exists():
-        warn(f"--add {folder}: no such folder; the {inside.sum()} pictures added from there leave the gallery")
-    for row in range(gallery.own[modality] if items.folder else 0):  # the run's own pictures
-        found.pop(os.path.abspath(items.path(row)), None)
-    kept = ~inside | np.array([found.get(one.path) == one for one in there], bool)
-    old = {one.path for one, keep in zip(there, kept, strict=True) if keep}
-    new, vectors = [one for path, one in found.items() if path not in old], items.vectors[:0]
-    work = gallery.run / FOLDER / ".part-added"
-    if new:
-        new, vectors = _embedded(new, encoder, work, modality)
-        if not new and not (inside & kept).any():
+        A folder that is gone takes all its pictures along. A call that was killed is continued by the next. Warns of
+        pictures that cannot be read. `progress(done, total)` replaces the progress bar. Returns an `Update`. Raises
+        BadInput for a folder without a readable picture.
+        """
+        root = Path(folder).resolve()
+        there, own = self._listed(modality, root)
+        found = [file for file in pictures_in(root) if str(file) not in own]
+        if not found and not there and not own:
+            raise BadInput(f"--add {folder}: {'no pictures in this folder' if root.exists() else 'no such folder'}")
+        if not root.exists():
+            warn(f"--add {folder}: no such folder; the {len(there)} pictures added from there leave the gallery")
+        names = {class_key(name): name for name in self.class_names()}
+        files = [_described(path, root, names) for path in _encodable(found)]
+        kept = {file.path for file in files if there.get(file.path) == file}
+        new = [file for file in files if file.path not in kept]
+        added = self._embedded(modality, new, encoder, progress)
+        if new and not added and not kept:
             raise BadInput(f"--add {folder}: none of its pictures can be read")
-    if new or not kept.all():
-        gallery = changed(gallery, modality, kept, new, vectors if new else items.vectors[:0])
-    shutil.rmtree(work, ignore_errors=True)
-    say(
-        f"{folder}: {len(new)} pictures added, {int((inside & kept).sum())} were there, {int((~kept).sum())} replaced "
-        f"or gone; {len(gallery.items(modality).labels)} in the gallery"
-    )
-    return gallery
+        gone = there.keys() - kept
+        self._delete([picture_id(modality, path) for path in gone - added])
+        self._compact()
+        return Update(len(added), len(kept), len(gone))
+
+    def table(self):
+        """LanceDB's table, at the newest version."""
+        return self._connection.open_table(TABLE)
+
+    def write(self, batch):
+        """Add a record batch of `rows`; a row of a picture that is there replaces it."""
+        import pyarrow
+
+        with refusal(self.where):
+            merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(pyarrow.Table.from_batches([batch]))
+
+    def _found(self):
+        try:
+            return self.table()
+        except ValueError as error:
+            if "was not found" in str(error):
+                return None
+            raise
+
+    def _made(self, first):
+        import pyarrow
+
+        schema = schema_of(self.identity)
+        batches = first() if first else ()
+        try:
+            reader = pyarrow.RecordBatchReader.from_batches(schema, batches)
+            return self._connection.create_table(TABLE, reader, schema=schema)
+        except ValueError as error:
+            if "already exists" in str(error):  # another process was faster
+                return self.table()
+            raise
+
+    def _listed(self, modality, root):
+        """({path: `_File`} of added pictures in a folder, paths (set) of the run's own in it)."""
+        columns, condition = ["path", "class", "size", "modified"], Wanted(folder=root).condition(modality, ())
+        with refusal(self.where):
+            batches = read_rows(self.table(), columns, condition)
+            files = [_File(*row.values()) for batch in batches for row in batch.to_pylist()]
+        own = {file.path for file in files if file.size == _UNMANAGED}
+        return {file.path: file for file in files if file.path not in own}, own
+
+    def _embedded(self, modality, new, encoder, progress):
+        """Embed the files `new` and write them, a commit a block; return the paths of those that can be read."""
+        added = set()
+        with _progress(progress, modality, len(new)) as step:
+            for start in range(0, len(new), BLOCK):
+                block = new[start : start + BLOCK]
+                paths = [file.path for file in block]
+                vectors, readable = encoder.embed(paths, lambda done, start=start: step(start + done))
+                for why in encoder.faults(paths, readable):
+                    warn(f"{why}, skipped")
+                good = [file for file, good in zip(block, readable, strict=True) if good]
+                if good:
+                    self.write(_file_rows(self.identity, modality, good, encoder.seen, vectors[readable]))
+                    added |= {file.path for file in good}
+        return added
+
+    def _delete(self, ids):
+        with refusal(self.where):
+            for start in range(0, len(ids), BLOCK):
+                listed = ", ".join(f"'{one}'" for one in ids[start : start + BLOCK])
+                self.table().delete(f"id IN ({listed})")
+
+    def _compact(self):
+        """Merge small fragments once they are many. Another writer's commit may cancel that, which costs nothing."""
+        with refusal(self.where):
+            table = self.table()
+            if table.stats()["fragment_stats"]["num_small_fragments"] < _SMALL:
+                return
+            with suppress(RuntimeError, ValueError, OSError):
+                table.optimize(cleanup_older_than=_KEPT)
 
 
-def _embedded(new, encoder, work, modality):
-    """(those of the pictures `new` that can be read, their embeddings (n, dim)); unreadable ones are named."""
-    identity = [modality, [[one.path, one.size, one.modified] for one in new]]
-    paths = [one.path for one in new]
-    vectors, readable = encoder.embed_kept(paths, work, identity, modality)
-    for why in encoder.faults(paths, readable):
-        warn(f"{why}, skipped")
-    return [one for one, good in zip(new, readable, strict=True) if good], vectors[readable]
+def picture_id(modality, path):
+    """16 hexadecimal digits that stay with a picture."""
+    return hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16]
+
+
+def rows(identity, modality, paths, names, classes, unseen, vectors, sizes=None, modified=None):
+    """A record batch of pictures with their `vectors` (n, dim); without `sizes` no folder keeps them up to date.
+
+    A picture without a path is identified by its name.
+    """
+    import pyarrow
+
+    count = len(names)
+    check_vectors(vectors, "gallery", identity.distance)
+    vectors = codes.packed(vectors) if identity.distance == "hamming" else np.asarray(vectors, np.float32)
+    schema = schema_of(identity)
+    kind = schema.field("vector").type
+    values = pyarrow.array(np.ascontiguousarray(vectors).ravel())
+    columns = {
+        "id": [picture_id(modality, path or name) for path, name in zip(paths, names, strict=True)],
+        "modality": [modality] * count,
+        "path": paths,
+        "name": [None if name == path else name for path, name in zip(paths, names, strict=True)],
+        "class": classes,
+        "unseen": np.asarray(unseen, bool),
+        "size": [_UNMANAGED] * count if sizes is None else sizes,
+        "modified": [0] * count if modified is None else modified,
+        "vector": pyarrow.FixedSizeListArray.from_arrays(values, kind.list_size),
+    }
+    arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
+    return pyarrow.record_batch(arrays, schema=schema)
 
 
 def pictures_in(folder):
@@ -198,8 +272,139 @@ def pictures_in(folder):
     return [path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
-def _described(path, root, classes):
-    """A picture as the index lists it; its class is the folder it lies in, if that lies in `root` or names a class."""
-    state, name = path.stat(), path.parent.name
-    named = path.parent != root or class_key(name) in classes
-    return Added(str(path), name if named else UNKNOWN, state.st_size, state.st_mtime_ns)
+def _library():
+    os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings are no lines of ours
+    try:
+        import lancedb
+    except ImportError as error:
+        raise BadInput(f"the gallery needs LanceDB: {INSTALL} ({first_line(error)})") from error
+    return lancedb
+
+
+@contextmanager
+def refusal(where):
+    """Raise BadInput, one line, for what LanceDB raises within the block."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        reason = re.sub(r",? (location: |/\S+\.rs:).*", "", first_line(error))[:300]
+        raise BadInput(f"{where}: cannot be used as a gallery ({reason})") from error
+
+
+def schema_of(identity):
+    import pyarrow as pa
+
+    key = {"lance-schema:unenforced-primary-key": "true"}  # concurrent commits of the same ids conflict
+    packed = identity.distance == "hamming"
+    vector = pa.list_(pa.uint8(), -(-identity.dim // 8)) if packed else pa.list_(pa.float32(), identity.dim)
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), False, key),
+            pa.field("modality", pa.string(), False),
+            pa.field("path", pa.string(), False),
+            pa.field("name", pa.string()),  # where it is not the path
+            pa.field("class", pa.string(), False),
+            pa.field("unseen", pa.bool_(), False),
+            pa.field("size", pa.int64(), False),
+            pa.field("modified", pa.int64(), False),
+            pa.field("vector", vector, False),
+        ],
+        {"zscmr": json.dumps({"format": FORMAT, **asdict(identity)})},
+    )
+
+
+def _check(where, schema, identity):
+    """Raise BadInput unless a table with this schema belongs to `identity`."""
+    try:
+        recorded = json.loads((schema.metadata or {})[b"zscmr"])
+        version = recorded.pop("format")
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput(f"{where}: holds a LanceDB table that is no gallery of this project") from error
+    if version != FORMAT:
+        raise BadInput(f"{where}: expected a gallery of format {FORMAT}, received format {version}")
+    for name, value in asdict(identity).items():
+        if recorded.get(name) != value:
+            expected, received = (str(one)[:16] for one in (value, recorded.get(name)))
+            raise BadInput(
+                f"{where}: the gallery of another run, or of this one before it changed: expected {name} {expected}, "
+                f"received {received}; another --gallery, or none in its place, begins anew"
+            )
+    expected = schema_of(identity)
+    if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
+        raise BadInput(f"{where}: expected a gallery with columns {', '.join(expected.names)} of their types")
+
+
+def read_rows(table, columns, condition=None):
+    """Record batches of a table's `columns`, of the rows that meet a `Wanted.condition`."""
+    query = table.search().select(columns)
+    return (query.where(condition) if condition else query).to_batches(batch_size=_BATCH)
+
+
+def pictures_of(batches, identity):
+    """`Pictures` of record batches with the columns PICTURE_COLUMNS."""
+    import pyarrow as pa
+
+    schema = schema_of(identity)
+    batches = [batch.select(PICTURE_COLUMNS) for batch in batches]
+    kinds = pa.schema([schema.field(name) for name in PICTURE_COLUMNS]).remove_metadata()
+    table = pa.Table.from_batches([batch.cast(kinds) for batch in batches], kinds)
+    paths, names = (table.column(name).to_numpy() for name in ("path", "name"))
+    classes = table.column("class").combine_chunks().dictionary_encode()
+    return Pictures(
+        table.column("id").to_numpy(),
+        paths,
+        np.where(names == None, paths, names),  # noqa: E711  element by element
+        np.array(classes.dictionary.to_pylist(), object)[classes.indices.to_numpy()],
+        table.column("unseen").to_numpy(),
+        vectors_of(table.column("vector").chunks, identity),
+    )
+
+
+def vectors_of(chunks, identity):
+    """An array (n, dim), or of packed codes (n, bytes), of a vector column's chunks."""
+    kind = schema_of(identity).field("vector").type
+    vectors = np.empty((sum(map(len, chunks)), kind.list_size), kind.value_type.to_pandas_dtype())
+    first = 0
+    for chunk in chunks:
+        vectors[first : first + len(chunk)] = chunk.flatten().to_numpy().reshape(len(chunk), -1)
+        first += len(chunk)
+    return vectors
+
+
+@contextmanager
+def _progress(progress, label, total):
+    """Yield a function of how many are done."""
+    if progress:
+        yield lambda done: progress(done, total)
+        return
+    with Progress(f"{label}: embeddings", total) as bar:
+        yield bar.update
+
+
+def _encodable(paths):
+    """The paths that UTF-8 can write; warns of others."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            warn(f"{path!r}: the name is not UTF-8, skipped")
+        else:
+            yield path
+
+
+def _described(path, root, names):
+    """A picture as the gallery lists it.
+
+    Its class is the folder it lies in, if that lies in `root` or names a class of `names` {key: class name}.
+    """
+    state, folder = path.stat(), path.parent.name
+    key = class_key(folder)
+    named = path.parent != root or key in names
+    return _File(str(path), names.setdefault(key, folder) if named else UNKNOWN, state.st_size, state.st_mtime_ns)
+
+
+def _file_rows(identity, modality, files, seen, vectors):
+    paths, classes = [file.path for file in files], [file.class_name for file in files]
+    unseen = [class_key(name) not in seen for name in classes]
+    sizes, modified = [file.size for file in files], [file.modified for file in files]
+    return rows(identity, modality, paths, paths, classes, unseen, vectors, sizes, modified)

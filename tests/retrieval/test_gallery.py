@@ -1,0 +1,238 @@
+"""The gallery's table: in step with folders, killed, shared by writers, refused where it is not what it should be."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import posix
+from toy_gallery import DIM, IDENTITY, ToyEncoder, vector_of, write_files
+
+from zscmr.retrieval import gallery as module
+from zscmr.retrieval.gallery import Gallery, Identity, rows
+
+SCRIPT = Path(__file__).parents[1] / "toy_gallery.py"
+
+
+def adding(where, folder, seconds=0.0):
+    """A process that adds a folder; returns once it has begun."""
+    words = [sys.executable, SCRIPT, where, folder, str(seconds)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+def check_complete(gallery, *folders, modality="photo"):
+    """Every picture of the folders once, with the vector of its content."""
+    pictures = gallery.pictures(modality)
+    files = [str(file) for folder in folders for file in folder.rglob("*.png")]
+    assert sorted(pictures.paths) == sorted(files)
+    for path, vector in zip(pictures.paths, pictures.vectors, strict=True):
+        np.testing.assert_array_equal(vector, vector_of(Path(path).read_bytes()))
+
+
+@pytest.fixture
+def opened(tmp_path):
+    return Gallery.open(tmp_path / "g", IDENTITY)
+
+
+def test_rows_are_as_promised(opened, tmp_path):
+    write_files(tmp_path / "in", 4)
+    (tmp_path / "in/plain.png").write_text("plain")
+    before = opened.version()
+    assert opened.update("photo", tmp_path / "in", ToyEncoder()) == module.Update(added=5, kept=0, removed=0)
+    assert opened.version() > before
+    pictures = opened.pictures("photo")
+    by_path = {path: row for row, path in enumerate(pictures.paths)}
+    row, plain = by_path[str(tmp_path / "in/bee/00001.png")], by_path[str(tmp_path / "in/plain.png")]
+    assert pictures.ids[row] == hashlib.sha256(f"photo\0{pictures.paths[row]}".encode()).hexdigest()[:16]
+    assert list(pictures.names) == list(pictures.paths) and pictures.vectors.dtype == np.float32
+    assert (pictures.classes[row], pictures.classes[plain]) == ("bee", "unknown")
+    assert sorted(pictures.unseen) == [False, False, True, True, True]  # ant was trained on
+    assert len(opened.pictures("sketch").ids) == 0 and opened.count("photo") == 5
+    taken = pictures.take([plain])
+    assert list(taken.ids) == [pictures.ids[plain]] and taken.vectors.shape == (1, DIM)
+
+
+def test_an_update_follows_the_folder(opened, tmp_path, refused, capsys):
+    """New, changed, gone, unreadable; a second call embeds nothing."""
+    folder, encoder = tmp_path / "in", ToyEncoder()
+    write_files(folder, 6)
+    (folder / "ant/bad.png").write_text("bad")
+    assert opened.update("photo", folder, encoder).added == 6
+    assert capsys.readouterr().err == f"warning: {folder}/ant/bad.png: bad, skipped\n"
+    (folder / "ant/bad.png").unlink()
+    snapshot, version = opened.pictures("photo"), opened.version()
+    encoder.embedded.clear()
+    assert opened.update("photo", folder, encoder) == module.Update(0, 6, 0)
+    assert not encoder.embedded and opened.version() == version
+    (folder / "ant/00000.png").write_text("another content")
+    (folder / "bee/00001.png").unlink()
+    (folder / "bee/00003.png").write_text("bad now")
+    write_files(folder, 2, start=6)
+    assert opened.update("photo", folder, encoder) == module.Update(added=3, kept=3, removed=3)
+    (folder / "bee/00003.png").unlink()
+    check_complete(opened, folder)
+    assert len(snapshot.ids) == 6
+    shutil.rmtree(folder / "bee")
+    assert opened.update("photo", folder / "bee", encoder).removed == 2
+    assert "bee: no such folder; the 2 pictures added from there leave the gallery" in capsys.readouterr().err
+    check_complete(opened, folder)
+    assert refused(opened.update, "photo", folder / "bee", encoder).endswith("bee: no such folder")
+    (tmp_path / "all bad").mkdir()
+    (tmp_path / "all bad/1.png").write_text("bad")
+    version = opened.version()
+    assert refused(opened.update, "photo", tmp_path / "all bad", encoder).endswith("none of its pictures can be read")
+    assert opened.version() == version
+
+
+def test_names_of_files_are_no_queries(opened, tmp_path, capsys):
+    """Quotes and wildcards in a folder's name; folders that begin alike; names outside UTF-8."""
+    odd, alike = tmp_path / "it's 100%_", tmp_path / "it's 100%_ too"
+    for folder in (odd, alike):
+        write_files(folder, 2)
+        opened.update("photo", folder, ToyEncoder())
+    check_complete(opened, odd, alike)
+    shutil.rmtree(odd)
+    assert opened.update("photo", odd, ToyEncoder()).removed == 2
+    check_complete(opened, alike)
+    capsys.readouterr()
+    with open(os.fsencode(alike) + b"/\xff.png", "w") as file:
+        file.write("name")
+    assert opened.update("photo", alike, ToyEncoder()) == module.Update(0, 2, 0)
+    assert "the name is not UTF-8, skipped" in capsys.readouterr().err
+
+
+def test_codes_are_packed(tmp_path):
+    signs = np.where(np.random.default_rng(0).normal(size=(3, 12)) > 0, 1.0, -1.0)
+    identity, names = Identity(12, "hamming", "toy"), ["a", "b", "c"]
+    batch = rows(identity, "sketch", ["", "/b", "/c"], names, names, [True] * 3, signs)
+    pictures = Gallery.open(tmp_path / "g", identity, lambda: [batch]).pictures("sketch")
+    np.testing.assert_array_equal(pictures.vectors, np.packbits(signs > 0, axis=1))
+    assert list(pictures.names) == names and list(pictures.paths) == ["", "/b", "/c"]
+
+
+def test_many_small_commits_become_few(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(module, "_SMALL", 5)
+    write_files(tmp_path / "in", 12)
+    opened.update("photo", tmp_path / "in", ToyEncoder())
+    check_complete(opened, tmp_path / "in")
+    assert opened.table().stats()["fragment_stats"]["num_fragments"] == 1
+    paths = list(opened.pictures("photo").paths)
+    assert [{paths[row], paths[row + 1]} for row in range(0, 12, 2)] == [
+        {str(file) for file in pair} for pair in zip(*[iter(module.pictures_in(tmp_path / "in"))] * 2, strict=True)
+    ]
+
+
+@posix
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(opened, tmp_path):
+    """Blocks of 1,024 pictures, killed after 0 to 0.9 s of an addition that takes longer."""
+    folder, counts = tmp_path / "in", []
+    write_files(folder, 5000)
+    for delay in (0.0, 0.3, 0.6, 0.9):
+        process = adding(opened.where, folder, seconds=1e-4)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+        counts.append(opened.count("photo"))
+        assert len(set(opened.pictures("photo").ids)) == counts[-1]
+    assert counts == sorted(counts)  # what was there stays
+    opened.update("photo", folder, ToyEncoder())
+    check_complete(opened, folder)
+
+
+def test_eight_writers_at_once_lose_and_double_nothing(opened, tmp_path):
+    """Every folder is brought by two writers."""
+    folders = [tmp_path / f"in{number}" for number in range(4)]
+    for folder in folders:
+        write_files(folder, 150)
+    processes = [adding(opened.where, folder, seconds=1e-4) for folder in (*folders, *folders)]
+    for process in processes:
+        _, faults = process.communicate(timeout=100)
+        assert process.returncode == 0 and not faults, faults
+    check_complete(opened, *folders)
+
+
+def other_metadata(folder, **changed):
+    import lancedb
+    import pyarrow
+
+    metadata = {"format": 1, "dim": DIM, "distance": "euclidean", "digest": "toy"} | changed
+    schema = pyarrow.schema([pyarrow.field("id", pyarrow.string())], {"zscmr": json.dumps(metadata)})
+    lancedb.connect(folder).create_table(module.TABLE, schema=schema)
+
+
+def foreign_table(folder):
+    import lancedb
+
+    lancedb.connect(folder).create_table(module.TABLE, [{"id": "a"}])
+
+
+def cut(folder, pattern):
+    for file in folder.rglob(pattern):
+        file.write_bytes(file.read_bytes()[:20])
+
+
+def made(folder):
+    write_files(folder.parent / "in", 4)
+    Gallery.open(folder, IDENTITY).update("photo", folder.parent / "in", ToyEncoder())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prepare", "expected"),
+    [
+        (lambda g: Gallery.open(g, Identity(DIM, "euclidean", "another")), "expected digest toy, received another"),
+        (lambda g: Gallery.open(g, Identity(DIM + 1, "euclidean", "toy")), "expected dim 8, received 9"),
+        (lambda g: Gallery.open(g, Identity(DIM, "cosine", "toy")), "expected distance euclidean, received cosine"),
+        (lambda g: other_metadata(g, format=2), "expected a gallery of format 1, received format 2"),
+        (lambda g: other_metadata(g), "expected a gallery with columns id, modality, path"),
+        (foreign_table, "a LanceDB table that is no gallery"),
+        (lambda g: g.write_text("file"), "expected the folder of a gallery, received a file"),
+        (lambda g: (g / "photos").mkdir(parents=True), "received a folder of other files"),
+        (lambda g: cut(made(g), "*.manifest"), "cannot be used as a gallery"),
+        (lambda g: cut(made(g), "data/*.lance"), "cannot be used as a gallery"),
+    ],
+)
+def test_what_is_no_gallery_of_this_run_is_refused(tmp_path, refused, prepare, expected):
+    """One line, and every file as it was."""
+    where = tmp_path / "g"
+    prepare(where)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    message = refused(lambda: Gallery.open(where, IDENTITY).pictures("photo"))
+    assert message.startswith(f"{where}: ") and expected in message
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+
+@posix
+def test_a_place_without_permission_is_refused(tmp_path, refused):
+    folder = Path("/sys") if os.geteuid() == 0 else tmp_path  # where even root makes no folder
+    if folder == tmp_path:
+        folder.chmod(0o555)
+    elif not folder.is_dir():
+        pytest.skip("root may write everywhere here")
+    message = refused(Gallery.open, folder / "gallery", IDENTITY)
+    assert message.startswith(f"{folder / 'gallery'}: cannot be used as a gallery (") and "ermi" in message
+
+
+@pytest.mark.parametrize("where", ["s3://zscmr-no-such-bucket/g", "ftp://host/g"])
+def test_a_uri_that_cannot_be_reached_is_refused(where, refused, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    message = refused(Gallery.open, where, IDENTITY)
+    assert message.startswith(f"{where}: cannot be used as a gallery (") and len(message) < 400
+
+
+def test_without_lancedb_the_install_line_is_given(opened, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    assert "python -m pip install -r requirements-search.txt" in refused(Gallery.open, opened.where, IDENTITY)

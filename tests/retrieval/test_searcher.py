@@ -1,0 +1,143 @@
+"""Searching a gallery: the answers of a slow sort, filters, and following a gallery that changes."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from toy_shapes import ToyEncoder, ToyGallery, draw_gallery, toy_searcher
+
+from zscmr.retrieval import Searcher, Wanted
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return draw_gallery(tmp_path)
+
+
+@pytest.fixture
+def searcher(folders):
+    return toy_searcher(folders)
+
+
+def slowly(pictures, vector, allowed):
+    """(id, distance) of all pictures that are `allowed`, nearest first."""
+    apart = [
+        (float(np.linalg.norm(row.astype(float) - vector.astype(float))), place)
+        for place, row in enumerate(pictures.vectors)
+        if allowed(place)
+    ]
+    return [(pictures.ids[place], distance) for distance, place in sorted(apart)]
+
+
+def check(found, expected):
+    assert [match.id for match in found.matches] == [name for name, _ in expected]
+    np.testing.assert_allclose([match.distance for match in found.matches], [apart for _, apart in expected], atol=1e-6)
+
+
+def test_answers_are_those_of_a_slow_sort(searcher, folders):
+    query = folders["sketch"] / "disc/disc_3.png"
+    pictures, vector = searcher.gallery.pictures("photo"), ToyEncoder().embed([query])[0][0]
+    expected = slowly(pictures, vector, lambda place: True)
+    for picture in (query, query.read_bytes()):
+        found = searcher.search(picture, top=5)
+        check(found, expected[:5])
+        assert found.searched == 24
+    first = found.matches[0]
+    assert os.path.isfile(first.path) and first.name.startswith(f"{first.class_name}/")
+    assert first.unseen == (first.class_name == "cross")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "allowed"),
+    [
+        (Wanted(("bar",)), lambda of, row: of.classes[row] == "bar"),
+        (Wanted(("bar", "cross")), lambda of, row: of.classes[row] in ("bar", "cross")),
+        (Wanted(unseen=True), lambda of, row: of.classes[row] == "cross"),
+        (Wanted(("bar",), unseen=True), lambda of, row: False),
+    ],
+)
+def test_only_what_is_wanted_is_searched(searcher, folders, wanted, allowed):
+    query = folders["sketch"] / "bar/bar_0.png"
+    pictures, vector = searcher.gallery.pictures("photo"), ToyEncoder().embed([query])[0][0]
+    expected = slowly(pictures, vector, lambda row: allowed(pictures, row))
+    found = searcher.search(query, top=100, wanted=wanted)
+    check(found, expected)
+    assert found.searched == len(expected)
+
+
+def test_what_is_not_there_is_refused(searcher, refused):
+    assert refused(searcher.like, "0" * 16) == "no picture '0000000000000000' in the gallery"
+    assert "picture: " in refused(searcher.search, b"no picture")
+
+
+@pytest.mark.parametrize("gallery", ["photo", "sketch"])
+def test_more_like_a_picture_leaves_it_out(searcher, gallery):
+    photos = searcher.gallery.pictures("photo")
+    expected = slowly(
+        searcher.gallery.pictures(gallery), photos.vectors[5], lambda row: gallery == "sketch" or row != 5
+    )
+    found = searcher.like(photos.ids[5], gallery, top=30)
+    check(found, expected)
+    assert found.searched == len(expected) == (23 if gallery == "photo" else 24)
+
+
+def test_the_only_picture_of_a_class_has_none_like_it(folders):
+    for file in sorted((folders["photo"] / "disc").iterdir())[1:]:
+        file.unlink()
+    searcher = toy_searcher(folders)
+    (row,) = np.flatnonzero(searcher.gallery.pictures("photo").classes == "disc")
+    found = searcher.like(searcher.gallery.pictures("photo").ids[row], wanted=Wanted(("disc",)))
+    assert found.matches == [] and found.searched == 0
+
+
+def test_an_empty_gallery_answers_with_nothing(folders):
+    found = toy_searcher({"sketch": folders["sketch"]}).search(folders["sketch"] / "bar/bar_0.png")
+    assert found.matches == [] and found.searched == 0
+
+
+def test_the_index_follows_the_gallery(searcher, folders):
+    query = folders["sketch"] / "bar/bar_0.png"
+    before = searcher.view("photo")
+    assert searcher.view("photo") is before
+    (folders["photo"] / "bar/bar_0.jpg").unlink()
+    searcher.gallery.update("photo", folders["photo"], None, lambda done, total: None)
+    assert searcher.search(query).searched == 23
+    assert before.nearest(ToyEncoder().embed([query])[0], 5).searched == 24  # who holds the old one keeps it
+
+
+def test_searches_go_on_while_the_next_index_is_made(folders):
+    class Slow(ToyGallery):
+        def pictures(self, modality):
+            rows = super().pictures(modality)
+            if self.number > 1:
+                begun.set()
+                assert go.wait(30)
+            return rows
+
+    begun, go = threading.Event(), threading.Event()
+    searcher = Searcher(Slow(folders), lambda modality: ToyEncoder())
+    before = searcher.view("photo")
+    searcher.gallery.number = 2
+    maker = threading.Thread(target=searcher.view, args=("photo",))
+    maker.start()
+    assert begun.wait(30) and searcher.view("photo") is before
+    go.set()
+    maker.join()
+    assert searcher.view("photo").version == 2
+
+
+def test_an_encoder_is_opened_once(folders):
+    opened = []
+
+    def open_encoder(modality):
+        opened.append(modality)
+        return ToyEncoder()
+
+    searcher = Searcher(ToyGallery(folders), open_encoder)
+    threads = [threading.Thread(target=searcher.encoder, args=("sketch",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened == ["sketch"]

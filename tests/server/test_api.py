@@ -1,0 +1,287 @@
+"""What each endpoint answers; refusals have one form."""
+
+import io
+import re
+import threading
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from zscmr.retrieval import Wanted
+
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
+pytest_plugins = ("toy_server",)
+
+STATIC = ROOT / "zscmr/server/static"
+
+
+def test_search_gives_what_the_searcher_finds(server, sketch):
+    answer = server.search(sketch, "top=5&class=disc&class=bar")
+    found = server.searcher.search(sketch, top=5, wanted=Wanted(("disc", "bar")))
+    assert answer.pop("milliseconds") > 0
+    assert answer == {
+        "gallery": "photo",
+        "pictures": 24,
+        "searched": 16,
+        "distance": "euclidean",
+        "found": [
+            {
+                "id": match.id,
+                "name": match.name,
+                "class": match.class_name,
+                "unseen": match.unseen,
+                "distance": match.distance,
+                "gone": False,
+            }
+            for match in found.matches
+        ],
+    }
+    assert len(found.matches) == 5
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
+def test_search_takes_three_formats(server, sketch, suffix, kind):
+    file = io.BytesIO()
+    Image.open(io.BytesIO(sketch)).save(file, suffix, quality=95)
+    answer = server.json("POST", "/search?gallery=sketch&top=1&kind=photo", file.getvalue(), content_type=kind)
+    assert answer["found"][0]["name"] == "disc/disc_3.png" and answer["found"][0]["distance"] < 0.2
+
+
+def test_more_like_a_picture(server):
+    photo = server.searcher.gallery.pictures("photo").ids[3]
+    for gallery in ("photo", "sketch"):
+        answer = server.json("POST", f"/search?gallery={gallery}&top=4", {"like": photo})
+        expected = server.searcher.like(photo, gallery, 4)
+        assert [one["id"] for one in answer["found"]] == [match.id for match in expected.matches]
+
+
+def test_filters(server, drawn, sketch):
+    """By folder, those in it included, and by whether the class was trained on."""
+    for words, classes in (
+        (f"folder={drawn['photo']}/bar", {"bar"}),
+        (f"folder={drawn['photo'].parent}", {"bar", "cross", "disc"}),
+        (f"folder={drawn['photo']}&class=disc", {"disc"}),
+        ("unseen=1", {"cross"}),
+        ("unseen=0", {"bar", "disc"}),
+    ):
+        answer = server.search(sketch, f"{words}&top=100")
+        assert answer["searched"] == len(answer["found"]) == 8 * len(classes)
+        assert {one["class"] for one in answer["found"]} == classes
+        assert all(one["unseen"] == (one["class"] == "cross") for one in answer["found"])
+    for folder in (f"{drawn['photo']}/ba", "/etc", "%00"):  # the first is a part of a name
+        assert "folder: no picture of " in server.search(sketch, f"folder={folder}", 400)["error"]
+    assert server.search(sketch, "class=star", 400) == {"error": "the gallery has no class 'star'"}
+
+
+def test_pictures_and_thumbnails(serve, folders):
+    server = serve()
+    photos = server.searcher.gallery.pictures("photo")
+    large = folders["photo"] / "bar/bar_0.jpg"
+    Image.new("RGB", (900, 300), "red").save(large)
+    picture = photos.ids[list(photos.paths).index(str(large))]
+    status, headers, content = server.ask("GET", f"/picture/{picture}")
+    assert (status, headers["Content-Type"], content) == (200, "image/jpeg", large.read_bytes())
+    status, headers, content = server.ask("GET", f"/thumbnail/{picture}")
+    assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(content)) as thumbnail:
+        assert thumbnail.size == (256, 85)
+    assert server.ask("GET", f"/thumbnail/{picture}")[2] == content
+    Image.new("RGB", (30, 90), "blue").save(large)  # a changed picture has another thumbnail
+    with Image.open(io.BytesIO(server.ask("GET", f"/thumbnail/{picture}")[2])) as thumbnail:
+        assert thumbnail.size == (30, 90)
+
+
+def test_thumbnails_in_memory_are_bounded(server, monkeypatch):
+    from zscmr.server import app
+
+    monkeypatch.setattr(app, "KEPT", 3000)
+    photos = server.searcher.gallery.pictures("photo")
+    expected = [server.ask("GET", f"/thumbnail/{picture}")[2] for picture in photos.ids]
+    kept = server.api.thumbnails._kept
+    assert 0 < sum(map(len, kept.values())) <= 3000 and len(kept) < len(photos.ids)
+    assert [server.ask("GET", f"/thumbnail/{picture}")[2] for picture in photos.ids] == expected
+
+
+def test_pictures_that_vanish_show_as_gone(serve, folders, sketch):
+    server = serve()
+    first = server.search(sketch, "top=1")["found"][0]
+    (folders["photo"] / first["name"]).unlink()
+    assert server.search(sketch, "top=1")["found"] == [{**first, "gone": True}]
+    for path in ("picture", "thumbnail"):
+        answer = server.json("GET", f"/{path}/{first['id']}", status=410)
+        assert answer == {"error": "picture: has gone from the disk"}
+    server.searcher.gallery.update("photo", folders["photo"], None, lambda done, total: None)
+    assert server.search(sketch, "top=1")["found"][0]["id"] != first["id"]
+    assert server.json("GET", f"/picture/{first['id']}", status=404)
+
+
+def test_a_picture_that_is_none_any_more_is_not_sent(serve, folders):
+    """What lies at the path of a picture later is not part of the gallery unless it is a picture."""
+    server = serve()
+    photos = server.searcher.gallery.pictures("photo")
+    (folders["photo"] / "bar/bar_0.jpg").write_text("a secret")
+    for path in ("picture", "thumbnail"):
+        answer = server.json("GET", f"/{path}/{photos.ids[0]}", status=422)
+        assert answer == {"error": "picture: cannot be read"}
+
+
+def test_classes_and_health(server, drawn):
+    classes = server.json("GET", "/classes")
+    assert classes["photo"]["classes"] == [{"name": name, "pictures": 8} for name in ("bar", "cross", "disc")]
+    assert classes["sketch"]["folders"][0] == {"name": f"{drawn['sketch']}/bar", "pictures": 8}
+    assert server.json("GET", "/health") == {
+        "pictures": {"photo": 24, "sketch": 24},
+        "version": 1,
+        "distance": "euclidean",
+        "adding": None,
+        "may_add": False,
+    }
+
+
+PNG = {"Content-Type": "image/png"}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status", "why"),
+    [
+        ("GET", "/search", {}, None, 405, "Method Not Allowed"),
+        ("GET", "/nothing", {}, None, 404, "Not Found"),
+        ("POST", "/search", PNG, b"no picture", 400, "picture: neither JPEG, PNG, BMP, GIF, WebP nor TIFF"),
+        ("POST", "/search", PNG, b"", 400, "picture: empty"),
+        (
+            "POST",
+            "/search",
+            {"Content-Type": "text/plain"},
+            b"x",
+            415,
+            "Content-Type: expected any of image/png, image/jpeg, ",
+        ),
+        ("POST", "/search", {}, b"x", 415, "Content-Type: expected"),
+        ("POST", "/search", JSON, b"{", 400, "body: not readable as JSON"),
+        ("POST", "/search", JSON, b"[" * 4000, 400, "body: not readable as JSON"),
+        ("POST", "/search", JSON, b"[]", 400, "body: expected a JSON object"),
+        ("POST", "/search", JSON, b'{"like": 3}', 400, "body: expected an object with a text 'like'"),
+        ("POST", "/search", JSON, b'{"like": "../../etc/passwd"}', 404, "no picture '../../etc/passwd' in the gallery"),
+        ("POST", "/search", JSON, b" " * 5000, 413, "body: expected at most 4,096 bytes, received 5000"),
+        ("POST", "/search?top=0", PNG, b"x", 400, "top: expected a number from 1 to 1000, received '0'"),
+        ("POST", "/search?top=%C2%B2", PNG, b"x", 400, "top: expected a number from 1 to 1000"),
+        ("POST", "/search?top=1&top=2", PNG, b"x", 400, "top: expected once, received 2 times"),
+        ("POST", "/search?kind=song", PNG, b"x", 400, "kind: expected any of photo, sketch, received 'song'"),
+        ("POST", "/search?gallery=all", PNG, b"x", 400, "gallery: expected any of photo, sketch, received 'all'"),
+        ("POST", "/search?size=1", PNG, b"x", 400, "size: expected any of kind, gallery, top, folder, unseen, class"),
+        ("GET", "/picture/0000000000000000", {}, None, 404, "no picture '0000000000000000' in the gallery"),
+        ("POST", "/add", JSON, b'{"folder": "/"}', 403, "add: this server does not add pictures on request"),
+    ],
+)
+def test_refusals_have_one_form(server, method, path, headers, body, status, why):
+    received, answered, content = server.ask(method, path, body, headers)
+    assert received == status
+    assert answered["Content-Type"] == "application/json"
+    assert content.decode().startswith('{"error":"' + why.replace('"', '\\"')), content
+
+
+def test_gif_and_large_pictures_are_refused_by_their_header(server, monkeypatch):
+    from zscmr.server import guards
+
+    monkeypatch.setattr(guards, "PIXELS", 9999)
+    for kind, side, status, why in (
+        ("GIF", 10, 400, "picture: expected PNG, JPEG, WEBP, received GIF"),
+        ("PNG", 100, 413, "picture: expected at most 9,999 pixels, received 100 × 100"),
+    ):
+        file = io.BytesIO()
+        Image.new("L", (side, side)).save(file, kind)
+        assert server.search(file.getvalue(), status=status) == {"error": why}
+
+
+def test_an_error_of_the_server_is_said_without_its_details(server, sketch, monkeypatch, capsys):
+    monkeypatch.setattr(server.searcher, "search", lambda *_, **__: 1 / 0)
+    answer = server.search(sketch, status=500)
+    assert answer == {"error": "an error of the server, which its own output describes"}
+
+
+class Held:
+    """A gallery's `update` that stands still half-way until it may go on."""
+
+    def __init__(self, update):
+        self.update, self.there, self.go = update, threading.Event(), threading.Event()
+
+    def __call__(self, modality, folder, encoder, progress):
+        def held(done, total):
+            progress(done, total)
+            if done == total // 2:
+                self.there.set()
+                assert self.go.wait(30)
+
+        self.update(modality, folder, encoder, held)
+
+
+def test_adding_shows_how_far_it_is(serve, folders, monkeypatch):
+    server = serve(may_add=True)
+    held = Held(server.searcher.gallery.update)
+    monkeypatch.setattr(server.searcher.gallery, "update", held)
+    wanted = {"folder": str(folders["photo"]), "gallery": "sketch"}
+    assert server.json("POST", "/add", wanted, 202)["running"]
+    assert held.there.wait(30)
+    expected = {"folder": wanted["folder"], "gallery": "sketch", "done": 12, "total": 24, "running": True}
+    assert server.json("GET", "/health")["adding"] == expected
+    assert server.json("POST", "/add", wanted, 409) == {"error": "add: an addition is running already"}
+    held.go.set()
+    server.api.adding._thread.join()
+    health = server.json("GET", "/health")
+    assert not health["adding"]["running"] and health["version"] == 2
+    assert {folder["name"] for folder in server.json("GET", "/classes")["sketch"]["folders"]} == {
+        str(folders["photo"] / name) for name in ("bar", "cross", "disc")
+    }
+
+
+def test_adding_ends_with_the_server(serve, folders, monkeypatch):
+    server = serve(may_add=True)
+    held = Held(server.searcher.gallery.update)
+    monkeypatch.setattr(server.searcher.gallery, "update", held)
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    assert held.there.wait(30)
+    stopper = threading.Thread(target=server.api.adding.stop)
+    stopper.start()
+    while not server.api.adding._stopped:
+        pass
+    held.go.set()
+    stopper.join()
+    assert server.api.adding.state()["error"] == "stopped" and server.searcher.gallery.version() == 1
+    assert not server.api.adding.start("photo", folders["photo"])
+
+
+@pytest.mark.parametrize("folder", ["pictures", "/no/such/folder", "/dev/null", "/a\0b", "", "~"])
+def test_only_an_absolute_folder_is_added(serve, folder):
+    answer = serve(may_add=True).json("POST", "/add", {"folder": folder}, 400)
+    assert answer == {"error": "folder: expected the absolute path of a folder"}
+
+
+def test_an_addition_that_fails_says_why(serve, folders, monkeypatch, capsys):
+    from zscmr.errors import BadInput
+
+    def fails(*_):
+        raise BadInput("none of its pictures can be read")
+
+    server = serve(may_add=True)
+    monkeypatch.setattr(server.searcher.gallery, "update", fails)
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    server.api.adding._thread.join()
+    assert server.json("GET", "/health")["adding"]["error"] == "none of its pictures can be read"
+    assert "none of its pictures can be read" in capsys.readouterr().err
+
+
+def test_the_page_needs_nothing_from_elsewhere(server):
+    """No inline script or style, which its policy would refuse, and no address but its own."""
+    status, headers, page = server.ask("GET", "/")
+    assert status == 200 and page == (STATIC / "index.html").read_bytes()
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+    assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|<style|\son\w+=", page.decode())
+    for file in STATIC.iterdir():
+        assert server.ask("GET", f"/static/{file.name}")[0] == 200
+        outside = re.findall(
+            r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", re.sub(r"^\s*//.*", "", file.read_text(), flags=re.M)
+        )
+        assert [address for address in outside if "www.w3.org" not in address] == []

@@ -1,0 +1,361 @@
+"""The page in Chromium: drawing, searching and everything else a visitor does, with the results of the interface."""
+
+import base64
+import io
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: the page is not tested")
+pytest.importorskip("selenium", reason="selenium is not installed: the page is not tested in a browser")
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+pytest_plugins = ("toy_server",)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --window-size=1280,900"
+)
+LINE = [(-80, -80), (-30, -20), (80, 80)]  # from the middle of the canvas
+OTHER = [(-80, 80), (80, -80)]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("no Chromium with chromedriver on the path: the page is not tested in a browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chromium
+    chromium.quit()
+
+
+class Page:
+    """The page of a server as a visitor sees it."""
+
+    def __init__(self, browser, server, address=""):
+        self.browser, self.server = browser, server
+        browser.get("about:blank")
+        for log in ("browser", "performance"):
+            browser.get_log(log)
+        browser.get(f"{server.url}/{address}")
+        self.until(lambda: self["status"].text)
+
+    def __getitem__(self, name):
+        return self.browser.find_element(By.ID, name)
+
+    def until(self, condition):
+        WebDriverWait(self.browser, 30, 0.02).until(lambda _: condition())
+
+    def stroke(self, points):
+        mouse = ActionChains(self.browser, duration=5).move_to_element_with_offset(self["canvas"], *points[0])
+        mouse.click_and_hold()
+        for point in points[1:]:
+            mouse.move_to_element_with_offset(self["canvas"], *point)
+        mouse.release().perform()
+
+    @property
+    def drawn(self):
+        """The canvas as the bytes of a PNG."""
+        return base64.b64decode(
+            self.browser.execute_script("return document.getElementById('canvas').toDataURL().split(',')[1]")
+        )
+
+    @property
+    def shown(self):
+        """Ids of the pictures in the grid."""
+        images = self.browser.execute_script(
+            "return [...document.querySelectorAll('#grid img')].map(image => image.getAttribute('src'))"
+        )
+        return [source.split("/")[-1] for source in images]
+
+    def shows(self, answer):
+        expected = [one["id"] for one in answer["found"]]
+        self.until(lambda: self.shown == expected)
+        searched = f"{len(expected)} nearest of {answer['searched']} "
+        self.until(lambda: searched in self["status"].text and " ms" in self["status"].text)
+
+    def shows_search(self, words="top=24"):
+        self.shows(self.server.search(self.drawn, words))
+
+    def cards(self):
+        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button")
+
+    def close(self):
+        """The console is empty, and nothing was asked of anybody but the server."""
+        assert self.browser.get_log("browser") == []
+        for entry in self.browser.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                url = message["params"]["request"]["url"]
+                assert url.startswith((f"{self.server.url}/", f"blob:{self.server.url}/", "data:")), url
+
+
+@pytest.fixture
+def page(browser, server):
+    one = Page(browser, server)
+    yield one
+    one.close()
+
+
+def test_results_are_those_of_the_interface(page):
+    assert page["hint"].is_displayed() and page.shown == []
+    page.stroke(LINE)
+    page.shows_search()
+    assert not page["hint"].is_displayed()
+    ink = np.asarray(Image.open(io.BytesIO(page.drawn)).convert("L")) < 128
+    assert 1500 < ink.sum() < 6000  # a line of width 6 across half of 512 × 512 pixels
+    first = page.cards()[0].text.split()
+    best = page.server.search(page.drawn, "top=1")["found"][0]
+    assert first == [best["class"], f"{best['distance']:.3f}"]
+    page.until(lambda: page.browser.execute_script("return document.querySelector('#grid img').naturalWidth") == 96)
+
+
+def test_undo_redo_clear_and_eraser(page):
+    blank = page.drawn
+    page.stroke(LINE)
+    one = page.drawn
+    page.stroke(OTHER)
+    two = page.drawn
+    assert len({blank, one, two}) == 3
+    page["undo"].click()
+    assert page.drawn == one
+    page.shows_search()
+    page["undo"].click()
+    assert page.drawn == blank and not page["undo"].is_enabled()
+    page.until(lambda: page.shown == [])
+    for expected in (one, two):
+        page["redo"].click()
+        assert page.drawn == expected
+    page["clear"].click()
+    assert page.drawn == blank
+    page["undo"].click()
+    assert page.drawn == two
+    page["eraser"].click()
+    page.stroke(OTHER)
+    assert page["eraser"].get_attribute("aria-pressed") == "true"
+    middle = [np.asarray(Image.open(io.BytesIO(drawn)).convert("L")) for drawn in (two, page.drawn)]
+    assert (middle[1] < 128).sum() < (middle[0] < 128).sum() - 1500
+
+
+def test_the_address_holds_the_search(page, browser, server):
+    page.stroke(LINE)
+    page.stroke(OTHER)
+    page.shows_search()
+    Select(page["class"]).select_by_value("disc")
+    Select(page["top"]).select_by_value("12")
+    page.shows_search("top=12&class=disc")
+    drawn, address = page.drawn, browser.current_url
+    again = Page(browser, server, address.removeprefix(f"{server.url}/"))
+    assert again.drawn == drawn
+    again.shows_search("top=12&class=disc")
+    for damaged in ("#draw=pAAA.pA.xx", "#draw=p%00&top=7&class=none&like=../x&gallery=all"):
+        assert Page(browser, server, damaged)["status"].text.startswith("Draw something")
+
+
+def test_more_like_this_and_back(page, browser, server):
+    page.stroke(LINE)
+    page.shows_search()
+    drawn, picked = page.shown, page.shown[3]
+    page.cards()[3].click()
+    page.shows(server.json("POST", "/search?top=24", {"like": picked}))
+    assert picked not in page.shown and page["picture"].is_displayed() and not page["drawing"].is_displayed()
+    assert page["open-query"].get_attribute("href") == f"{server.url}/picture/{picked}"
+    browser.back()
+    page.until(lambda: page.shown == drawn and page["drawing"].is_displayed())
+    browser.forward()
+    page.until(lambda: page["picture"].is_displayed())
+    page["draw-again"].click()
+    page.until(lambda: page.shown == drawn)
+
+
+def test_a_second_click_opens_the_picture(page, browser, server):
+    page.stroke(LINE)
+    page.shows_search()
+    picked = page.shown[2]
+    ActionChains(browser).double_click(page.cards()[2]).perform()
+    page.until(lambda: len(browser.window_handles) == 2)
+    own, other = browser.window_handles
+    browser.switch_to.window(other)
+    page.until(lambda: browser.current_url == f"{server.url}/picture/{picked}")
+    browser.close()
+    browser.switch_to.window(own)
+    page.shows(server.json("POST", "/search?top=24", {"like": picked}))
+
+
+def test_filters(page, server, drawn):
+    page.stroke(LINE)
+    page.shows_search()
+    Select(page["class"]).select_by_value("cross")
+    page.shows_search("top=24&class=cross")
+    Select(page["class"]).select_by_value("")
+    Select(page["folder"]).select_by_value(f"{drawn['photo']}/disc")
+    page.shows_search(f"top=24&folder={drawn['photo']}/disc")
+    Select(page["folder"]).select_by_value("")
+    page.browser.find_element(By.CSS_SELECTOR, "[name=gallery][value=sketch]").click()
+    page.shows_search("top=24&gallery=sketch")
+    labels = [option.text for option in Select(page["folder"]).options]
+    assert labels == ["all", "bar (8)", "cross (8)", "disc (8)"]
+
+
+GIVE = """
+const bytes = Uint8Array.from(atob(arguments[0]), one => one.charCodeAt(0)), data = new DataTransfer();
+data.items.add(new File([bytes], arguments[1], {type: arguments[2]}));
+const event = arguments[3] === "paste" ? new ClipboardEvent("paste", {clipboardData: data, bubbles: true})
+  : new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+document.body.dispatchEvent(event);
+"""
+
+
+@pytest.mark.parametrize("way", ["paste", "drop", "upload"])
+def test_a_picture_in_place_of_a_drawing(page, browser, drawn, way):
+    file = drawn["photo"] / "disc/disc_2.jpg"
+    if way == "upload":
+        page["file"].send_keys(str(file))
+    else:
+        browser.execute_script(GIVE, base64.b64encode(file.read_bytes()).decode(), file.name, "image/jpeg", way)
+    page.until(lambda: len(page.shown) == 24)
+    photos = page.server.searcher.gallery.pictures("photo")
+    assert photos.names[list(photos.ids).index(page.shown[0])] == "disc/disc_2.jpg"
+    assert page["query-name"].text == "disc_2.jpg" and page["kind-row"].is_displayed()
+    page.browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
+    page.until(lambda: "kind=sketch" in asked(browser))
+
+
+def asked(browser):
+    return browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name).join(' ')")
+
+
+def test_what_is_no_picture_is_said(page, browser):
+    browser.execute_script(GIVE, base64.b64encode(b"text").decode(), "notes.txt", "text/plain", "drop")
+    page.until(lambda: page["status"].text == "notes.txt is not a picture that the browser can read.")
+
+
+def test_keys_alone(page, browser, server):
+    """Tab to the drawing, draw a cross with arrows and Space, search, go to a result, more like it."""
+    keys = ActionChains(browser)
+    keys.send_keys(Keys.TAB, Keys.TAB).perform()
+    assert browser.switch_to.active_element == page["canvas"] and page["pen"].is_displayed()
+    keys = ActionChains(browser).send_keys(Keys.SPACE)
+    keys.key_down(Keys.SHIFT).send_keys(*[Keys.ARROW_RIGHT, Keys.ARROW_DOWN] * 4).key_up(Keys.SHIFT)
+    keys.send_keys(Keys.SPACE, Keys.ARROW_LEFT * 5, Keys.ENTER).perform()
+    page.shows_search()
+    drawn = page.drawn
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
+    page.until(lambda: page.shown == [])
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("y").key_up(Keys.CONTROL).perform()
+    assert page.drawn == drawn
+    page.shows_search()
+    for _ in range(40):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        if browser.switch_to.active_element == page.cards()[0]:
+            break
+    outline = browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    picked = page.shown[0]
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    page.shows(server.json("POST", "/search?top=24", {"like": picked}))
+    assert outline == "solid" and browser.switch_to.active_element == page.cards()[0]
+
+
+def test_a_screen_reader_hears_what_is_there(page, browser):
+    page.stroke(LINE)
+    page.shows_search()
+    assert page["status"].get_attribute("aria-live") == "polite"
+    assert page["canvas"].accessible_name == "Drawing" and page["canvas"].aria_role == "application"
+    unnamed = [
+        element.get_attribute("outerHTML")
+        for element in browser.find_elements(By.CSS_SELECTOR, "button, select, a[href], input:not([type=file])")
+        if element.is_displayed() and not element.accessible_name
+    ]
+    assert unnamed == []
+
+
+def test_a_narrow_screen(page, browser):
+    """Nothing is wider than the screen, and a finger draws."""
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        box = page["canvas"].rect
+        for kind, *place in (("touchStart", 60, 60), ("touchMove", 120, 150), ("touchMove", 200, 200), ("touchEnd",)):
+            points = [{"x": box["x"] + place[0], "y": box["y"] + place[1]}] if place else []
+            browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.shows_search()
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_light_and_dark(page, browser):
+    """As the system has it until the visitor chooses; the choice stays."""
+
+    def ground(scheme):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        return browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    light, dark = ground("light"), ground("dark")
+    assert light != dark
+    page["theme"].click()
+    assert page["theme"].text == "Theme: light" and ground("dark") == light
+    page["theme"].click()
+    assert ground("light") == dark
+    browser.refresh()
+    page.until(lambda: page["theme"].text == "Theme: dark")
+    assert ground("light") == dark
+    page["theme"].click()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, monkeypatch):
+    server = serve(may_add=True)
+    page = Page(browser, server)
+    page.stroke(LINE)
+    page.shows_search()
+    photos = server.searcher.gallery.pictures("photo")
+    gone = photos.names[list(photos.ids).index(page.shown[0])]
+    (folders["photo"] / gone).unlink()
+    page["search"].click()
+    page.until(lambda: len(page.shown) == 23 and page.cards()[0].text.startswith("gone"))
+    update, there, go = server.searcher.gallery.update, threading.Event(), threading.Event()
+
+    def held(modality, folder, encoder, progress):
+        progress(7, 24)
+        there.set()
+        assert go.wait(30)
+        update(modality, folder, encoder, progress)
+
+    monkeypatch.setattr(server.searcher.gallery, "update", held)
+    page["add"].click()
+    page["add-folder"].send_keys(str(folders["photo"]), Keys.ENTER)
+    page.until(lambda: page["adding-text"].text == f"Adding {folders['photo']}: 7 of 24 pictures")
+    go.set()
+    page.until(lambda: len(page.cards()) == 23 and "gone" not in page["grid"].text)
+    assert not page["adding"].is_displayed() and "23 photos" in page["about"].text
+    page.close()
+
+
+def test_a_token_in_the_address_opens_the_page(browser, serve):
+    server = serve(token="correct-horse_battery")
+    closed = Page(browser, server)
+    assert closed["status"].text == "token: missing or wrong"
+    browser.get_log("browser")  # the browser lists the two refusals
+    page = Page(browser, server, "?token=correct-horse_battery")
+    assert page["status"].text.startswith("Draw something") and "token" not in browser.current_url
+    page.close()

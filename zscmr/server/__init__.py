@@ -1,0 +1,13 @@
+"""The page to draw on and the HTTP interface under it, which docs/api.md describes."""
+
+from zscmr.errors import BadInput, first_line
+
+
+def library():
+    """The module `zscmr.server.serving`. Raises BadInput where Starlette or uvicorn is missing."""
+    try:
+        from zscmr.server import serving
+    except ImportError as error:
+        line = "python -m pip install -r requirements-search.txt"
+        raise BadInput(f"--draw needs Starlette and uvicorn: {line} ({first_line(error)})") from error
+    return serving

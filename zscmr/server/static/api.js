@@ -1,0 +1,29 @@
+// Requests to the server that the page came from. What it refuses is an Error with its reason.
+
+async function answered(response) {
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
+  return answer;
+}
+
+export async function get(path) {
+  return answered(await fetch(path));
+}
+
+export async function post(path, body, signal) {
+  const picture = body instanceof Blob;
+  const headers = {"Content-Type": picture ? body.type : "application/json"};
+  return answered(await fetch(path, {method: "POST", headers, body: picture ? body : JSON.stringify(body), signal}));
+}
+
+// A request that a newer one of the same kind takes the place of; the older one's promise is rejected (AbortError).
+export function newest() {
+  let running = null;
+  return async (path, body) => {
+    running?.abort();
+    const own = running = new AbortController();
+    const answer = await post(path, body, own.signal);
+    own.signal.throwIfAborted();
+    return answer;
+  };
+}
