@@ -1,12 +1,12 @@
-"""Searches a run's gallery with one's own pictures, through the run's own CNNs and encoders.
+"""Searches photos with a drawing, or pictures with pictures, through the encoder of the project or of a run.
 
-    python search.py --run runs/0001 --query my.png drawings --top 10
-    python search.py --run runs/0001 --add holiday
-    python search.py --run runs/0001 --draw
+    python search.py --add ~/Pictures --draw
+    python search.py --query my.png drawings --top 10
+    python search.py --run runs/0001 --query my.png
 
-Prints name, class and distance of the nearest pictures and draws them. The gallery is all photos of the run, of seen
-and of unseen classes, and what --add brought in, in RUN/search; --gallery names one of added pictures alone. --draw
-serves a page to draw queries on.
+Prints name, class and distance of the nearest pictures and draws them; --draw serves a page to draw queries on. Without
+--run the encoder that comes with the project is used, and the gallery is what --add brought in. That of a run, in
+RUN/search, holds the run's own photos too, of seen and of unseen classes.
 """
 
 import time
@@ -19,25 +19,29 @@ from zscmr import cli, runs, server
 from zscmr.console import say, warn
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
-from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.options import Options, flag, setting
 from zscmr.retrieval import Searcher, TableIndex, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
+from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.gallery import pictures_in
 from zscmr.retrieval.run_gallery import leaked
 
-NEWEST_RUN = Path("runs/*")
+GALLERY = Path("gallery")  # of the encoder that comes with the project
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    run: Path = setting(NEWEST_RUN, "run directory; left out: of these, the one that ended last", metavar="DIR")
+    run: Path | None = setting(
+        None, "run directory; left out: the encoder that comes with the project, zscmr/encoder", metavar="DIR"
+    )
     query: tuple[Path, ...] = setting((), "pictures to search with, or folders of pictures", metavar="PICTURE")
     query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
     gallery: str | None = setting(
-        None, "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search)", metavar="DIR|URI"
+        None,
+        "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search, or gallery)",
+        metavar="DIR|URI",
     )
     gallery_kind: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
     unseen_only: bool = setting(False, "leave pictures of the classes that the run was trained on out of the gallery")
@@ -52,7 +56,7 @@ class Settings(Options):
         metavar="FILE",
     )
     json: Path | None = setting(None, "write the answers to this file too", metavar="FILE")
-    grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png)", metavar="PNG")
+    grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png, or search.png)", metavar="PNG")
     draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
     port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
     host: str = setting("127.0.0.1", "address of the page; one that others can reach needs --token", metavar="NAME")
@@ -69,18 +73,22 @@ class Settings(Options):
 
 def main(settings):
     check(settings)
-    run = run_directory(settings.run)
+    check_run(settings)
     queries, faults = listed(settings.query)
     if settings.query and not queries:
         raise BadInput(several(faults))
     memory = int(settings.memory * 1e9)
-    searcher = Searcher.open(run, settings.gallery, settings.add is not None, settings.weights, memory)
+    make = settings.add is not None
+    if settings.run:
+        searcher = Searcher.open(settings.run, settings.gallery, make, settings.weights, memory)
+    else:
+        searcher = Searcher.shipped(settings.gallery or GALLERY, make, memory)
     if settings.draw:
         draw(settings, searcher)
     elif settings.add:
         add(settings, searcher)
     if queries:
-        search(settings, run, searcher, queries, faults)
+        search(settings, searcher, queries, faults)
 
 
 def check(settings):
@@ -97,13 +105,12 @@ def check(settings):
         raise BadInput(f"--add {settings.add}: expected a folder, received a file")
 
 
-def run_directory(run):
-    if run == NEWEST_RUN:
-        run = embeddings.newest(NEWEST_RUN / runs.EMBEDDINGS).parent
-        say(f"--run {run}, the one that ended last")
-    if not (run / runs.CONFIG).is_file():
+def check_run(settings):
+    run = settings.run
+    if run and not (run / runs.CONFIG).is_file():
         raise BadInput(f"--run {run}: no run directory (it has no {runs.CONFIG})")
-    return run
+    if settings.weights and not run:
+        raise BadInput("--weights belongs to --run")
 
 
 def listed(queries):
@@ -144,7 +151,7 @@ def add(settings, searcher):
     )
 
 
-def search(settings, run, searcher, queries, faults):
+def search(settings, searcher, queries, faults):
     """Embed the queries, find their nearest in the gallery, print and draw what is found."""
     began = time.perf_counter()
     gallery, encoder = searcher.gallery, searcher.encoder(settings.query_kind)
@@ -162,7 +169,7 @@ def search(settings, run, searcher, queries, faults):
         say(listing(answer))
     if how:
         say(f"{searched:,} pictures, {how}")
-    show(settings, run, gallery, searched, how, answers)
+    show(settings, gallery, searched, how, answers)
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
@@ -193,19 +200,24 @@ def answered(settings, searcher, queries, vectors):
     return answers_of(queries, found, distances, present), searched, how
 
 
-def show(settings, run, gallery, searched, how, answers):
+def show(settings, gallery, searched, how, answers):
     """Write the files of the answers; `searched` pictures could be found, and were ranked as `how` says."""
     kind, distance = settings.gallery_kind, gallery.identity.distance
-    if note := leaked(run):
+    if note := leaked(settings.run) if settings.run else "":
         warn(note)
     if settings.json:
         about = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only, "search": how or "exact"}
-        about = {"run": str(run), "query_kind": settings.query_kind, "gallery": about, "distance": distance}
+        about = {
+            "run": str(settings.run or SHIPPED),
+            "query_kind": settings.query_kind,
+            "gallery": about,
+            "distance": distance,
+        }
         write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
-    grid = settings.grid or run / "search.png"
+    grid = settings.grid or (settings.run or Path()) / "search.png"
     title = f"{settings.query_kind.capitalize()} → {kind}"
-    where = f"{searched} in the gallery {settings.gallery or f'of {run}'}, {distance} distance"
+    where = f"{searched} in the gallery {gallery.where}, {distance} distance"
     where += f", {how}" if how else ""
     draw_answers(grid, title, where, answers, note)
     say(f"wrote {grid}")

@@ -23,8 +23,8 @@ def test_from_pictures_to_table(script, tmp_path):
     assert "cosine" in done.stdout
     results = json.loads((tmp_path / "out.json").read_text())
     assert set(results["directions"]["sketch->image"]) >= {"mAP@all", "P@100", "mAP@200", "P@200", "queries", "gallery"}
-    done = script("search.py", "--query", next(mini.glob("sketch/*/*.png")), "--top", 3, cwd=tmp_path)
-    assert done.stdout.startswith("--run runs/0001, the one that ended last\n")
+    query = next(mini.glob("sketch/*/*.png"))
+    done = script("search.py", "--run", "runs/0001", "--query", query, "--top", 3, cwd=tmp_path)
     assert "1 query answered in" in done.stdout and "wrote runs/0001/search.png" in done.stdout
     assert done.stderr == ""
     again = script("Unified_XY_triads.py", "--resume", cwd=tmp_path)
@@ -42,6 +42,8 @@ def test_from_pictures_to_table(script, tmp_path):
         (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
         (("search.py", "--run", "nowhere", "--query", "x.png"), "nowhere"),
+        (("search.py", "--query", "x.png"), "x.png: no such file"),
+        (("search.py", "--draw", "--weights", "x.h5"), "--weights belongs to --run"),
         (("paper_tables.py", "--data", "nowhere"), "nowhere"),
     ],
 )

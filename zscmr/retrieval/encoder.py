@@ -12,6 +12,17 @@ from zscmr.litert import Graph
 from zscmr.pictures import Preprocessing, why_unreadable
 
 BATCH = 16  # pictures decoded together
+SHIPPED = Path(__file__).parents[1] / "encoder"
+
+
+class Columns:
+    """Columns `start` to `stop` of what a graph gives: one modality of a graph for both."""
+
+    def __init__(self, graph, start, stop):
+        self.graph, self.part, self.width = graph, slice(start, stop), stop - start
+
+    def __call__(self, pictures):
+        return self.graph(pictures)[:, self.part]
 
 
 class Encoder:
@@ -54,15 +65,23 @@ class Encoder:
         about = read_json(folder / runs.ABOUT)
         try:
             entry = about[modality]
-            graph = Graph(folder / f"{modality}.tflite", entry["sha256"])
+            file = str(entry.get("file", f"{modality}.tflite"))
+            graph = Graph(folder / Path(file).name, entry["sha256"])
             shape = (entry[key] for key in ("size", "resample", "crop", "fraction"))
             preprocessing = Preprocessing(*shape, entry.get("ink"))
             shrink, seen = entry["shrink"], _seen(about)
         except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{modality}' with {error}") from error
-        if (graph.size, graph.width) != (entry["size"], entry["dim"]):
-            raise BadInput(f"{folder / runs.ABOUT}: '{modality}' is not of the graph in {modality}.tflite")
-        return cls(graph, preprocessing, shrink, entry["sha256"], seen)
+        start, stop = entry.get("columns", (0, graph.width))
+        if (graph.size, stop - start) != (entry["size"], entry["dim"]) or not 0 <= start < stop <= graph.width:
+            raise BadInput(f"{folder / runs.ABOUT}: '{modality}' is not of the graph in {file}")
+        network = graph if "columns" not in entry else Columns(graph, start, stop)
+        return cls(network, preprocessing, shrink, entry["sha256"], seen)
+
+    @classmethod
+    def shipped(cls, modality):
+        """The encoder that comes with the project, zscmr/encoder; its model card says what it learnt from."""
+        return cls._exported(SHIPPED, modality)
 
     def embed(self, paths, step=None):
         """(embeddings (n, t) float32, readable (n,) bool) of picture files; unreadable ones give zeros.

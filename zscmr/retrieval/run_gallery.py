@@ -1,4 +1,4 @@
-"""The gallery of a run: its own pictures, from `unified_features.mat`, and what was added."""
+"""The gallery of a run: its own pictures, from `unified_features.mat`, and what was added; that of no run."""
 
 import shutil
 from pathlib import Path
@@ -12,6 +12,7 @@ from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import slices
 from zscmr.files import file_hash, read_json
+from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.gallery import Gallery, Identity, picture_id, rows
 
 FOLDER = "search"  # of the run directory
@@ -34,9 +35,7 @@ def open_gallery(run, where=None, make=True):
     """
     identity = identity_of(run)
     if where is not None:
-        if not make and "://" not in str(where) and not Path(where).exists():
-            raise BadInput(f"--gallery {where}: no such gallery; --add DIR makes one")
-        return Gallery.open(where, identity)
+        return _elsewhere(where, identity, make)
     root = Path(run) / FOLDER
     numbered = (folder for folder in root.glob("[0-9]*") if folder.name.isdigit())
     old = sorted(numbered, key=lambda folder: int(folder.name))
@@ -44,6 +43,22 @@ def open_gallery(run, where=None, make=True):
     for leftover in (*old, root / ".part-added"):
         shutil.rmtree(leftover, ignore_errors=True)
     return gallery
+
+
+def open_shipped(where, make=True):
+    """The gallery of the encoder that comes with the project, in the folder or at the URI `where`.
+
+    Raises BadInput where `make` is not set and there is no folder `where`.
+    """
+    about = read_json(SHIPPED / runs.ABOUT)
+    photo = about["photo"]
+    return _elsewhere(where, Identity(photo["dim"], about["distance"], photo["sha256"]), make)
+
+
+def _elsewhere(where, identity, make):
+    if not make and "://" not in str(where) and not Path(where).exists():
+        raise BadInput(f"--gallery {where}: no such gallery; --add DIR makes one")
+    return Gallery.open(where, identity)
 
 
 def leaked(run):

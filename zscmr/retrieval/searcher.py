@@ -14,7 +14,7 @@ from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.nearest import Index
 from zscmr.retrieval.encoder import Encoder
 from zscmr.retrieval.filters import EVERYTHING
-from zscmr.retrieval.run_gallery import open_gallery
+from zscmr.retrieval.run_gallery import open_gallery, open_shipped
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,11 @@ class Searcher:
         """The searcher of a run directory: `where` and `make` as of `open_gallery`, `weights` as of `Encoder.open`."""
         gallery = open_gallery(run, where, make)
         return cls(gallery, lambda modality: Encoder.open(run, modality, weights), memory)
+
+    @classmethod
+    def shipped(cls, where, make=True, memory=MEMORY):
+        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_shipped`."""
+        return cls(open_shipped(where, make), Encoder.shipped, memory)
 
     def encoder(self, modality):
         """The `Encoder` of a modality."""

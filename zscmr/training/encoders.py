@@ -8,18 +8,20 @@ from zscmr import runs
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.files import read_json, whole_folder, write_json
-from zscmr.provenance import of_modality
+from zscmr.provenance import PLACES, of_modality
 from zscmr.quiet import stderr_held_back
 from zscmr.training import cnn, stage2
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.export_graph import write_tflite
+
+SHARED = "encoder.tflite"  # the graph of both modalities
 
 
 class Embedding(keras.layers.Layer):
     """The map of a trained system from CNN features (n, F) of one modality to embeddings (n, t)."""
 
     def __init__(self, system, modality):
-        super().__init__(name="embedding", dtype="float32")
+        super().__init__(name=f"{modality}_embedding", dtype="float32")
         self.system, self.modality = system, modality
 
     def call(self, features):
@@ -29,6 +31,16 @@ class Embedding(keras.layers.Layer):
 
 def open_network(run, modality, weights=None):
     """(float32 Keras model of pictures (n, size, size, 3) uint8 -> embeddings (n, t), their preprocessing, shrink).
+
+    Arguments and errors are those of `open_cnn`.
+    """
+    network, preprocessing, shrink = open_cnn(run, modality, weights)
+    embedding = Embedding(stage2.load_model(run), modality)
+    return keras.Model(network.input, embedding(network.output)), preprocessing, shrink
+
+
+def open_cnn(run, modality, weights=None):
+    """(float32 Keras model of pictures (n, size, size, 3) uint8 -> features (n, F), their preprocessing, shrink).
 
     `weights`: where the CNN's weights are if they have moved, a file for a frozen backbone, else the dataset directory.
     Raises BadInput for a run whose CNN is unknown, missing or another.
@@ -47,9 +59,7 @@ def open_network(run, modality, weights=None):
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
             f"{network.output_shape[1]}-d; the features are of another origin"
         )
-    embedding = Embedding(stage2.load_model(run), modality)
-    model = keras.Model(network.input, embedding(network.output))
-    return model, cnn.preprocessing(provenance, modality), provenance.get("shrink")
+    return network, cnn.preprocessing(provenance, modality), provenance.get("shrink")
 
 
 def write_encoders(run, weights=None):
@@ -66,18 +76,53 @@ def write_encoders(run, weights=None):
     for modality in MODALITIES:
         model, preprocessing, shrink = open_network(run, modality, weights)
         digest = write_tflite(model, folder / f"{modality}.tflite")
-        about[modality] = {
-            "sha256": digest,
-            "size": preprocessing.size,
-            "resample": int(preprocessing.resample),
-            "crop": preprocessing.crop,
-            "fraction": preprocessing.fraction,
-            "ink": preprocessing.ink,
-            "shrink": shrink,
-            "dim": model.output_shape[1],
-        }
+        about[modality] = _entry(digest, preprocessing, shrink, model.output_shape[1])
     write_json(folder / runs.ABOUT, about)  # last: its presence marks the graphs as complete
     return folder
+
+
+def write_shared_encoder(run, folder, weights=None):
+    """Write encoder.tflite and about.json to `folder`: one graph for both modalities, its weights in half precision.
+
+    The graph gives the embedding of a picture as a photo, then as a sketch, side by side. about.json names no place on
+    this machine. Raises BadInput as `open_network` does, and for a run whose modalities have a CNN each.
+    """
+    run, folder = Path(run), Path(folder)
+    config = read_json(run / runs.CONFIG)
+    features = config["features"]
+    if len(set(features.get("cnn_sha256", {"photo": 0, "sketch": 1}).values())) > 1:
+        raise BadInput(f"{run}: each modality has a CNN of its own; finetune.py --train joint makes one for both")
+    network, photo, shrink = open_cnn(run, "photo", weights)
+    sketch = cnn.preprocessing(of_modality(features, "sketch"), "sketch")
+    system = stage2.load_model(run)
+    both = [Embedding(system, modality)(network.output) for modality in MODALITIES]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / runs.ABOUT).unlink(missing_ok=True)
+    model = keras.Model(network.input, keras.layers.Concatenate()(both))
+    digest = write_tflite(model, folder / SHARED, float16=True)
+    seen = sorted({*config["classes"]["seen"], *features["trained_on"]})
+    about = {"classes": {"seen": seen, "held_out": []}, "distance": stage2.stored_preset(run)[1].distance}
+    about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}
+    dim = both[0].shape[1]
+    for place, (modality, preprocessing) in enumerate(zip(MODALITIES, (photo, sketch), strict=True)):
+        entry = _entry(digest, preprocessing, shrink, dim)
+        about[modality] = entry | {"file": SHARED, "columns": [place * dim, (place + 1) * dim]}
+    write_json(folder / runs.ABOUT, about)
+    return folder
+
+
+def _entry(digest, preprocessing, shrink, dim):
+    """What about.json says of a modality."""
+    return {
+        "sha256": digest,
+        "size": preprocessing.size,
+        "resample": int(preprocessing.resample),
+        "crop": preprocessing.crop,
+        "fraction": preprocessing.fraction,
+        "ink": preprocessing.ink,
+        "shrink": shrink,
+        "dim": dim,
+    }
 
 
 def write_saved_models(run, out, weights=None):

@@ -34,7 +34,7 @@ def build_state(settings, preset, dataset, split, draw):
     steps, rows = draw(1).photo.shape if preset.epochs else (0, 0)
     check_share(rows, tf.distribute.get_strategy())  # balanced batches have two rows a class, at most
     rate = preset.learning_rate
-    if preset.schedule == "cosine":
+    if preset.schedule == "cosine" and preset.epochs:
         rate = keras.optimizers.schedules.CosineDecay(rate, preset.epochs * steps)
     photos, sketches = (
         TrainingRows(items.features, items.labels, np.flatnonzero(np.isin(items.labels, split.seen)))

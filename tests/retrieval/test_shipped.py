@@ -1,0 +1,68 @@
+"""The encoder that comes with the project, and one graph for both modalities."""
+
+import numpy as np
+import pytest
+from conftest import draw_pictures, picture_flags, trainer_settings
+
+import search
+import Unified_XY_triads as trainer
+from UxUyLoader import draw_epoch
+from zscmr import matfiles
+from zscmr.files import read_json
+from zscmr.retrieval import Encoder
+from zscmr.retrieval.encoder import SHIPPED
+from zscmr.training.encoders import write_shared_encoder
+from zscmr.training.stage1 import make_dataset
+from zscmr.training.stage1_options import Stage1Options
+from zscmr.word_vectors import WordVectorOptions, join_vectors
+
+NAMES = ("ant", "bee", "cow", "dog")
+
+
+@pytest.fixture
+def pictures(tmp_path, random):
+    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog",))
+    return tmp_path
+
+
+def test_shipped_encoder_is_small_and_names_no_place():
+    encoders = [Encoder.shipped(modality) for modality in ("photo", "sketch")]
+    assert {encoder.network.width for encoder in encoders} == {64}
+    assert encoders[0].preprocessing.ink is None and encoders[1].preprocessing.ink == 0.1
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 10e6
+    words = (SHIPPED / "about.json").read_text()
+    assert not any(place in words for place in ("/home", "/root", "/work", "/tmp"))
+    assert len(encoders[0].seen) == 125
+
+
+def test_shipped_encoder_searches_without_a_run(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    search.main(search.Settings(add=pictures / "photo"))
+    query = pictures / "sketch/ant/ant_0.png"
+    search.main(search.Settings(query=(query,), top=3))
+    assert "wrote search.png" in capsys.readouterr().out and (pictures / "gallery/pictures.lance").is_dir()
+    found, readable = Encoder.shipped("sketch").embed([query])
+    assert readable.all()
+    np.testing.assert_allclose(np.linalg.norm(found), 1.0, rtol=1e-5)
+
+
+def test_one_graph_gives_what_the_run_has_embedded(pictures, refused):
+    """In half precision, to a hundredth; the modalities' halves of the vector are told apart."""
+    small = {"train": "joint", "backbone": "small", "batch_size": 4, "epochs": 1}
+    runs = {}
+    for share in ("all", "none"):
+        data = pictures / f"data-{share}"
+        make_dataset(Stage1Options(**picture_flags(pictures), out=data, share=share, **small), draw_epoch)
+        np.savez(pictures / "words.npz", classes=NAMES, words=np.eye(4))
+        join_vectors(WordVectorOptions(data=data, vectors=(pictures / "words.npz",)))
+        runs[share] = pictures / f"run-{share}"
+        options = trainer_settings(data=data, preset="aligned", held_out=0.0, epochs=0, path=runs[share])
+        trainer.main(options)
+    assert "a CNN of its own" in refused(write_shared_encoder, runs["none"], pictures / "other")
+    folder = write_shared_encoder(runs["all"], pictures / "shared")
+    assert read_json(folder / "about.json")["sketch"]["columns"] == [64, 128]
+    for modality, key, suffix in (("photo", "featuresx", "jpg"), ("sketch", "featuresy", "png")):
+        paths = sorted((pictures / modality).glob(f"*/*.{suffix}"))
+        found, readable = Encoder.open(folder, modality).embed(paths)
+        assert readable.all()
+        np.testing.assert_allclose(found, matfiles.read(runs["all"] / "unified_features.mat", key), atol=0.02)
