@@ -9,6 +9,7 @@ and of unseen classes, and what --add brought in, in RUN/search; --gallery names
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ from zscmr.evaluation.vectors import check_vectors
 from zscmr.options import Options, flag, setting
 from zscmr.retrieval import Encoder, Index, TableIndex, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
-from zscmr.retrieval.gallery import pictures_in
+from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.run_gallery import leaked, open_gallery
+from zscmr.retrieval.sources import pictures_in
 
 NEWEST_RUN = Path("runs/*")
 
@@ -43,7 +45,12 @@ class Settings(Options):
     classes: tuple[str, ...] = setting((), "search only pictures of these classes", metavar="NAME")
     below: Path | None = setting(None, "search only pictures in this folder, of those added from it", metavar="DIR")
     top: int = setting(10, "nearest pictures to show for each query", metavar="K", least=1)
-    add: Path | None = setting(None, "bring the gallery up to date with this folder of pictures", metavar="DIR")
+    add: str | None = setting(
+        None, "bring the gallery up to date with the pictures in this folder, or below this URI", metavar="DIR|URI"
+    )
+    ray: str | None = setting(
+        None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
+    )
     weights: Path | None = setting(
         None,
         "CNN weights that have moved: of a frozen backbone the file, of trained CNNs the dataset directory with them",
@@ -67,7 +74,8 @@ def main(settings):
         raise BadInput(several(faults))
     gallery = open_gallery(run, settings.gallery, make=settings.add is not None)
     if settings.add:
-        add(settings, gallery, Encoder.open(run, settings.gallery_kind, settings.weights))
+        weights = settings.weights and settings.weights.resolve()
+        add(settings, gallery, partial(Encoder.open, run.resolve(), settings.gallery_kind, weights))
     if queries:
         search(settings, run, gallery, queries, faults)
 
@@ -80,8 +88,10 @@ def check(settings):
     for name in ("json", "grid"):
         if (file := getattr(settings, name)) and file.is_dir():
             raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
-    if settings.add and settings.add.exists() and not settings.add.is_dir():
+    if settings.add and Path(settings.add).is_file():
         raise BadInput(f"--add {settings.add}: expected a folder, received a file")
+    if settings.ray and not settings.add:
+        raise BadInput("--ray: embeds what --add names, received no --add")
 
 
 def run_directory(run):
@@ -114,8 +124,9 @@ def several(faults):
     return f"{faults[0]}{others}"
 
 
-def add(settings, gallery, encoder):
-    done = gallery.update(settings.gallery_kind, settings.add, encoder)
+def add(settings, gallery, open_encoder):
+    cluster = Cluster(settings.ray, open_encoder) if settings.ray else None
+    done = gallery.update(settings.gallery_kind, settings.add, open_encoder(), cluster=cluster)
     say(
         f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
         f"{gallery.count(settings.gallery_kind)} in the gallery"
