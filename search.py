@@ -24,9 +24,10 @@ from zscmr.evaluation.vectors import check_vectors
 from zscmr.options import Options, flag, setting
 from zscmr.retrieval import Searcher, TableIndex, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
+from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.encoder import SHIPPED
-from zscmr.retrieval.gallery import pictures_in
 from zscmr.retrieval.run_gallery import leaked
+from zscmr.retrieval.sources import pictures_in
 
 GALLERY = Path("gallery")  # of the encoder that comes with the project
 
@@ -49,7 +50,12 @@ class Settings(Options):
     classes: tuple[str, ...] = setting((), "search only pictures of these classes", metavar="NAME")
     below: Path | None = setting(None, "search only pictures in this folder, of those added from it", metavar="DIR")
     top: int = setting(10, "nearest pictures to show for each query", metavar="K", least=1)
-    add: Path | None = setting(None, "bring the gallery up to date with this folder of pictures", metavar="DIR")
+    add: str | None = setting(
+        None, "bring the gallery up to date with the pictures in this folder, or below this URI", metavar="DIR|URI"
+    )
+    ray: str | None = setting(
+        None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
+    )
     weights: Path | None = setting(
         None,
         "CNN weights that have moved: of a frozen backbone the file, of trained CNNs the dataset directory with them",
@@ -101,8 +107,10 @@ def check(settings):
     for name in ("json", "grid"):
         if (file := getattr(settings, name)) and file.is_dir():
             raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
-    if settings.add and settings.add.exists() and not settings.add.is_dir():
+    if settings.add and Path(settings.add).is_file():
         raise BadInput(f"--add {settings.add}: expected a folder, received a file")
+    if settings.ray and (settings.draw or not settings.add):
+        raise BadInput("--ray: embeds what --add names, expected --add without --draw")
 
 
 def check_run(settings):
@@ -143,8 +151,9 @@ def draw(settings, searcher):
 
 
 def add(settings, searcher):
-    gallery = searcher.gallery
-    done = gallery.update(settings.gallery_kind, settings.add, searcher.encoder(settings.gallery_kind))
+    gallery, kind = searcher.gallery, settings.gallery_kind
+    cluster = Cluster(settings.ray, searcher.opener(kind)) if settings.ray else None
+    done = gallery.update(kind, settings.add, searcher.encoder(kind), cluster=cluster)
     say(
         f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
         f"{gallery.count(settings.gallery_kind)} in the gallery"

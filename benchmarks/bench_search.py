@@ -1,59 +1,232 @@
-"""Time of a search in an `Index` beside a float32 product with `argpartition`, in turns in one run.
+"""Search and gallery, measured side by side in one run.
 
-The product and the partition are what any exact search has to do; they give no order, and rounding may exchange items.
-Answers of the index are compared with a full sort. Random 64-d vectors, cosine, the ten nearest.
+    python benchmarks/bench_search.py --parts index gallery writers
+    python benchmarks/bench_search.py --parts table --rows 10000000
+
+index: a search in an `Index` in turns with a float32 product and `argpartition`, which any exact search has to do but
+which give no order, and with faiss-cpu's IndexFlatIP where it is installed; answers are compared with a full sort.
+gallery: opening a gallery and adding 1,000 pictures, without the time of embedding. writers: additions killed with
+SIGKILL, and eight at once. table: vectors that stay in the table: its index built, latency, recall, memory.
+Vectors are 64-d and random, those of `table` about 2,000 class points; cosine, the ten nearest.
 """
 
+import multiprocessing
+import resource
+import signal
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import _project  # noqa: F401  the project's root on the path
 import numpy as np
 
+from tests import toy_gallery
 from zscmr import cli
 from zscmr.console import say
 from zscmr.evaluation.ranking import rank
 from zscmr.options import Options, setting
-from zscmr.retrieval import Index
+from zscmr.retrieval import Gallery, Identity, Index, TableIndex
+from zscmr.retrieval.gallery import rows
 
 DIM, TOP = 64, 10
+IDENTITY = Identity(DIM, "cosine", "benchmark")
+SPREAD = 0.5  # standard deviation of a picture about the point of its class, in each dimension; points have 1
+PARTS = ("index", "gallery", "writers", "table")
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    sizes: tuple[int, ...] = setting((10_000, 100_000, 1_000_000), "items in the gallery", metavar="N", least=TOP)
-    queries: tuple[int, ...] = setting((1, 100), "queries at once", metavar="Q", least=1)
-    turns: int = setting(15, "turns of each way; medians are printed", least=1)
+    parts: tuple[str, ...] = setting(PARTS[:3], "what is measured", choices=PARTS)
+    sizes: tuple[int, ...] = setting((10_000, 100_000, 1_000_000), "items of `index`", metavar="N", least=TOP)
+    queries: tuple[int, ...] = setting((1,), "queries at once", metavar="Q", least=1)
+    turns: int = setting(31, "turns of each way; medians are printed", least=1)
+    rows: int = setting(1_000_000, "pictures of `gallery` and of `table`", least=20_000)
+    kills: int = setting(50, "additions killed by `writers`", least=1)
+    work: Path = setting(Path(tempfile.gettempdir()), "folder for the galleries, removed at the end", metavar="DIR")
 
 
 def main(settings):
+    if "index" in settings.parts:
+        compare_index(settings)
+    for part, measure in (("gallery", measure_gallery), ("writers", measure_writers), ("table", measure_table)):
+        if part in settings.parts:
+            with tempfile.TemporaryDirectory(dir=settings.work) as folder:
+                measure(settings, Path(folder))
+
+
+def compare_index(settings):
     for size in settings.sizes:
         random = np.random.default_rng(0)
         gallery = random.normal(size=(size, DIM)).astype(np.float32)
         unit = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
-        index = Index(gallery, "cosine")
+        index, flat = Index(gallery, "cosine"), faiss_index(unit)
         for count in settings.queries:
             queries = random.normal(size=(count, DIM)).astype(np.float32)
-            own, other, ratio = compare(index, gallery, unit, queries, settings.turns)
-            say(
-                f"{size:>9,} items, {count:>3} queries: index {own:8.2f} ms, product {other:8.2f} ms, ratio {ratio:.2f}"
-            )
+            assert (index.search(queries[:1], TOP)[0] == rank(queries[:1], gallery, "cosine")[:, :TOP]).all()
+            ways = {
+                "index": lambda queries=queries, index=index: index.search(queries, TOP),
+                "product": lambda queries=queries, unit=unit: np.argpartition(-(queries @ unit.T), TOP, axis=1),
+            }
+            if flat:
+                ways["faiss"] = lambda queries=queries, flat=flat: flat.search(queries, TOP)
+            report(f"{size:>9,} items, {count:>3} at once", timed(ways, settings.turns))
 
 
-def compare(index, gallery, unit, queries, turns):
-    """(ms of the index, ms of product and partition, median of their ratios)."""
-    found = index.search(queries, TOP)[0]
-    assert (found[:1] == rank(queries[:1], gallery, "cosine")[:, :TOP]).all(), "not the nearest"
-    times = []
-    for _ in range(turns):
+def faiss_index(unit):
+    try:
+        import faiss
+    except ImportError:
+        say("faiss-cpu is not installed: not compared")
+        return None
+    index = faiss.IndexFlatIP(DIM)
+    index.add(unit)
+    return index
+
+
+def timed(ways, turns):
+    """{way: [ms of each turn]}, the ways in turns; one turn before is not counted."""
+    times = {name: [] for name in ways}
+    for _ in range(turns + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: column[1:] for name, column in times.items()}
+
+
+def report(label, times):
+    """Medians and least times, and the ratio of the index to each other way: of medians of turns, and of the least."""
+    shown = ", ".join(f"{name} {statistics.median(ms):.2f} ({min(ms):.2f}) ms" for name, ms in times.items())
+    own, ratios = times["index"], []
+    for name, ms in times.items():
+        if name != "index":
+            median = statistics.median(a / b for a, b in zip(own, ms, strict=True))
+            ratios.append(f"{median:.2f} ({min(own) / min(ms):.2f}) × {name}")
+    say(f"{label}: {shown}; index {', '.join(ratios)}")
+
+
+def class_vectors(count, seed):
+    """Vectors (count, DIM) about 2,000 class points, and their class numbers."""
+    points = np.random.default_rng(1).normal(size=(2000, DIM)).astype(np.float32)
+    random = np.random.default_rng(seed)
+    classes = random.integers(0, len(points), count)
+    return points[classes] + SPREAD * random.normal(size=(count, DIM)).astype(np.float32), classes
+
+
+def filled(where, count):
+    """A gallery of `count` photos."""
+
+    def batches(step=50_000):
+        for start in range(0, count, step):
+            vectors, classes = class_vectors(min(step, count - start), seed=(2, start))
+            names = [f"/photos/class {number}/{start + row}.jpg" for row, number in enumerate(classes)]
+            yield rows(IDENTITY, "photo", names, names, [f"class {n}" for n in classes], classes % 5 == 0, vectors)
+
+    start = time.perf_counter()
+    gallery = Gallery.open(where, IDENTITY, batches)
+    size = sum(file.stat().st_size for file in Path(where).rglob("*") if file.is_file())
+    say(f"{count:,} pictures written in {time.perf_counter() - start:.0f} s, {size / 1e9:.2f} GB")
+    return gallery
+
+
+class Instant:
+    """An encoder that takes no time worth counting."""
+
+    seen = frozenset()
+
+    def embed(self, paths, step=None):
+        return class_vectors(len(paths), seed=3)[0], np.ones(len(paths), bool)
+
+    def faults(self, paths, readable):
+        return []
+
+
+def measure_gallery(settings, folder):
+    filled(folder / "gallery", settings.rows)
+    for number in range(3):
+        toy_gallery.write_files(folder / f"new {number}", 1000)
         start = time.perf_counter()
-        index.search(queries, TOP)
-        middle = time.perf_counter()
-        np.argpartition(-(queries @ unit.T), TOP, axis=1)
-        times.append((1e3 * (middle - start), 1e3 * (time.perf_counter() - middle)))
-    own, other = (statistics.median(column) for column in zip(*times, strict=True))
-    return own, other, statistics.median(a / b for a, b in times)
+        gallery = Gallery.open(folder / "gallery", IDENTITY)
+        opened = time.perf_counter()
+        held = len(gallery.pictures("photo").ids)
+        read = time.perf_counter()
+        gallery.update("photo", folder / f"new {number}", Instant(), lambda *_: None)
+        added = time.perf_counter()
+        say(
+            f"{held:,} pictures: opened in {opened - start:.2f} s, read in {read - opened:.2f} s; 1,000 added in "
+            f"{added - read:.2f} s without embedding"
+        )
+
+
+def adding(where, folder, seconds):
+    words = [sys.executable, toy_gallery.__file__, where, folder, str(seconds)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def measure_writers(settings, folder):
+    """Kills come after 0 to 2 s; then eight processes add eight folders, and one of them, at once."""
+    gallery, random = Gallery.open(folder / "gallery", toy_gallery.IDENTITY), np.random.default_rng(0)
+    counts = [0]
+    for number in range(settings.kills):
+        toy_gallery.write_files(folder / "in", 1500, start=1500 * number)
+        process = adding(gallery.where, folder / "in", 1e-4)
+        time.sleep(2 * random.random())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        counts.append(gallery.count("photo"))
+        assert counts[-1] >= counts[-2], "pictures lost"
+    say(f"{settings.kills} additions killed; {counts[-1]:,} pictures were written by them")
+    for number in range(4):
+        toy_gallery.write_files(folder / f"in {number}", 1500)
+    folders = [folder / "in", *[folder / f"in {number}" for number in range(4)]]
+    together = [adding(gallery.where, one, 1e-4) for one in [*folders, *folders[:3]]]
+    assert all(process.wait() == 0 for process in together)
+    found = gallery.pictures("photo").paths.tolist()
+    files = [str(file) for one in folders for file in one.rglob("*.png")]
+    assert len(found) == len(files) and {*found} == {*files}, "pictures lost or doubled"
+    say(f"{len(together)} writers at once: {len(found):,} pictures, none lost, none twice")
+
+
+def measure_table(settings, folder):
+    gallery = filled(folder / "gallery", settings.rows)
+    start = time.perf_counter()
+    index = TableIndex(gallery, "photo")
+    size = sum(file.stat().st_size for file in (folder / "gallery").rglob("_indices/**/*") if file.is_file())
+    say(f"index built and measured in {time.perf_counter() - start:.0f} s, {size / 1e9:.2f} GB")
+    spawn = multiprocessing.get_context("spawn")
+    answers = spawn.SimpleQueue()
+    process = spawn.Process(target=serve, args=(folder / "gallery", 100, answers))
+    process.start()
+    times, found, peak = answers.get()
+    process.join()
+    queries = class_vectors(100, seed=4)[0][:20]
+    start = time.perf_counter()
+    exact = TableIndex(gallery, "photo", exact=True).search(queries, TOP)[0]
+    scanned = time.perf_counter() - start
+    shares = [len({*one.ids} & found[place]) / TOP for place, one in enumerate(exact)]
+    say(
+        f"{settings.rows:,} pictures in the table: median {statistics.median(times):.1f} ms, 95 % within "
+        f"{np.percentile(times, 95):.1f} ms; recall@{TOP} {np.mean(shares):.3f} of 20 queries, {index.recall:.3f} as "
+        f"measured when built; memory {peak / 1e9:.2f} GB; a scan for 20 queries takes {scanned:.1f} s"
+    )
+
+
+def serve(where, count, answers):
+    """In a process of its own: answer `count` queries one by one; put (ms of each, ids of each, peak bytes)."""
+    index = TableIndex(Gallery.open(where, IDENTITY), "photo")
+    times, found = [], []
+    for query in class_vectors(count, seed=4)[0]:
+        start = time.perf_counter()
+        pictures = index.search(query[None], TOP)[0][0]
+        times.append(1e3 * (time.perf_counter() - start))
+        found.append({*pictures.ids})
+    answers.put((times, found, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 
 
 if __name__ == "__main__":

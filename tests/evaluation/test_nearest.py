@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from zscmr.evaluation.distances import distances
+from zscmr.evaluation.nearest import GROUP
 from zscmr.evaluation.ranking import rank
 from zscmr.retrieval import Index
 
@@ -73,6 +74,22 @@ def test_little_memory_and_memory_maps_give_the_same(metric, tmp_path):
     assert small.ready is None  # 128 kB of rows do not fit
     for one, other in zip((rows, found), small.search(queries, top=7), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("metric", [*REAL, "hamming"])
+def test_near_items_may_lie_anywhere(metric):
+    """All near ones at one remainder of the row number, or few that take part, or many that tie."""
+    random = np.random.default_rng(8)
+    gallery = random.normal(size=(4000, 6)).astype(np.float32)
+    queries = random.normal(size=(3, 6)).astype(np.float32)
+    gallery[7 :: 4000 // GROUP][:40] = queries[0] + random.normal(size=(40, 6), scale=0.01)
+    gallery[1000:1300] = queries[1]
+    whole = rank(queries, gallery, metric)
+    np.testing.assert_array_equal(Index(gallery, metric).search(queries, top=30)[0], whole[:, :30])
+    keep = np.zeros(4000, bool)
+    keep[7 :: 4000 // GROUP] = True  # fewer columns than wanted
+    expected = [[row for row in line if keep[row]][:30] for line in whole]
+    np.testing.assert_array_equal(Index(gallery, metric).search(queries, 30, keep)[0], expected)
 
 
 def test_threads_share_an_index():

@@ -16,6 +16,7 @@ from toy_gallery import DIM, IDENTITY, ToyEncoder, vector_of, write_files
 
 from zscmr.retrieval import gallery as module
 from zscmr.retrieval.gallery import Gallery, Identity, rows
+from zscmr.retrieval.sources import pictures_in
 
 SCRIPT = Path(__file__).parents[1] / "toy_gallery.py"
 
@@ -127,7 +128,7 @@ def test_many_small_commits_become_few(opened, tmp_path, monkeypatch):
     assert opened.table().stats()["fragment_stats"]["num_fragments"] == 1
     paths = list(opened.pictures("photo").paths)
     assert [{paths[row], paths[row + 1]} for row in range(0, 12, 2)] == [
-        {str(file) for file in pair} for pair in zip(*[iter(module.pictures_in(tmp_path / "in"))] * 2, strict=True)
+        {str(file) for file in pair} for pair in zip(*[iter(pictures_in(tmp_path / "in"))] * 2, strict=True)
     ]
 
 

@@ -7,6 +7,7 @@ from zscmr.evaluation.distances import MEMORY, checked_own_rows, pair_keys, quer
 from zscmr.evaluation.vectors import check_vectors
 
 ROWS = 2**18  # of the gallery, made ready together, fewer where they would take more than a quarter of the memory
+GROUP = 64  # keys of which the smallest stands for all
 
 
 class Index:
@@ -76,7 +77,7 @@ class Index:
         if own_rows is not None:
             keys[np.arange(len(keys)), own_rows] = nowhere
         # every item that may be as near as the K-th: nobody is cut off by rounding
-        query, item = _candidates(keys, top, doubt)
+        query, item = _candidates(keys, top, doubt, nowhere)
         if self.metric == "hamming":
             exact = keys[query, item].astype(np.float64)
         else:
@@ -122,10 +123,26 @@ class Index:
             yield rows.astype(np.float32), (rows**2).sum(1).astype(np.float32)
 
 
-def _candidates(keys, top, doubt):
-    """(query, item) of all entries of `keys` (q, n) up to the `top`-th smallest of their row plus `doubt` (q,)."""
-    limit = np.partition(keys, top - 1, axis=1)[:, top - 1] + doubt
+def _candidates(keys, top, doubt, nowhere):
+    """(query, item) of all entries of `keys` (q, n) up to a limit plus `doubt` (q,), the `top` smallest of their row
+    among them; entries `nowhere` never are."""
+    limit = _limits(keys, top, nowhere) + doubt
     return np.divmod(np.flatnonzero(keys <= limit[:, None]), keys.shape[1])
+
+
+def _limits(keys, top, nowhere):
+    """A limit (q,) below `nowhere` that at least `top` entries of each row of `keys` (q, n) do not exceed.
+
+    Each column of entries GROUP rows deep has a minimum, and `top` columns have one up to the `top`-th smallest
+    minimum: at most GROUP × top entries lie there but for ties, and a pass of minima costs a tenth of a partition.
+    """
+    columns = keys.shape[1] // GROUP
+    if columns >= top:
+        least = keys[:, : GROUP * columns].reshape(len(keys), GROUP, columns).min(axis=1)
+        limit = np.partition(least, top - 1, axis=1)[:, top - 1]
+        if (limit < nowhere).all():
+            return limit
+    return np.partition(keys, top - 1, axis=1)[:, top - 1]
 
 
 def nearest(queries, gallery, metric, top, own_rows=None, memory=MEMORY):

@@ -15,7 +15,7 @@ class Wanted:
     """Pictures of `classes`, below `folder`, of unseen or of seen classes; what is left out restricts nothing."""
 
     classes: tuple[str, ...] = ()
-    folder: Path | None = None
+    folder: Path | str | None = None
     unseen: bool | None = None
 
     def __bool__(self):
@@ -53,7 +53,9 @@ EVERYTHING = Wanted()
 
 
 def inside(folder):
-    """How the paths of all files in a folder begin."""
+    """How the paths of all files in a folder, or below a URI, begin."""
+    if "://" in str(folder):
+        return f"{str(folder).rstrip('/')}/"
     return f"{str(Path(folder).resolve()).rstrip(os.sep)}{os.sep}"
 
 

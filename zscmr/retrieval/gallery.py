@@ -20,8 +20,8 @@ from zscmr.console import Progress, warn
 from zscmr.errors import BadInput, first_line
 from zscmr.evaluation import codes
 from zscmr.evaluation.vectors import check_vectors
-from zscmr.pictures import SUFFIXES
 from zscmr.retrieval.filters import EVERYTHING, Wanted
+from zscmr.retrieval.sources import open_source
 
 INSTALL = "python -m pip install -r requirements-search.txt"
 TABLE = "pictures"
@@ -71,7 +71,9 @@ class Update:
 
 
 @dataclass(frozen=True)
-class _File:
+class File:
+    """A picture of a folder as its row lists it."""
+
     path: str
     class_name: str
     size: int  # bytes
@@ -133,31 +135,46 @@ class Gallery:
         with refusal(self.where):
             return self.table().version
 
-    def update(self, modality, folder, encoder, progress=None):
-        """Bring the gallery up to date with a folder: embed new and changed pictures, drop those that are gone.
+    def update(self, modality, folder, encoder, progress=None, cluster=None):
+        """Bring the gallery up to date with a folder or URI: embed new and changed pictures, drop those that are gone.
 
         A folder that is gone takes all its pictures along. A call that was killed is continued by the next. Warns of
-        pictures that cannot be read. `progress(done, total)` replaces the progress bar. Returns an `Update`. Raises
-        BadInput for a folder without a readable picture.
+        pictures that cannot be read. `progress(done, total)` replaces the progress bar. A `Cluster` embeds in place of
+        `encoder`. Returns an `Update`. Raises BadInput for a folder without a readable picture.
         """
-        root = Path(folder).resolve()
-        there, own = self._listed(modality, root)
-        found = [file for file in pictures_in(root) if str(file) not in own]
+        source = open_source(folder)
+        there, own = self._listed(modality, source.root)
+        found = [file for file in source.files() if file.path not in own]
         if not found and not there and not own:
-            raise BadInput(f"--add {folder}: {'no pictures in this folder' if root.exists() else 'no such folder'}")
-        if not root.exists():
+            raise BadInput(f"--add {folder}: {'no pictures in this folder' if source.exists else 'no such folder'}")
+        if not source.exists:
             warn(f"--add {folder}: no such folder; the {len(there)} pictures added from there leave the gallery")
         names = {class_key(name): name for name in self.class_names()}
-        files = [_described(path, root, names) for path in _encodable(found)]
+        files = [_described(file, source.own_name, names) for file in found]
         kept = {file.path for file in files if there.get(file.path) == file}
         new = [file for file in files if file.path not in kept]
-        added = self._embedded(modality, new, encoder, progress)
+        with _progress(progress, modality, len(new)) as step:
+            embedded = cluster.embedded if cluster else self._embedded
+            added = embedded(self, modality, source, new, encoder, step)
         if new and not added and not kept:
             raise BadInput(f"--add {folder}: none of its pictures can be read")
         gone = there.keys() - kept
         self._delete([picture_id(modality, path) for path in gone - added])
         self._compact()
         return Update(len(added), len(kept), len(gone))
+
+    def embed(self, modality, source, files, encoder, step=None):
+        """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
+        paths = [file.path for file in files]
+        with source.local(paths) as local:
+            vectors, readable = encoder.embed(local, step)
+            faults = encoder.faults(local, readable)
+        bad = [place for place, good in enumerate(readable) if not good]
+        faults = [why.replace(local[place], paths[place]) for why, place in zip(faults, bad, strict=True)]
+        good = [file for file, good in zip(files, readable, strict=True) if good]
+        if good:
+            self.write(_file_rows(self.identity, modality, good, encoder.seen, vectors[readable]))
+        return [file.path for file in good], faults
 
     def table(self):
         """LanceDB's table, at the newest version."""
@@ -193,28 +210,26 @@ class Gallery:
             raise
 
     def _listed(self, modality, root):
-        """({path: `_File`} of added pictures in a folder, paths (set) of the run's own in it)."""
+        """({path: `File`} of added pictures in a folder, paths (set) of the run's own in it)."""
         columns, condition = ["path", "class", "size", "modified"], Wanted(folder=root).condition(modality, ())
         with refusal(self.where):
             batches = read_rows(self.table(), columns, condition)
-            files = [_File(*row.values()) for batch in batches for row in batch.to_pylist()]
+            files = [File(*row.values()) for batch in batches for row in batch.to_pylist()]
         own = {file.path for file in files if file.size == _UNMANAGED}
         return {file.path: file for file in files if file.path not in own}, own
 
-    def _embedded(self, modality, new, encoder, progress):
-        """Embed the files `new` and write them, a commit a block; return the paths of those that can be read."""
+    @staticmethod
+    def _embedded(gallery, modality, source, new, encoder, step):
+        """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
         added = set()
-        with _progress(progress, modality, len(new)) as step:
-            for start in range(0, len(new), BLOCK):
-                block = new[start : start + BLOCK]
-                paths = [file.path for file in block]
-                vectors, readable = encoder.embed(paths, lambda done, start=start: step(start + done))
-                for why in encoder.faults(paths, readable):
-                    warn(f"{why}, skipped")
-                good = [file for file, good in zip(block, readable, strict=True) if good]
-                if good:
-                    self.write(_file_rows(self.identity, modality, good, encoder.seen, vectors[readable]))
-                    added |= {file.path for file in good}
+        for start in range(0, len(new), BLOCK):
+            block = new[start : start + BLOCK]
+            paths, faults = gallery.embed(
+                modality, source, block, encoder, lambda done, start=start: step(start + done)
+            )
+            for why in faults:
+                warn(f"{why}, skipped")
+            added |= {*paths}
         return added
 
     def _delete(self, ids):
@@ -264,12 +279,6 @@ def rows(identity, modality, paths, names, classes, unseen, vectors, sizes=None,
     }
     arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
     return pyarrow.record_batch(arrays, schema=schema)
-
-
-def pictures_in(folder):
-    """Picture files of a folder and the folders in it, hidden ones apart, sorted."""
-    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return [path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _library():
@@ -381,26 +390,15 @@ def _progress(progress, label, total):
         yield bar.update
 
 
-def _encodable(paths):
-    """The paths that UTF-8 can write; warns of others."""
-    for path in paths:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            warn(f"{path!r}: the name is not UTF-8, skipped")
-        else:
-            yield path
-
-
-def _described(path, root, names):
+def _described(found, own_name, names):
     """A picture as the gallery lists it.
 
-    Its class is the folder it lies in, if that lies in `root` or names a class of `names` {key: class name}.
+    Its class is the folder it lies in, if that is not the source's own, or names a class of `names` {key: class name}.
     """
-    state, folder = path.stat(), path.parent.name
+    folder = found.folder or own_name
     key = class_key(folder)
-    named = path.parent != root or key in names
-    return _File(str(path), names.setdefault(key, folder) if named else UNKNOWN, state.st_size, state.st_mtime_ns)
+    named = found.folder or key in names
+    return File(found.path, names.setdefault(key, folder) if named else UNKNOWN, found.size, found.modified)
 
 
 def _file_rows(identity, modality, files, seen, vectors):

@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -94,12 +95,17 @@ class Searcher:
     def open(cls, run, where=None, make=True, weights=None, memory=MEMORY):
         """The searcher of a run directory: `where` and `make` as of `open_gallery`, `weights` as of `Encoder.open`."""
         gallery = open_gallery(run, where, make)
-        return cls(gallery, lambda modality: Encoder.open(run, modality, weights), memory)
+        weights = weights and Path(weights).resolve()
+        return cls(gallery, functools.partial(Encoder.open, Path(run).resolve(), weights=weights), memory)
 
     @classmethod
     def shipped(cls, where, make=True, memory=MEMORY):
         """The searcher of the encoder that comes with the project; `where` and `make` as of `open_shipped`."""
         return cls(open_shipped(where, make), Encoder.shipped, memory)
+
+    def opener(self, modality):
+        """A function without arguments that opens the encoder of a modality anew, in other processes too."""
+        return functools.partial(self._open_encoder, modality)
 
     def encoder(self, modality):
         """The `Encoder` of a modality."""

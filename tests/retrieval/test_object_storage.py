@@ -1,0 +1,68 @@
+"""Gallery and pictures over S3, against a server on this machine that speaks it."""
+
+import logging
+import shutil
+
+import pytest
+from test_gallery import adding, check_complete
+from toy_gallery import IDENTITY, ToyEncoder, vector_of, write_files
+
+from zscmr.retrieval import Gallery
+
+
+@pytest.fixture
+def storage(monkeypatch):
+    """A client of the server, which holds the empty bucket `zscmr`."""
+    server = pytest.importorskip("moto.server", reason="moto[server] is not installed: no test of object storage")
+    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed: no test of object storage")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = server.ThreadedMotoServer(port=0, verbose=False)
+    running.start()
+    url = f"http://127.0.0.1:{running.get_host_and_port()[1]}"
+    for name, value in (
+        ("ACCESS_KEY_ID", "key"),
+        ("SECRET_ACCESS_KEY", "secret"),
+        ("REGION", "us-east-1"),
+        ("DEFAULT_REGION", "us-east-1"),
+        ("ENDPOINT_URL", url),
+        ("ENDPOINT", url),
+        ("ALLOW_HTTP", "true"),
+    ):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="zscmr")
+    yield client
+    running.stop()
+
+
+def test_two_writers_at_once(storage, tmp_path):
+    gallery = Gallery.open("s3://zscmr/gallery", IDENTITY)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        write_files(folder, 30)
+    processes = [adding(gallery.where, folder) for folder in folders]
+    for process in processes:
+        assert process.wait(100) == 0, process.stderr.read()
+    check_complete(gallery, *folders)
+    shutil.rmtree(folders[0])
+    assert gallery.update("photo", folders[0], ToyEncoder()).removed == 30
+    check_complete(Gallery.open(gallery.where, IDENTITY), folders[1])
+
+
+def test_pictures_on_object_storage(storage, tmp_path, refused, capsys):
+    contents = {"zebra/1.png": b"one", "plain.png": b"two", "zebra/bad.png": b"bad", ".hidden/1.png": b"no"}
+    for name, content in {**contents, "zebra/notes.txt": b"no"}.items():
+        storage.put_object(Bucket="zscmr", Key=f"photos/{name}", Body=content)
+    gallery, source = Gallery.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
+    assert gallery.update("photo", source, ToyEncoder()).added == 2
+    assert capsys.readouterr().err == "warning: s3://zscmr/photos/zebra/bad.png: bad, skipped\n"
+    pictures = gallery.pictures("photo")
+    for path, class_name, vector in zip(pictures.paths, pictures.classes, pictures.vectors, strict=True):
+        name = path.removeprefix("s3://zscmr/photos/")
+        assert class_name == {"zebra/1.png": "zebra", "plain.png": "unknown"}[name]
+        assert (vector == vector_of(contents[name])).all()
+    storage.delete_object(Bucket="zscmr", Key="photos/plain.png")
+    storage.put_object(Bucket="zscmr", Key="photos/zebra/1.png", Body=b"another")
+    done = gallery.update("photo", f"{source}/", ToyEncoder())
+    assert (done.added, done.kept, done.removed) == (1, 0, 2)
+    assert refused(gallery.update, "photo", "s3://zscmr/none", ToyEncoder()) == "--add s3://zscmr/none: no such folder"
