@@ -32,10 +32,15 @@ class Match:
 
 @dataclass(frozen=True)
 class Found:
-    """The nearest pictures, nearest first, of so many `searched`."""
+    """The nearest pictures, nearest first, of so many `searched`, of so many `pictures` of the gallery."""
 
     matches: list[Match]
     searched: int
+    pictures: int
+
+
+class UnknownPicture(BadInput):
+    """An id that no picture of the gallery has."""
 
 
 class View:
@@ -66,7 +71,7 @@ class View:
         if but is not None:
             kept[but] = False
         if not kept.any():
-            return Found([], 0)
+            return Found([], 0, len(self))
         (rows,), (distances,) = self.index.search(vector, top, None if kept.all() else kept)
         of = self.pictures
         columns = zip(of.ids[rows], of.paths[rows], of.names[rows], of.classes[rows], of.unseen[rows], strict=True)
@@ -74,7 +79,7 @@ class View:
             Match(*map(str, texts), bool(unseen), float(distance))
             for (*texts, unseen), distance in zip(columns, distances, strict=True)
         ]
-        return Found(matches, int(np.count_nonzero(kept)))
+        return Found(matches, int(np.count_nonzero(kept)), len(self))
 
 
 class Searcher:
@@ -131,12 +136,12 @@ class Searcher:
             self._view_locks[modality].release()
 
     def find(self, picture_id):
-        """(view, row) of the picture with this id. Raises BadInput where there is none."""
+        """(view, row) of the picture with this id. Raises UnknownPicture where there is none."""
         for modality in MODALITIES:
             view = self.view(modality)
             if (row := view.row(picture_id)) is not None:
                 return view, row
-        raise BadInput(f"no picture {picture_id!r} in the gallery")
+        raise UnknownPicture(f"no picture {picture_id!r} in the gallery")
 
     def embed(self, picture, kind):
         """The embedding (1, dim) of a picture file, or of the bytes of one. Raises BadInput if it cannot be read."""

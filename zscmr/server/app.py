@@ -21,6 +21,7 @@ from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.pictures import read_header, read_thumbnail
 from zscmr.retrieval import Wanted
+from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.guards import COOKIE, FORMATS, Desk, Guard, check_picture, read_body, refusal, same_token
 
 STATIC = Path(__file__).parent / "static"
@@ -139,7 +140,6 @@ class Api:
         return self.searcher.search(body, question.kind, question.gallery, question.top, question.wanted)
 
     def _like(self, like, question):
-        self._path(like)
         return self.searcher.like(like, question.gallery, question.top, question.wanted)
 
     def _answer(self, question, find, sent):
@@ -147,7 +147,7 @@ class Api:
         found = find(sent, question)
         return {
             "gallery": question.gallery,
-            "pictures": len(self.searcher.view(question.gallery)),
+            "pictures": found.pictures,
             "searched": found.searched,
             "distance": self.searcher.distance,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
@@ -192,10 +192,7 @@ class Api:
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
 
     def _path(self, picture_id):
-        try:
-            view, row = self.searcher.find(picture_id)
-        except BadInput as error:
-            raise HTTPException(404, str(error)) from error
+        view, row = self.searcher.find(picture_id)
         return str(view.pictures.paths[row])
 
     def _read(self, read, path):
@@ -242,6 +239,7 @@ def make_app(api):
     ]
     handlers = {
         HTTPException: _refused,
+        UnknownPicture: lambda request, error: refusal(404, str(error)),
         BadInput: lambda request, error: refusal(400, str(error)),
         ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
         Exception: lambda request, error: refusal(500, "an error of the server, which its own output describes"),
