@@ -30,6 +30,7 @@ class EvaluationOptions(Options):
     )
     drop_paired: bool = setting(False, "photos that one of the sketches was drawn from leave the file")
     dedupe: bool = setting(False, "photos listed twice are kept once")
+    rerank: bool = setting(False, "re-rank by k-reciprocal neighbours in the gallery, which is used as a whole")
     memory: float = setting(MEMORY / 1e9, "GB that ranking may take beyond the embeddings", above=0)
     seed: int = setting(0, "seed of every draw: queries, seen rows, codes, resampling, pictures in figures", least=0)
 
@@ -39,5 +40,8 @@ class EvaluationOptions(Options):
             raise BadInput(f"--codes {self.codes} wants the number of --bits")
         if self.bits and self.distance:
             raise BadInput(f"--bits ranks by Hamming distance; --distance {self.distance} has no part in it")
+        for option in ("top", "bits"):
+            if self.rerank and getattr(self, option):
+                raise BadInput(f"--rerank: does not go with --{option}")
         if self.top and (self.protocol == "knncode" or self.ties not in (None, "gallery") or self.also):
             raise BadInput("--top: goes with neither --protocol knncode, --also nor --ties other than gallery")

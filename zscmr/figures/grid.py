@@ -10,7 +10,7 @@ import numpy as np
 from zscmr.console import warn
 from zscmr.errors import BadInput
 from zscmr.evaluation.embeddings import DIRECTIONS
-from zscmr.evaluation.nearest import nearest
+from zscmr.evaluation.ranking import first_ranks
 from zscmr.files import whole_file
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
@@ -20,7 +20,7 @@ INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
 PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
-def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image"):
+def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image", rerank=False):
     """Draw random queries, each of another class, with the `top` pictures nearest to them; write a PNG.
 
     Rows are in the order of class names. Right classes are framed green, wrong ones red. A picture that cannot be
@@ -31,10 +31,11 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
         raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
     rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
     rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
-    order = nearest(asking.vectors[rows], answering.vectors, distance, top, rows if asking is answering else None)
+    own_rows = rows if asking is answering else None
+    order = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
     hits = answering.labels[order] == asking.labels[rows, None]
     told = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
-    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance"
+    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
     if also := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
         told += f"; {also}"
     lines = []

@@ -23,7 +23,7 @@ def write_report(folder, features, results, title, setup, points, made):
 
     `points`: {direction: Scores of `plots.curve_points`}. `made`: lines on the origin of the report.
     """
-    distance, seed, direction = results["distance"], setup.seed, next(iter(results["directions"]))
+    distance, seed, rerank, direction = results["distance"], setup.seed, setup.rerank, next(iter(results["directions"]))
     kind, sought = DIRECTIONS[direction]
     drawn = {
         "retrieval.png": f"Random {PLURAL[kind]}, each of another class, and the {PLURAL[sought]} nearest to them.",
@@ -32,11 +32,11 @@ def write_report(folder, features, results, title, setup, points, made):
         "map.png": "The space seen from two sides: PCA keeps distances at large, t-SNE neighbourhoods.",
         "confusion.png": f"Which class a {kind}'s {PLURAL[sought]} come from. A row adds up to 100 %.",
     }
-    retrieval_grid(folder / "retrieval.png", features, distance, seed, direction=direction)
-    plots.curves(folder / "curves.png", points, features, distance, seed)
+    retrieval_grid(folder / "retrieval.png", features, distance, seed, direction=direction, rerank=rerank)
+    plots.curves(folder / "curves.png", points, features, distance, seed, rerank)
     plots.class_bars(folder / "classes.png", results, features)
     plots.space_map(folder / "map.png", features, seed)
-    plots.confusion(folder / "confusion.png", features, distance, direction)
+    plots.confusion(folder / "confusion.png", features, distance, direction, rerank)
 
     parts = [f"<h1>{escape(title)}</h1>"]
     if results.get("leaked"):
