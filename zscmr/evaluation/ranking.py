@@ -25,9 +25,9 @@ from zscmr.evaluation.nearest import Index, nearest
 from zscmr.evaluation.rerank import Reranking
 
 
-def rank(queries, gallery, metric, own_rows=None):
+def rank(queries, gallery, metric, own_rows=None, rerank=False):
     """Gallery rows nearest first, (queries, ranked); see `rank_blocks`, which spares holding all of it at once."""
-    return np.concatenate([order for _, order in rank_blocks(queries, gallery, metric, own_rows)])
+    return np.concatenate([order for _, order in rank_blocks(queries, gallery, metric, own_rows, rerank=rerank)])
 
 
 def first_ranks(queries, gallery, metric, top, own_rows=None, rerank=False):

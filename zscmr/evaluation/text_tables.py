@@ -82,6 +82,28 @@ def classes_table(results):
     return "\n".join([title, *grid(rows, list(results["classes"])), *_leak(results)])
 
 
+def instances_table(results):
+    """The rank of each sketch's own photo, among those of its class and among all."""
+    found = results["instances"]
+    rows = {}
+    for among, values in found["directions"].items():
+        within = found.get("intervals", {}).get(among, {})
+        for name, value in values.items():
+            digits = 1 if name in ("mean rank", "gallery") else 3
+            cell = f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+            if name in within:
+                cell += f" ±{(within[name][1] - within[name][0]) / 2:.{digits}f}"
+            rows.setdefault(f"among {among}", {})[name] = cell
+    how = (
+        "acc@k: share of sketches whose own photo is among the first k; ranks count from 1; mean over queries; "
+        f"gallery: mean number of photos ranked; equal distances keep gallery order. Pairs by {found['source']}; "
+        f"{found['without']} sketches without a photo of their own there are left out."
+    )
+    how = f"{RERANKED} {how}" if found.get("reranked") else how
+    title = f"the photo that each sketch was drawn from ({ranked_by(found)})"
+    return "\n".join([title, *grid(rows, list(next(iter(rows.values())))), *_leak(results), *_wrapped(how)])
+
+
 def differences_table(results):
     """The paired tests against another file."""
     against = results["against"]

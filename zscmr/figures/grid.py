@@ -10,7 +10,7 @@ import numpy as np
 from zscmr.console import warn
 from zscmr.errors import BadInput
 from zscmr.evaluation.embeddings import DIRECTIONS
-from zscmr.evaluation.ranking import first_ranks
+from zscmr.evaluation.ranking import first_ranks, rank
 from zscmr.files import whole_file
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
@@ -46,6 +46,24 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
     for items, count in zip((asking, answering), lost, strict=True):
         if count:
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
+
+
+def instances_grid(path, features, pairs, distance, seed=0, rerank=False, queries=8, top=9):
+    """Draw random sketches of `pairs`, each of another class, beside their own photo and the nearest of its class."""
+    chosen = _one_per_class(features.sketch.labels[pairs.sketches], queries, np.random.default_rng(seed))
+    rows, lines = pairs.sketches[chosen], []
+    orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
+    for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
+        order = order[features.photo.labels[order] == features.photo.labels[own]]
+        place = int(np.flatnonzero(order == own)[0]) + 1
+        shown = np.r_[own, order[:top]]
+        notes = [f"rank {place} of {len(order)}", *[""] * (len(shown) - 1)]
+        found = found_cells(features, features.photo, shown, shown == own, notes)
+        name = features.class_name(features.sketch.labels[row]).replace("_", " ")
+        lines.append(Line(name, Cell(features.sketch.path(row), name), found))
+    told = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
+    heads = ("own", *map(str, range(1, top + 1)))
+    picture_grid(path, "Sketch → its own photo", told + ", re-ranked" * rerank, lines, features.leaked, heads)
 
 
 def arrow(direction):
@@ -102,8 +120,8 @@ TITLE, FOOT, TOLD = 0.98, 0.2, 0.15  # inches above and below, and of each furth
 DPI = 130
 
 
-def picture_grid(path, title, told, lines, leaked=""):
-    """Write a PNG with a line of pictures per query.
+def picture_grid(path, title, told, lines, leaked="", heads=None):
+    """Write a PNG with a line of pictures per query. `heads`: what stands above each column; left out, its rank.
 
     Return how many (queries, found pictures) were replaced by a box.
     """
@@ -133,7 +151,8 @@ def picture_grid(path, title, told, lines, leaked=""):
             x = WORDS + GAP + PITCH * (1 + place)
             lost[1] += not _draw(canvas, write, x, y, cell)
             if number == 0:
-                write(x + SIDE / 2, y - 0.11, str(place + 1), ha="center", fontsize=9, color=GREY)
+                column = heads[place] if heads else str(place + 1)
+                write(x + SIDE / 2, y - 0.11, column, ha="center", fontsize=9, color=GREY)
     with whole_file(path) as part:
         # text is dark, on white where there is none; level 6, Pillow's own, saves a tenth for three times the time
         ImageChops.darker(canvas, rendered(figure)).save(part, format="png", compress_level=2)

@@ -5,8 +5,9 @@ from html import escape
 
 from zscmr.evaluation import text_tables
 from zscmr.evaluation.embeddings import DIRECTIONS
+from zscmr.evaluation.instances import find_pairs
 from zscmr.figures import plots
-from zscmr.figures.grid import PLURAL, retrieval_grid
+from zscmr.figures.grid import PLURAL, instances_grid, retrieval_grid
 from zscmr.files import whole_file
 
 STYLE = """
@@ -37,11 +38,17 @@ def write_report(folder, features, results, title, setup, points, made):
     plots.class_bars(folder / "classes.png", results, features)
     plots.space_map(folder / "map.png", features, seed)
     plots.confusion(folder / "confusion.png", features, distance, direction, rerank)
+    if "instances" in results:
+        drawn["instances.png"] = "Random sketches, the photo each was drawn from, and the nearest of its class."
+        pairs = find_pairs(results["features"], features)
+        instances_grid(folder / "instances.png", features, pairs, distance, seed, rerank)
 
     parts = [f"<h1>{escape(title)}</h1>"]
     if results.get("leaked"):
         parts.append(f'<p class="leak">Warning: {escape(results["leaked"])}</p>')
     parts.append(_table("Retrieval", text_tables.scores_table(results, title)))
+    if "instances" in results:
+        parts.append(_table("Fine-grained", text_tables.instances_table(results)))
     if "against" in results:
         parts.append(_table("Against another file", text_tables.differences_table(results)))
     if "compare" in results:
