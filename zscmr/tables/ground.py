@@ -6,6 +6,7 @@ Whether a number is comparable with a published one is derived from the dataset 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from zscmr import literature
 from zscmr.classes import UNSEEN, Split, read_class_list, split_classes
 from zscmr.errors import BadInput
+from zscmr.evaluation.embeddings import drawn_photo, stems
 from zscmr.files import read_json
 from zscmr.provenance import of_modality
 from zscmr.training.stage2 import cnn_leak, features_digest
@@ -69,6 +71,13 @@ class Ground:
         """(photos, sketches) of the unseen classes."""
         sides = self.dataset.photo, self.dataset.sketch
         return tuple(int(np.isin(items.labels, self.split.unseen).sum()) for items in sides)
+
+    @cached_property
+    def paired(self):
+        """Whether names of unseen sketches say which photo of the dataset they were drawn from."""
+        photos = set(stems(self.dataset.photo))
+        drawn = (drawn_photo(*identity) for identity in stems(self.dataset.sketch))
+        return any(photo in photos for photo in drawn if photo[0] in self.split.unseen)
 
 
 def survey(dataset, unseen_files, root):
