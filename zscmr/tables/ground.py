@@ -125,7 +125,7 @@ def digest_features(dataset):
 def reasons_not_comparable(dataset, split, unseen_list):
     """Sentences, each a reason why numbers of this dataset and split cannot be compared with the published ones."""
     known = literature.recognised(dataset.classes)
-    if not known:
+    if not known or known.name not in PUBLISHED["datasets"]:
         return (f"another dataset than {' and '.join(PUBLISHED['datasets'])}",)
     facts, reasons = PUBLISHED["datasets"][known.name], []
     for what, ours, counts in (
