@@ -20,7 +20,7 @@ def fabricate(plan):
     def directions(extra):
         return {direction: {name: value + extra for name, value in values.items()} for direction in content.ARROWS}
 
-    for cell in plan.cells():
+    for cell in (cell for cell in plan.cells() if cell not in plan.across):
         results = {"protocol": "standard", "distance": "cosine", "ties": "gallery"}
         if isinstance(cell, Baselines):
             results = {"baselines": {name: results | {"directions": directions(0)} for name in content.BASELINES}}

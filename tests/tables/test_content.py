@@ -4,9 +4,12 @@ import csv
 import json
 
 import numpy as np
+import pytest
 from conftest import CLASSES, UNSEEN
+from toy_features import features_file, unseen_arrays
 from toy_tables import fabricate, plan_of
 
+import knn_eval
 from zscmr import matfiles
 from zscmr.dataset_files import FILES
 from zscmr.figures import ablation
@@ -67,6 +70,32 @@ def test_the_field_says_what_was_not_checked_and_under_which_convention():
     line = next(line for line in csv.DictReader(typeset.csv_lines([table]).splitlines()) if line["row"] == "DSN")
     assert line["source"].startswith("Wang et al. 2021") and "not checked" in line["source"]
     assert r"0.736 \S{}" in typeset.latex(table)
+
+
+def test_runs_across_datasets_are_rows_and_their_seeds_one(dataset_folder, tmp_path, refused):
+    across = "trained on one, tested on other: 2 classes that both have and the run left unseen"
+    features_file(tmp_path / "a.mat", across=across)
+    random = np.random.default_rng(1)
+    features_file(tmp_path / "b.mat", across=across, featuresx=random.normal(size=(20, 6)))
+    features_file(tmp_path / "own.mat")
+    files = (tmp_path / "a.mat", tmp_path / "b.mat")
+    plan = plan_of(dataset_folder, presets=("paper",), across=files)
+    fabricate(plan)
+    found = []
+    for cell in plan.across:
+        cell.make(None)
+        arrays, options = unseen_arrays(cell.file), {"directions": ("sketch->image",)}
+        found.append([knn_eval.evaluate(*arrays, rerank=again, **options) for again in (False, True)])
+    table = next(table for table in content.all_tables(plan) if table.name == "across")
+    assert list(table.rows) == [across] and "† " in table.footnotes()[0] + " "
+    for again, column in enumerate(("S→I mAP@all", "S→I mAP@all, re-ranked")):
+        value = table.rows[across][column]
+        expected = [results[again]["directions"]["sketch->image"]["mAP@all"] for results in found]
+        assert value.numbers == pytest.approx(expected) and str(value).endswith("†")
+    assert "trained on one dataset, tested on another" in typeset.csv_lines([table])
+    assert all(cell.stored() for cell in plan_of(dataset_folder, presets=("paper",), across=files).across)
+    message = refused(plan_of, dataset_folder, across=(tmp_path / "own.mat",))
+    assert message == f"--across {tmp_path / 'own.mat'}: no variable 'across', which embed.py writes"
 
 
 def test_sketches_that_name_their_photo_get_a_fine_grained_table(dataset_folder):

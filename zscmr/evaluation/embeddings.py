@@ -61,6 +61,7 @@ class Features:
     zero_shot: bool  # whether the file itself names unseen classes
     distance: str  # recorded in the file, else euclidean; hamming where the vectors are signs
     leaked: str  # how unseen classes leaked into these embeddings; empty if they did not
+    across: str = ""  # if another dataset than these was trained on: both, and which classes are evaluated
     pairs: np.ndarray | None = None  # (sketches of the file,) file row of the photo each draws, −1: none
 
     def class_name(self, label):
@@ -110,7 +111,8 @@ def load(path):
     if distance not in DISTANCE_NAMES:
         raise BadInput(f"{path}: distance: expected any of {', '.join(DISTANCE_NAMES)}, received {distance}")
     pairs = _pairs(source, len(photo.labels), len(sketch.labels)) if "pairs" in present else None
-    return Features(photo, sketch, classes, unseen, "unseen" in present, distance, source.text("leaked"), pairs)
+    leaked, across = source.text("leaked"), source.text("across")
+    return Features(photo, sketch, classes, unseen, "unseen" in present, distance, leaked, across, pairs)
 
 
 @dataclass(frozen=True)

@@ -209,8 +209,7 @@ def summary(scores, setup, features=None, draws=0):
     if features is None:
         results["directions"] = {direction: numbers(part) for direction, part in scores.items()}
         return results | {"without_relevant": {"directions": without_relevant(scores)}}
-    if features.leaked:
-        results["leaked"] = features.leaked
+    results |= {key: getattr(features, key) for key in ("leaked", "across") if getattr(features, key)}
     unseen = {direction: part.take(np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
     results["directions"] = {direction: numbers(part) for direction, part in unseen.items()}
     results["without_relevant"] = {"directions": without_relevant(unseen)}

@@ -61,7 +61,9 @@ def always(results):
     told = f" ({', '.join(told)})" if told else " (here there is none)" if empty else ""
     ties = TIES[results.get("ties", "gallery")]
     said = f"A query with R = 0 counts 0{told}; a query never retrieves itself; {ties}"
-    return f"{RERANKED} {said}" if results.get("reranked") else said
+    across = f"Across datasets: {results['across']}. " if results.get("across") else ""
+    reranked = f"{RERANKED} " if results.get("reranked") else ""
+    return f"{across}{reranked}{said}"
 
 
 def _row(results, direction, part):

@@ -9,7 +9,7 @@ from zscmr.evaluation.embeddings import DIRECTIONS, INITIALS
 from zscmr.evaluation.instances import AMONG, DEPTHS
 from zscmr.evaluation.protocols import DISTANCES, PROTOCOLS, TIES
 from zscmr.evaluation.scoring import ACROSS
-from zscmr.tables.cells import MEASURES, Baselines, Measurement, Method, Training, tables_of
+from zscmr.tables.cells import MEASURES, Across, Baselines, Measurement, Method, Training, tables_of
 from zscmr.tables.ground import PUBLISHED, Ground
 from zscmr.tables.typeset import Table, Value
 
@@ -30,6 +30,7 @@ class Plan:
     seeds: tuple[int, ...]
     warning: str = ""  # printed above every table
     ablated: bool = True
+    across: tuple[Across, ...] = ()  # embeddings of other datasets
 
     @property
     def main(self):
@@ -53,7 +54,7 @@ class Plan:
         return [cell for cell in found if cell.applicable]
 
     def cells(self):
-        """Every cell, in the order to compute them: what the first tables need comes first."""
+        """Every cell, in the order to compute them: what the first tables need comes first, what others made last."""
         found = [Baselines(ground) for ground in self.grounds]
         found = [cell for cell in found if cell.applicable]
         ablated = [method for rows in self.ablations().values() for method in rows.values()]
@@ -65,7 +66,7 @@ class Plan:
         for ground in self.grounds[1:]:
             for method in self.methods:
                 found += [*self.trainings(method, ground), *self.measurements(method, "reranked", ground)]
-        return found
+        return [*found, *self.across]
 
 
 class Results:
@@ -165,6 +166,7 @@ def all_tables(plan):
     if len(plan.grounds) > 1:
         tables.append(unseen_lists_table(results))
     tables += [codes_table(results), generalised_table(results), reranked_table(results), instances_table(results)]
+    tables.append(across_table(results))
     return [*(table for table in tables if table.rows), field_table()]
 
 
@@ -489,6 +491,31 @@ def instances_table(results):
             f"equal distances keep gallery order. A class has {size:.1f} photos in the mean: acc@1 among them is "
             f"{1 / size:.3f} by chance. Published numbers stand in the last table.",
         ),
+    )
+
+
+def across_table(results):
+    """Runs on the pictures of datasets that they were not trained on; files of the same two are seeds of a row."""
+    alike, rows = {}, {}
+    for cell in results.plan.across:
+        alike.setdefault(cell.ground.name, []).append(cell)
+    for name, cells in alike.items():
+        rows[name] = {}
+        for how, again in (("ranked", ""), ("reranked", ", re-ranked")):
+            contents = [results.contents[cell][how] for cell in cells]
+            for direction, metric in itertools.product(ACROSS, METRICS):
+                numbers = tuple(content["directions"][direction][metric] for content in contents)
+                column = f"{INITIALS[direction]} {metric}{again}"
+                rows[name][column] = Value(numbers, convention(contents[0]), cells[0].ground)
+    return Table(
+        "across",
+        "Across datasets",
+        f"{results.plan.warning} Each row says which dataset was trained on, which was tested, and on which classes; "
+        "queries and gallery are their pictures alone. Protocol standard, the distance recorded with the "
+        "embeddings.".strip(),
+        tuple(dict.fromkeys(column for cells in rows.values() for column in cells)),
+        rows,
+        (texts.RERANKED,),
     )
 
 

@@ -80,6 +80,17 @@ class Ground:
         return any(photo in photos for photo in drawn if photo[0] in self.split.unseen)
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """What numbers of a run on another dataset's pictures are measured on, as a `Ground` describes itself."""
+
+    name: str  # both datasets, and which classes
+    list_name: str
+    backbone: str
+    leaked: str
+    differences: tuple[str, ...] = ("trained on one dataset, tested on another",)
+
+
 def survey(dataset, unseen_files, root):
     """The `Ground` of the dataset's unseen.txt, if it has one, and of each further list; lists alike count once.
 
