@@ -1,9 +1,10 @@
-"""Embeds any pictures with a run's exported encoders: a unified_features.mat that knn_eval.py reads.
+"""Embeds another dataset with a run's exported encoders and measures the run on it: train on one, test on another.
 
-    python embed.py --run runs/mine --photos photos --sketches sketches --unseen unseen.txt --out other.mat
-    python knn_eval.py other.mat
+    python embed.py --run runs/mine --photos photos --sketches sketches --out other.mat
 
-So a run trained on one dataset is measured on another. Stopped, the same command goes on.
+Evaluated are the classes that both datasets have and the run left unseen; with --unseen FILE those of the file, with
+--drop-trained only those among them that the run was not trained on. The table names which. The file is one that
+knn_eval.py, and paper_tables.py --across, read. Stopped, the same command goes on.
 """
 
 import shutil
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr import cli, matfiles, runs
-from zscmr.classes import leak, read_class_list, split_classes
+from zscmr import cli, literature, matfiles, runs
+from zscmr.classes import class_indices, class_key, leak, read_class_list, split_classes
 from zscmr.console import say, warn
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
+from zscmr.evaluation import scoring, text_tables
+from zscmr.evaluation.options import EvaluationOptions
+from zscmr.evaluation.selection import chosen_rows
 from zscmr.files import existing_folder, read_json
 from zscmr.layouts import PictureOptions, class_folder, listing_hash, matched_trees
 from zscmr.options import setting
@@ -26,8 +30,13 @@ from zscmr.retrieval import Encoder
 @dataclass(frozen=True)
 class Settings(PictureOptions):
     run: Path = setting(help="run directory with encoders/", metavar="DIR")
-    unseen: Path = setting(help="text file of the class names to evaluate", metavar="FILE")
     out: Path = setting(help=".mat file to write", metavar="FILE")
+    unseen: Path | None = setting(
+        None,
+        "text file of the class names to evaluate; left out: those of both that the run left unseen",
+        metavar="FILE",
+    )
+    drop_trained: bool = setting(False, "leave out classes of --unseen that the run was trained on")
 
 
 def main(settings):
@@ -36,23 +45,70 @@ def main(settings):
     existing_folder("--out", settings.out.parent)
     trees = matched_trees(settings.photos, settings.sketches, settings.duplicates)
     classes = trees["photo"].classes
-    split = split_classes(classes, read_class_list(settings.unseen), settings.unseen, held_out_share=0, fewest_seen=0)
     config, distance = read_json(settings.run / runs.CONFIG), run_distance(settings.run)
+    chosen, which = evaluated_classes(settings, config, classes)
+    split = split_classes(classes, chosen, settings.unseen or settings.run, held_out_share=0, fewest_seen=0)
+    trained, tested = dataset_names(config, trees["photo"])
+    across = f"trained on {trained}, tested on {tested}: {len(chosen)} classes {which}"
     leaked = run_leak(config, [classes[label] for label in split.unseen])
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
     sides = {modality: embedded(settings.run, modality, trees[modality], work / modality) for modality in MODALITIES}
-    write(settings.out, distance, sides, classes, split.unseen, leaked)
+    write(settings.out, distance, sides, classes, split.unseen, {"leaked": leaked, "across": across})
     shutil.rmtree(work, ignore_errors=True)
     counts = " and ".join(f"{len(tree.files):,} of {modality}" for modality, (tree, _) in sides.items())
     say(f"wrote embeddings, {counts}, to {settings.out}")
+    measure(settings.out)
+
+
+def evaluated_classes(settings, config, classes):
+    """(names of the classes to evaluate, which these are in words). Raises BadInput if there are none."""
+    if settings.drop_trained and not settings.unseen:
+        raise BadInput("--drop-trained: goes with --unseen, without which trained classes are left out anyway")
+    if not settings.unseen:
+        present = class_indices(classes)
+        names = [name for name in config["classes"]["unseen"] if class_key(name) in present]
+        which = "that both have and the run left unseen"
+    else:
+        names, which = read_class_list(settings.unseen), f"of {settings.unseen.name}"
+        if settings.drop_trained:
+            trained = class_indices(trained_classes(config))
+            names = [name for name in names if class_key(name) not in trained]
+            which += " that the run was not trained on"
+    if not names:
+        of = "" if settings.unseen else f" of {settings.photos}"
+        raise BadInput(f"--run {settings.run}: no class{of} {which}")
+    return names, which
+
+
+def trained_classes(config):
+    """Names of the classes that a run, or its CNNs, were trained on."""
+    seen = [name for part in ("seen", "held_out") for name in config["classes"][part]]
+    return [*seen, *config["features"].get("trained_on", ())]
 
 
 def run_leak(config, unseen):
     """A sentence on the evaluated classes that the run, or its CNNs, were trained on; empty if there are none."""
-    trained = [name for part in ("seen", "held_out") for name in config["classes"][part]]
-    return leak("the run was", [*trained, *config["features"].get("trained_on", ())], unseen)
+    return leak("the run was", trained_classes(config), unseen)
+
+
+def dataset_names(config, tree):
+    """(name of the dataset that the run was trained on, name of the one in `tree`), by folder where unknown."""
+    names = [name for part in config["classes"].values() for name in part]
+    known, other = literature.recognised(names), literature.recognised(tree.classes)
+    directory = Path(config["settings"]["data"]).name
+    pictures = Path(*class_folder(tree).parts[-2:]).as_posix()
+    return f"{known.name} ({directory})" if known else directory, other.name if other else pictures
+
+
+def measure(file):
+    """Print how sketches and photos of the evaluated classes find each other, by protocol `standard`."""
+    options = EvaluationOptions()
+    features = chosen_rows(file, options)
+    setup = scoring.Setup.of(options, features.distance)
+    scores = scoring.score_features(file, features, setup, scoring.ACROSS)
+    say(text_tables.scores_table(scoring.summary(scores, setup, features), str(file)))
 
 
 def embedded(run, modality, tree, folder):
@@ -77,10 +133,9 @@ def run_distance(run):
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")
 
 
-def write(out, distance, sides, classes, unseen, leaked):
-    """Write the .mat file, to be ranked by `distance`."""
-    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "leaked": leaked}
-    variables["distance"] = distance
+def write(out, distance, sides, classes, unseen, told):
+    """Write the .mat file, to be ranked by `distance`; `told`: further variables, text."""
+    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **told}
     for letter, (tree, vectors) in zip("xy", sides.values(), strict=True):
         root = class_folder(tree)
         names = [Path(file).relative_to(Path(file).parent.parent).as_posix() for file in tree.files]

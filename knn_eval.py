@@ -17,7 +17,7 @@ from pathlib import Path
 from zscmr import cli, runs
 from zscmr.console import say
 from zscmr.errors import BadInput
-from zscmr.evaluation import embeddings, scoring, text_tables
+from zscmr.evaluation import embeddings, instances, scoring, text_tables
 from zscmr.evaluation.distances import distances
 from zscmr.evaluation.embeddings import DIRECTIONS, load, unseen_only
 from zscmr.evaluation.metrics import (
@@ -98,6 +98,9 @@ def main(settings):
     results = {"features": str(path), **scoring.summary(scores, setup, features, settings.bootstrap)}
     title = f"{path}, {described(features, settings)}"
     say(table(results, title))
+    if settings.instances:
+        results["instances"] = instances.score_instances(path, features, setup, settings.bootstrap)
+        say(text_tables.instances_table(results))
     if settings.per_class:
         say(text_tables.classes_table(results))
     if settings.against:

@@ -21,7 +21,7 @@ from zscmr.figures.ablation import draw_ablation
 from zscmr.files import existing_folder, lock, whole_file
 from zscmr.options import Options, command, setting
 from zscmr.tables import content, ground, typeset
-from zscmr.tables.cells import Method, Rates
+from zscmr.tables.cells import Across, Method, Rates
 from zscmr.tables.worker import Worker
 from zscmr.training.miniature import MINIATURE, prepare_miniature
 
@@ -34,6 +34,7 @@ class Settings(Options):
     unseen: tuple[Path, ...] = setting(
         (), "lists of unseen classes besides unseen.txt of --data, which the main tables use", metavar="FILE"
     )
+    across: tuple[Path, ...] = setting((), "files of embed.py, runs on another dataset, to tabulate", metavar="FILE")
     models: tuple[str, ...] = setting(("zscmr",), "systems to compare", choices=models.SYSTEMS)
     presets: tuple[str, ...] = setting((), "presets of theirs to compare; left out: all", metavar="PRESET")
     seeds: int | None = setting(
@@ -91,7 +92,8 @@ def make_plan(settings, methods):
     warning = (
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )
-    return content.Plan(tuple(grounds), methods, tuple(range(seeds)), warning, not settings.no_ablations)
+    across = tuple(Across.of(file, settings.runs) for file in settings.across)
+    return content.Plan(tuple(grounds), methods, tuple(range(seeds)), warning, not settings.no_ablations, across)
 
 
 def describe(plan):

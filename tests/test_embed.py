@@ -7,11 +7,13 @@ import numpy as np
 import tensorflow as tf
 from conftest import draw_pictures, picture_flags, trainer_settings
 from PIL import Image
+from slow import loop_ap, loop_rank
 
 import embed
 import knn_eval
 import Unified_XY_triads as trainer
 from zscmr import matfiles
+from zscmr.quickdraw import DrawingOptions, render_drawings
 from zscmr.retrieval import Encoder
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options
@@ -56,8 +58,10 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     features = knn_eval.load(tmp_path / "other.mat")
     assert len(features.photo.labels) == 7 and len(features.sketch.labels) == 8 and features.leaked in told
     assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
+    assert features.across == "trained on data, tested on other/photo: 2 classes of unseen.txt"
     settings = embed.Settings(run=tmp_path / "nowhere", **picture_flags(other), out=tmp_path / "x.mat")
     assert refused(embed.main, settings) == f"{tmp_path / 'nowhere/config.json'}: no such file"
+    check_across_datasets(run, tmp_path / "third", random, refused, capsys)
 
     # encoders without the run's own embeddings still say what ranks theirs; a run without either is not finished
     assert embed.run_distance(run) == "euclidean"
@@ -72,6 +76,44 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     trainer.main(trainer_settings(data=tmp_path / "data", **half))
     found, readable = Encoder.open(tmp_path / "half", "sketch").embed([features.sketch.path(0)])
     assert readable.all() and found.shape == (1, 5)
+
+
+def check_across_datasets(run, folder, random, refused, capsys):
+    """On photos of noise and drawings of Quick, Draw! of other classes, two of which the run left unseen."""
+    draw_pictures(
+        folder, random, ("Ant", "dog", "fox", "hen"), per_class=3, size=(30, 30), unseen=("dog", "hen", "Ant")
+    )
+    shutil.rmtree(folder / "sketch")
+    for name in ("ant", "dog", "fox", "hen"):
+        points = random.integers(0, 256, (3, 2, 6)).tolist()
+        (folder / f"{name}.ndjson").write_text("".join(f"{json.dumps({'drawing': [stroke]})}\n" for stroke in points))
+    render_drawings(DrawingOptions(drawings=folder, out=folder / "sketch", size=64))
+    trees = {"run": run, "photos": folder / "photo", "sketches": folder / "sketch", "out": folder / "x.mat"}
+    capsys.readouterr()
+    embed.main(embed.Settings(**trees))
+    told = capsys.readouterr()
+    across = "trained on data, tested on third/photo: 2 classes that both have and the run left unseen"
+    assert f"Across datasets: {across}." in " ".join(told.out.split()) and "trained on 1" not in told.err
+
+    vectors, labels = {}, {}
+    for modality in ("photo", "sketch"):
+        files = [path for name in ("dog", "fox") for path in sorted((folder / modality / name).iterdir())]
+        vectors[modality], _ = Encoder.open(run, modality).embed(files)
+        labels[modality] = [path.parent.name for path in files]
+    expected = []
+    for query, label in zip(vectors["sketch"], labels["sketch"], strict=True):
+        order = loop_rank(query, vectors["photo"], "euclidean")
+        expected.append(loop_ap([labels["photo"][item] == label for item in order], len(order), "R", False))
+    [line] = (line for line in told.out.splitlines() if "sketch->image" in line)
+    assert line.split()[1] == f"{np.mean(expected):.3f}"
+
+    # a list less what was trained on; and what leaves nothing
+    embed.main(embed.Settings(**trees, unseen=folder / "unseen.txt", drop_trained=True))
+    assert "2 classes of unseen.txt that the run was not trained on" in " ".join(capsys.readouterr().out.split())
+    (folder / "ant.txt").write_text("ant\n")
+    settings = embed.Settings(**trees, unseen=folder / "ant.txt", drop_trained=True)
+    assert refused(embed.main, settings).endswith("no class of ant.txt that the run was not trained on")
+    assert refused(embed.main, embed.Settings(**trees, drop_trained=True)).startswith("--drop-trained: ")
 
 
 def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):

@@ -51,6 +51,22 @@ def test_tu_berlin_as_unpacked(tmp_path, photos):
     assert len(layouts.list_pictures(tmp_path, "sketch").files) == 5
 
 
+def test_quickdraw_as_unpacked(tmp_path, capsys):
+    """Its published counts are rounded; the unseen list has exact ones."""
+    unseen = read_class_list(literature.SPLITS / "quickdraw-30-dey.txt")
+    assert len(unseen) == 30
+    plant(tmp_path, "QuickDraw_images_final", ("1.jpg", "2.jpg"), unseen)
+    plant(tmp_path, "QuickDraw_sketches_final", ("1.png",), unseen)
+    trees = {modality: layouts.list_pictures(tmp_path, modality) for modality in ("photo", "sketch")}
+    assert [len(tree.files) for tree in trees.values()] == [60, 30]
+    layouts.compare_counts(trees, unseen)
+    told = capsys.readouterr().err
+    assert "60 photo pictures; the literature has 204,000 (Dey et al. 2019, rounded)" in told
+    assert "30 sketch pictures of the unseen classes; the literature has 92,291 for quickdraw-30-dey.txt" in told
+    [known] = (known for known in literature.DATASETS if known.rounding > 1)
+    assert known.published(203_885, known.photos) and not known.published(60, known.photos)
+
+
 def test_class_called_as_a_container_is_a_class(tmp_path):
     plant(tmp_path, ".", ("1.png",), ("images", "photo", "ant"))
     assert layouts.list_pictures(tmp_path, "photo").classes == ("ant", "images", "photo")

@@ -20,7 +20,7 @@ def fabricate(plan):
     def directions(extra):
         return {direction: {name: value + extra for name, value in values.items()} for direction in content.ARROWS}
 
-    for cell in plan.cells():
+    for cell in (cell for cell in plan.cells() if cell not in plan.across):
         results = {"protocol": "standard", "distance": "cosine", "ties": "gallery"}
         if isinstance(cell, Baselines):
             results = {"baselines": {name: results | {"directions": directions(0)} for name in content.BASELINES}}
@@ -29,4 +29,9 @@ def fabricate(plan):
             lost = 0.02 * len(dict(run.method.changes)) * (1 + run.seed)
             results["directions"] = directions(0.1 * run.seed - lost)
             results |= {"seen": directions(0.2), "harmonic": directions(0.15)}
+            if getattr(cell, "measured", "") == "instances":
+                among = dict.fromkeys(content.INSTANCE_METRICS, 0.5 + 0.1 * run.seed) | {"gallery": 6.0}
+                results["directions"] = dict.fromkeys(content.AMONG, among)
+            elif getattr(cell, "measured", "") == "reranked":
+                results |= {"directions": directions(0.2 * run.seed + 0.05), "reranked": True}
         write_json(cell.path, {"cell": cell.identity, "seconds": 4.0, "machine": "elsewhere", **results})

@@ -1,7 +1,9 @@
 """Picture folders as their archives unpack -> two trees of the same classes, counted and compared with the literature.
 
 Known: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), Sketchy-extended (that and
-`EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), and any pair of class trees.
+`EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), QuickDraw-Extended
+(`QuickDraw_images_final` or `EXTEND_image_quickdraw`, `QuickDraw_sketches_final` or `QuickDraw_sketches`), and any pair
+of class trees.
 """
 
 import hashlib
@@ -21,8 +23,13 @@ from zscmr.pictures import SUFFIXES
 
 #: folders that are no classes but hold class folders (or further such folders) of a modality
 _CONTAINERS = {
-    "photo": ("256x256", "rendered_256x256", "photo", "photos", "images", "ImageResized", "EXTEND_image_sketchy"),
-    "sketch": ("256x256", "rendered_256x256", "sketch", "sketches"),
+    "photo": (
+        *("256x256", "rendered_256x256", "photo", "photos", "images", "ImageResized", "EXTEND_image_sketchy"),
+        *("EXTEND_image_quickdraw", "QuickDraw_images", "QuickDraw_images_final"),
+    ),
+    "sketch": (
+        *("256x256", "rendered_256x256", "sketch", "sketches", "QuickDraw_sketches", "QuickDraw_sketches_final"),
+    ),
 }
 _AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictures shifted and scaled
 
@@ -31,7 +38,7 @@ _AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictu
 class PictureOptions(Options):
     """Which pictures: the options of every command that reads two folders of them."""
 
-    photos: Path = setting(help="folder of photos: class folders, or as Sketchy or TU-Berlin unpack", metavar="DIR")
+    photos: Path = setting(help="folder of photos: class folders, or as a known archive unpacks", metavar="DIR")
     sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
 
@@ -177,7 +184,7 @@ def compare_counts(trees, unseen_names):
     counts = {"photo": known.photos | known.extended, "sketch": known.sketches} if known else {}
     for modality, tree in trees.items():
         say(f"{modality}: {len(tree.files):,} pictures of {len(tree.classes)} classes in {tree.root}")
-        if known and len(tree.files) not in counts[modality]:
+        if known and not known.published(len(tree.files), counts[modality]):
             told = ", ".join(f"{count:,} ({where})" for count, where in counts[modality].items())
             warn(f"{len(tree.files):,} {modality} pictures; the literature has {told}")
     unseen, name = class_indices(unseen_names), literature.list_name(unseen_names)

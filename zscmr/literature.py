@@ -17,6 +17,11 @@ class Known:
     photos: dict[int, str]
     sketches: dict[int, str]
     extended: dict[int, str] = field(default_factory=dict)  # photos, with those that others added to it
+    rounding: int = 1  # its counts were published as multiples of this
+
+    def published(self, count, counts):
+        """Whether `count` is among the published `counts`."""
+        return self.rounding * round(count / self.rounding) in counts
 
 
 DATASETS = (
@@ -28,12 +33,20 @@ DATASETS = (
         {73_002: "Sketchy-extended", 85_502: "Sketchy-extended, originals twice"},
     ),
     Known("TU-Berlin", "tuberlin-*.txt", {204_489: "TU-Berlin"}, {20_000: "TU-Berlin"}),
+    Known(
+        "QuickDraw-Extended",
+        "quickdraw-*.txt",
+        {204_000: "Dey et al. 2019, rounded"},
+        {330_000: "Dey et al. 2019, rounded"},
+        rounding=1000,
+    ),
 )
 #: sketches and photos of the unseen classes as published
 UNSEEN_PICTURES = {
     "sketchy-25-sake": {"sketch": 15_229, "photo": 17_101},
     "sketchy-21-yelamarthi": {"sketch": 12_694, "photo": 12_553},
     "tuberlin-30-sake": {"sketch": 2_400, "photo": 27_989},
+    "quickdraw-30-dey": {"sketch": 92_291, "photo": 54_151},
 }
 
 

@@ -61,6 +61,8 @@ class Features:
     zero_shot: bool  # whether the file itself names unseen classes
     distance: str  # recorded in the file, else euclidean; hamming where the vectors are signs
     leaked: str  # how unseen classes leaked into these embeddings; empty if they did not
+    across: str = ""  # if another dataset than these was trained on: both, and which classes are evaluated
+    pairs: np.ndarray | None = None  # (sketches of the file,) file row of the photo each draws, −1: none
 
     def class_name(self, label):
         return self.classes[label] if self.classes else f"class {label}"
@@ -108,7 +110,9 @@ def load(path):
     distance = source.text("distance") or "euclidean"
     if distance not in DISTANCE_NAMES:
         raise BadInput(f"{path}: distance: expected any of {', '.join(DISTANCE_NAMES)}, received {distance}")
-    return Features(photo, sketch, classes, unseen, "unseen" in present, distance, source.text("leaked"))
+    pairs = _pairs(source, len(photo.labels), len(sketch.labels)) if "pairs" in present else None
+    leaked, across = source.text("leaked"), source.text("across")
+    return Features(photo, sketch, classes, unseen, "unseen" in present, distance, leaked, across, pairs)
 
 
 @dataclass(frozen=True)
@@ -224,12 +228,25 @@ def _numbers(source, key):
 
 def _class_indices(source, key, classes):
     """Class indices, (n,) int64, in range if the file names its classes."""
+    if classes:
+        return _whole_numbers(source, key, f"class indices 0 to {len(classes) - 1}", 0, len(classes))
+    return _whole_numbers(source, key, "whole numbers")
+
+
+def _pairs(source, photos, sketches):
+    """The photo row of each sketch, (sketches,) int64, −1 for none."""
+    pairs = _whole_numbers(source, "pairs", f"photo rows 0 to {photos - 1}, or -1", -1, photos)
+    if len(pairs) != sketches:
+        raise BadInput(f"{source.path}: pairs: expected {sketches} rows as in featuresy, received {len(pairs)}")
+    return pairs
+
+
+def _whole_numbers(source, key, expected, least=-np.inf, end=np.inf):
+    """(n,) int64, each from `least` to below `end`; `expected` describes them."""
     values = _numbers(source, key).ravel()
-    whole = np.isfinite(values) & (values == np.round(values))
-    valid = whole & (values >= 0) & (values < len(classes)) if classes else whole
+    valid = np.isfinite(values) & (values == np.round(values)) & (values >= least) & (values < end)
     if not valid.all():
         row = np.flatnonzero(~valid)[0]
-        expected = f"class indices 0 to {len(classes) - 1}" if classes else "whole numbers"
         raise BadInput(f"{source.path}: {key} row {row} (counted from 0): expected {expected}, received {values[row]}")
     return values.astype(np.int64)
 
@@ -266,14 +283,11 @@ def generalised(features, protocol, seed=0):
 
 
 def drop_paired(features):
-    """`features` without the photos that a sketch in it was drawn from, and how many they are.
-
-    Sketchy names its sketches after the photo: `zebra/n02391049_12-3.png` was drawn from `zebra/n02391049_12.jpg`.
-    """
+    """`features` without the photos that a sketch in it was drawn from by their names, and how many they are."""
     if not features.photo.names or not features.sketch.names:
         raise BadInput(f"--drop-paired needs the file names of photos and sketches, {features.photo.key} comes without")
-    drawn = {(label, stem.rpartition("-")[0]) for label, stem in _stems(features.sketch)}
-    kept = np.array([stem not in drawn for stem in _stems(features.photo)], bool)
+    drawn = {drawn_photo(*identity) for identity in stems(features.sketch)}
+    kept = np.array([identity not in drawn for identity in stems(features.photo)], bool)
     return _with_photos(features, kept)
 
 
@@ -284,7 +298,7 @@ def dedupe(features):
     embedding do.
     """
     if features.photo.names:
-        identity = _stems(features.photo)
+        identity = stems(features.photo)
     else:
         identity = [
             (label, row.tobytes()) for label, row in zip(features.photo.labels, features.photo.vectors, strict=True)
@@ -299,5 +313,15 @@ def _with_photos(features, kept):
     return dataclasses.replace(features, photo=photo), int((~kept).sum())
 
 
-def _stems(items):
-    return [(label, PurePosixPath(name).stem) for label, name in zip(items.labels.tolist(), items.names, strict=True)]
+def drawn_photo(label, stem):
+    """(label, file name without suffix) of the photo that a sketch of that label and name was drawn from.
+
+    Sketchy names its sketches after the photo: `zebra/n02391049_12-3.png` was drawn from `zebra/n02391049_12.jpg`.
+    """
+    return label, stem.rpartition("-")[0]
+
+
+def stems(items):
+    """(label, file name without folders and suffix) of each item; none without names."""
+    labels = items.labels.tolist() if items.names else ()
+    return [(label, PurePosixPath(name).stem) for label, name in zip(labels, items.names, strict=True)]

@@ -6,7 +6,7 @@ from zscmr.errors import BadInput
 from zscmr.evaluation.distances import MEMORY, REAL_DISTANCES
 from zscmr.evaluation.metrics import METRICS
 from zscmr.evaluation.protocols import PROTOCOLS, TIES
-from zscmr.options import Options, setting
+from zscmr.options import Options, flag, setting
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,10 @@ class EvaluationOptions(Options):
     generalised: str | None = setting(
         None, "seen classes join: sempcyc, 20 % as many in queries and gallery; pcmsn, all", ("sempcyc", "pcmsn")
     )
+    instances: bool = setting(False, "also rank, for each sketch, the photo that it was drawn from")
     drop_paired: bool = setting(False, "photos that one of the sketches was drawn from leave the file")
     dedupe: bool = setting(False, "photos listed twice are kept once")
+    rerank: bool = setting(False, "re-rank by k-reciprocal neighbours in the gallery, which is used as a whole")
     memory: float = setting(MEMORY / 1e9, "GB that ranking may take beyond the embeddings", above=0)
     seed: int = setting(0, "seed of every draw: queries, seen rows, codes, resampling, pictures in figures", least=0)
 
@@ -39,5 +41,9 @@ class EvaluationOptions(Options):
             raise BadInput(f"--codes {self.codes} wants the number of --bits")
         if self.bits and self.distance:
             raise BadInput(f"--bits ranks by Hamming distance; --distance {self.distance} has no part in it")
+        for one, others in (("rerank", ("top", "bits")), ("instances", ("top", "bits", "drop_paired"))):
+            for other in others:
+                if getattr(self, one) and getattr(self, other):
+                    raise BadInput(f"{flag(one)}: does not go with {flag(other)}")
         if self.top and (self.protocol == "knncode" or self.ties not in (None, "gallery") or self.also):
             raise BadInput("--top: goes with neither --protocol knncode, --also nor --ties other than gallery")

@@ -21,20 +21,29 @@ from zscmr.evaluation.distances import (
     slices,
 )
 from zscmr.evaluation.metrics import Hits
-from zscmr.evaluation.nearest import Index
+from zscmr.evaluation.nearest import Index, nearest
+from zscmr.evaluation.rerank import Reranking
 
 
-def rank(queries, gallery, metric, own_rows=None):
+def rank(queries, gallery, metric, own_rows=None, rerank=False):
     """Gallery rows nearest first, (queries, ranked); see `rank_blocks`, which spares holding all of it at once."""
-    return np.concatenate([order for _, order in rank_blocks(queries, gallery, metric, own_rows)])
+    return np.concatenate([order for _, order in rank_blocks(queries, gallery, metric, own_rows, rerank=rerank)])
 
 
-def rank_blocks(queries, gallery, metric, own_rows=None, block=None, memory=MEMORY):
+def first_ranks(queries, gallery, metric, top, own_rows=None, rerank=False):
+    """Gallery rows at the first `top` ranks, (queries, top): of `nearest`, or of `rank_blocks` re-ranked."""
+    if not rerank:
+        return nearest(queries, gallery, metric, top, own_rows)
+    blocks = rank_blocks(queries, gallery, metric, own_rows, rerank=True)
+    return np.concatenate([order[:, :top] for _, order in blocks])
+
+
+def rank_blocks(queries, gallery, metric, own_rows=None, block=None, memory=MEMORY, rerank=False):
     """Yield (slice of queries, order) block by block: order (block, ranked) holds gallery rows, nearest first.
 
     Ties keep the order of the gallery. `own_rows` (queries,): the gallery row that is the query itself (−1: none),
     always left out; either every query has one or none. `block`: queries per block, by default what `memory` bytes
-    allow.
+    allow. `rerank`: by the neighbourhoods in the gallery, see `rerank.py`; not for codes.
     """
 
     own_rows = checked_own_rows(own_rows, len(queries))
@@ -42,7 +51,7 @@ def rank_blocks(queries, gallery, metric, own_rows=None, block=None, memory=MEMO
     def whole(ordering, rows, keys):
         return ordering.order(keys, rows)[0]
 
-    for rows, orders in _in_blocks(queries, gallery, metric, own_rows, whole, block, memory):
+    for rows, orders in _in_blocks(queries, gallery, metric, own_rows, whole, block, memory, rerank):
         yield rows, np.concatenate(orders)
 
 
@@ -57,12 +66,14 @@ def hit_blocks(
     top=None,
     block=None,
     memory=MEMORY,
+    rerank=False,
 ):
     """Yield (slice of queries, [Hits]) block by block: where the items with the query's label stand.
 
     The Hits of a block follow each other. `ties`: `gallery` ranks equal items by gallery row; `expected` keeps them
     together, so that every metric is its mean over their orders; `optimistic`, `pessimistic` put the relevant ones
-    first, last. `top`: the first ranks only, by `nearest`, in gallery order where they tie.
+    first, last. `top`: the first ranks only, by `nearest`, in gallery order where they tie. `rerank`: as in
+    `rank_blocks`, without `top`.
     """
     _, codes_of_labels = np.unique(np.r_[np.ravel(query_labels), np.ravel(gallery_labels)], return_inverse=True)
     asked, there = np.split(codes_of_labels.astype(np.int32), [len(query_labels)])
@@ -90,13 +101,13 @@ def hit_blocks(
             hits = Hits.of(hits, tied if ties != "gallery" else None, largest=largest)
         return hits if ties in ("gallery", "expected") else hits.resolved(first=ties == "optimistic")
 
-    yield from _in_blocks(queries, gallery, metric, own_rows, scored, block, memory)
+    yield from _in_blocks(queries, gallery, metric, own_rows, scored, block, memory, rerank)
 
 
-def _in_blocks(queries, gallery, metric, own_rows, work, block, memory):
+def _in_blocks(queries, gallery, metric, own_rows, work, block, memory, rerank):
     """Yield (slice of queries, [work(ordering, rows, keys) of consecutive chunks of it])."""
     block = block or query_block(len(gallery), memory)
-    kind = _CodeOrdering if metric == "hamming" else _Ordering
+    kind = Reranking if rerank else _CodeOrdering if metric == "hamming" else _Ordering
     ordering = kind(queries, gallery, metric, memory, own_rows)
     threads = max(1, min(CORES, int(memory / 2 / (PAIR_BYTES * len(gallery)))))
     chunk = max(1, min(-(-block // threads), CHUNK_ENTRIES // len(gallery)))

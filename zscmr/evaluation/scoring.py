@@ -29,12 +29,15 @@ class Setup:
     memory: int = MEMORY  # bytes
     seed: int = 0
     also: tuple[str, ...] = ()  # further metrics
+    rerank: bool = False
     progress: bool = False
 
     @staticmethod
     def of(settings, recorded):
         """From the command line and the distance recorded with the embeddings."""
         hamming = recorded == "hamming"
+        if hamming and settings.rerank:
+            raise BadInput("--rerank: expected embeddings, received binary codes")
         distance = recorded if hamming else settings.distance or PROTOCOLS[settings.protocol].distance or recorded
         return Setup(
             settings.protocol,
@@ -45,6 +48,7 @@ class Setup:
             int(settings.memory * 1e9),
             settings.seed,
             settings.also,
+            settings.rerank,
             progress=True,
         )
 
@@ -91,6 +95,7 @@ def evaluate(
     seed=0,
     ties=None,
     top=None,
+    rerank=False,
     memory=MEMORY,
     progress=False,
 ):
@@ -101,12 +106,12 @@ def evaluate(
     ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
     `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
     `hit_blocks`; left out, expected for Hamming distance, else gallery. `top`: score the first ranks
-    only. `memory`: bytes.
+    only. `rerank`: by the neighbourhoods in the gallery (`rerank.py`); the result then has "reranked". `memory`: bytes.
     """
     check_directions(directions)
     distance = distance or PROTOCOLS[protocol].distance or "euclidean"
     ties = tie_rule(ties, distance, top, protocol)
-    setup = Setup(protocol, distance, ties, queries, top, memory, seed, progress=progress)
+    setup = Setup(protocol, distance, ties, queries, top, memory, seed, rerank=rerank, progress=progress)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
     for modality, rows in vectors.items():
@@ -163,6 +168,7 @@ def score(vectors, labels, direction, setup, scorer=None):
         setup.ties,
         setup.top,
         memory=setup.memory,
+        rerank=setup.rerank,
     )
     if setup.progress:
         size = query_block(len(vectors[answering]), setup.memory)
@@ -190,6 +196,8 @@ def summary(scores, setup, features=None, draws=0):
     """
     class_means = PROTOCOLS[setup.protocol].class_means
     results = {"protocol": setup.protocol, "distance": setup.distance, "ties": setup.ties}
+    if setup.rerank:
+        results["reranked"] = True
 
     def numbers(part):
         values = {name: statistics.mean(column, part.labels, class_means) for name, column in part.values.items()}
@@ -201,8 +209,7 @@ def summary(scores, setup, features=None, draws=0):
     if features is None:
         results["directions"] = {direction: numbers(part) for direction, part in scores.items()}
         return results | {"without_relevant": {"directions": without_relevant(scores)}}
-    if features.leaked:
-        results["leaked"] = features.leaked
+    results |= {key: getattr(features, key) for key in ("leaked", "across") if getattr(features, key)}
     unseen = {direction: part.take(np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
     results["directions"] = {direction: numbers(part) for direction, part in unseen.items()}
     results["without_relevant"] = {"directions": without_relevant(unseen)}

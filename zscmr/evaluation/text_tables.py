@@ -4,6 +4,11 @@ import textwrap
 
 from zscmr.evaluation.protocols import PROTOCOLS, TIES
 
+RERANKED = (
+    "Re-ranked: the gallery as a whole is used, by k-reciprocal encoding (Zhong et al. 2017); not comparable with "
+    "numbers of pictures ranked one by one."
+)
+
 
 def scores_table(results, title, caption=True):
     """One result of `evaluate` as text: title, a row per direction, and with `caption` the conventions.
@@ -27,8 +32,12 @@ def scores_table(results, title, caption=True):
     names = list(next(iter(rows.values())))  # the protocol's metrics, then the counts
     if len(names) > 8:
         rows, names = {name: {row: cells.get(name, "") for row, cells in rows.items()} for name in names}, list(rows)
-    lines = [f"{title} ({results['distance']})", *grid(rows, names), *_leak(results)]
+    lines = [f"{title} ({ranked_by(results)})", *grid(rows, names), *_leak(results)]
     return "\n".join(lines + (conventions(results) if caption else []))
+
+
+def ranked_by(results):
+    return f"{results['distance']}{', re-ranked' if results.get('reranked') else ''}"
 
 
 def conventions(results):
@@ -51,7 +60,10 @@ def always(results):
     ]
     told = f" ({', '.join(told)})" if told else " (here there is none)" if empty else ""
     ties = TIES[results.get("ties", "gallery")]
-    return f"A query with R = 0 counts 0{told}; a query never retrieves itself; {ties}"
+    said = f"A query with R = 0 counts 0{told}; a query never retrieves itself; {ties}"
+    across = f"Across datasets: {results['across']}. " if results.get("across") else ""
+    reranked = f"{RERANKED} " if results.get("reranked") else ""
+    return f"{across}{reranked}{said}"
 
 
 def _row(results, direction, part):
@@ -68,8 +80,30 @@ def classes_table(results):
         for name, value in values.items():
             rows.setdefault(name, {})[direction] = _number(value)
     metric = next(iter(next(iter(results["directions"].values()))))
-    title = f"{metric} of each class ({results['distance']})"
+    title = f"{metric} of each class ({ranked_by(results)})"
     return "\n".join([title, *grid(rows, list(results["classes"])), *_leak(results)])
+
+
+def instances_table(results):
+    """The rank of each sketch's own photo, among those of its class and among all."""
+    found = results["instances"]
+    rows = {}
+    for among, values in found["directions"].items():
+        within = found.get("intervals", {}).get(among, {})
+        for name, value in values.items():
+            digits = 1 if name in ("mean rank", "gallery") else 3
+            cell = f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+            if name in within:
+                cell += f" ±{(within[name][1] - within[name][0]) / 2:.{digits}f}"
+            rows.setdefault(f"among {among}", {})[name] = cell
+    how = (
+        "acc@k: share of sketches whose own photo is among the first k; ranks count from 1; mean over queries; "
+        f"gallery: mean number of photos ranked; equal distances keep gallery order. Pairs by {found['source']}; "
+        f"{found['without']} sketches without a photo of their own there are left out."
+    )
+    how = f"{RERANKED} {how}" if found.get("reranked") else how
+    title = f"the photo that each sketch was drawn from ({ranked_by(found)})"
+    return "\n".join([title, *grid(rows, list(next(iter(rows.values())))), *_leak(results), *_wrapped(how)])
 
 
 def differences_table(results):

@@ -10,7 +10,7 @@ import numpy as np
 from zscmr.console import warn
 from zscmr.errors import BadInput
 from zscmr.evaluation.embeddings import DIRECTIONS
-from zscmr.evaluation.nearest import nearest
+from zscmr.evaluation.ranking import first_ranks, rank
 from zscmr.files import whole_file
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
@@ -20,7 +20,7 @@ INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
 PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
-def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image"):
+def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image", rerank=False):
     """Draw random queries, each of another class, with the `top` pictures nearest to them; write a PNG.
 
     Rows are in the order of class names. Right classes are framed green, wrong ones red. A picture that cannot be
@@ -31,10 +31,11 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
         raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
     rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
     rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
-    order = nearest(asking.vectors[rows], answering.vectors, distance, top, rows if asking is answering else None)
+    own_rows = rows if asking is answering else None
+    order = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
     hits = answering.labels[order] == asking.labels[rows, None]
     told = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
-    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance"
+    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
     if also := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
         told += f"; {also}"
     lines = []
@@ -48,6 +49,24 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
     for items, count in zip((asking, answering), lost, strict=True):
         if count:
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
+
+
+def instances_grid(path, features, pairs, distance, seed=0, rerank=False, queries=8, top=9):
+    """Draw random sketches of `pairs`, each of another class, beside their own photo and the nearest of its class."""
+    chosen = _one_per_class(features.sketch.labels[pairs.sketches], queries, np.random.default_rng(seed))
+    rows, lines = pairs.sketches[chosen], []
+    orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
+    for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
+        order = order[features.photo.labels[order] == features.photo.labels[own]]
+        place = int(np.flatnonzero(order == own)[0]) + 1
+        shown = np.r_[own, order[:top]]
+        notes = [f"rank {place} of {len(order)}", *[""] * (len(shown) - 1)]
+        found = found_cells(features, features.photo, shown, shown == own, notes)
+        name = features.class_name(features.sketch.labels[row]).replace("_", " ")
+        lines.append(Line(name, Cell(features.sketch.path(row), name), found))
+    told = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
+    heads = ("own", *map(str, range(1, top + 1)))
+    picture_grid(path, "Sketch → its own photo", told + ", re-ranked" * rerank, lines, features.leaked, heads)
 
 
 def arrow(direction):
@@ -104,8 +123,8 @@ TITLE, FOOT, TOLD = 0.98, 0.2, 0.15  # inches above and below, and of each furth
 DPI = 130
 
 
-def picture_grid(path, title, told, lines, leaked=""):
-    """Write a PNG with a line of pictures per query.
+def picture_grid(path, title, told, lines, leaked="", heads=None):
+    """Write a PNG with a line of pictures per query. `heads`: what stands above each column; left out, its rank.
 
     Return how many (queries, found pictures) were replaced by a box.
     """
@@ -135,7 +154,8 @@ def picture_grid(path, title, told, lines, leaked=""):
             x = WORDS + GAP + PITCH * (1 + place)
             lost[1] += not _draw(canvas, write, x, y, cell)
             if number == 0:
-                write(x + SIDE / 2, y - 0.11, str(place + 1), ha="center", fontsize=9, color=GREY)
+                column = heads[place] if heads else str(place + 1)
+                write(x + SIDE / 2, y - 0.11, column, ha="center", fontsize=9, color=GREY)
     with whole_file(path) as part:
         # text is dark, on white where there is none; level 6, Pillow's own, saves a tenth for three times the time
         ImageChops.darker(canvas, rendered(figure)).save(part, format="png", compress_level=2)

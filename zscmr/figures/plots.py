@@ -9,8 +9,9 @@ import numpy as np
 
 from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.metrics import Hits, precision_at, precision_at_recall
-from zscmr.evaluation.nearest import nearest
+from zscmr.evaluation.ranking import first_ranks
 from zscmr.evaluation.statistics import interval_of_means, mean
+from zscmr.evaluation.text_tables import ranked_by
 from zscmr.figures.grid import INK, PLURAL, arrow, mark_leak, seen_classes_note
 from zscmr.figures.tsne import tsne
 from zscmr.files import whole_file
@@ -32,7 +33,7 @@ def curve_points(hits):
     return {"precision at recall": precision_at_recall(hits, RECALLS), "precision at k": at}
 
 
-def curves(path, points, features, distance, seed=0):
+def curves(path, points, features, distance, seed=0, rerank=False):
     """Precision over recall and over k, a line per direction, each in a band of 95 % over resampled queries.
 
     `points`: {direction: Scores of `curve_points`}.
@@ -40,7 +41,7 @@ def curves(path, points, features, distance, seed=0):
     asked = np.concatenate([part.labels for part in points.values()])
     found = np.concatenate([features.sides(direction)[1].labels for direction in points])
     also = seen_classes_note(features, queries=asked, gallery=found)
-    told = f"Mean over the queries, band 95 %; {distance} distance"
+    told = f"Mean over the queries, band 95 %; {distance} distance{', re-ranked' * rerank}"
     figure, (left, right) = _panels(2, features, (told, also))
     for colour, (direction, part) in zip(COLOURS, points.items(), strict=False):
         for axes, x, name in ((left, RECALLS, "precision at recall"), (right, DEPTHS, "precision at k")):
@@ -72,7 +73,7 @@ def class_bars(path, results, features):
     direction, means = next(iter(results["classes"].items()))
     metric = next(iter(results["directions"][direction]))
     names = sorted(means, key=means.get)
-    what = f"{metric} of each class, {arrow(direction)}, {results['distance']} distance; dotted: mean"
+    what = f"{metric} of each class, {arrow(direction)}, {ranked_by(results)} distance; dotted: mean"
     also = seen_classes_note(features, gallery=features.sides(direction)[1].labels)
     told = what, also and f"unseen queries; {also}"
     head = _head(features, told)
@@ -167,13 +168,13 @@ def _spread(labels, count, generator):
     return np.sort(np.lexsort((generator.random(len(labels)), turn))[:count])
 
 
-def confusion(path, features, distance, direction="sketch->image"):
+def confusion(path, features, distance, direction="sketch->image", rerank=False):
     """Which classes the nearest pictures of a class's queries are of: a row per queried class, shares in per cent."""
     from matplotlib.figure import Figure
 
     (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
     own_rows = np.arange(len(asking.vectors)) if asking is answering else None
-    order = nearest(asking.vectors, answering.vectors, distance, CONFUSED, own_rows)
+    order = first_ranks(asking.vectors, answering.vectors, distance, CONFUSED, own_rows, rerank)
     classes = np.union1d(asking.labels, answering.labels)
     place = np.searchsorted(classes, answering.labels)[order]
     asked = np.searchsorted(classes, asking.labels)
@@ -182,9 +183,9 @@ def confusion(path, features, distance, direction="sketch->image"):
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [features.class_name(label).replace("_", " ") for label in classes]
 
-    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}"
+    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
     also = seen_classes_note(features, queries=asking.labels, gallery=answering.labels)
-    told = f"{arrow(direction).capitalize()}: classes of the {nearby}, {distance} distance", also
+    told = f"{arrow(direction).capitalize()}: classes of the {nearby}", also
     side = max(3.5, 0.24 * len(classes))
     width, height = side + 2.3, side + 1.3 + _head(features, told)
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")

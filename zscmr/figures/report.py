@@ -5,8 +5,9 @@ from html import escape
 
 from zscmr.evaluation import text_tables
 from zscmr.evaluation.embeddings import DIRECTIONS
+from zscmr.evaluation.instances import find_pairs
 from zscmr.figures import plots
-from zscmr.figures.grid import PLURAL, retrieval_grid
+from zscmr.figures.grid import PLURAL, instances_grid, retrieval_grid
 from zscmr.files import whole_file
 
 STYLE = """
@@ -23,7 +24,7 @@ def write_report(folder, features, results, title, setup, points, made):
 
     `points`: {direction: Scores of `plots.curve_points`}. `made`: lines on the origin of the report.
     """
-    distance, seed, direction = results["distance"], setup.seed, next(iter(results["directions"]))
+    distance, seed, rerank, direction = results["distance"], setup.seed, setup.rerank, next(iter(results["directions"]))
     kind, sought = DIRECTIONS[direction]
     drawn = {
         "retrieval.png": f"Random {PLURAL[kind]}, each of another class, and the {PLURAL[sought]} nearest to them.",
@@ -32,16 +33,22 @@ def write_report(folder, features, results, title, setup, points, made):
         "map.png": "The space seen from two sides: PCA keeps distances at large, t-SNE neighbourhoods.",
         "confusion.png": f"Which class a {kind}'s {PLURAL[sought]} come from. A row adds up to 100 %.",
     }
-    retrieval_grid(folder / "retrieval.png", features, distance, seed, direction=direction)
-    plots.curves(folder / "curves.png", points, features, distance, seed)
+    retrieval_grid(folder / "retrieval.png", features, distance, seed, direction=direction, rerank=rerank)
+    plots.curves(folder / "curves.png", points, features, distance, seed, rerank)
     plots.class_bars(folder / "classes.png", results, features)
     plots.space_map(folder / "map.png", features, seed)
-    plots.confusion(folder / "confusion.png", features, distance, direction)
+    plots.confusion(folder / "confusion.png", features, distance, direction, rerank)
+    if "instances" in results:
+        drawn["instances.png"] = "Random sketches, the photo each was drawn from, and the nearest of its class."
+        pairs = find_pairs(results["features"], features)
+        instances_grid(folder / "instances.png", features, pairs, distance, seed, rerank)
 
     parts = [f"<h1>{escape(title)}</h1>"]
     if results.get("leaked"):
         parts.append(f'<p class="leak">Warning: {escape(results["leaked"])}</p>')
     parts.append(_table("Retrieval", text_tables.scores_table(results, title)))
+    if "instances" in results:
+        parts.append(_table("Fine-grained", text_tables.instances_table(results)))
     if "against" in results:
         parts.append(_table("Against another file", text_tables.differences_table(results)))
     if "compare" in results:

@@ -13,6 +13,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from zscmr import models, runs
 from zscmr.class_graph import class_graph
@@ -20,11 +21,13 @@ from zscmr.classes import read_split
 from zscmr.errors import BadInput
 from zscmr.evaluation import scoring
 from zscmr.evaluation.baselines import DIM, SHRINKAGE, measure_baselines
+from zscmr.evaluation.embeddings import load, unseen_only
+from zscmr.evaluation.instances import score_instances
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.selection import chosen_rows
-from zscmr.files import read_json, write_json
+from zscmr.files import file_hash, read_json, write_json
 from zscmr.models.base import Tables
-from zscmr.tables.ground import Ground
+from zscmr.tables.ground import Elsewhere, Ground
 from zscmr.training.options import TrainingOptions, resolve
 
 #: how the same embeddings are measured besides protocol `standard`: `EvaluationOptions`, sketch→image
@@ -37,12 +40,15 @@ MEASURES = {
     "sign": {"bits": 64, "codes": "sign"},
     "generalised-sempcyc": {"generalised": "sempcyc"},
     "generalised-pcmsn": {"generalised": "pcmsn"},
+    "reranked": {"rerank": True},
+    "instances": {"instances": True},
 }
 
 # Seconds on two CPU cores without a GPU, preset paper on 512-d features; finished cells correct them (`Rates`).
 RUN_SECONDS = 2.0  # building, compiling, export, figures
 EPOCH_SECONDS = 0.05  # checkpoint, held-out score
 PAIR_SECONDS = 3e-8  # ranking and scoring, per query and gallery item
+RERANKING_TIMES = 8  # as long as ranking (`benchmarks/bench_eval.py`)
 
 
 @dataclass(frozen=True)
@@ -213,7 +219,7 @@ class Measurement(Cell):
         """Sign codes have as many bits as the embedding has dimensions, ITQ at most as many. Embeddings that are codes
         are measured as they are."""
         constants, bits = self.training.resolved[1].constants, MEASURES[self.measured].get("bits")
-        if constants.binary:
+        if constants.binary or (self.measured == "instances" and not self.ground.paired):
             return False
         return not bits or constants.size == bits or (constants.size > bits and self.measured == "itq")
 
@@ -222,7 +228,7 @@ class Measurement(Cell):
         photos, sketches = self.ground.unseen_pictures
         if self.measured == "generalised-pcmsn":
             photos, sketches = len(self.ground.dataset.photo.labels), len(self.ground.dataset.sketch.labels)
-        return 0.1 + PAIR_SECONDS * photos * sketches
+        return 0.1 + PAIR_SECONDS * photos * sketches * (RERANKING_TIMES if self.measured == "reranked" else 1)
 
     def measure(self, worker):
         file = self.training.folder / runs.EMBEDDINGS
@@ -233,6 +239,8 @@ class Measurement(Cell):
         options = EvaluationOptions(**MEASURES[self.measured])
         features = chosen_rows(file, options)
         setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
+        if options.instances:
+            return {"protocol": "own photo", "ties": setup.ties, **score_instances(file, features, setup)}, True
         scores = scoring.score_features(file, features, setup, ("sketch->image",))
         return scoring.summary(scores, setup, features), True
 
@@ -267,6 +275,56 @@ class Baselines(Cell):
 
     def measure(self, worker):
         return {"baselines": measure_baselines(self.ground.dataset, self.ground.split)}, True
+
+
+@dataclass(frozen=True)
+class Across(Cell):
+    """A run's embeddings of another dataset's pictures, as embed.py writes them, ranked and re-ranked."""
+
+    file: Path
+    digest: str  # of the file
+    ground: Elsewhere
+    pictures: tuple[int, int]  # photos and sketches evaluated
+    folder: Path  # of the cells
+
+    kind = "across"
+
+    @staticmethod
+    def of(file, runs_folder):
+        """Raises BadInput if the file is not one of embed.py's."""
+        features = unseen_only(load(file))
+        if not features.across:
+            raise BadInput(f"--across {file}: no variable 'across', which embed.py writes")
+        which = f"{len(features.unseen)} classes"
+        ground = Elsewhere(features.across, which, "of the run's encoders", features.leaked)
+        pictures = len(features.photo.labels), len(features.sketch.labels)
+        return Across(Path(file), file_hash(file), ground, pictures, runs_folder / "across")
+
+    @property
+    def path(self):
+        return self.folder / f"{self.file.stem}-{self.digest[:8]}.json"
+
+    @property
+    def title(self):
+        return f"{self.file}, {self.ground.name}"
+
+    @property
+    def identity(self):
+        return {"sha256": self.digest}
+
+    @property
+    def seconds(self):
+        return 0.5 + 2 * (1 + RERANKING_TIMES) * PAIR_SECONDS * self.pictures[0] * self.pictures[1]
+
+    def measure(self, worker):
+        found = {}
+        for how in ({}, MEASURES["reranked"]):
+            options = EvaluationOptions(**how)
+            features = chosen_rows(self.file, options)
+            setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
+            scores = scoring.score_features(self.file, features, setup, scoring.ACROSS)
+            found["reranked" if how else "ranked"] = scoring.summary(scores, setup, features)
+        return found, True
 
 
 class Rates:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from zscmr.evaluation import text_tables as texts
 from zscmr.evaluation.baselines import DIM
 from zscmr.evaluation.embeddings import DIRECTIONS, INITIALS
+from zscmr.evaluation.instances import AMONG, DEPTHS
 from zscmr.evaluation.protocols import DISTANCES, PROTOCOLS, TIES
 from zscmr.evaluation.scoring import ACROSS
-from zscmr.tables.cells import MEASURES, Baselines, Measurement, Method, Training, tables_of
+from zscmr.tables.cells import MEASURES, Across, Baselines, Measurement, Method, Training, tables_of
 from zscmr.tables.ground import PUBLISHED, Ground
 from zscmr.tables.typeset import Table, Value
 
@@ -17,6 +18,7 @@ METRICS = tuple(PUBLISHED["metrics"])
 DATASETS = tuple(PUBLISHED["datasets"])
 ARROWS = {direction: direction.replace("->", "→") for direction in DIRECTIONS}
 BASELINES = ("features alone", "LDA map")
+INSTANCE_METRICS = (*(f"acc@{k}" for k in DEPTHS), "mean rank")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Plan:
     seeds: tuple[int, ...]
     warning: str = ""  # printed above every table
     ablated: bool = True
+    across: tuple[Across, ...] = ()  # embeddings of other datasets
 
     @property
     def main(self):
@@ -46,12 +49,12 @@ class Plan:
     def trainings(self, method, ground=None):
         return [Training(ground or self.main, method, seed) for seed in self.seeds]
 
-    def measurements(self, method, measured):
-        found = [Measurement(training, measured) for training in self.trainings(method)]
+    def measurements(self, method, measured, ground=None):
+        found = [Measurement(training, measured) for training in self.trainings(method, ground)]
         return [cell for cell in found if cell.applicable]
 
     def cells(self):
-        """Every cell, in the order to compute them: what the first tables need comes first."""
+        """Every cell, in the order to compute them: what the first tables need comes first, what others made last."""
         found = [Baselines(ground) for ground in self.grounds]
         found = [cell for cell in found if cell.applicable]
         ablated = [method for rows in self.ablations().values() for method in rows.values()]
@@ -62,8 +65,8 @@ class Plan:
                 found += self.measurements(method, measured)
         for ground in self.grounds[1:]:
             for method in self.methods:
-                found += self.trainings(method, ground)
-        return found
+                found += [*self.trainings(method, ground), *self.measurements(method, "reranked", ground)]
+        return [*found, *self.across]
 
 
 class Results:
@@ -129,7 +132,8 @@ def distance(results):
 
 
 def convention(results):
-    return f"{results['protocol']}, {distance(results)}, ties {results['ties']}"
+    reranked = ", re-ranked: uses the gallery as a whole" if results.get("reranked") else ""
+    return f"{results['protocol']}, {distance(results)}, ties {results['ties']}{reranked}"
 
 
 def as_published(dataset):
@@ -161,7 +165,9 @@ def all_tables(plan):
     tables.append(conventions_table(results))
     if len(plan.grounds) > 1:
         tables.append(unseen_lists_table(results))
-    return [*tables, codes_table(results), generalised_table(results)]
+    tables += [codes_table(results), generalised_table(results), reranked_table(results), instances_table(results)]
+    tables.append(across_table(results))
+    return [*(table for table in tables if table.rows), field_table()]
 
 
 def caption(results, what, *more, beside=True, unseen=True):
@@ -194,14 +200,13 @@ def comparison_table(results):
         if cells:
             measured[row] = {"size": str(sizes[row]), **cells}
     columns = ("size", *(f"{where}: {metric}" for where in (*map(as_published, DATASETS), ours) for metric in METRICS))
-    later = "Later published, other backbones and conventions (mAP@all/P@100): " + "; ".join(PUBLISHED["later"]) + "."
     return Table(
         "comparison",
         "Sketch→image retrieval",
         caption(results, "Unseen classes; size: numbers, or bits, per picture.", standard(results)),
         columns,
         rows | measured,
-        (f"Protocol standard, here and below: {PROTOCOLS['standard'].conventions()} {texts.always({})}", later),
+        (f"Protocol standard, here and below: {PROTOCOLS['standard'].conventions()} {texts.always({})}",),
         groups=("ZSCMR", next(iter(measured))),
     )
 
@@ -422,4 +427,113 @@ def generalised_table(results):
             "classes were trained on.",
         ),
         groups=tuple(groups[1:]),
+    )
+
+
+def reranked_table(results):
+    """Each list of unseen classes ranked by distance and re-ranked."""
+    rows, groups = {}, []
+    for ground in results.plan.grounds:
+        for method in results.plan.methods:
+            again = results.plan.measurements(method, "reranked", ground)
+            if not again:
+                continue
+            cells = {}
+            for metric in METRICS:
+                before = results.method(method, "sketch->image", metric, ground)
+                after = results.scores(again, "sketch->image", metric)
+                change = tuple(b - a for a, b in zip(before.numbers, after.numbers, strict=True))
+                cells |= {metric: before, f"re-ranked {metric}": after}
+                cells[f"{metric}, change"] = Value(change, after.convention, ground, signed=True)
+            rows[f"{ground.list_name}: {label(method)}"] = cells
+            if method == results.plan.methods[0]:
+                groups.append(next(reversed(rows)))
+    return Table(
+        "reranked",
+        "Re-ranked with the gallery's own neighbours",
+        caption(
+            results,
+            "Sketch→image on unseen classes, before and after re-ranking.",
+            standard(results, baselines=False),
+            beside=False,
+            unseen=False,
+        ),
+        tuple(name for metric in METRICS for name in (metric, f"re-ranked {metric}", f"{metric}, change")),
+        rows,
+        (texts.RERANKED,),
+        groups=tuple(groups[1:]),
+    )
+
+
+def instances_table(results):
+    """Where the photo that each sketch was drawn from is ranked."""
+    places = [(among, name) for among in AMONG for name in INSTANCE_METRICS]
+    rows, size = {}, 1.0
+    for method in results.plan.methods:
+        found = results.plan.measurements(method, "instances")
+        if found:
+            scores = (results.scores(found, *place, digits=1 if place[1] == "mean rank" else 3) for place in places)
+            rows[label(method)] = dict(zip(map(": ".join, places), scores, strict=True))
+            size = results.contents[found[0]]["directions"][AMONG[0]]["gallery"]
+    return Table(
+        "instances",
+        "The photo that each sketch was drawn from",
+        caption(
+            results,
+            "Unseen classes; each sketch's own photo among those of its class, and among all.",
+            f"each preset's own distance ({results.distances()}).",
+            beside=False,
+        ),
+        tuple(map(": ".join, places)),
+        rows,
+        (
+            "acc@k: share of sketches whose own photo is among the first k; ranks count from 1; mean over queries; "
+            f"equal distances keep gallery order. A class has {size:.1f} photos in the mean: acc@1 among them is "
+            f"{1 / size:.3f} by chance. Published numbers stand in the last table.",
+        ),
+    )
+
+
+def across_table(results):
+    """Runs on the pictures of datasets that they were not trained on; files of the same two are seeds of a row."""
+    alike, rows = {}, {}
+    for cell in results.plan.across:
+        alike.setdefault(cell.ground.name, []).append(cell)
+    for name, cells in alike.items():
+        rows[name] = {}
+        for how, again in (("ranked", ""), ("reranked", ", re-ranked")):
+            contents = [results.contents[cell][how] for cell in cells]
+            for direction, metric in itertools.product(ACROSS, METRICS):
+                numbers = tuple(content["directions"][direction][metric] for content in contents)
+                column = f"{INITIALS[direction]} {metric}{again}"
+                rows[name][column] = Value(numbers, convention(contents[0]), cells[0].ground)
+    return Table(
+        "across",
+        "Across datasets",
+        f"{results.plan.warning} Each row says which dataset was trained on, which was tested, and on which classes; "
+        "queries and gallery are their pictures alone. Protocol standard, the distance recorded with the "
+        "embeddings.".strip(),
+        tuple(dict.fromkeys(column for cells in rows.values() for column in cells)),
+        rows,
+        (texts.RERANKED,),
+    )
+
+
+def field_table():
+    """What was published since, by other backbones under other conventions."""
+    field, rows = PUBLISHED["field"], {}
+    for line in field["rows"]:
+        known = {"source": line["source"], "checked": line["checked"], "digits": line.get("digits", 3)}
+        rows[line["method"]] = {"backbone": line["backbone"], "trained": line["trained"]} | {
+            column: Value((number,), line["convention"], dataset=field["columns"][column], **known)
+            for column, number in line["numbers"].items()
+        }
+    return Table(
+        "field",
+        "Where the field stands",
+        "Published numbers, sketch→image on unseen classes. Backbones, lists and conventions differ: compare neither "
+        "rows with each other nor any with the tables above unless all three agree.",
+        ("backbone", "trained", *field["columns"]),
+        rows,
+        tuple(f"{line['method']}: {line['source']}; convention: {line['convention']}." for line in field["rows"]),
     )

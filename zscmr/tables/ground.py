@@ -6,6 +6,7 @@ Whether a number is comparable with a published one is derived from the dataset 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from zscmr import literature
 from zscmr.classes import UNSEEN, Split, read_class_list, split_classes
 from zscmr.errors import BadInput
+from zscmr.evaluation.embeddings import drawn_photo, stems
 from zscmr.files import read_json
 from zscmr.provenance import of_modality
 from zscmr.training.stage2 import cnn_leak, features_digest
@@ -70,6 +72,24 @@ class Ground:
         sides = self.dataset.photo, self.dataset.sketch
         return tuple(int(np.isin(items.labels, self.split.unseen).sum()) for items in sides)
 
+    @cached_property
+    def paired(self):
+        """Whether names of unseen sketches say which photo of the dataset they were drawn from."""
+        photos = set(stems(self.dataset.photo))
+        drawn = (drawn_photo(*identity) for identity in stems(self.dataset.sketch))
+        return any(photo in photos for photo in drawn if photo[0] in self.split.unseen)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What numbers of a run on another dataset's pictures are measured on, as a `Ground` describes itself."""
+
+    name: str  # both datasets, and which classes
+    list_name: str
+    backbone: str
+    leaked: str
+    differences: tuple[str, ...] = ("trained on one dataset, tested on another",)
+
 
 def survey(dataset, unseen_files, root):
     """The `Ground` of the dataset's unseen.txt, if it has one, and of each further list; lists alike count once.
@@ -116,7 +136,7 @@ def digest_features(dataset):
 def reasons_not_comparable(dataset, split, unseen_list):
     """Sentences, each a reason why numbers of this dataset and split cannot be compared with the published ones."""
     known = literature.recognised(dataset.classes)
-    if not known:
+    if not known or known.name not in PUBLISHED["datasets"]:
         return (f"another dataset than {' and '.join(PUBLISHED['datasets'])}",)
     facts, reasons = PUBLISHED["datasets"][known.name], []
     for what, ours, counts in (

@@ -8,7 +8,7 @@ import numpy as np
 
 from zscmr.tables.ground import PUBLISHED, Ground
 
-NOT_COMPARABLE, LEAKED = "†", "‡"
+NOT_COMPARABLE, LEAKED, UNCHECKED = "†", "‡", "§"
 MISSING = "–"
 CSV_HEAD = (
     *("table", "row", "column", "value", "deviation", "runs", "source"),
@@ -24,6 +24,8 @@ class Value:
     convention: str
     ground: Ground | None = None
     dataset: str = ""  # of a published number
+    source: str = PUBLISHED["source"]  # of a published number
+    checked: bool = True  # whether a published number was compared with its source
     digits: int = 3
     signed: bool = False
 
@@ -39,7 +41,7 @@ class Value:
     @property
     def marks(self):
         if self.ground is None:
-            return ""
+            return "" if self.checked else UNCHECKED
         return NOT_COMPARABLE * bool(self.ground.differences) + LEAKED * bool(self.ground.leaked)
 
     def __str__(self):
@@ -73,6 +75,8 @@ class Table:
         lines = []
         for mark, why in ((NOT_COMPARABLE, _differences), (LEAKED, _leaks)):
             lines += [f"{mark} {line}" for line in dict.fromkeys(filter(None, map(why, self.grounds())))]
+        if any(isinstance(value, Value) and not value.checked for *_, value in self.values()):
+            lines.append(f"{UNCHECKED} {PUBLISHED['field']['unchecked']}.")
         return [*lines, *self.notes]
 
     def texts(self):
@@ -151,7 +155,7 @@ _LATEX = {
     **{letter: "\\" + letter for letter in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", "→": r"$\to$", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "–": "--", "−": "$-$", "…": r"\dots{}"},
-    **{"<": "$<$", ">": "$>$"},
+    **{"§": r"\S{}", "<": "$<$", ">": "$>$"},
 }
 
 
@@ -179,7 +183,7 @@ def _provenance(value):
             number,
             "",
             "",
-            PUBLISHED["source"],
+            value.source + ("" if value.checked else f" ({PUBLISHED['field']['unchecked']})"),
             value.dataset,
             "not stated",
             "not stated",

@@ -1,0 +1,103 @@
+"""Fine-grained retrieval: the rank of the photo that a sketch was drawn from, among those of its class and among all.
+
+Which photo that is, the file says in `pairs`, or the names do as in Sketchy: `zebra/n02391049_12-3.png` draws
+`zebra/n02391049_12.jpg`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zscmr.errors import BadInput
+from zscmr.evaluation import statistics
+from zscmr.evaluation.embeddings import drawn_photo, stems
+from zscmr.evaluation.ranking import rank_blocks
+from zscmr.evaluation.scoring import draw_queries
+from zscmr.evaluation.vectors import check_vectors
+
+DEPTHS = (1, 5, 10)
+AMONG = ("photos of its class", "all photos")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sketches of unseen classes with the photos they were drawn from, as rows of a `Features`."""
+
+    sketches: np.ndarray  # (pairs,)
+    photos: np.ndarray  # (pairs,)
+    without: int  # sketches of unseen classes whose photo is not there, or not known
+    source: str  # "file names" or "pairs"
+
+
+def find_pairs(path, features):
+    """`Pairs` of the rows of `features`. A photo listed twice counts where it is listed first.
+
+    Raises BadInput if there is none, or if a pair is of two classes.
+    """
+    asked = np.flatnonzero(np.isin(features.sketch.labels, features.unseen))
+    if features.pairs is not None:
+        place = {row: position for position, row in enumerate(features.photo.rows.tolist())}
+        wanted, source = features.pairs[features.sketch.rows[asked]].tolist(), "pairs"
+    else:
+        place, source = {}, "file names"
+        for position, identity in enumerate(stems(features.photo)):
+            place.setdefault(identity, position)
+        wanted = [drawn_photo(*identity) for identity in stems(features.sketch.take(asked))]
+    photos = np.array([place.get(which, -1) for which in wanted], np.int64)
+    known = photos >= 0
+    if not known.any():
+        raise BadInput(
+            f"{path}: --instances: no sketch with a photo it was drawn from; expected names such as n1_2-1.png of "
+            "n1_2.jpg, or the variable pairs, the row of featuresx for each row of featuresy"
+        )
+    sketches, photos = asked[known], photos[known]
+    for sketch, photo in zip(sketches, photos, strict=True):
+        of = features.sketch.labels[sketch], features.photo.labels[photo]
+        if of[0] != of[1]:
+            row, (drawn, shown) = features.sketch.rows[sketch], map(features.class_name, of)
+            raise BadInput(f"{path}: pairs row {row} (counted from 0): a sketch of {drawn}, a photo of {shown}")
+    return Pairs(sketches, photos, int((~known).sum()), source)
+
+
+def own_ranks(queries, gallery, own, labels, metric, memory, rerank=False):
+    """Ranks of the gallery rows `own` (queries,), from 1: among those with its label, and among all, (2, queries).
+
+    `labels` (gallery,). Equal distances keep gallery order.
+    """
+    ranks = np.empty((2, len(queries)), np.int64)
+    for rows, order in rank_blocks(queries, gallery, metric, memory=memory, rerank=rerank):
+        place = np.argmax(order == own[rows, None], axis=1)
+        alike = labels[order] == labels[own[rows], None]
+        ranks[0, rows] = 1 + (alike & (np.arange(order.shape[1]) < place[:, None])).sum(axis=1)
+        ranks[1, rows] = place + 1
+    return ranks
+
+
+def score_instances(path, features, setup, draws=0):
+    """Summary of the own photo's ranks of each sketch that has one.
+
+    Returns {"distance", "source", "without", "directions": {of `AMONG`: {"acc@1", "acc@5", "acc@10": share of sketches
+    whose own photo is among the first k, "mean rank", "queries", "gallery": mean number of photos ranked}},
+    "intervals": {of `AMONG`: {metric: (low, high)}} over `draws` resamplings}.
+    """
+    if setup.distance == "hamming":
+        raise BadInput(f"{path}: --instances: expected embeddings, received binary codes, which tie")
+    pairs = find_pairs(path, features)
+    drawn = draw_queries(len(pairs.sketches), setup.queries, setup.seed)
+    own, labels = pairs.photos[drawn], features.photo.labels
+    for items in (features.sketch, features.photo):
+        check_vectors(items.vectors, f"{path}: {items.key}", setup.distance, items.rows)
+    asking, answering = features.sketch.vectors[pairs.sketches[drawn]], features.photo.vectors
+    ranks = own_ranks(asking, answering, own, labels, setup.distance, setup.memory, setup.rerank)
+    _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    galleries = sizes[which[own]], np.full(len(own), len(labels))
+    results = {"distance": setup.distance, "source": pairs.source, "without": pairs.without, "directions": {}}
+    results |= {"reranked": True} if setup.rerank else {}
+    results |= {"intervals": {}} if draws else {}
+    for among, column, gallery in zip(AMONG, ranks, galleries, strict=True):
+        values = {f"acc@{k}": (column <= k).astype(float) for k in DEPTHS} | {"mean rank": column.astype(float)}
+        means = {name: float(value.mean()) for name, value in values.items()}
+        results["directions"][among] = means | {"queries": len(own), "gallery": float(gallery.mean())}
+        if draws:
+            results["intervals"][among] = statistics.intervals(values, labels[own], False, draws, setup.seed)
+    return results
