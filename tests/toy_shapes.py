@@ -56,7 +56,7 @@ class ToyGallery:
 
 def pictures_of(modality, folder):
     """`Pictures` of the files in the class folders of a folder."""
-    paths = sorted(folder.rglob("*.*")) if folder else []
+    paths = sorted(Path(folder).rglob("*.*")) if folder else []
     ids = [hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16] for path in paths]
     classes = [path.parent.name for path in paths]
     return Pictures(

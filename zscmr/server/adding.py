@@ -1,7 +1,6 @@
 """One addition to the gallery at a time, in a thread, whose progress can be asked for."""
 
 import threading
-from pathlib import Path
 
 from zscmr.console import warn
 from zscmr.errors import BadInput, first_line
@@ -24,7 +23,7 @@ class Adding:
             if self._stopped or (self._thread and self._thread.is_alive()):
                 return False
             self._state = {"folder": str(folder), "gallery": modality, "done": 0, "total": 0, "running": True}
-            self._thread = threading.Thread(target=self._run, args=(modality, Path(folder)), name="adding")
+            self._thread = threading.Thread(target=self._run, args=(modality, folder), name="adding")
             self._thread.start()
             return True
 
