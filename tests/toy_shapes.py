@@ -1,6 +1,7 @@
 """A gallery in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
