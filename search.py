@@ -165,7 +165,7 @@ def answered(settings, gallery, queries, vectors):
     searched = gallery.count(kind, wanted)
     if not searched:
         raise BadInput(f"{gallery.where}: no {kind} to search in the gallery")
-    if gallery.vector_bytes(kind) <= memory:
+    if gallery.search_bytes(kind) <= memory:
         pictures = gallery.pictures(kind)
         mask = wanted.mask(pictures)
         rows, distances = Index(pictures.vectors, distance, memory).search(
