@@ -12,7 +12,7 @@ from zscmr.options import flag, flag_fields
 from zscmr.training.options import constants_class
 from zscmr.training.stage1_options import filled_in
 
-DOCUMENTS = ("README.md", "FIDELITY.md", "data/README.md", "docs/extend.md", "results/pretraining.md")
+DOCUMENTS = ("README.md", "FIDELITY.md", "data/README.md", "docs/extend.md", "docs/scale.md", "results/pretraining.md")
 #: folders whose files belong to the repository; data/NAME, runs/0001 and the like are the reader's
 OWN_FOLDERS = ("pretrain", "zscmr", "benchmarks", "tests", "docs", "results", "data/splits")
 
