@@ -192,7 +192,7 @@ def answered(settings, searcher, queries, vectors):
     searched = gallery.count(kind, wanted)
     if not searched:
         raise BadInput(f"{gallery.where}: no {kind} to search in the gallery")
-    if gallery.vector_bytes(kind) <= searcher.memory:
+    if gallery.search_bytes(kind) <= searcher.memory:
         view = searcher.view(kind)
         mask = wanted.mask(view.pictures)
         rows, distances = view.index.search(vectors, settings.top, mask if wanted else None)

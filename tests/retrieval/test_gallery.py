@@ -116,6 +116,7 @@ def test_codes_are_packed(tmp_path):
     batch = rows(identity, "sketch", ["", "/b", "/c"], names, names, [True] * 3, signs)
     pictures = Gallery.open(tmp_path / "g", identity, lambda: [batch]).pictures("sketch")
     np.testing.assert_array_equal(pictures.vectors, np.packbits(signs > 0, axis=1))
+    assert Gallery.open(tmp_path / "g", identity).search_bytes("sketch") == 3 * 128  # a query takes 64 bytes a pair
     assert list(pictures.names) == names and list(pictures.paths) == ["", "/b", "/c"]
 
 

@@ -19,6 +19,7 @@ from zscmr.classes import class_key
 from zscmr.console import Progress, warn
 from zscmr.errors import BadInput, first_line
 from zscmr.evaluation import codes
+from zscmr.evaluation.distances import PAIR_BYTES
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.retrieval.filters import EVERYTHING, Wanted
 from zscmr.retrieval.sources import open_source
@@ -119,10 +120,10 @@ class Gallery:
         with refusal(self.where):
             return self.table().count_rows(condition)
 
-    def vector_bytes(self, modality):
-        """The bytes that `pictures(modality).vectors` takes."""
+    def search_bytes(self, modality):
+        """The bytes that an `Index` over `pictures(modality).vectors` has to be allowed: for the rows, or a query."""
         kind = schema_of(self.identity).field("vector").type
-        return self.count(modality) * kind.list_size * kind.value_type.bit_width // 8
+        return self.count(modality) * max(kind.list_size * kind.value_type.bit_width // 8, 2 * PAIR_BYTES)
 
     def class_names(self, condition=None):
         """The classes of all pictures, or of those that meet a `Wanted.condition`, sorted."""
