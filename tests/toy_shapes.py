@@ -13,9 +13,9 @@ from zscmr.retrieval.gallery import Identity, Pictures
 
 SIZE = 6
 SHAPES = {
-    "bar": lambda pen, box: pen.line([box[0], box[2]], width=9),
+    "bar": lambda pen, box: pen.line([box[0], box[2]], "black", 9),
     "disc": lambda pen, box: pen.ellipse([box[0], box[2]], outline="black", width=9),
-    "cross": lambda pen, box: [pen.line([box[0], box[2]], width=9), pen.line([box[1], box[3]], width=9)],
+    "cross": lambda pen, box: [pen.line([box[0], box[2]], "black", 9), pen.line([box[1], box[3]], "black", 9)],
 }
 UNSEEN = ("cross",)
 
@@ -73,7 +73,8 @@ def pictures_of(modality, folder):
 def draw(kind, random, side=96):
     """A PIL image of a shape, a little displaced."""
     image = Image.new("RGB", (side, side), "white")
-    (left, top), (right, bottom) = random.integers(5, 20, 2), side - random.integers(5, 20, 2)
+    left, top, *more = random.integers(5, 20, 4).tolist()
+    right, bottom = side - more[0], side - more[1]
     SHAPES[kind](ImageDraw.Draw(image), [(left, top), (right, top), (right, bottom), (left, bottom)])
     return image
 
