@@ -48,7 +48,7 @@ class ToyGallery:
         return self.rows[modality]
 
     def update(self, modality, folder, encoder, progress=None):
-        rows = pictures_of(modality, folder)
+        rows = pictures_of(modality, Path(folder))
         for done in range(len(rows.ids)):
             progress(done, len(rows.ids))
         self.rows[modality] = rows

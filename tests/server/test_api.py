@@ -1,9 +1,11 @@
 """What each endpoint answers; refusals have one form."""
 
+import dataclasses
 import io
 import re
 import threading
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
@@ -124,6 +126,22 @@ def test_a_picture_that_is_none_any_more_is_not_sent(serve, folders):
     for path in ("picture", "thumbnail"):
         answer = server.json("GET", f"/{path}/{photos.ids[0]}", status=422)
         assert answer == {"error": "picture: cannot be read"}
+
+
+def test_pictures_on_object_storage(serve, folders, sketch):
+    """Paths that are URIs are read as Arrow's file systems do."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: object storage is not tested")
+    server = serve()
+    rows = server.searcher.gallery.rows
+    files = rows["photo"].paths
+    rows["photo"] = dataclasses.replace(rows["photo"], paths=np.array([f"file://{path}" for path in files], object))
+    first = server.search(sketch, "top=1")["found"][0]
+    file = folders["photo"] / first["name"]
+    assert not first["gone"] and server.ask("GET", f"/picture/{first['id']}")[2] == file.read_bytes()
+    with Image.open(io.BytesIO(server.ask("GET", f"/thumbnail/{first['id']}")[2])) as thumbnail:
+        assert thumbnail.size == (96, 96)
+    file.unlink()
+    assert server.json("GET", f"/picture/{first['id']}", status=422) == {"error": "picture: cannot be read"}
 
 
 def test_classes_and_health(server, drawn):

@@ -23,7 +23,7 @@ class Adding:
             if self._stopped or (self._thread and self._thread.is_alive()):
                 return False
             self._state = {"folder": str(folder), "gallery": modality, "done": 0, "total": 0, "running": True}
-            self._thread = threading.Thread(target=self._run, args=(modality, folder), name="adding")
+            self._thread = threading.Thread(target=self._run, args=(modality, str(folder)), name="adding")
             self._thread.start()
             return True
 

@@ -86,14 +86,16 @@ class Thumbnails:
 
     def get(self, path):
         """JPEG bytes. Raises OSError for a file that is missing or unreadable."""
-        status = os.stat(path)
-        key = path, status.st_mtime_ns, status.st_size
+        key = (path,)
+        if not _is_remote(path):
+            status = os.stat(path)
+            key = path, status.st_mtime_ns, status.st_size
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         file = io.BytesIO()
-        read_thumbnail(path, SIDE).save(file, format="JPEG", quality=80)
+        read_thumbnail(_content(path), SIDE).save(file, format="JPEG", quality=80)
         with self._lock:
             self._bytes += len(file.getvalue()) - len(self._kept.get(key, b""))
             self._kept[key] = file.getvalue()
@@ -158,7 +160,7 @@ class Api:
                     "class": match.class_name,
                     "unseen": match.unseen,
                     "distance": match.distance,
-                    "gone": not os.path.isfile(match.path),
+                    "gone": not (_is_remote(match.path) or os.path.isfile(match.path)),
                 }
                 for match in found.matches
             ],
@@ -181,10 +183,12 @@ class Api:
 
     async def picture(self, request):
         path = await self.desk.do(self._path, request.path_params["id"])
-        kind, _ = await self.desk.do(self._read, read_header, path)
+        kind, content = await self.desk.do(self._read, _checked, path)
         request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-        headers = {"Content-Security-Policy": PICTURE_POLICY}
-        return FileResponse(path, headers=headers, media_type=f"image/{kind.lower()}")
+        headers, media_type = {"Content-Security-Policy": PICTURE_POLICY}, f"image/{kind.lower()}"
+        if isinstance(content, bytes):
+            return Response(content, headers=headers, media_type=media_type)
+        return FileResponse(path, headers=headers, media_type=media_type)
 
     async def thumbnail(self, request):
         path = await self.desk.do(self._path, request.path_params["id"])
@@ -199,7 +203,7 @@ class Api:
         try:
             return read(path)
         except OSError as error:
-            gone = not os.path.exists(path)
+            gone = not (_is_remote(path) or os.path.exists(path))
             why = "has gone from the disk" if gone else "cannot be read"
             raise HTTPException(410 if gone else 422, f"picture: {why}") from error
 
@@ -248,6 +252,30 @@ def make_app(api):
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return Guard(app, api.token, open_paths)
+
+
+def _is_remote(path):
+    return "://" in path
+
+
+def _content(path):
+    """The path of a picture of the gallery, of one on object storage its bytes. Raises OSError where there is none."""
+    if not _is_remote(path):
+        return path
+    from pyarrow import fs
+
+    try:
+        system, place = fs.FileSystem.from_uri(path)
+        with system.open_input_stream(place) as stream:
+            return stream.read()
+    except ValueError as error:  # settings of the storage are missing
+        raise OSError(str(error)) from error
+
+
+def _checked(path):
+    """(format, `_content`) of what is a picture, by its header. Raises OSError for anything else."""
+    content = _content(path)
+    return read_header(content)[0], content
 
 
 def _refused(request, error):
