@@ -7,6 +7,7 @@ BadInput: any other exception is a fault, and a signal or too much memory ends t
 """
 
 import io
+import json
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from conftest import CLASSES, write_dataset  # noqa: E402
 
 import UxUyLoader as loader  # noqa: E402
-from zscmr import matfiles, vector_files  # noqa: E402
+from zscmr import matfiles, quickdraw, vector_files  # noqa: E402
 from zscmr.classes import read_class_list  # noqa: E402
 from zscmr.errors import BadInput  # noqa: E402
 from zscmr.evaluation import embeddings  # noqa: E402
@@ -61,7 +62,8 @@ def write_embeddings(folder):
     random, labels = np.random.default_rng(0), np.arange(6)[:, None] % 3
     variables = {"featuresx": random.normal(size=(6, 4)), "featuresy": random.normal(size=(6, 4))}
     variables |= {"labelsx": labels, "labelsy": labels, "unseen": np.array([[1]]), "classes": ["a", "b", "c"]}
-    matfiles.write(folder / "f.mat", variables | {"distance": "cosine", "namesx": [f"a/{k}.jpg" for k in range(6)]})
+    variables |= {"distance": "cosine", "namesx": [f"a/{k}.jpg" for k in range(6)], "pairs": np.arange(6)[:, None]}
+    matfiles.write(folder / "f.mat", variables)
 
 
 def write_embeddings_npz(folder):
@@ -85,6 +87,16 @@ def write_vectors_binary(folder):
     for name in CLASSES:
         content.write(name.encode() + b" " + np.ones(4, np.float32).tobytes() + b"\n")
     (folder / "f.bin").write_bytes(content.getvalue())
+
+
+def write_drawings(folder):
+    stroke = [[0, 255, 12.5, 90], [3, 0, 255, 90]]
+    lines = [json.dumps({"key_id": str(key), "recognized": True, "drawing": [stroke] * key}) for key in (1, 2, 3)]
+    (folder / "f.ndjson").write_text("\n".join(lines))
+
+
+def render_all(path):
+    return [quickdraw.draw(strokes, 32) for _, strokes in quickdraw.read_drawings(path)]
 
 
 def write_weights_npz(folder):
@@ -138,6 +150,7 @@ KINDS = {
     "vectors npz": (write_vectors, "f.npz", class_vectors),
     "vectors text": (write_vectors_text, "f.txt", class_vectors),
     "vectors binary": (write_vectors_binary, "f.bin", class_vectors),
+    "drawings": (write_drawings, "f.ndjson", render_all),
     "weights npz": (write_weights_npz, "f.npz", load_weights),
     "weights h5": (write_weights_h5, "f.weights.h5", load_weights),
     "json": (lambda folder: (folder / "f.json").write_text('{"a": [1, {"b": "c"}]}'), "f.json", read_json),

@@ -83,7 +83,7 @@ def all_flags():
         *ROOT.glob("*.py"),
         *ROOT.glob("pretrain/*.py"),
         *ROOT.glob("benchmarks/*.py"),
-        ROOT / "data/make_miniature.py",
+        *ROOT.glob("data/*.py"),
     ]
     runnable = [
         path.relative_to(ROOT).as_posix() for path in scripts if ", Settings, __doc__" in path.read_text("utf-8")

@@ -72,6 +72,7 @@ def test_bad_input_is_one_line_and_status_2(script, tmp_path, words, culprit):
         "benchmarks/bench_search.py",
         "benchmarks/bench_train.py",
         "data/make_miniature.py",
+        "data/render_quickdraw.py",
     ],
 )
 def test_help_shows_defaults(script, name):

@@ -107,9 +107,11 @@ def test_evaluate_says_that_it_reranked():
 
 def test_the_command_marks_its_table_and_figures(tmp_path, capsys):
     features_file(tmp_path / "f.mat", distance="cosine")
-    command_line(tmp_path / "f.mat", "--rerank", "--json", tmp_path / "r.json", "--figures", tmp_path / "figures")
-    printed = capsys.readouterr().out
-    assert "(cosine, re-ranked)" in printed and "gallery as a whole" in printed.replace("\n  ", " ")
+    others = ("--json", tmp_path / "r.json", "--figures", tmp_path / "figures", "--against", tmp_path / "f.mat")
+    command_line(tmp_path / "f.mat", "--rerank", "--compare", *others)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "(cosine, re-ranked)" in printed
+    assert printed.count("gallery as a whole") == 3  # scores, differences and the comparison of conventions
     results = json.loads((tmp_path / "r.json").read_text())
     assert results["reranked"]
     photos, sketches, photo_labels, sketch_labels = unseen_arrays(tmp_path / "f.mat")

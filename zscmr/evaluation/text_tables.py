@@ -123,6 +123,8 @@ def differences_table(results):
     title = f"{ours} minus {theirs}"
     if results["distance"] != against["distance"]:
         how += " Each file is ranked by the distance recorded in it; --distance ranks both alike."
+    if results.get("reranked"):
+        how = f"{RERANKED} {how}"
     return "\n".join([title, *grid(rows, names), *_leak(results), *_wrapped(how)])
 
 
