@@ -13,7 +13,7 @@ from zscmr.training.options import constants_class
 from zscmr.training.stage1_options import filled_in
 
 DOCUMENTS = (
-    "README.md", "FIDELITY.md", "data/README.md", "docs/api.md", "docs/extend.md", "docs/scale.md", "docs/search.md",
+    "README.md", "FIDELITY.md", "data/README.md", "docs/api.md", "docs/extend.md", "docs/scale.md", "docs/search.md", "docs/evaluation.md",
     "docs/siblings.md", "docs/results.md", "docs/large.md", "docs/troubleshooting.md", "results/pretraining.md",
     "results/joint.md", "zscmr/encoder/README.md",
 )  # fmt: skip
