@@ -13,10 +13,15 @@ from zscmr.training.options import constants_class
 from zscmr.training.stage1_options import filled_in
 
 DOCUMENTS = (
-    "README.md", "FIDELITY.md", "data/README.md", "docs/api.md", "docs/extend.md", "docs/scale.md", "docs/search.md", "docs/evaluation.md",
-    "docs/siblings.md", "docs/results.md", "docs/large.md", "docs/troubleshooting.md", "results/pretraining.md",
-    "results/joint.md", "zscmr/encoder/README.md",
-)  # fmt: skip
+    "README.md",
+    "FIDELITY.md",
+    "data/README.md",
+    *(f"docs/{name}.md" for name in ("api", "evaluation", "extend", "large", "results", "scale", "search", "siblings")),
+    "docs/troubleshooting.md",
+    "results/joint.md",
+    "results/pretraining.md",
+    "zscmr/encoder/README.md",
+)
 #: folders whose files belong to the repository; data/NAME, runs/0001 and the like are the reader's
 OWN_FOLDERS = ("pretrain", "zscmr", "benchmarks", "tests", "docs", "results", "data/splits")
 
