@@ -170,31 +170,34 @@ def shown(start, end):
     return f"{end[0] - start[0]:.2f} s ({end[1] - start[1]:.2f} s of processor)"
 
 
-def adding(where, folder, seconds):
-    words = [sys.executable, toy_gallery.__file__, where, folder, str(seconds)]
+def adding(where, folder, seconds, block=100):
+    words = [sys.executable, toy_gallery.__file__, where, folder, str(seconds), str(block)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     return process
 
 
 def measure_writers(settings, folder):
-    """Kills come after 0 to 2 s; then eight processes add eight folders, and one of them, at once."""
+    """Kills come as a random one of 500 pictures is embedded, 100 a commit; then eight writers add five folders."""
     gallery, random = Gallery.open(folder / "gallery", toy_gallery.IDENTITY), np.random.default_rng(0)
     counts = [0]
     for number in range(settings.kills):
-        toy_gallery.write_files(folder / "in", 1500, start=1500 * number)
+        toy_gallery.write_files(folder / "in", 500, start=500 * number)
         process = adding(gallery.where, folder / "in", 1e-4)
-        time.sleep(2 * random.random())
+        for _ in range(random.integers(500)):
+            process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         process.wait()
         counts.append(gallery.count("photo"))
         assert counts[-1] >= counts[-2], "pictures lost"
     say(f"{settings.kills} additions killed; {counts[-1]:,} pictures were written by them")
     for number in range(4):
-        toy_gallery.write_files(folder / f"in {number}", 1500)
+        toy_gallery.write_files(folder / f"in {number}", 500)
     folders = [folder / "in", *[folder / f"in {number}" for number in range(4)]]
     together = [adding(gallery.where, one, 1e-4) for one in [*folders, *folders[:3]]]
-    assert all(process.wait() == 0 for process in together)
+    for process in together:
+        process.communicate()
+    assert not any(process.returncode for process in together)
     found = gallery.pictures("photo").paths.tolist()
     files = [str(file) for one in folders for file in one.rglob("*.png")]
     assert len(found) == len(files) and {*found} == {*files}, "pictures lost or doubled"

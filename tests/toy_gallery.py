@@ -9,6 +9,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from zscmr.retrieval import gallery as module
 from zscmr.retrieval.gallery import Gallery, Identity
 
 DIM = 8
@@ -51,11 +52,12 @@ def write_files(folder, count, start=0):
         file.write_text(f"picture {file}")
 
 
-def main(where, folder, seconds):
-    """Print a line when all is loaded, then add the folder."""
+def main(where, folder, seconds, block=module.BLOCK):
+    """Print a line when all is loaded, then add the folder, `block` pictures a commit, with a line for each picture."""
+    module.BLOCK = int(block)
     gallery = Gallery.open(where, IDENTITY)
     print("ready", flush=True)
-    gallery.update("photo", Path(folder), ToyEncoder(float(seconds)), progress=lambda done, total: None)
+    gallery.update("photo", Path(folder), ToyEncoder(float(seconds)), lambda done, total: print(done, flush=True))
 
 
 if __name__ == "__main__":

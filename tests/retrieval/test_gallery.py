@@ -21,9 +21,9 @@ from zscmr.retrieval.sources import pictures_in
 SCRIPT = Path(__file__).parents[1] / "toy_gallery.py"
 
 
-def adding(where, folder, seconds=0.0):
+def adding(where, folder, seconds=0.0, block=module.BLOCK):
     """A process that adds a folder; returns once it has begun."""
-    words = [sys.executable, SCRIPT, where, folder, str(seconds)]
+    words = [sys.executable, SCRIPT, where, folder, str(seconds), str(block)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
@@ -135,19 +135,19 @@ def test_many_small_commits_become_few(opened, tmp_path, monkeypatch):
 
 @posix
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(opened, tmp_path):
-    """Blocks of 1,024 pictures, killed after 0 to 0.9 s of an addition that takes longer."""
-    folder, counts = tmp_path / "in", []
-    write_files(folder, 5000)
-    for delay in (0.0, 0.3, 0.6, 0.9):
-        process = adding(opened.where, folder, seconds=1e-4)
-        try:
-            process.wait(delay)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+    """Commits of 20 pictures, killed as some picture of the first five blocks is embedded, or just after."""
+    folder, counts = tmp_path / "in", [0]
+    write_files(folder, 500)
+    for lines in (0, 19, 20, 59, 95):
+        process = adding(opened.where, folder, seconds=1e-3, block=20)
+        for _ in range(lines):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
         process.communicate()
         counts.append(opened.count("photo"))
         assert len(set(opened.pictures("photo").ids)) == counts[-1]
-    assert counts == sorted(counts)  # what was there stays
+        assert counts[-1] - counts[-2] >= lines - lines % 20 - 20  # blocks before the one that the pipe told of
+    assert counts == sorted(counts) and 0 < counts[-1] < 500  # what was there stays
     opened.update("photo", folder, ToyEncoder())
     check_complete(opened, folder)
 
