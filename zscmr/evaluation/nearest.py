@@ -57,6 +57,8 @@ class Index:
         itself = own_rows is not None and bool(kept[own_rows].any())
         top = min(top, int(np.count_nonzero(kept)) - itself)
         rows, distances = np.empty((len(queries), top), np.int64), np.empty((len(queries), top))
+        if not top:
+            return rows, distances
         left_out = None if keep is None else np.flatnonzero(~kept)
         for part in slices(len(queries), query_block(len(self.vectors), self.memory)):
             own = None if own_rows is None else own_rows[part]

@@ -41,10 +41,8 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
     lines = []
     for row, found, right in zip(rows, order, hits, strict=True):
         name = features.class_name(asking.labels[row]).replace("_", " ")
-        classes, paths = zip(
-            *[(features.class_name(answering.labels[row]), answering.path(row)) for row in found], strict=True
-        )
-        lines.append(Line(name, Cell(asking.path(row), name), found_cells(classes, paths, right)))
+        cells = found_cells(*_classes_and_paths(features, answering, found), right)
+        lines.append(Line(name, Cell(asking.path(row), name), cells))
     lost = picture_grid(path, arrow(direction).capitalize(), told, lines, features.leaked)
     for items, count in zip((asking, answering), lost, strict=True):
         if count:
@@ -61,12 +59,16 @@ def instances_grid(path, features, pairs, distance, seed=0, rerank=False, querie
         place = int(np.flatnonzero(order == own)[0]) + 1
         shown = np.r_[own, order[:top]]
         notes = [f"rank {place} of {len(order)}", *[""] * (len(shown) - 1)]
-        found = found_cells(features, features.photo, shown, shown == own, notes)
+        found = found_cells(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
         name = features.class_name(features.sketch.labels[row]).replace("_", " ")
         lines.append(Line(name, Cell(features.sketch.path(row), name), found))
     told = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
     heads = ("own", *map(str, range(1, top + 1)))
     picture_grid(path, "Sketch → its own photo", told + ", re-ranked" * rerank, lines, features.leaked, heads)
+
+
+def _classes_and_paths(features, items, rows):
+    return [features.class_name(items.labels[row]) for row in rows], [items.path(row) for row in rows]
 
 
 def arrow(direction):
