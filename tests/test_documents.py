@@ -16,7 +16,10 @@ DOCUMENTS = (
     "README.md",
     "FIDELITY.md",
     "data/README.md",
-    *(f"docs/{name}.md" for name in ("api", "evaluation", "extend", "large", "results", "scale", "search", "siblings")),
+    *(
+        f"docs/{name}.md"
+        for name in ("api", "evaluation", "extend", "large", "results", "scale", "search", "siblings", "trials")
+    ),
     "docs/troubleshooting.md",
     "results/joint.md",
     "results/pretraining.md",
