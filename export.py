@@ -27,6 +27,12 @@ class Settings(Options):
         "on features of finetune.py --train joint",
         metavar="DIR",
     )
+    sketch_shrink: int | None = setting(
+        None,
+        "of --shared: scale sketches to N × N pixels first, the size of the sketches that the run learnt from",
+        metavar="N",
+        least=16,
+    )
     weights: Path | None = setting(
         None,
         "CNN weights that have moved: of a frozen backbone the file, of trained CNNs the dataset directory with them",
@@ -41,7 +47,7 @@ def main(settings):
         existing_folder("--saved-models", settings.saved_models)
     if settings.shared:
         existing_folder("--shared", settings.shared)
-        say(f"wrote {write_shared_encoder(settings.run, settings.shared, settings.weights)}")
+        say(f"wrote {write_shared_encoder(settings.run, settings.shared, settings.weights, settings.sketch_shrink)}")
     say(f"wrote {write_encoders(settings.run, settings.weights)}")
     if settings.saved_models:
         for folder in write_saved_models(settings.run, settings.saved_models, settings.weights):

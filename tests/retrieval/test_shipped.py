@@ -29,6 +29,7 @@ def test_shipped_encoder_is_small_and_names_no_place():
     encoders = [Encoder.shipped(modality) for modality in ("photo", "sketch")]
     assert {encoder.network.width for encoder in encoders} == {64}
     assert encoders[0].preprocessing.ink is None and encoders[1].preprocessing.ink == 0.1
+    assert encoders[0].shrink is None and encoders[1].shrink == 128  # as small as the sketches that it learnt from
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 10e6
     words = (SHIPPED / "about.json").read_text()
     assert not any(place in words for place in ("/home", "/root", "/work", "/tmp"))
@@ -59,6 +60,8 @@ def test_one_graph_gives_what_the_run_has_embedded(pictures, refused):
         options = trainer_settings(data=data, preset="aligned", held_out=0.0, epochs=0, path=runs[share])
         trainer.main(options)
     assert "a CNN of its own" in refused(write_shared_encoder, runs["none"], pictures / "other")
+    folder = write_shared_encoder(runs["all"], pictures / "shared", sketch_shrink=48)
+    assert [read_json(folder / "about.json")[modality]["shrink"] for modality in ("photo", "sketch")] == [None, 48]
     folder = write_shared_encoder(runs["all"], pictures / "shared")
     assert read_json(folder / "about.json")["sketch"]["columns"] == [64, 128]
     for modality, key, suffix in (("photo", "featuresx", "jpg"), ("sketch", "featuresy", "png")):

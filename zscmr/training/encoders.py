@@ -81,11 +81,13 @@ def write_encoders(run, weights=None):
     return folder
 
 
-def write_shared_encoder(run, folder, weights=None):
+def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     """Write encoder.tflite and about.json to `folder`: one graph for both modalities, its weights in half precision.
 
     The graph gives the embedding of a picture as a photo, then as a sketch, side by side. about.json names no place on
-    this machine. Raises BadInput as `open_network` does, and for a run whose modalities have a CNN each.
+    this machine. With `sketch_shrink` sketches are scaled to so many pixels square before all else: to a network that
+    learnt from small ones, the lines of larger drawings are too sharp. Raises BadInput as `open_network` does, and for
+    a run whose modalities have a CNN each.
     """
     run, folder = Path(run), Path(folder)
     config = read_json(run / runs.CONFIG)
@@ -105,7 +107,7 @@ def write_shared_encoder(run, folder, weights=None):
     about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}
     dim = both[0].shape[1]
     for place, (modality, preprocessing) in enumerate(zip(MODALITIES, (photo, sketch), strict=True)):
-        entry = _entry(digest, preprocessing, shrink, dim)
+        entry = _entry(digest, preprocessing, sketch_shrink or shrink if place else shrink, dim)
         about[modality] = entry | {"file": SHARED, "columns": [place * dim, (place + 1) * dim]}
     write_json(folder / runs.ABOUT, about)
     return folder
