@@ -73,7 +73,7 @@ def evaluated_classes(settings, config, classes):
     else:
         names, which = read_class_list(settings.unseen), f"of {settings.unseen.name}"
         if settings.drop_trained:
-            trained = class_indices(trained_classes(config))
+            trained = class_indices(runs.trained_classes(config))
             names = [name for name in names if class_key(name) not in trained]
             which += " that the run was not trained on"
     if not names:
@@ -82,15 +82,9 @@ def evaluated_classes(settings, config, classes):
     return names, which
 
 
-def trained_classes(config):
-    """Names of the classes that a run, or its CNNs, were trained on."""
-    seen = [name for part in ("seen", "held_out") for name in config["classes"][part]]
-    return [*seen, *config["features"].get("trained_on", ())]
-
-
 def run_leak(config, unseen):
     """A sentence on the evaluated classes that the run, or its CNNs, were trained on; empty if there are none."""
-    return leak("the run was", trained_classes(config), unseen)
+    return leak("the run was", runs.trained_classes(config), unseen)
 
 
 def dataset_names(config, tree):

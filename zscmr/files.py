@@ -31,6 +31,11 @@ def read_bytes(path):
         raise BadInput(f"{path}: {error.strerror}") from error
 
 
+def is_uri(place):
+    """Whether a path or text names object storage (s3://…), not a place on the disk."""
+    return "://" in str(place)
+
+
 def existing_folder(option, folder):
     """`folder`, or the nearest one above it that exists. Raises BadInput if a file of that name is in the way."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))

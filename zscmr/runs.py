@@ -42,6 +42,12 @@ def open_run(settings):
     return settings, path
 
 
+def trained_classes(config):
+    """Names of the classes that a run, whose config.json holds `config`, or its CNNs were trained on."""
+    seen = [name for part in ("seen", "held_out") for name in config["classes"][part]]
+    return [*seen, *config["features"].get("trained_on", ())]
+
+
 def newest():
     """The config.json of the run started last under runs/. Raises BadInput if there is none."""
     configs = sorted(ROOT.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime)

@@ -156,6 +156,10 @@ class System(keras.Model):
         """(n, F') CNN features → (n, t) embeddings."""
         raise NotImplementedError
 
+    def embed(self, features, modality):
+        """Embeddings (n, t) of CNN features (n, F) of "photo" or "sketch"."""
+        return (self.embed_photos if modality == "photo" else self.embed_sketches)(features)
+
     def terms(self, batch, noise, gather):
         """Named scalar losses of a `Batch`; `noise` is a (2,) int seed, from which seeds up to NOISE_STREAMS higher in
         the second number are its own; `gather` (`Gather`) brings rows of all replicas together."""

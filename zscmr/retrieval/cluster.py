@@ -6,6 +6,7 @@ from pathlib import Path
 import zscmr
 from zscmr.console import warn
 from zscmr.errors import BadInput, first_line
+from zscmr.files import is_uri
 from zscmr.retrieval.gallery import BLOCK, File, Gallery
 from zscmr.retrieval.sources import open_source
 
@@ -100,4 +101,4 @@ class _Embedding:
 
 
 def _shared(where):
-    return where if "://" in where else str(Path(where).resolve())
+    return where if is_uri(where) else str(Path(where).resolve())

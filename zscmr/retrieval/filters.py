@@ -8,11 +8,15 @@ import numpy as np
 
 from zscmr.classes import class_key
 from zscmr.errors import BadInput
+from zscmr.files import is_uri
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Pictures of `classes`, below `folder`, of unseen or of seen classes; what is left out restricts nothing."""
+    """Pictures of `classes`, below `folder`, of unseen or of seen classes; what is left out restricts nothing.
+
+    A `folder` that is text, not a Path, is compared with the paths as they are listed, and no file system is asked.
+    """
 
     classes: tuple[str, ...] = ()
     folder: Path | str | None = None
@@ -22,13 +26,16 @@ class Wanted:
         return self != EVERYTHING
 
     def mask(self, pictures):
-        """Which of `pictures` (n,) are wanted. Raises BadInput for a class that none of them has."""
+        """Which of `pictures` (n,) are wanted. Raises BadInput for a class or folder that none of them has."""
         mask = np.ones(len(pictures.ids), bool)
         if self.classes:
             mask &= np.isin(pictures.classes, self._named(np.unique(pictures.classes)))
         if self.folder is not None:
             start = inside(self.folder)
-            mask &= np.fromiter((path.startswith(start) for path in pictures.paths), bool, len(mask))
+            below = np.fromiter((path.startswith(start) for path in pictures.paths), bool, len(mask))
+            if not below.any():
+                raise BadInput(f"folder: no picture of '{self.folder}' in the gallery")
+            mask &= below
         return mask if self.unseen is None else mask & (pictures.unseen == self.unseen)
 
     def condition(self, modality, present):
@@ -53,10 +60,10 @@ EVERYTHING = Wanted()
 
 
 def inside(folder):
-    """How the paths of all files in a folder, or below a URI, begin."""
-    if "://" in str(folder):
-        return f"{str(folder).rstrip('/')}/"
-    return f"{str(Path(folder).resolve()).rstrip(os.sep)}{os.sep}"
+    """How the paths of all files in a folder, or below a URI, begin; text is taken as it is."""
+    place = folder if isinstance(folder, str) else str(folder.resolve())
+    separator = "/" if is_uri(place) else os.sep
+    return f"{place.rstrip(separator)}{separator}"
 
 
 def _quoted(text):

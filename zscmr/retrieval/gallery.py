@@ -21,6 +21,7 @@ from zscmr.errors import BadInput, first_line
 from zscmr.evaluation import codes
 from zscmr.evaluation.distances import PAIR_BYTES
 from zscmr.evaluation.vectors import check_vectors
+from zscmr.files import is_uri
 from zscmr.retrieval.filters import EVERYTHING, Wanted
 from zscmr.retrieval.sources import open_source
 
@@ -96,7 +97,7 @@ class Gallery:
         """
         where = str(where)
         place = Path(where)
-        if "://" not in where and place.exists() and not (place / f"{TABLE}.lance").exists():
+        if not is_uri(where) and place.exists() and not (place / f"{TABLE}.lance").exists():
             if not place.is_dir():
                 raise BadInput(f"{where}: expected the folder of a gallery, received a file")
             if first is None and any(place.iterdir()):

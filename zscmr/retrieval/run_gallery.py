@@ -11,7 +11,7 @@ from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import slices
-from zscmr.files import file_hash, read_json
+from zscmr.files import file_hash, is_uri, read_json
 from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.gallery import Gallery, Identity, picture_id, rows
 
@@ -56,7 +56,7 @@ def open_shipped(where, make=True):
 
 
 def _elsewhere(where, identity, make):
-    if not make and "://" not in str(where) and not Path(where).exists():
+    if not make and not is_uri(where) and not Path(where).exists():
         raise BadInput(f"--gallery {where}: no such gallery; --add DIR makes one")
     return Gallery.open(where, identity)
 

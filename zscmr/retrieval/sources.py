@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from zscmr.console import warn
 from zscmr.errors import BadInput, first_line
+from zscmr.files import is_uri
 from zscmr.pictures import SUFFIXES
 from zscmr.retrieval.filters import inside
 
@@ -24,7 +25,7 @@ class Found:
 
 def open_source(where):
     """`Folder` or `Bucket`. Raises BadInput for a URI that cannot be read."""
-    return Bucket(str(where)) if "://" in str(where) else Folder(Path(where))
+    return Bucket(str(where)) if is_uri(where) else Folder(Path(where))
 
 
 class Folder:

@@ -1,6 +1,7 @@
 """The page to draw on and the HTTP interface under it, which docs/api.md describes."""
 
 from zscmr.errors import BadInput, first_line
+from zscmr.retrieval.gallery import INSTALL
 
 
 def library():
@@ -8,6 +9,5 @@ def library():
     try:
         from zscmr.server import serving
     except ImportError as error:
-        line = "python -m pip install -r requirements-search.txt"
-        raise BadInput(f"--draw needs Starlette and uvicorn: {line} ({first_line(error)})") from error
+        raise BadInput(f"--draw needs Starlette and uvicorn: {INSTALL} ({first_line(error)})") from error
     return serving

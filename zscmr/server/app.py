@@ -9,7 +9,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -19,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from zscmr.dataset_files import MODALITIES
 from zscmr.errors import BadInput
+from zscmr.files import is_uri
 from zscmr.pictures import read_header, read_thumbnail
 from zscmr.retrieval import Wanted
 from zscmr.retrieval.searcher import UnknownPicture
@@ -32,20 +32,6 @@ WORDS = 2**12  # bytes of a JSON body
 PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
 
 
-class Listed(Wanted):
-    """`Wanted` whose folder is a text, compared with the paths as they are listed: no file system is asked."""
-
-    def mask(self, pictures):
-        mask = Wanted(self.classes, None, self.unseen).mask(pictures)
-        if self.folder is None:
-            return mask
-        start = os.path.join(self.folder, "")
-        inside = np.fromiter((path.startswith(start) for path in pictures.paths), bool, len(mask))
-        if not inside.any():
-            raise BadInput(f"folder: no picture of '{self.folder}' in the gallery")
-        return mask & inside
-
-
 @dataclass(frozen=True)
 class Question:
     """The parameters of a search."""
@@ -53,7 +39,7 @@ class Question:
     kind: str
     gallery: str
     top: int
-    wanted: Listed
+    wanted: Wanted
 
     @classmethod
     def of(cls, parameters):
@@ -74,7 +60,7 @@ class Question:
         if not (top.isascii() and top.isdecimal() and len(top) < 5 and 1 <= int(top) <= MOST):
             raise BadInput(f"top: expected a number from 1 to {MOST}, received {top!r}")
         unseen = None if values["unseen"] is None else values["unseen"] == "1"
-        wanted = Listed(tuple(parameters.getlist("class")), values["folder"], unseen)
+        wanted = Wanted(tuple(parameters.getlist("class")), values["folder"], unseen)
         return cls(values["kind"], values["gallery"], int(top), wanted)
 
 
@@ -87,7 +73,7 @@ class Thumbnails:
     def get(self, path):
         """JPEG bytes. Raises OSError for a file that is missing or unreadable."""
         key = (path,)
-        if not _is_remote(path):
+        if not is_uri(path):
             status = os.stat(path)
             key = path, status.st_mtime_ns, status.st_size
         with self._lock:
@@ -160,7 +146,7 @@ class Api:
                     "class": match.class_name,
                     "unseen": match.unseen,
                     "distance": match.distance,
-                    "gone": not (_is_remote(match.path) or os.path.isfile(match.path)),
+                    "gone": not (is_uri(match.path) or os.path.isfile(match.path)),
                 }
                 for match in found.matches
             ],
@@ -203,7 +189,7 @@ class Api:
         try:
             return read(path)
         except OSError as error:
-            gone = not (_is_remote(path) or os.path.exists(path))
+            gone = not (is_uri(path) or os.path.exists(path))
             why = "has gone from the disk" if gone else "cannot be read"
             raise HTTPException(410 if gone else 422, f"picture: {why}") from error
 
@@ -254,13 +240,9 @@ def make_app(api):
     return Guard(app, api.token, open_paths)
 
 
-def _is_remote(path):
-    return "://" in path
-
-
 def _content(path):
     """The path of a picture of the gallery, of one on object storage its bytes. Raises OSError where there is none."""
-    if not _is_remote(path):
+    if not is_uri(path):
         return path
     from pyarrow import fs
 

@@ -25,8 +25,7 @@ class Embedding(keras.layers.Layer):
         self.system, self.modality = system, modality
 
     def call(self, features):
-        embed = self.system.embed_photos if self.modality == "photo" else self.system.embed_sketches
-        return embed(features)
+        return self.system.embed(features, self.modality)
 
 
 def open_network(run, modality, weights=None):
@@ -96,18 +95,21 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
         raise BadInput(f"{run}: each modality has a CNN of its own; finetune.py --train joint makes one for both")
     network, photo, shrink = open_cnn(run, "photo", weights)
     sketch = cnn.preprocessing(of_modality(features, "sketch"), "sketch")
+    shrinks = {"photo": shrink, "sketch": sketch_shrink or shrink}
     system = stage2.load_model(run)
     both = [Embedding(system, modality)(network.output) for modality in MODALITIES]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
     model = keras.Model(network.input, keras.layers.Concatenate()(both))
     digest = write_tflite(model, folder / SHARED, float16=True)
-    seen = sorted({*config["classes"]["seen"], *features["trained_on"]})
-    about = {"classes": {"seen": seen, "held_out": []}, "distance": stage2.stored_preset(run)[1].distance}
+    about = {
+        "classes": {"seen": sorted({*runs.trained_classes(config)}), "held_out": []},
+        "distance": stage2.stored_preset(run)[1].distance,
+    }
     about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}
     dim = both[0].shape[1]
     for place, (modality, preprocessing) in enumerate(zip(MODALITIES, (photo, sketch), strict=True)):
-        entry = _entry(digest, preprocessing, sketch_shrink or shrink if place else shrink, dim)
+        entry = _entry(digest, preprocessing, shrinks[modality], dim)
         about[modality] = entry | {"file": SHARED, "columns": [place * dim, (place + 1) * dim]}
     write_json(folder / runs.ABOUT, about)
     return folder

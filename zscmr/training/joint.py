@@ -82,7 +82,7 @@ class Student(keras.Model):
     def vectors(self, images, modality):
         """What retrieves: features of pictures, or with `own_space` the system's embeddings (n, t)."""
         features = getattr(self, f"{modality}_network")(images, training=False)
-        return self.system.branch(modality)(features) if self.own_space else features
+        return self.system.embed(features, modality) if self.own_space else features
 
 
 class Averages(tf.Module):
