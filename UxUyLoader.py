@@ -12,7 +12,7 @@ import numpy as np
 from zscmr import matfiles, released
 from zscmr.classes import class_positions
 from zscmr.console import warn
-from zscmr.dataset_files import CLASS_GRAPH, CLASS_VECTORS, FILES
+from zscmr.dataset_files import CLASS_GRAPH, CLASS_VECTORS, CLASSIFIER, FILES, MODALITIES
 from zscmr.errors import BadInput
 from zscmr.provenance import read_provenance
 from zscmr.seeds import generator
@@ -36,7 +36,8 @@ class Dataset:
     """The content of a dataset directory.
 
     `classes`: C names. `class_vectors` (C, S) float32 in their order. `edges` (E, 2) int64 of the class graph, E = 0
-    without one. `provenance`: contents of pictures.json.
+    without one. `provenance`: contents of pictures.json. `classifier` (F, A) float32: kernel of the backbone's own
+    classifier of A classes on the features, None where there is no such file.
     """
 
     directory: Path
@@ -46,6 +47,7 @@ class Dataset:
     class_vectors: np.ndarray
     edges: np.ndarray
     provenance: dict
+    classifier: np.ndarray | None = None
 
 
 def load_dataset(directory):
@@ -71,12 +73,14 @@ def load_dataset(directory):
         class_vectors=vectors,
         edges=_load_edges(directory, classes),
         provenance=read_provenance(directory),
+        classifier=_load_classifier(directory),
     )
     for modality, labels in (("photo", dataset.photo.labels), ("sketch", dataset.sketch.labels)):
         empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
         if empty.size:
             file, key = FILES[modality]["labels"]
             raise BadInput(f"{directory / file}: '{key}' gives class '{classes[empty[0]]}' no {modality}")
+    _check_classifier(dataset)
     return dataset
 
 
@@ -197,6 +201,23 @@ def _joined_by_row(rows, count, path):
         raise BadInput(f"{path}: {len(rows)} rows for {count} classes, and no 'classes' to join them by")
     warn(f"{path}: no 'classes', joined by row; the released files have rows in the wrong order (FIDELITY.md, 6)")
     return rows
+
+
+def _load_classifier(directory):
+    path, key = directory / CLASSIFIER[0], CLASSIFIER[1]
+    return read_features(path, key) if path.exists() else None
+
+
+def _check_classifier(dataset):
+    if dataset.classifier is None:
+        return
+    for modality in MODALITIES:
+        width = getattr(dataset, modality).features.shape[1]
+        if width != len(dataset.classifier):
+            raise BadInput(
+                f"{dataset.directory / CLASSIFIER[0]}: '{CLASSIFIER[1]}' has {len(dataset.classifier)} rows, but "
+                f"{FILES[modality]['features'][0]} has {width} features"
+            )
 
 
 def _load_edges(directory, classes):

@@ -21,7 +21,7 @@ from zscmr.figures.ablation import draw_ablation
 from zscmr.files import existing_folder, lock, whole_file
 from zscmr.options import Options, command, setting
 from zscmr.tables import content, ground, typeset
-from zscmr.tables.cells import Across, Method, Rates
+from zscmr.tables.cells import Across, Method, Rates, tables_of
 from zscmr.tables.worker import Worker
 from zscmr.training.miniature import MINIATURE, prepare_miniature
 
@@ -70,7 +70,7 @@ def out_folder(settings):
 def chosen_methods(settings):
     """The methods that --models and --presets ask for, each preset of each model once, variants included.
 
-    Without --presets those that train nothing are left out: they are for features of one kind.
+    Without --presets those for features of one kind are left out (`models.base.Tables`).
     """
     known = {model: models.system(model).PRESETS for model in settings.models}
     for preset in settings.presets:
@@ -81,8 +81,8 @@ def chosen_methods(settings):
     return content.with_variants(
         Method(model, preset, quick)
         for model, presets in known.items()
-        for preset, about in presets.items()
-        if (preset in settings.presets if settings.presets else about.epochs)
+        for preset in presets
+        if (preset in settings.presets if settings.presets else preset not in tables_of(model).only_by_name)
     )
 
 

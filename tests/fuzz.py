@@ -132,6 +132,11 @@ def of_dataset(file):
     return (lambda folder: write_dataset(folder, per_class=2), file, read)
 
 
+def write_with_classifier(folder):
+    write_dataset(folder, per_class=2)
+    matfiles.write(folder / "classifier.mat", {"kernel": np.ones((12, 5), np.float32)})
+
+
 def class_vectors(path):
     vector_files.class_vectors(path, CLASSES)
 
@@ -147,6 +152,7 @@ KINDS = {
     "labels": of_dataset("label_sk.mat"),
     "names": of_dataset("names_images.mat"),
     "class vectors": of_dataset("wv_embeddings.mat"),
+    "classifier": (write_with_classifier, "classifier.mat", lambda path: loader.load_dataset(path.parent)),
     "vectors npz": (write_vectors, "f.npz", class_vectors),
     "vectors text": (write_vectors_text, "f.txt", class_vectors),
     "vectors binary": (write_vectors_binary, "f.bin", class_vectors),

@@ -106,6 +106,19 @@ def test_bad_datasets_are_refused_in_one_line(dataset_folder, refused, case):
     assert expected in refused(loader.load_dataset, dataset_folder)
 
 
+def test_a_classifier_is_of_the_features(dataset_folder, refused):
+    assert loader.load_dataset(dataset_folder).classifier is None
+    kernel = np.arange(24, dtype=np.float32).reshape(12, 2)
+    for rows, expected in (
+        (kernel[:11], "'kernel' has 11 rows, but imagematnew.mat has 12"),
+        (np.full((12, 2), np.nan), "NaN"),
+    ):
+        matfiles.write(dataset_folder / "classifier.mat", {"kernel": rows})
+        assert expected in refused(loader.load_dataset, dataset_folder)
+    matfiles.write(dataset_folder / "classifier.mat", {"kernel": kernel})
+    np.testing.assert_array_equal(loader.load_dataset(dataset_folder).classifier, kernel)
+
+
 def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, monkeypatch):
     """A v7.3 file above the size from which arrays are mapped, here one byte."""
     path = dataset_folder / "imagematnew.mat"

@@ -20,6 +20,8 @@ CLASS_VECTORS = ("wv_embeddings.mat", "features")
 
 CLASS_GRAPH = ("mst_graph.mat", "edge")
 
+CLASSIFIER = ("classifier.mat", "kernel")  # of the backbone, on the features
+
 PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
 
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on

@@ -1,5 +1,7 @@
 """The loss terms against slow loops in NumPy, their gradients against finite differences, and the layer sizes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -219,16 +221,14 @@ def principal(dim, rows, labels):
     return zscmr.build(settings, inputs(*[TrainingRows(rows, labels, np.arange(len(rows)))] * 2))
 
 
-def test_principal_start_with_as_many_dimensions_is_a_rotation(random):
+def test_principal_start_is_of_all_components_however_many_are_asked_for(random):
+    """With as many as there are, the map without its division by variances is a rotation; further columns are 0."""
     rows, labels = random.normal(size=(30, F)), random.integers(0, 3, 30)
-    some = rows[:5].astype(np.float32)
     for dim in (F, F + 2):
-        model = principal(dim, rows, labels)
-        scaled = slow_scaled(model.sketch_scaling, some)
-        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
-        for embeddings in (model.embed_photos(some).numpy(), model.embed_sketches(some).numpy()):
-            np.testing.assert_allclose(embeddings @ embeddings.T, scaled @ scaled.T, atol=1e-5)
-            np.testing.assert_allclose(embeddings[:, F:], 0, atol=1e-6)
+        kernel = principal(dim, rows, labels).photo_encoder.linear.kernel.numpy()
+        directions = kernel[:, :F] / np.linalg.norm(kernel[:, :F], axis=0)
+        np.testing.assert_allclose(directions @ directions.T, np.eye(F), atol=1e-5)
+        assert not kernel[:, F:].any()
 
 
 def test_principal_start_of_unlike_widths_is_refused(random, refused):
@@ -238,24 +238,56 @@ def test_principal_start_of_unlike_widths_is_refused(random, refused):
 
 
 def test_principal_start_weighs_what_varies_within_classes(random):
-    """The largest directions of 4 · within-class + between-class scatter of the scaled rows, by loops."""
+    """The largest directions of WITHIN · within-class + between-class scatter of the scaled rows, by loops, each
+    divided by its variance^EVENNESS."""
     rows, labels = random.normal(size=(40, F)) + random.normal(size=(4, F))[np.arange(40) % 4], np.arange(40) % 4
     model = principal(2, rows, labels)
     scaled = slow_scaled(model.sketch_scaling, rows.astype(np.float32))
-    total = np.zeros((F, F))
+    scatter, mean = np.zeros((F, F)), scaled.mean(0)
     for label in range(4):
-        own = scaled[labels == label]
-        for row in own:
-            total += layers.WITHIN * np.outer(row - own.mean(0), row - own.mean(0)) + np.outer(own.mean(0), own.mean(0))
-    expected = np.linalg.eigh(total)[1][:, ::-1][:, :2]
-    kernel = model.photo_encoder.linear.kernel.numpy()
-    np.testing.assert_allclose(kernel @ kernel.T, expected @ expected.T, atol=1e-4)
+        own = scaled[labels == label].mean(0)
+        for row in scaled[labels == label]:
+            scatter += layers.WITHIN * np.outer(row - own, row - own) + np.outer(own - mean, own - mean)
+    variances, directions = np.linalg.eigh(scatter)
+    expected = directions[:, ::-1][:, :2] * (variances[::-1][:2] / variances[-1]) ** -layers.EVENNESS
+    for encoder in (model.photo_encoder, model.sketch_encoder):
+        kernel = encoder.linear.kernel.numpy()
+        np.testing.assert_allclose(kernel @ kernel.T, expected @ expected.T, rtol=1e-3, atol=1e-4)
 
 
-def test_power_of_the_scaling_by_hand():
-    """Features 0 and 2, and 0 and 8, of deviation 1 and 4: power .5 divides by 1 and 2, so that (2, 8) becomes (1, 2)
-    about the mean (1, 4), times √(2 / 5)."""
-    scaling = layers.Scaling(np.array([[0.0, 0.0], [2.0, 8.0]]), "scaling", 0.5)
-    np.testing.assert_allclose(
-        scaling(np.array([[2.0, 8.0]], np.float32)), [[np.sqrt(0.4), 2 * np.sqrt(0.4)]], rtol=1e-6
-    )
+def test_components_without_variance_count_for_nothing(random):
+    rows = np.repeat(random.normal(size=(20, 1)), F, axis=1)  # all on one line
+    kernel = principal(3, rows, np.arange(20) % 4).photo_encoder.linear.kernel.numpy()
+    assert np.isfinite(kernel).all() and kernel[:, 0].any() and not kernel[:, 1:].any()
+
+
+def test_likeness_against_a_slow_loop(random):
+    """Each row: its scaled features at length 1, then the roots of its shares in the classes, about their mean."""
+    rows, classifier = random.normal(size=(9, F)), random.normal(size=(F, C)).astype(np.float32)
+    layer = layers.Likeness(TrainingRows(rows, np.zeros(9, int), np.arange(9)), "likeness", classifier)
+    units = slow_scaled(layer.scaling, rows) / np.sqrt(F)
+    directions = [classifier[:, k] - classifier.mean(1) for k in range(C)]
+    shares = []
+    for unit in units:
+        cosines = np.array([unit @ direction / np.linalg.norm(direction) for direction in directions])
+        raised = np.exp(cosines / layers.LIKENESS_TEMPERATURE)
+        shares.append(np.sqrt(raised / raised.sum()))
+    shares = np.array(shares) - np.mean(shares, axis=0)
+    for unit, share, received in zip(units, shares, layer(rows.astype(np.float32)).numpy(), strict=True):
+        whole = np.concatenate([unit, layers.LIKENESS_WEIGHT * share / np.linalg.norm(share)])
+        np.testing.assert_allclose(received, whole * np.sqrt((F + C) / (whole @ whole)), rtol=1e-3, atol=1e-4)
+
+
+def test_aligned_describes_pictures_by_the_classifier_where_there_is_one(random):
+    rows = [TrainingRows(random.normal(size=(20, F)), np.arange(20) % 4, np.arange(20))] * 2
+    classifier = random.normal(size=(F, C)).astype(np.float32)
+    settings = dataclasses.replace(zscmr.PRESETS["aligned"].constants, dim=T)
+    with_classes = Inputs(*rows, np.zeros((C, S)), np.empty((0, 2), int), classifier)
+    widths = {}
+    for name, some in (("features", inputs(*rows)), ("features and classes", with_classes)):
+        model = zscmr.build(settings, some)
+        assert model.embed_photos(rows[0].features[:3].astype(np.float32)).shape == (3, T)
+        widths[name] = model.photo_encoder.linear.kernel.shape[0]
+    assert widths == {"features": F, "features and classes": F + C}
+    paper = zscmr.build(SIZES["paper"], with_classes)
+    assert paper.photo_encoder.linear.kernel.shape[0] == F

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from zscmr.classes import read_class_list
 from zscmr.dataset_files import FILES, PICTURES
 from zscmr.files import file_hash
 from zscmr.provenance import read_provenance
-from zscmr.training import classifier, precision
+from zscmr.training import classifier, precision, stage1
 from zscmr.training.stage1 import make_dataset
 from zscmr.training.stage1_options import Stage1Options
 
@@ -501,3 +502,28 @@ def test_a_killed_run_goes_on_to_the_same_files(trees, script, flags, stops):
     files = {file.relative_to(trees / "whole") for file in (trees / "whole").rglob("*") if file.is_file()}
     assert files == {file.relative_to(trees / "parts") for file in (trees / "parts").rglob("*") if file.is_file()}
     assert_same_bytes(trees / "whole", trees / "parts", files)
+
+
+def test_the_backbones_classifier_is_written_where_it_applies(trees, monkeypatch):
+    """It applies to averaged maps of one backbone, and is gone with the features that it was written for."""
+    kernel = np.arange(14.0, dtype=np.float32).reshape(-1, 2)
+    weights = trees / "w.npz"
+    entry = dataclasses.replace(stage1.backbone("small"), classifier=lambda file: (kernel, np.zeros(2)))
+    monkeypatch.setattr(stage1, "backbone", lambda name: entry)
+    plain, headed = (SimpleNamespace(backbone="small", dense=dense) for dense in (0, 7))
+    other = SimpleNamespace(backbone="other", dense=0)
+
+    def found(photo, sketch, width=7, file=weights):
+        made = dict.fromkeys(("photo", "sketch"), SimpleNamespace(features=np.zeros((1, width))))
+        return stage1.classifier_of({"photo": photo, "sketch": sketch}, {"photo": file, "sketch": file}, made)
+
+    np.testing.assert_array_equal(found(plain, plain), kernel)
+    assert found(plain, other) is found(headed, headed) is found(plain, plain, 8) is None
+    assert found(plain, plain, file=None) is None
+    monkeypatch.undo()
+    make_dataset(settings(trees))
+    out = trees / "out"
+    assert not (out / "classifier.mat").exists()
+    matfiles.write(out / "classifier.mat", {"kernel": kernel})
+    make_dataset(settings(trees, seed=1, shrink=40, overwrite=True))
+    assert not (out / "classifier.mat").exists()

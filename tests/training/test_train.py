@@ -9,6 +9,7 @@ import pytest
 from conftest import CLASSES, ROOT, UNSEEN, assert_same_bytes, check_resumes, interrupted_at, trainer_settings
 
 import Unified_XY_triads as trainer
+import UxUyLoader as loader
 from zscmr import matfiles, runs
 from zscmr.dataset_files import FILES
 from zscmr.training import stage2, tensorboard
@@ -277,13 +278,21 @@ def test_help_lists_the_constants_of_the_chosen_system_alone(script):
     assert "--attention" in shown["crossatnet"] and "--margin" not in shown["crossatnet"]
 
 
-def test_aligned_ends_where_it_began_if_nothing_is_won(tmp_path, dataset_folder, capsys, monkeypatch):
-    """Every epoch scores below the one before: the untrained start is kept, a rotation of the scaled features."""
-    scores = iter((0.5, 0.4, 0.3))
-    monkeypatch.setattr(stage2, "held_out_score", lambda *_: next(scores))
+def test_aligned_projects_features_and_likenesses(tmp_path, dataset_folder, refused):
+    """The run is its own model's, restored; another classifier, or none, is other data."""
+    classifier = np.random.default_rng(3).normal(size=(12, 5)).astype(np.float32)
+    matfiles.write(dataset_folder / "classifier.mat", {"kernel": classifier})
     run = tmp_path / "run"
-    choices = {"preset": "aligned", "batch_size": 8, "epochs": 2, "dim": 12, "learning_rate": 0.1}
-    trainer.main(trainer_settings(data=dataset_folder, path=run, no_encoders=True, **choices))
-    assert "epoch 0 of 2 chosen" in capsys.readouterr().out
-    kernel = stage2.load_model(run).photo_encoder.linear.kernel.numpy()
-    np.testing.assert_allclose(kernel @ kernel.T, np.eye(12), atol=1e-5)
+    trainer.main(trainer_settings(data=dataset_folder, path=run, preset="aligned", dim=8, no_encoders=True))
+    model, dataset = stage2.load_model(run), loader.load_dataset(dataset_folder)
+    embeddings = matfiles.read(run / "unified_features.mat", "featuresx")
+    np.testing.assert_allclose(model.embed_photos(dataset.photo.features).numpy(), embeddings, atol=1e-6)
+    kernel = model.photo_encoder.linear.kernel.numpy()
+    assert kernel.shape == (17, 8)
+    np.testing.assert_allclose(np.triu(kernel.T @ kernel, 1), 0, atol=1e-4)
+    (run / runs.RESULTS).unlink()  # not complete
+    for other in (classifier + 1, None):
+        (dataset_folder / "classifier.mat").unlink()
+        if other is not None:
+            matfiles.write(dataset_folder / "classifier.mat", {"kernel": other})
+        assert "features" in refused(trainer.main, trainer.Settings(path=run, resume=True))

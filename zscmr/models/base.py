@@ -57,12 +57,14 @@ class Tables:
 
     `ablations`: {preset: {row: changes}}; `variants`: {preset: (changes, …)}, rows beside the preset; a change is a
     `TrainingOptions` field or a constant and its value. `against`: {ablation row: the row it is measured against},
-    where that is not the full system. `picture_seconds`: time of an epoch per picture and feature on two CPU cores.
+    where that is not the full system. `only_by_name`: presets for features of one kind, compared where they are named.
+    `picture_seconds`: time of an epoch per picture and feature on two CPU cores.
     """
 
     ablations: dict = field(default_factory=dict)
     variants: dict = field(default_factory=dict)
     against: dict = field(default_factory=dict)
+    only_by_name: tuple = ()
     picture_seconds: float = 4e-8
 
 
@@ -72,7 +74,6 @@ class Preset:
 
     `constants`: an instance of the module's Settings. `weights`: of each loss term, 1 where it is silent; terms that
     other constants have may be named too. `distance`: what embeddings are ranked by; Hamming's for codes.
-    `scored_start`: the untrained system is a candidate for the best epoch, as epoch 0.
     """
 
     constants: Constants
@@ -85,7 +86,6 @@ class Preset:
     steps: int = 0  # of an epoch of balanced batches; 0: a pass over the larger modality
     held_out: float = 0.1
     distance: str = "euclidean"
-    scored_start: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "weights", dict.fromkeys(self.constants.terms, 1.0) | self.weights)
@@ -99,13 +99,14 @@ class Inputs:
 
     `photos` (n, F), `sketches` (m, F'): training features, or `TrainingRows`, for the input scaling. `class_vectors`
     (C, S) in the order of a batch's labels. `edges` (E, 2) of the class graph, as such labels; E = 0 unless the system
-    needs them.
+    needs them. `classifier` (F, A): kernel of the backbone's own classifier on the features, None if there is none.
     """
 
     photos: np.ndarray
     sketches: np.ndarray
     class_vectors: np.ndarray
     edges: np.ndarray
+    classifier: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,19 @@ class Player:
 class System(keras.Model):
     """A trainable map of both modalities into one space; subclasses add their layers and define what raises here.
 
-    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training, with
-    `power` as in `layers.Scaling`. With `scaled` False features stay as they come. Where `negative_photos` is true, a
-    batch's photos come with as many of other classes; `negative_sketches` likewise.
+    `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; fixed before training. With
+    `scaled` False features stay as they come; with a `classifier` (F, A) they become (n, F + A), as `layers.Likeness`
+    has them. Where `negative_photos` is true, a batch's photos come with as many of other classes;
+    `negative_sketches` likewise.
     """
 
     negative_photos = negative_sketches = False
 
-    def __init__(self, settings, inputs, scaled=True, power=1.0):
+    def __init__(self, settings, inputs, scaled=True, classifier=None):
         super().__init__()
         self.settings = settings
-        self.photo_scaling = layers.Scaling(inputs.photos, "photo_scaling", power) if scaled else tf.identity
-        self.sketch_scaling = layers.Scaling(inputs.sketches, "sketch_scaling", power) if scaled else tf.identity
+        self.photo_scaling = layers.scaling(inputs.photos, "photo_scaling", classifier) if scaled else tf.identity
+        self.sketch_scaling = layers.scaling(inputs.sketches, "sketch_scaling", classifier) if scaled else tf.identity
         self.built = True  # layers are built where they are made
 
     def embed_photos(self, features):

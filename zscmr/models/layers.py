@@ -6,7 +6,10 @@ import tensorflow as tf
 
 from zscmr.scaling import usable_deviation
 
-WITHIN = 4.0
+WITHIN = 16.0
+EVENNESS = 0.4  # 0: principal components as they are, 0.5: all of one variance
+LIKENESS_TEMPERATURE = 0.06  # divides cosines with the directions of a classifier's classes
+LIKENESS_WEIGHT = 2.0  # length of a row's likenesses, of its features 1
 
 
 def fixed_weight(layer, name, values):
@@ -16,20 +19,55 @@ def fixed_weight(layer, name, values):
 
 
 class Scaling(keras.layers.Layer):
-    """(x − mean) / deviation^power per feature, both fixed from training features, then each row to length √F.
+    """(x − mean) / deviation per feature, both fixed from training features, then each row to length √F.
 
     The mean square of a scaled row is 1, so a mean over F of a squared error is a share of the row's energy.
     """
 
-    def __init__(self, features, name, power=1.0):
+    def __init__(self, features, name):
         super().__init__(name=name, trainable=False, dtype="float32")
         self.mean = fixed_weight(self, "mean", features.mean(0, np.float64))
-        deviation = usable_deviation(features.std(0, dtype=np.float64))
-        self.deviation = fixed_weight(self, "deviation", deviation**power)
+        self.deviation = fixed_weight(self, "deviation", usable_deviation(features.std(0, dtype=np.float64)))
 
     def call(self, features):
         x = (features - self.mean) / self.deviation
         return x * tf.math.rsqrt(tf.reduce_mean(x * x, axis=-1, keepdims=True) + 1e-12)
+
+
+class Likeness(keras.layers.Layer):
+    """Features (n, F) → (n, F + A), of the same mean square as `Scaling`'s: the scaled features, and beside them how
+    like each of the A classes of a classifier the picture is.
+
+    Likenesses are the square roots of a softmax over cosines of the scaled features with the classes' directions, the
+    columns of `classifier` (F, A) about their mean; they are taken about their own mean over the training `features`
+    (`TrainingRows`). What a network was taught of A classes tells unseen ones apart that the seen ones do not.
+    """
+
+    def __init__(self, features, name, classifier):
+        super().__init__(name=name, trainable=False, dtype="float32")
+        self.scaling = Scaling(features, "scaling")
+        directions = classifier - classifier.mean(1, keepdims=True)
+        directions /= np.linalg.norm(directions, axis=0) + 1e-12
+        self.directions = fixed_weight(self, "directions", directions)
+        total = sum(self._likenesses(self._unit(tf.constant(rows))).numpy().sum(0) for rows, _ in features.blocks())
+        self.mean = fixed_weight(self, "mean", total / features.shape[0])
+
+    def _unit(self, features):
+        return tf.math.l2_normalize(self.scaling(features), axis=-1)
+
+    def _likenesses(self, rows):
+        return tf.sqrt(tf.nn.softmax(tf.matmul(rows, self.directions) / LIKENESS_TEMPERATURE))
+
+    def call(self, features):
+        rows = self._unit(features)
+        likenesses = tf.math.l2_normalize(self._likenesses(rows) - self.mean, axis=-1)
+        both = tf.concat([rows, LIKENESS_WEIGHT * likenesses], axis=-1)
+        return both * (both.shape[-1] / (1 + LIKENESS_WEIGHT**2)) ** 0.5
+
+
+def scaling(features, name, classifier=None):
+    """The `Scaling` of training features, or with a `classifier` (F, A) their `Likeness`."""
+    return Scaling(features, name) if classifier is None else Likeness(features, name, classifier)
 
 
 class Linear(keras.layers.Dense):
@@ -78,8 +116,9 @@ def start_alike(photo, sketch):
 def principal_directions(scaling, features, count):
     """Kernel (F, count) of the largest principal components of scaled training features (`TrainingRows`), with
     deviations within a class weighed WITHIN times: what tells the seen classes apart is not all that other classes
-    need. Columns beyond F are 0."""
-    width, classes = features.shape[1], np.unique(features.labels)
+    need. Each component is divided by its variance^EVENNESS. F: of the scaled features. Columns beyond F are 0."""
+    classes = np.unique(features.labels)
+    width = scaling(tf.zeros((1, features.shape[1]))).shape[1]
     within, sums, counts = np.zeros((width, width)), np.zeros((len(classes), width)), np.zeros(len(classes))
     for rows, labels in features.blocks():
         scaled = scaling(tf.constant(rows)).numpy().astype(np.float64)
@@ -88,10 +127,14 @@ def principal_directions(scaling, features, count):
         np.add.at(sums, places, scaled)
         counts += np.bincount(places, minlength=len(classes))
     means = sums / counts[:, None]
-    between = (means * counts[:, None]).T @ means  # about 0, the mean of the unscaled features
-    _, directions = np.linalg.eigh(WITHIN * within + (1 - WITHIN) * between)
+    mean = sums.sum(0) / counts.sum()
+    between = (means * counts[:, None]).T @ means
+    scatter = WITHIN * within + (1 - WITHIN) * between - counts.sum() * np.outer(mean, mean)
+    variances, directions = np.linalg.eigh(scatter)
+    variances, directions = variances[::-1][:count], directions[:, ::-1][:, :count]
+    varying = variances > 1e-9 * variances[0]
     kernel = np.zeros((width, count), np.float32)
-    kernel[:, : min(width, count)] = directions[:, ::-1][:, :count]
+    kernel[:, : len(variances)][:, varying] = directions[:, varying] * (variances[varying] / variances[0]) ** -EVENNESS
     return kernel
 
 

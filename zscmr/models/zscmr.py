@@ -44,7 +44,7 @@ class Settings(Constants):
     # "principal": both encoders begin at the `layers.principal_directions` of the sketches; "identity": features,
     # unscaled, are the embeddings
     start: str = "random"
-    power: float = 1.0  # of the deviations by which features are scaled
+    likeness: bool = False  # to the classes of the backbone's classifier, beside the features where it is known
 
     @property
     def terms(self):
@@ -82,17 +82,9 @@ PRESETS = {
         held_out=0.0,  # the rate ends at 0, where the held-out curves are flat: the last epoch is kept
         distance="cosine",
     ),
-    # for features that are aligned already: begins where they are, and stays there unless held-out classes gain
+    # for features that are aligned already: a projection of them, which training has not improved
     "aligned": Preset(
-        Settings(objective="tuned", start="principal", power=0.5),
-        weights={"latent": 0.1, "triplet": 1.0, "decoder": 0.1, "classification": 0.1},
-        epochs=10,
-        batch_size=256,
-        learning_rate=1e-4,
-        batches="balanced",
-        schedule="cosine",
-        distance="cosine",
-        scored_start=True,
+        Settings(objective="tuned", start="principal", likeness=True), epochs=0, held_out=0.0, distance="cosine"
     ),
     # for features that are embeddings already, of `pretrain/finetune.py --train joint --objective paper` or `tuned`
     "end-to-end": Preset(Settings(start="identity"), epochs=0, held_out=0.0),
@@ -102,7 +94,8 @@ TABLES = Tables(
         "paper": {
             f"without {term}": {"without": (term,)} for term in ("latent", "classification", "triplet", "decoder")
         }
-    }
+    },
+    only_by_name=("end-to-end",),
 )
 
 
@@ -133,10 +126,15 @@ class ZSCMR(System):
 
     def __init__(self, settings, inputs):
         scaled = settings.objective != "released" and settings.start != "identity"
-        super().__init__(settings, inputs, scaled, settings.power)
+        classifier = inputs.classifier if settings.likeness else None
+        super().__init__(settings, inputs, scaled, classifier)
         self.negative_photos = settings.objective == "paper"
         self.negative_sketches = settings.objective != "tuned"
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
+        if photo != sketch and settings.start == "principal":
+            raise BadInput(f"photos have {photo} features, sketches {sketch}: --preset aligned needs as many of both")
+        if classifier is not None:
+            photo, sketch = (width + classifier.shape[1] for width in (photo, sketch))
         classes, semantic = inputs.class_vectors.shape
         biases = "glorot_uniform" if settings.objective == "released" else "zeros"
         self.photo_encoder = layers.Encoder("photo_encoder", photo, settings.dim, settings.hidden, biases)
@@ -163,8 +161,6 @@ class ZSCMR(System):
                     f"{photo}-d photos, {sketch}-d sketches: --preset end-to-end keeps features of --dim {settings.dim}"
                 )
             return tf.eye(photo)
-        if photo != sketch:
-            raise BadInput(f"photos have {photo} features, sketches {sketch}: --preset aligned needs as many of both")
         return layers.principal_directions(self.sketch_scaling, inputs.sketches, settings.dim)
 
     def branch(self, modality):

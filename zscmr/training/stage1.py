@@ -10,10 +10,11 @@ import shutil
 import numpy as np
 
 from zscmr import index_files, matfiles
+from zscmr.backbones import backbone
 from zscmr.backbones import weights as weight_files
 from zscmr.classes import UNSEEN, read_class_list, split_classes
 from zscmr.console import say, warn
-from zscmr.dataset_files import FILES, MODALITIES, PICTURES
+from zscmr.dataset_files import CLASSIFIER, FILES, MODALITIES, PICTURES
 from zscmr.errors import BadInput
 from zscmr.files import existing_folder, file_hash, whole_file
 from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
@@ -71,7 +72,8 @@ def make_dataset(options, draw=None):
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
     if not strategies.is_chief():
         return
-    write_dataset(options.out, trees, made, listed, provenance)
+    classifier = classifier_of(settings, weights, made)
+    write_dataset(options.out, trees, made, listed, provenance, classifier)
     shutil.rmtree(options.out / UNFINISHED, ignore_errors=True)
 
 
@@ -135,8 +137,21 @@ def already_made(settings, provenance):
     return False
 
 
-def write_dataset(out, trees, made, unseen, provenance):
-    """The files of a dataset directory; `made`: modality -> `cnn.Made` of its tree."""
+def classifier_of(settings, weights, made):
+    """Kernel (F, A) of the backbone's published classifier, for features of both modalities that it can be applied to:
+    one backbone's maps, averaged; else None."""
+    photo, sketch = (settings[modality] for modality in MODALITIES)
+    entry = backbone(photo.backbone)
+    if not (entry.classifier and weights["photo"]) or photo.backbone != sketch.backbone or photo.dense or sketch.dense:
+        return None
+    found = entry.classifier(weights["photo"])
+    widths = {made[modality].features.shape[1] for modality in MODALITIES}
+    return found[0] if found and widths == {len(found[0])} else None
+
+
+def write_dataset(out, trees, made, unseen, provenance, classifier=None):
+    """The files of a dataset directory; `made`: modality -> `cnn.Made` of its tree; `classifier`: of
+    `classifier_of`."""
     skipped = {modality: name_unreadable(trees[modality], made[modality].readable) for modality in made}
     kept = {modality: trees[modality].take(made[modality].readable) for modality in made}
     (out / PICTURES).unlink(missing_ok=True)  # the directory is incomplete from here on
@@ -150,6 +165,10 @@ def write_dataset(out, trees, made, unseen, provenance):
         (out / f"{modality}.weights.h5").unlink(missing_ok=True)
         if weights:
             os.replace(weights, out / f"{modality}.weights.h5")
+    if classifier is None:
+        (out / CLASSIFIER[0]).unlink(missing_ok=True)
+    else:
+        matfiles.write(out / CLASSIFIER[0], {CLASSIFIER[1]: classifier})
     index_files.write_index(out, kept)
     write_list(out / UNSEEN, unseen)
     digests = {modality: file_hash(out / f"{modality}.weights.h5") for modality in made if made[modality].weights}

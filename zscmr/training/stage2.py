@@ -41,7 +41,8 @@ def build_state(settings, preset, dataset, split, draw):
         for items in (dataset.photo, dataset.sketch)
     )
     edges = class_graph(dataset, split) if preset.constants.wants_graph else np.empty((0, 2), np.int64)
-    model = build_model(settings, preset, Inputs(photos, sketches, dataset.class_vectors[split.seen], edges))
+    inputs = Inputs(photos, sketches, dataset.class_vectors[split.seen], edges, dataset.classifier)
+    model = build_model(settings, preset, inputs)
     return State(model, model.players(rate))
 
 
@@ -67,8 +68,6 @@ def train(state, settings, preset, folder, dataset, split, draw, chief=True):
     if chief:
         _keep_epochs(metrics, int(state.epoch.numpy()))
         board = tensorboard.open_log(folder)
-    if chief and preset.scored_start and not int(state.epoch.numpy()) and len(split.held_out):
-        state.note_score(held_out_score(preset, dataset, split, state.model))
     if chief and not preset.epochs and not checkpoints.latest_checkpoint:
         state.note_score(0.0)
         checkpoints.save(0)
@@ -161,15 +160,17 @@ def describe_dataset(dataset):
         "photo": dataset.photo.features.shape[1],
         "sketch": dataset.sketch.features.shape[1],
         "class_vectors": dataset.class_vectors.shape[1],
+        "classifier": 0 if dataset.classifier is None else dataset.classifier.shape[1],
         "features_sha256": features_digest(dataset).hexdigest(),
     }
 
 
 def features_digest(dataset):
-    """SHA-256 object over features, labels and class vectors: all that training reads."""
+    """SHA-256 object over features, labels, class vectors and classifier: all that training reads."""
     digest = hashlib.sha256()
     sides = (dataset.photo, dataset.sketch)
-    for array in (*(array for items in sides for array in (items.features, items.labels)), dataset.class_vectors):
+    arrays = [array for items in sides for array in (items.features, items.labels)] + [dataset.class_vectors]
+    for array in arrays if dataset.classifier is None else (*arrays, dataset.classifier):
         digest.update(f"{array.dtype} {array.shape}".encode())
         for start in range(0, len(array), 4096):  # a memory map is read in pieces
             digest.update(np.ascontiguousarray(array[start : start + 4096]).data)
@@ -195,9 +196,12 @@ def load_model(folder):
         for modality in ("photo", "sketch")
     )
     vectors, no_edges = np.ones((seen, widths["class_vectors"]), np.float32), np.empty((0, 2), np.int64)
+    taught = widths.get("classifier", 0)
+    classifier = np.zeros((widths["photo"], taught), np.float32) if taught else None
     try:
         settings = dataclasses.replace(settings, precision="float32")
-        model = build_model(settings, preset, Inputs(photos, sketches, vectors, no_edges))  # its weights are restored
+        inputs = Inputs(photos, sketches, vectors, no_edges, classifier)
+        model = build_model(settings, preset, inputs)  # its weights are restored
     finally:
         keras.config.set_dtype_policy(policy)
     load_best_weights(model, folder / "checkpoints")
