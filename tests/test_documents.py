@@ -22,7 +22,6 @@ DOCUMENTS = (
     ),
     "docs/troubleshooting.md",
     "results/joint.md",
-    "results/pretraining.md",
     "zscmr/encoder/README.md",
 )
 #: folders whose files belong to the repository; data/NAME, runs/0001 and the like are the reader's

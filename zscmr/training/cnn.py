@@ -1,5 +1,6 @@
 """The CNN of one modality: trained or frozen, its features, and the same network restored for search."""
 
+import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
@@ -32,7 +33,7 @@ class Made(NamedTuple):
 def features_of(modality, tree, taught, settings, weights, provenance, strategy):
     """`Made` of the pictures of `tree` from a CNN that learns the classes `taught` under `strategy`.
 
-    A call with the same provenance resumes a stopped one. None for a worker that is not the chief.
+    A call with the same provenance resumes a stopped one. Weights are None for a worker that is not the chief.
     """
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
@@ -40,9 +41,7 @@ def features_of(modality, tree, taught, settings, weights, provenance, strategy)
     work = _workplace(settings.out / UNFINISHED, provenance) / modality
     provenance = of_modality(provenance, modality)
     if settings.trained_part in ("nothing", "head"):
-        if settings.trained_part == "nothing" and not strategies.is_chief():
-            return None
-        vectors, readable = _backbone_output(modality, tree, settings, seed, weights, provenance)
+        vectors, readable = _backbone_output(modality, tree, settings, seed, weights, provenance, strategy)
         if settings.trained_part == "nothing":
             return Made(vectors, readable, None)
         output = vectors, readable
@@ -61,21 +60,41 @@ def _workplace(folder, provenance):
     return folder
 
 
-def _backbone_output(modality, tree, settings, seed, weights, provenance):
+def own_folder(out, strategy):
+    """Where this process keeps features on the way: a worker that is not the chief may have no disk in common with
+    it."""
+    return out / (UNFINISHED if strategies.is_chief() else f"{UNFINISHED}-worker{strategies.Workers(strategy).number}")
+
+
+def _backbone_output(modality, tree, settings, seed, weights, provenance, strategy):
     """Output of the frozen backbone, shared by all settings of what follows it."""
     folder = (settings.cache or settings.out / "backbone") / modality
-    if not strategies.is_chief():  # a worker may have no disk in common with the chief
-        folder = settings.out / UNFINISHED / f"worker{strategies.worker_number()}" / modality
     identity = {key: provenance[key] for key in ("backbone", "weights_sha256", "pool", "shrink")}
     identity |= {"pictures": provenance["pictures"][modality], "seed": None if weights else seed}
     identity |= {key: provenance[key] for key in ("size", "ink") if key in provenance}
 
     def make():
-        return fastest(_body(settings, seed, weights), len(tree.files))
+        return _body(settings, seed, weights, strategy)
 
+    return _outputs(folder, identity, make, modality, tree, settings, provenance, strategy)
+
+
+def _outputs(folder, identity, make_model, modality, tree, settings, provenance, strategy):
+    """(vectors, readable) of a modality's pictures, which the devices and workers of `strategy` share; the chief keeps
+    them in `folder`. `make_model()`: the network, made in the scope of `strategy`."""
+    workers = strategies.Workers(strategy) if strategies.several_workers() else None
+    if not strategies.is_chief():
+        folder = own_folder(settings.out, strategy) / modality
     return feature_export.outputs(
-        *(folder, identity, make, preprocessing(provenance, modality)),
-        *(tree.paths(), settings.batch_size, modality, settings.shrink),
+        folder,
+        identity,
+        lambda: fastest(make_model(), len(tree.files), strategy),
+        preprocessing(provenance, modality),
+        tree.paths(),
+        settings.batch_size,
+        modality,
+        settings.shrink,
+        workers,
     )
 
 
@@ -86,10 +105,11 @@ def preprocessing(provenance, modality):
     return dataclasses.replace(usual, size=provenance.get("size") or usual.size, ink=ink)
 
 
-def _body(settings, seed, weights, trained_part=None):
-    """The backbone with its pool, the same at every call. `trained_part`: "last-block" freezes all below it."""
+def _body(settings, seed, weights, strategy=None):
+    """The backbone with its pool, the same at every call, for the devices of `strategy`."""
     _count_layers_anew()
-    return _pooled_backbone(settings, seed, weights, trained_part)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        return _pooled_backbone(settings, seed, weights)
 
 
 def _count_layers_anew():
@@ -100,6 +120,7 @@ def _count_layers_anew():
 
 
 def _pooled_backbone(settings, seed, weights, trained_part=None):
+    """`trained_part`: "last-block" freezes all below it."""
     keras.utils.set_random_seed(seed)
     body = networks.build(settings.backbone, weights, settings.size)
     if trained_part == "last-block":
@@ -118,10 +139,10 @@ def _with_trained_head(work, modality, tree, taught, settings, seed, weights, ou
         keras.utils.set_random_seed(seed)
         head = networks.head(vectors.shape[1], settings.dense, settings.pool == "average")
         classifier.train_classifier(head, lesson, settings, backbone(settings.backbone).head, seed, work, modality)
-    if not strategies.is_chief():
-        return None
-    body = _body(settings, seed, weights)
-    file = _save(keras.Model(body.input, head(body.output)), work)
+    file = None
+    if strategies.is_chief():
+        body = _body(settings, seed, weights)
+        file = _save(keras.Model(body.input, head(body.output)), work)
     return Made(head_outputs(head, vectors), readable, file)
 
 
@@ -142,25 +163,14 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
             head = networks.head(model.output_shape[1], settings.dense, settings.pool == "average")
             model = keras.Model(model.input, head(model.output))
         classifier.train_classifier(model, lesson, settings, entry.recipe, seed, work, modality)
-    return _exported(model, work, modality, tree, settings, provenance)
+    return _exported(model, work, modality, tree, settings, provenance, strategy)
 
 
-def _exported(model, work, modality, tree, settings, provenance):
-    """`Made` of a trained network, pictures → features; None for a worker that is not the chief."""
-    if not strategies.is_chief():
-        return None
-    file = _save(model, work)
-    made = feature_export.outputs(
-        work / "features",
-        None,
-        lambda: fastest(model, len(tree.files)),
-        preprocessing(provenance, modality),
-        tree.paths(),
-        settings.batch_size,
-        modality,
-        settings.shrink,
-    )
-    return Made(*made, file)
+def _exported(model, work, modality, tree, settings, provenance, strategy):
+    """`Made` of a trained network, pictures → features."""
+    file = _save(model, work) if strategies.is_chief() else None
+    folder = work / "features"
+    return Made(*_outputs(folder, provenance, lambda: model, modality, tree, settings, provenance, strategy), file)
 
 
 def joint_features(trees, taught, held_out, settings, weights, provenance, strategy, draw):
@@ -204,11 +214,11 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
         )
     made = {}
     for modality, network in (("photo", student.photo_network), ("sketch", student.sketch_network)):
-        model = _body(settings, settings.seed, None)
+        model = _body(settings, settings.seed, None, strategy)
         model.set_weights(network.get_weights())
         if student.own_space:
             model = joint.in_own_space(model, student.system, modality)
-        made[modality] = _exported(model, work / modality, modality, trees[modality], settings, provenance)
+        made[modality] = _exported(model, work / modality, modality, trees[modality], settings, provenance, strategy)
     return made
 
 

@@ -20,7 +20,7 @@ from zscmr.files import existing_folder, file_hash, whole_file
 from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
 from zscmr.provenance import PLACES, changed_keys, read_provenance, write_provenance
 from zscmr.training import strategies
-from zscmr.training.cnn import UNFINISHED, features_of, joint_features
+from zscmr.training.cnn import features_of, joint_features, own_folder
 from zscmr.training.precision import half_precision_on_gpu
 from zscmr.training.stage1_options import by_modality, recipe_of
 
@@ -37,7 +37,8 @@ def make_dataset(options, draw=None):
         raise BadInput(f"--photos and --sketches: both are {options.photos}")
     existing_folder("--out", options.out)
     settings = by_modality(options)
-    strategy = None if options.freeze else strategies.choose_strategy(settings["photo"].batch_size)  # before all else
+    shared = 0 if options.freeze else settings["photo"].batch_size  # by all devices equally
+    strategy = strategies.choose_strategy(shared)  # before all else
     weights = {key: weight_files.resolve(cnn.backbone, cnn.weights) for key, cnn in settings.items()}
     trees = matched_trees(options.photos, options.sketches, options.duplicates)
     classes = trees["photo"].classes
@@ -70,11 +71,9 @@ def make_dataset(options, draw=None):
                 }
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
-    if not strategies.is_chief():
-        return
-    classifier = classifier_of(settings, weights, made)
-    write_dataset(options.out, trees, made, listed, provenance, classifier)
-    shutil.rmtree(options.out / UNFINISHED, ignore_errors=True)
+    if strategies.is_chief():
+        write_dataset(options.out, trees, made, listed, provenance, classifier_of(settings, weights, made))
+    shutil.rmtree(own_folder(options.out, strategy), ignore_errors=True)
 
 
 def describe(settings, weights, trees, taught):

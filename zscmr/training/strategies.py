@@ -5,6 +5,7 @@ import json
 import os
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zscmr.cores import cores
@@ -24,11 +25,6 @@ def is_chief():
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"TF_CONFIG: expected JSON with 'cluster' and 'task' (type and index), {error!r}") from error
     return kind == "chief" or (kind == "worker" and index == 0 and not chief_elsewhere)
-
-
-def worker_number():
-    """The index of this process among the workers of TF_CONFIG."""
-    return json.loads(os.environ["TF_CONFIG"])["task"]["index"]
 
 
 def several_workers():
@@ -81,6 +77,53 @@ def on_replicas(step):
     if strategy.num_replicas_in_sync == 1:
         return step
     return lambda *arrays: strategy.experimental_local_results(strategy.run(step, arrays))[0]
+
+
+class Workers:
+    """The workers of TF_CONFIG, `count` in all, that share rows; `number` is this one's."""
+
+    BLOCK = 1024  # rows sent at once
+
+    def __init__(self, strategy):
+        config = json.loads(os.environ["TF_CONFIG"])
+        cluster, task = config["cluster"], config["task"]
+        self.number = int(task["index"]) + (len(cluster.get("chief", ())) if task["type"] == "worker" else 0)
+        self.count = len(cluster.get("chief", ())) + len(cluster["worker"])
+        self.strategy = strategy
+
+    def share(self, rows, number=None):
+        """The range of row numbers, of so many rows, that this worker computes, or the one of a `number`."""
+        number = self.number if number is None else number
+        return range(rows * number // self.count, rows * (number + 1) // self.count)
+
+    def exchange(self, vectors, state):
+        """Fill `vectors` (n, F) and `state` (n,), of which each worker has filled its share, with the others' rows. All
+        have to call it at the same time."""
+        shares = [self.share(len(vectors), number) for number in range(self.count)]
+        for start in range(0, max(map(len, shares)), self.BLOCK):
+            parts = [share[start : start + self.BLOCK] for share in shares]
+            own = np.zeros((self.BLOCK, vectors.shape[1] + 1), np.float32)
+            rows = parts[self.number]
+            own[: len(rows)] = np.column_stack([vectors[rows], state[rows]])
+            for part, block in zip(parts, self._gathered(own), strict=True):
+                vectors[part], state[part] = block[: len(part), :-1], block[: len(part), -1]
+
+    def _gathered(self, block):
+        """The block (BLOCK, F) of each worker, (count, BLOCK, F)."""
+        slices = np.array_split(block, local_replicas(self.strategy))
+        return self.strategy.gather(spread(self.strategy, slices), axis=0).numpy().reshape(self.count, *block.shape)
+
+
+def local_replicas(strategy):
+    """How many replicas of `strategy` are of this process."""
+    return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
+
+
+def spread(strategy, arrays):
+    """A distributed value: an array for each replica of this process."""
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(arrays[context.replica_id_in_sync_group % len(arrays)])
+    )
 
 
 class Gather:
