@@ -58,14 +58,15 @@ class Tables:
     `ablations`: {preset: {row: changes}}; `variants`: {preset: (changes, …)}, rows beside the preset; a change is a
     `TrainingOptions` field or a constant and its value. `against`: {ablation row: the row it is measured against},
     where that is not the full system. `only_by_name`: presets for features of one kind, compared where they are named.
-    `picture_seconds`: time of an epoch per picture and feature on two CPU cores.
+    `picture_seconds`: {preset: time of an epoch per picture and feature on two CPU cores}, where it is far from
+    `zscmr.tables.cells.PICTURE_SECONDS`.
     """
 
     ablations: dict = field(default_factory=dict)
     variants: dict = field(default_factory=dict)
     against: dict = field(default_factory=dict)
     only_by_name: tuple = ()
-    picture_seconds: float = 4e-8
+    picture_seconds: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
