@@ -13,6 +13,7 @@ from zscmr import cli, runs
 from zscmr.class_graph import graph_source
 from zscmr.classes import read_split
 from zscmr.console import say, warn
+from zscmr.dataset_files import CLASSIFIER
 from zscmr.errors import BadInput
 from zscmr.evaluation.text_tables import scores_table
 from zscmr.figures import training_curves
@@ -92,12 +93,18 @@ def describe(dataset, split, preset):
     )
     if len(split.unseen) == 1:
         warn("a single unseen class: whatever is retrieved is right")
-    held_out = ", ".join(dataset.classes[label] for label in split.held_out) or "none, the last is kept"
-    say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen, held out to choose the epoch: {held_out}")
+    say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen")
+    if preset.epochs:
+        held_out = ", ".join(dataset.classes[label] for label in split.held_out)
+        say(f"held out to choose the epoch: {held_out or 'none, the last is kept'}")
     if leaked := stage2.cnn_leak(dataset, split):
         warn(leaked)
     if preset.constants.wants_graph:
         say(f"class graph: {graph_source(dataset, split)}")
+    if preset.constants.wants_classifier:
+        file, kernel = dataset.directory / CLASSIFIER[0], dataset.classifier
+        likeness = f"features alone, no {file}" if kernel is None else f"{kernel.shape[1]:,} classes of {file} too"
+        say(f"pictures are described by {likeness}")
     unused = [name for name, weight in preset.weights.items() if not weight and name in preset.constants.terms]
     if unused:
         say(f"recorded, but of weight 0 in the objective: {', '.join(unused)}")

@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from zscmr import cli, runs, server
 from zscmr.console import say, warn
 from zscmr.dataset_files import MODALITIES
@@ -22,12 +20,12 @@ from zscmr.errors import BadInput
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.vectors import check_vectors
 from zscmr.options import Options, flag, setting
-from zscmr.retrieval import Searcher, TableIndex, Wanted
+from zscmr.retrieval import Searcher, Wanted
 from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
 from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.run_gallery import leaked
-from zscmr.retrieval.sources import pictures_in
+from zscmr.retrieval.sources import queries_in
 
 GALLERY = Path("gallery")  # of the encoder that comes with the project
 
@@ -80,7 +78,7 @@ class Settings(Options):
 def main(settings):
     check(settings)
     check_run(settings)
-    queries, faults = listed(settings.query)
+    queries, faults = queries_in(settings.query)
     if settings.query and not queries:
         raise BadInput(several(faults))
     memory = int(settings.memory * 1e9)
@@ -121,21 +119,6 @@ def check_run(settings):
         raise BadInput("--weights belongs to --run")
 
 
-def listed(queries):
-    """(picture files of the queries, [what is wrong with a query]); a folder stands for the pictures in it."""
-    files, faults = [], []
-    for query in queries:
-        if query.is_dir():
-            inside = pictures_in(query)
-            files += inside
-            faults += [] if inside else [f"{query}: no pictures in this folder"]
-        elif query.exists():
-            files.append(query)
-        else:
-            faults.append(f"{query}: no such file")
-    return files, faults
-
-
 def several(faults):
     """One line for several faults."""
     others = f" (and {len(faults) - 1} more that cannot be used)" if len(faults) > 1 else ""
@@ -173,61 +156,35 @@ def search(settings, searcher, queries, faults):
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
     check_vectors(vectors[readable], "--query: the embedding of picture", gallery.identity.distance)
-    answers, searched, how = answered(settings, searcher, queries, vectors[readable])
+    unseen = True if settings.unseen_only else False if settings.seen_only else None
+    wanted = Wanted(settings.classes, settings.below, unseen)
+    ranking = searcher.rank(vectors[readable], settings.gallery_kind, settings.top, wanted, settings.exact)
+    answers = answers_of(queries, ranking)
     for answer in answers:
         say(listing(answer))
-    if how:
-        say(f"{searched:,} pictures, {how}")
-    show(settings, gallery, searched, how, answers)
+    if ranking.how:
+        say(f"{ranking.searched:,} pictures, {ranking.how}")
+    show(settings, gallery, ranking, answers)
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def answered(settings, searcher, queries, vectors):
-    """(an `Answer` for each query, how many pictures could be found, how they were ranked, in words or empty)."""
-    gallery, kind = searcher.gallery, settings.gallery_kind
-    unseen = True if settings.unseen_only else False if settings.seen_only else None
-    wanted = Wanted(settings.classes, settings.below, unseen)
-    searched = gallery.count(kind, wanted)
-    if not searched:
-        raise BadInput(f"{gallery.where}: no {kind} to search in the gallery")
-    if gallery.search_bytes(kind) <= searcher.memory:
-        view = searcher.view(kind)
-        mask = wanted.mask(view.pictures)
-        rows, distances = view.index.search(vectors, settings.top, mask if wanted else None)
-        found, present, how = [view.pictures.take(row) for row in rows], np.unique(view.pictures.classes[mask]), ""
-    else:
-        index = TableIndex(gallery, kind, wanted, settings.exact)
-        found, distances = index.search(vectors, settings.top)
-        present = gallery.class_names(index.condition)
-        how = (
-            "every picture compared"
-            if index.recall == 1
-            else f"by an index that finds {index.recall:.1%} of the nearest"
-        )
-    return answers_of(queries, found, distances, present), searched, how
-
-
-def show(settings, gallery, searched, how, answers):
-    """Write the files of the answers; `searched` pictures could be found, and were ranked as `how` says."""
-    kind, distance = settings.gallery_kind, gallery.identity.distance
+def show(settings, gallery, ranking, answers):
+    """Write the files of the answers, which `ranking` gave."""
+    kind, distance, how = settings.gallery_kind, gallery.identity.distance, ranking.how
     if note := leaked(settings.run) if settings.run else "":
         warn(note)
     if settings.json:
-        about = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only, "search": how or "exact"}
-        about = {
-            "run": str(settings.run or SHIPPED),
-            "query_kind": settings.query_kind,
-            "gallery": about,
-            "distance": distance,
-        }
+        place = {"modality": kind, "pictures": ranking.searched, "unseen_only": settings.unseen_only}
+        place |= {"search": how or "exact"}
+        run = str(settings.run or SHIPPED)
+        about = {"run": run, "query_kind": settings.query_kind, "gallery": place, "distance": distance}
         write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
     grid = settings.grid or (settings.run or Path()) / "search.png"
     title = f"{settings.query_kind.capitalize()} → {kind}"
-    where = f"{searched} in the gallery {gallery.where}, {distance} distance"
-    where += f", {how}" if how else ""
+    where = f"{ranking.searched} in the gallery {gallery.where}, {distance} distance" + (f", {how}" if how else "")
     draw_answers(grid, title, where, answers, note)
     say(f"wrote {grid}")
 

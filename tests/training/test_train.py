@@ -278,12 +278,13 @@ def test_help_lists_the_constants_of_the_chosen_system_alone(script):
     assert "--attention" in shown["crossatnet"] and "--margin" not in shown["crossatnet"]
 
 
-def test_aligned_projects_features_and_likenesses(tmp_path, dataset_folder, refused):
+def test_aligned_projects_features_and_likenesses(tmp_path, dataset_folder, refused, capsys):
     """The run is its own model's, restored; another classifier, or none, is other data."""
     classifier = np.random.default_rng(3).normal(size=(12, 5)).astype(np.float32)
     matfiles.write(dataset_folder / "classifier.mat", {"kernel": classifier})
     run = tmp_path / "run"
     trainer.main(trainer_settings(data=dataset_folder, path=run, preset="aligned", dim=8, no_encoders=True))
+    assert f"described by 5 classes of {dataset_folder / 'classifier.mat'} too" in capsys.readouterr().out
     model, dataset = stage2.load_model(run), loader.load_dataset(dataset_folder)
     embeddings = matfiles.read(run / "unified_features.mat", "featuresx")
     np.testing.assert_allclose(model.embed_photos(dataset.photo.features).numpy(), embeddings, atol=1e-6)

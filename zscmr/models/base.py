@@ -46,6 +46,11 @@ class Constants(Options):
         return False
 
     @property
+    def wants_classifier(self):
+        """Whether the system makes use of `Inputs.classifier`."""
+        return False
+
+    @property
     def unread(self):
         """Name of constants that this objective has no use for."""
         return ()

@@ -51,6 +51,10 @@ class Settings(Constants):
         return RELEASED_TERMS if self.objective == "released" else TERMS
 
     @property
+    def wants_classifier(self):
+        return self.likeness
+
+    @property
     def unread(self):
         return ("margin",) if self.objective == "tuned" else ("temperature", "modality_mix", "class_mix")
 

@@ -27,11 +27,11 @@ class Answer:
     distances: np.ndarray
 
 
-def answers_of(queries, found, distances, present):
-    """An `Answer` for each query, from the `Pictures` found for each; `present`: the classes that could be found."""
-    classes = {class_key(name): name for name in present}
+def answers_of(queries, ranking):
+    """An `Answer` for each query file, from the `searcher.Ranking` of their embeddings."""
+    classes = {class_key(name): name for name in ranking.classes}
     labels = [classes.get(class_key(query.resolve().parent.name)) for query in queries]
-    return [Answer(*parts) for parts in zip(queries, labels, found, distances, strict=True)]
+    return [Answer(*parts) for parts in zip(queries, labels, ranking.found, ranking.distances, strict=True)]
 
 
 def listing(answer):

@@ -16,6 +16,7 @@ from zscmr.evaluation.nearest import Index
 from zscmr.retrieval.encoder import Encoder
 from zscmr.retrieval.filters import EVERYTHING
 from zscmr.retrieval.run_gallery import open_gallery, open_shipped
+from zscmr.retrieval.table_index import TableIndex
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,20 @@ class Found:
     matches: list[Match]
     searched: int
     pictures: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """For each of several vectors the nearest pictures, `Pictures` nearest first, and their distances (k,).
+
+    `searched` pictures of the `classes` could be found; `how` says how, if not by comparing all of them in memory.
+    """
+
+    found: list
+    distances: list
+    searched: int
+    classes: list
+    how: str = ""
 
 
 class UnknownPicture(BadInput):
@@ -158,6 +173,28 @@ class Searcher:
         that cannot be read.
         """
         return self.view(gallery).nearest(self.embed(picture, kind), top, wanted)
+
+    def rank(self, vectors, gallery="photo", top=10, wanted=EVERYTHING, exact=False):
+        """`Ranking` for vectors (q, dim). The index of the table answers for a gallery above `memory`, unless `exact`.
+
+        Raises BadInput where there is nothing to search.
+        """
+        searched = self.gallery.count(gallery, wanted)
+        if not searched:
+            raise BadInput(f"{self.gallery.where}: no {gallery} to search in the gallery")
+        if self.gallery.search_bytes(gallery) <= self.memory:
+            view = self.view(gallery)
+            mask = wanted.mask(view.pictures)
+            rows, distances = view.index.search(vectors, top, mask if wanted else None)
+            found = [view.pictures.take(row) for row in rows]
+            return Ranking(found, list(distances), searched, np.unique(view.pictures.classes[mask]).tolist())
+        index = TableIndex(self.gallery, gallery, wanted, exact)
+        how = (
+            f"by an index that finds {index.recall:.1%} of the nearest"
+            if index.recall < 1
+            else "every picture compared"
+        )
+        return Ranking(*index.search(vectors, top), searched, self.gallery.class_names(index.condition), how)
 
     def like(self, picture_id, gallery="photo", top=10, wanted=EVERYTHING):
         """`search` with a picture of the gallery, which is not among those searched."""

@@ -113,3 +113,18 @@ def _refusal(where):
         yield
     except (OSError, ValueError) as error:
         raise BadInput(f"{where}: cannot be read ({first_line(error)[:200]})") from error
+
+
+def queries_in(paths):
+    """(picture files to search with, [what is wrong with a path]); a folder stands for the pictures in it."""
+    files, faults = [], []
+    for path in paths:
+        if path.is_dir():
+            pictures = pictures_in(path)
+            files += pictures
+            faults += [] if pictures else [f"{path}: no pictures in this folder"]
+        elif path.exists():
+            files.append(path)
+        else:
+            faults.append(f"{path}: no such file")
+    return files, faults
