@@ -46,7 +46,7 @@ def main(settings):
     settings, preset = resolve(settings)
     if settings.data == MINIATURE:
         prepare_miniature()
-    dataset = loader.load_dataset(settings.data)
+    dataset = loader.load_dataset(settings.data, needs_vectors=preset.epochs > 0)
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
     about = stage2.describe_dataset(dataset)
     if settings.resume:
@@ -89,7 +89,9 @@ def describe(dataset, split, preset):
     photo, sketch = dataset.photo, dataset.sketch
     say(
         f"{dataset.directory}: {len(dataset.classes)} classes, {len(photo.labels)} photos {photo.features.shape[1]}-d, "
-        f"{len(sketch.labels)} sketches {sketch.features.shape[1]}-d, class vectors {dataset.class_vectors.shape[1]}-d"
+        f"{len(sketch.labels)} sketches {sketch.features.shape[1]}-d"
+        + f", class vectors {dataset.class_vectors.shape[1]}-d"
+        * dataset.has_vectors
     )
     if len(split.unseen) == 1:
         warn("a single unseen class: whatever is retrieved is right")
@@ -126,6 +128,7 @@ def export_encoders(folder, settings):
     """Write the run's encoders/ if they are missing and its CNNs are known."""
     if settings.no_encoders or (folder / runs.ENCODERS / runs.ABOUT).exists():
         return
+    say(f"writing {folder / runs.ENCODERS}, for search without TensorFlow; --no-encoders leaves it out")
     try:
         encoders.write_encoders(folder)
     except BadInput as error:

@@ -35,9 +35,9 @@ class Modality:
 class Dataset:
     """The content of a dataset directory.
 
-    `classes`: C names. `class_vectors` (C, S) float32 in their order. `edges` (E, 2) int64 of the class graph, E = 0
-    without one. `provenance`: contents of pictures.json. `classifier` (F, A) float32: kernel of the backbone's own
-    classifier of A classes on the features, None where there is no such file.
+    `classes`: C names. `class_vectors` (C, S) float32 in their order, S = 0 where there are none. `edges` (E, 2) int64
+    of the class graph, E = 0 without one. `provenance`: contents of pictures.json. `classifier` (F, A) float32: kernel
+    of the backbone's own classifier of A classes on the features, None where there is no such file.
     """
 
     directory: Path
@@ -49,9 +49,13 @@ class Dataset:
     provenance: dict
     classifier: np.ndarray | None = None
 
+    @property
+    def has_vectors(self):
+        return self.class_vectors.shape[1] > 0
 
-def load_dataset(directory):
-    """Read and checks a dataset directory.
+
+def load_dataset(directory, needs_vectors=True):
+    """Read and check a dataset directory. Without `needs_vectors` the file of class vectors may be missing.
 
     Raises BadInput, naming file and variable, when a file or variable is missing, shapes disagree, a row is not
     finite, a label is out of range, or a class lacks photos, sketches or a vector.
@@ -59,12 +63,14 @@ def load_dataset(directory):
     directory = Path(directory)
     if not directory.is_dir():
         raise BadInput(f"{directory}: no such dataset directory")
+    labels = directory / FILES["photo"]["labels"][0]
+    if not labels.exists():
+        raise BadInput(f"{labels}: no such file; pretrain/finetune.py makes a dataset directory")
     classes = _class_names(directory)
-    vectors, vector_classes = read_class_vectors(directory / CLASS_VECTORS[0])
-    if vector_classes is None:
-        vectors = _joined_by_row(vectors, len(classes), directory / CLASS_VECTORS[0])
-    else:
-        vectors = vectors[class_positions(classes, vector_classes, directory / CLASS_VECTORS[0])]
+    path = directory / CLASS_VECTORS[0]
+    if needs_vectors and not path.exists():
+        raise BadInput(f"{path}: no such file; pretrain/word_vectors.py writes it")
+    vectors = _load_class_vectors(path, classes) if path.exists() else np.zeros((len(classes), 0), np.float32)
     dataset = Dataset(
         directory=directory,
         photo=_load_modality(directory, "photo", classes),
@@ -82,6 +88,13 @@ def load_dataset(directory):
             raise BadInput(f"{directory / file}: '{key}' gives class '{classes[empty[0]]}' no {modality}")
     _check_classifier(dataset)
     return dataset
+
+
+def _load_class_vectors(path, classes):
+    vectors, vector_classes = read_class_vectors(path)
+    if vector_classes is None:
+        return _joined_by_row(vectors, len(classes), path)
+    return vectors[class_positions(classes, vector_classes, path)]
 
 
 def _class_names(directory):

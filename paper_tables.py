@@ -77,9 +77,9 @@ def chosen_methods(settings):
         if not any(preset in presets for presets in known.values()):
             there = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
             raise BadInput(f"--presets {preset}: no such preset, {there}")
-    quick = (("epochs", QUICK_EPOCHS),) if settings.quick else ()
+    quick = (("epochs", QUICK_EPOCHS),)
     return content.with_variants(
-        Method(model, preset, quick)
+        Method(model, preset, quick if settings.quick and presets[preset].epochs else ())
         for model, presets in known.items()
         for preset in presets
         if (preset in settings.presets if settings.presets else preset not in tables_of(model).only_by_name)

@@ -130,6 +130,8 @@ def draw(settings, searcher):
     serving = server.library()
     address = serving.Address(settings.host, settings.port, settings.token)
     adding = (settings.gallery_kind, settings.add) if settings.add else None
+    if adding:
+        searcher.gallery.check_source(*adding)
     serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
 
 

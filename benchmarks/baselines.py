@@ -33,7 +33,7 @@ class Settings(Options):
 
 
 def main(settings):
-    dataset = loader.load_dataset(settings.data)
+    dataset = loader.load_dataset(settings.data, needs_vectors=False)
     split = read_split(dataset, settings.unseen, held_out_share=0, seed=0)
     results = measure_baselines(dataset, split, settings.dim, settings.shrinkage)
     for name, scores in results.items():

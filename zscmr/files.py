@@ -146,6 +146,11 @@ def read_json(path, kind=dict):
     return content
 
 
+def as_json_gives_it(content):
+    """`content` written as JSON and read again: tuples become lists, what JSON does not know its text."""
+    return json.loads(json.dumps(content, default=str))
+
+
 def write_json(path, content):
     """Write JSON, indented, in a file that appears whole."""
     with whole_file(path) as part:

@@ -212,6 +212,7 @@ def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
         (lambda f: None, {"top": 0}, "--top should be at least 1, received 0"),
         (lambda f: None, {"memory": 0.0}, "--memory should be above 0"),
         (lambda f: None, {"query": (), "add": "nowhere"}, "nowhere: no such folder"),
+        (lambda f: None, {"query": (), "add": "nowhere", "draw": True}, "nowhere: no such folder"),
         (lambda f: (f / "q.png").touch(), {"add": "q.png"}, "q.png: expected a folder, received a file"),
         (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
         (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),

@@ -498,7 +498,9 @@ def test_a_killed_run_goes_on_to_the_same_files(trees, script, flags, stops):
         done = subprocess.run(killer, capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert not (trees / "parts" / PICTURES).exists()
-    script("pretrain/finetune.py", *words, "--out", trees / "parts")
+    said = [script("pretrain/finetune.py", *words, "--out", trees / "parts").stdout for _ in range(2)]
+    assert flags is FROZEN or re.search("goes on after epoch [1-9]", said[0]), said
+    assert "already holds these features" in said[1]
     files = {file.relative_to(trees / "whole") for file in (trees / "whole").rglob("*") if file.is_file()}
     assert files == {file.relative_to(trees / "parts") for file in (trees / "parts").rglob("*") if file.is_file()}
     assert_same_bytes(trees / "whole", trees / "parts", files)

@@ -278,6 +278,21 @@ def test_help_lists_the_constants_of_the_chosen_system_alone(script):
     assert "--attention" in shown["crossatnet"] and "--margin" not in shown["crossatnet"]
 
 
+def test_what_trains_nothing_needs_no_class_vectors(dataset_folder, tmp_path, refused):
+    """Its space is the same without them; a preset that reads them says what writes them."""
+    choices = {"data": dataset_folder, "preset": "aligned", "dim": 8, "no_encoders": True}
+    trainer.main(trainer_settings(**choices, path=tmp_path / "with"))
+    (dataset_folder / "wv_embeddings.mat").unlink()
+    trainer.main(trainer_settings(**choices, path=tmp_path / "without"))
+    one, two = (matfiles.read(tmp_path / run / "unified_features.mat", "featuresx") for run in ("with", "without"))
+    np.testing.assert_array_equal(one, two)
+    model = stage2.load_model(tmp_path / "without")
+    photos = loader.load_dataset(dataset_folder, needs_vectors=False).photo.features
+    np.testing.assert_allclose(model.embed_photos(photos).numpy(), two, atol=1e-6)
+    message = refused(trainer.main, trainer.Settings(data=dataset_folder, path=tmp_path / "paper"))
+    assert message.endswith("wv_embeddings.mat: no such file; pretrain/word_vectors.py writes it")
+
+
 def test_aligned_projects_features_and_likenesses(tmp_path, dataset_folder, refused, capsys):
     """The run is its own model's, restored; another classifier, or none, is other data."""
     classifier = np.random.default_rng(3).normal(size=(12, 5)).astype(np.float32)

@@ -144,11 +144,7 @@ class Gallery:
         pictures that cannot be read. `progress(done, total)` replaces the progress bar. A `Cluster` embeds in place of
         `encoder`. Returns an `Update`. Raises BadInput for a folder without a readable picture.
         """
-        source = open_source(folder)
-        there, own = self._listed(modality, source.root)
-        found = [file for file in source.files() if file.path not in own]
-        if not found and not there and not own:
-            raise BadInput(f"--add {folder}: {'no pictures in this folder' if source.exists else 'no such folder'}")
+        source, there, found = self._compared(modality, folder)
         if not source.exists:
             warn(f"--add {folder}: no such folder; the {len(there)} pictures added from there leave the gallery")
         names = {class_key(name): name for name in self.class_names()}
@@ -164,6 +160,19 @@ class Gallery:
         self._delete([picture_id(modality, path) for path in gone - added])
         self._compact()
         return Update(len(added), len(kept), len(gone))
+
+    def check_source(self, modality, folder):
+        """Raises BadInput for a folder or URI without pictures, unless some were added from there."""
+        self._compared(modality, folder)
+
+    def _compared(self, modality, folder):
+        """(source, {path: file added from there}, [files there now]), without files that are the run's own."""
+        source = open_source(folder)
+        there, own = self._listed(modality, source.root)
+        found = [file for file in source.files() if file.path not in own]
+        if not found and not there and not own:
+            raise BadInput(f"--add {folder}: {'no pictures in this folder' if source.exists else 'no such folder'}")
+        return source, there, found
 
     def embed(self, modality, source, files, encoder, step=None):
         """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""

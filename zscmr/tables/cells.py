@@ -6,7 +6,6 @@ are not noticed: another --runs folder begins anew.
 
 import dataclasses
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -25,7 +24,7 @@ from zscmr.evaluation.embeddings import load, unseen_only
 from zscmr.evaluation.instances import score_instances
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.selection import chosen_rows
-from zscmr.files import file_hash, read_json, write_json
+from zscmr.files import as_json_gives_it, file_hash, read_json, write_json
 from zscmr.models.base import Tables
 from zscmr.tables.ground import Elsewhere, Ground
 from zscmr.training.options import TrainingOptions, resolve
@@ -147,8 +146,8 @@ class Training(Cell):
     @cached_property
     def identity(self):
         settings, preset = self.resolved
-        graph = {"edges": self.edges} if self.edges else {}
-        return plain({"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset), **graph})
+        identity = {"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)}
+        return as_json_gives_it(identity | ({"edges": self.edges} if self.edges else {}))
 
     @property
     def seconds(self):
@@ -174,7 +173,7 @@ class Training(Cell):
         if not config.exists():
             return False
         places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
-        wanted = plain({**runs.config_settings(self.resolved[0]), **places})
+        wanted = as_json_gives_it({**runs.config_settings(self.resolved[0]), **places})
         stored = read_json(config)["settings"]
         return {name: value for name, value in stored.items() if name not in runs.PLACES} == wanted
 
@@ -213,7 +212,7 @@ class Measurement(Cell):
 
     @property
     def identity(self):
-        return plain({"run": self.training.identity, "measured": MEASURES[self.measured]})
+        return as_json_gives_it({"run": self.training.identity, "measured": MEASURES[self.measured]})
 
     @property
     def applicable(self):
@@ -360,8 +359,3 @@ def tables_of(model):
 
 def machine():
     return f"{platform.node()}, {os.cpu_count()} cores"
-
-
-def plain(content):
-    """As JSON gives it back."""
-    return json.loads(json.dumps(content, default=str))

@@ -16,7 +16,7 @@ from zscmr.classes import UNSEEN, read_class_list, split_classes
 from zscmr.console import say, warn
 from zscmr.dataset_files import CLASSIFIER, FILES, MODALITIES, PICTURES
 from zscmr.errors import BadInput
-from zscmr.files import existing_folder, file_hash, whole_file
+from zscmr.files import as_json_gives_it, existing_folder, file_hash, whole_file
 from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
 from zscmr.provenance import PLACES, changed_keys, read_provenance, write_provenance
 from zscmr.training import strategies
@@ -83,7 +83,7 @@ def describe(settings, weights, trees, taught):
     """
     about, sketch = (describe_cnn(settings[modality], weights[modality], trees, taught) for modality in MODALITIES)
     differing = {key: value for key, value in sketch.items() if value != about[key]}
-    return about | ({"sketch": differing} if differing else {})
+    return as_json_gives_it(about | ({"sketch": differing} if differing else {}))
 
 
 def describe_cnn(settings, weights, trees, taught):
