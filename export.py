@@ -48,6 +48,7 @@ def main(settings):
     if settings.shared:
         existing_folder("--shared", settings.shared)
         say(f"wrote {write_shared_encoder(settings.run, settings.shared, settings.weights, settings.sketch_shrink)}")
+    say(f"{settings.run}: writing its encoders")
     say(f"wrote {write_encoders(settings.run, settings.weights)}")
     if settings.saved_models:
         for folder in write_saved_models(settings.run, settings.saved_models, settings.weights):

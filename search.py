@@ -186,7 +186,7 @@ def show(settings, gallery, ranking, answers):
         say(f"wrote {settings.json}")
     grid = settings.grid or (settings.run or Path()) / "search.png"
     title = f"{settings.query_kind.capitalize()} → {kind}"
-    where = f"{ranking.searched} in the gallery {gallery.where}, {distance} distance" + (f", {how}" if how else "")
+    where = f"{ranking.searched} pictures in {gallery.where}, {distance} distance" + (f", {how}" if how else "")
     draw_answers(grid, title, where, answers, note)
     say(f"wrote {grid}")
 

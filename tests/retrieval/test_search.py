@@ -23,7 +23,8 @@ from zscmr import matfiles
 from zscmr.backbones import networks
 from zscmr.figures import grid
 from zscmr.files import file_hash
-from zscmr.retrieval import Encoder
+from zscmr.retrieval import Encoder, Pictures, answers
+from zscmr.retrieval.gallery import UNKNOWN
 from zscmr.retrieval.run_gallery import open_gallery
 from zscmr.training import stage2
 from zscmr.training.stage1 import make_dataset
@@ -174,6 +175,25 @@ def test_a_folder_of_queries_in_batches(finished, folder):
     assert [one["name"] for one in single["found"]] == [
         one["name"] for one in next(a for a in whole if a["query"].endswith("cow_0.png"))["found"]
     ]
+
+
+def test_pictures_without_a_class_are_shown_by_name(tmp_path, monkeypatch):
+    """And a query whose folder names no class leaves the frames plain."""
+    pictures = Pictures(
+        ids=np.array(["1", "2"]),
+        vectors=np.zeros((2, 3), np.float32),
+        classes=np.array([UNKNOWN, "cow"]),
+        names=np.array(["/far/my_dog.png", "cow/1.png"]),
+        paths=np.array(["", ""]),
+        unseen=np.array([True, True]),
+    )
+    grids = []
+    monkeypatch.setattr(grid, "picture_grid", lambda *words: grids.append(words) or (0,))
+    answer = answers.Answer(tmp_path / "q.png", None, pictures, np.array([0.1, 0.2]))
+    answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer])
+    (_, _, words, (line,), _) = grids[0]
+    assert words.endswith("; plain frames: the queries' folders name no class of the gallery")
+    assert [cell.name for cell in line.found] == ["my dog", "cow"]
 
 
 def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch):

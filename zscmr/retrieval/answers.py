@@ -9,7 +9,7 @@ from zscmr.classes import class_key
 from zscmr.console import warn
 from zscmr.figures import grid
 from zscmr.files import write_json
-from zscmr.retrieval.gallery import Pictures
+from zscmr.retrieval.gallery import UNKNOWN, Pictures
 
 SHOWN = 20  # queries, and pictures found of each, that the grid shows at most
 
@@ -77,10 +77,13 @@ def draw_answers(path, title, where, answers, leaked=""):
         words = answer.label or answer.query.stem
         query = grid.Cell(answer.query, answer.query.stem, "" if answer.label is None else grid.short(file))
         paths = [Path(file) if file else None for file in found.paths]
-        lines.append(grid.Line(words, query, grid.found_cells(found.classes, paths, right, notes)))
+        captions = np.where(found.classes == UNKNOWN, [Path(name).stem for name in found.names], found.classes)
+        lines.append(grid.Line(words, query, grid.found_cells(captions, paths, right, notes)))
     words = where
     if any(answer.label is not None for answer in answers[:SHOWN]):
         words += "; class of the query's folder green, other classes red"
+    else:
+        words += "; plain frames: the queries' folders name no class of the gallery"
     if len(answers) > SHOWN:
         words += f"; the first {SHOWN} of {len(answers)} queries"
     if (found := len(answers[0].found.ids)) > SHOWN:
