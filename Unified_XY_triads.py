@@ -87,11 +87,11 @@ def open_run(settings, chief):
 def describe(dataset, split, preset):
     """Print what is trained on what, and what a reader of the numbers has to know."""
     photo, sketch = dataset.photo, dataset.sketch
+    widths = [array.shape[1] for array in (photo.features, sketch.features, dataset.class_vectors)]
+    vectors = f"class vectors {widths[2]}-d" if widths[2] else "no class vectors"
     say(
-        f"{dataset.directory}: {len(dataset.classes)} classes, {len(photo.labels)} photos {photo.features.shape[1]}-d, "
-        f"{len(sketch.labels)} sketches {sketch.features.shape[1]}-d"
-        + f", class vectors {dataset.class_vectors.shape[1]}-d"
-        * dataset.has_vectors
+        f"{dataset.directory}: {len(dataset.classes)} classes, {len(photo.labels)} photos {widths[0]}-d, "
+        f"{len(sketch.labels)} sketches {widths[1]}-d, {vectors}"
     )
     if len(split.unseen) == 1:
         warn("a single unseen class: whatever is retrieved is right")

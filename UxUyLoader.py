@@ -49,10 +49,6 @@ class Dataset:
     provenance: dict
     classifier: np.ndarray | None = None
 
-    @property
-    def has_vectors(self):
-        return self.class_vectors.shape[1] > 0
-
 
 def load_dataset(directory, needs_vectors=True):
     """Read and check a dataset directory. Without `needs_vectors` the file of class vectors may be missing.
@@ -105,7 +101,7 @@ def _class_names(directory):
         return tuple(matfiles.read_names(path, "classes"))
     vectors = directory / CLASS_VECTORS[0]
     count = int(read_whole_numbers(path, key).max(initial=-1)) + 1
-    if "classes" in matfiles.keys(vectors):
+    if vectors.exists() and "classes" in matfiles.keys(vectors):
         names = matfiles.read_names(vectors, "classes")
         warn(f"{path}: no 'classes', its labels are taken as rows of {vectors}")
         return tuple(names)

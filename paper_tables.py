@@ -88,7 +88,10 @@ def chosen_methods(settings):
 
 def make_plan(settings, methods):
     seeds = settings.seeds or (1 if settings.quick else 5)
-    grounds = ground.survey(loader.load_dataset(settings.data), settings.unseen, settings.runs)
+    trained = any(models.system(method.model).PRESETS[method.preset].epochs for method in methods)
+    grounds = ground.survey(loader.load_dataset(settings.data, trained), settings.unseen, settings.runs)
+    if not settings.presets and len(grounds[0].widths) > 1:
+        methods = tuple(method for method in methods if method.preset not in tables_of(method.model).of_one_width)
     warning = (
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )

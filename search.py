@@ -4,7 +4,7 @@
     python search.py --query my.png drawings --top 10
     python search.py --run runs/0001 --query my.png
 
-Prints name, class and distance of the nearest pictures and draws them; --draw serves a page to draw queries on. Without
+Prints distance, class and name of the nearest pictures and draws them; --draw serves a page to draw queries on. Without
 --run the encoder that comes with the project is used, and the gallery is what --add brought in. That of a run, in
 RUN/search, holds the run's own photos too, of seen and of unseen classes.
 """

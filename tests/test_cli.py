@@ -1,7 +1,6 @@
 """What every command does alike, each in a process of its own: encodings of the terminal, errors, tracebacks."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -65,13 +64,3 @@ def test_debug_shows_the_traceback(script, tmp_path):
     shown = script("knn_eval.py", "gone.mat", "--debug", cwd=tmp_path, status=1)
     assert shown.stderr.startswith("Traceback (most recent call last)")
     assert shown.stderr.endswith("BadInput: gone.mat: no such file\n")
-
-
-def test_a_missing_package_is_one_line(tmp_path):
-    """As where only search was installed, without TensorFlow."""
-    (tmp_path / "tensorflow.py").write_text("raise ModuleNotFoundError(\"No module named 'tensorflow'\")\n")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, str(ROOT / "Unified_XY_triads.py")]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    line = "No module named 'tensorflow'; python -m pip install -r requirements.txt brings what is needed\n"
-    assert (done.returncode, done.stderr) == (2, f"Unified_XY_triads.py: {line}")

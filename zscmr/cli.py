@@ -12,18 +12,6 @@ from zscmr.errors import BadInput
 from zscmr.options import flag, flag_fields
 
 
-def _missing_package(kind, error, traceback):
-    """The hook for an error that nobody caught: of a package that is not installed, one line and exit status 2."""
-    if kind is not ModuleNotFoundError or "--debug" in sys.argv[1:]:
-        sys.__excepthook__(kind, error, traceback)
-        return
-    complain(f"{Path(sys.argv[0]).name}: {error}; python -m pip install -r requirements.txt brings what is needed")
-    raise SystemExit(2)
-
-
-sys.excepthook = _missing_package  # while a command imports what it needs, too
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")

@@ -57,7 +57,7 @@ def outputs_now(network, preprocessing, paths, batch, shrink=None, step=None):
 
 
 def _filled(vectors, state, network, preprocessing, paths, batch, rows, shrink):
-    """Fill a range of rows, batch by batch; yield after each where it ended."""
+    """Fill a range of rows, batch by batch; yield the end of each batch."""
     parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
     read = partial(pictures.read_pictures, size=preprocessing, shrink=shrink)
     decoded = pictures.ahead(lambda part: read(paths[part.start : part.stop]), parts)

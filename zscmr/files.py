@@ -146,8 +146,8 @@ def read_json(path, kind=dict):
     return content
 
 
-def as_json_gives_it(content):
-    """`content` written as JSON and read again: tuples become lists, what JSON does not know its text."""
+def json_round_trip(content):
+    """`content` as it comes back from JSON: tuples become lists, and what JSON does not know becomes its text."""
     return json.loads(json.dumps(content, default=str))
 
 

@@ -239,7 +239,7 @@ def test_principal_start_of_unlike_widths_is_refused(random, refused):
 
 def test_principal_start_weighs_what_varies_within_classes(random):
     """The largest directions of WITHIN · within-class + between-class scatter of the scaled rows, by loops, each
-    divided by its variance^EVENNESS."""
+    divided by its variance^WHITENING."""
     rows, labels = random.normal(size=(40, F)) + random.normal(size=(4, F))[np.arange(40) % 4], np.arange(40) % 4
     model = principal(2, rows, labels)
     scaled = slow_scaled(model.sketch_scaling, rows.astype(np.float32))
@@ -249,7 +249,7 @@ def test_principal_start_weighs_what_varies_within_classes(random):
         for row in scaled[labels == label]:
             scatter += layers.WITHIN * np.outer(row - own, row - own) + np.outer(own - mean, own - mean)
     variances, directions = np.linalg.eigh(scatter)
-    expected = directions[:, ::-1][:, :2] * (variances[::-1][:2] / variances[-1]) ** -layers.EVENNESS
+    expected = directions[:, ::-1][:, :2] * (variances[::-1][:2] / variances[-1]) ** -layers.WHITENING
     for encoder in (model.photo_encoder, model.sketch_encoder):
         kernel = encoder.linear.kernel.numpy()
         np.testing.assert_allclose(kernel @ kernel.T, expected @ expected.T, rtol=1e-3, atol=1e-4)

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from conftest import load_script
 from toy_tables import fabricate, plan_of
 
 import paper_tables
+from zscmr import matfiles
 from zscmr.models import zscmr
 from zscmr.models.base import Tables
 
@@ -83,3 +85,16 @@ def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):
     assert "sake: crossatnet default 128 bits, ours" not in lines
     assert "Embeddings that are codes stand under standard, by Hamming distance, alone." in text
     assert "other: crossatnet default 64 bits, ours" in lines
+
+
+def test_presets_of_one_width_are_left_out_where_there_are_two(wide_folder):
+    """Of the default ones; with one width they are compared, one seed of what trains nothing."""
+    methods = paper_tables.chosen_methods(paper_tables.Settings(models=("zscmr", "pcmsn")))
+    plan = paper_tables.make_plan(paper_tables.Settings(data=wide_folder), methods)
+    aligned = next(method for method in plan.methods if method.preset == "aligned")
+    assert "direct" in {method.preset for method in plan.methods} and len(plan.trainings(aligned)) == 1
+    assert len(plan.trainings(plan.methods[0])) == 5
+    wide = matfiles.read(wide_folder / "sketchmatnew.mat", "feature")
+    matfiles.write(wide_folder / "sketchmatnew.mat", {"feature": np.concatenate([wide, wide], axis=1)})
+    plan = paper_tables.make_plan(paper_tables.Settings(data=wide_folder), methods)
+    assert not {"aligned", "direct"} & {method.preset for method in plan.methods} and plan.methods

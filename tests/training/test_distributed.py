@@ -118,7 +118,7 @@ def test_two_devices_share_the_pictures_of_an_export(tmp_path):
     np.testing.assert_allclose(vectors[2], vectors[1], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kinds", [("worker",) * 3, ("chief", "worker", "worker")])
+@pytest.mark.parametrize("kinds", [("worker",) * 3, ("chief", "worker", "worker"), ("chief",)])
 def test_workers_share_all_rows(kinds, monkeypatch):
     """Each row is one worker's."""
     cluster = {kind: [f"host{n}" for n, other in enumerate(kinds) if other == kind] for kind in kinds}
@@ -127,9 +127,10 @@ def test_workers_share_all_rows(kinds, monkeypatch):
         task = {"type": kind, "index": kinds[:number].count(kind)}
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
         workers = Workers(None)
-        assert (workers.number, workers.count) == (number, 3)
+        assert (workers.number, workers.count) == (number, len(kinds))
         shares.append(list(workers.share(10)))
-    assert [row for share in shares for row in share] == list(range(10)) and {len(share) for share in shares} == {3, 4}
+    assert [row for share in shares for row in share] == list(range(10))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def free_ports(count):
@@ -210,6 +211,8 @@ def test_two_workers_make_the_dataset_of_one_process(tmp_path, script, random, p
     words += [*part.split(), "--backbone", "small", "--batch-size", 3 if part == "--freeze" else 8, "--pool", "average"]
     words += ["--epochs", 2] if "train" in part else []
     script("pretrain/finetune.py", *words, "--out", tmp_path / "one")
+    if part == "--freeze":  # the chief has done its share before, the other worker has not
+        shutil.copytree(tmp_path / "one/backbone", tmp_path / "two/backbone")
     chief, other = what_two_workers_say(*words, "--out", tmp_path / "two", script="pretrain/finetune.py")
     assert "wrote features" in chief and "wrote" not in other
     for name in ("imagematnew.mat", "sketchmatnew.mat"):

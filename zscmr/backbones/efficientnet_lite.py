@@ -199,8 +199,8 @@ def classifier(path):
     """(kernel (1280, 1000), bias (1000,)) float32 of the ImageNet classifier in a PyTorch file, else None."""
     if Path(path).suffix != ".pth":
         return None
-    state = read_state_dict(path)
-    return tuple(np.array(state[key].T, np.float32) for key in ("_fc.weight", "_fc.bias"))
+    state, keys = read_state_dict(path), ("_fc.weight", "_fc.bias")
+    return tuple(np.array(state[key].T, np.float32) for key in keys) if state.keys() >= set(keys) else None
 
 
 #: Keras' name of a variable -> PyTorch's, by class of layer, and the axes that turn PyTorch's order into Keras'

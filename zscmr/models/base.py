@@ -11,6 +11,7 @@ Fields of `Settings` made by `zscmr.options.setting` become flags of the trainer
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import keras
 import numpy as np
@@ -63,14 +64,15 @@ class Tables:
     `ablations`: {preset: {row: changes}}; `variants`: {preset: (changes, …)}, rows beside the preset; a change is a
     `TrainingOptions` field or a constant and its value. `against`: {ablation row: the row it is measured against},
     where that is not the full system. `only_by_name`: presets for features of one kind, compared where they are named.
-    `picture_seconds`: {preset: time of an epoch per picture and feature on two CPU cores}, where it is far from
-    `zscmr.tables.cells.PICTURE_SECONDS`.
+    `of_one_width`: presets that need as many features of photos as of sketches. `picture_seconds`: {preset: time of an
+    epoch per picture and feature on two CPU cores}, where it is far from `zscmr.tables.cells.PICTURE_SECONDS`.
     """
 
     ablations: dict = field(default_factory=dict)
     variants: dict = field(default_factory=dict)
     against: dict = field(default_factory=dict)
     only_by_name: tuple = ()
+    of_one_width: tuple = ()
     picture_seconds: dict = field(default_factory=dict)
 
 
@@ -152,8 +154,9 @@ class System(keras.Model):
     def __init__(self, settings, inputs, scaled=True, classifier=None):
         super().__init__()
         self.settings = settings
-        self.photo_scaling = layers.scaling(inputs.photos, "photo_scaling", classifier) if scaled else tf.identity
-        self.sketch_scaling = layers.scaling(inputs.sketches, "sketch_scaling", classifier) if scaled else tf.identity
+        make = partial(layers.make_scaling, classifier=classifier)
+        self.photo_scaling = make(inputs.photos, "photo_scaling") if scaled else tf.identity
+        self.sketch_scaling = make(inputs.sketches, "sketch_scaling") if scaled else tf.identity
         self.built = True  # layers are built where they are made
 
     def embed_photos(self, features):

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from zscmr.scaling import usable_deviation
 
-WITHIN = 16.0
-EVENNESS = 0.4  # 0: principal components as they are, 0.5: all of one variance
+WITHIN = 16.0  # times that scatter within a class is weighed
+WHITENING = 0.4  # 0: principal components as they are, 0.5: whitened, all of variance 1
 LIKENESS_TEMPERATURE = 0.06  # divides cosines with the directions of a classifier's classes
 LIKENESS_WEIGHT = 2.0  # length of a row's likenesses, of its features 1
 
@@ -65,7 +65,7 @@ class Likeness(keras.layers.Layer):
         return both * (both.shape[-1] / (1 + LIKENESS_WEIGHT**2)) ** 0.5
 
 
-def scaling(features, name, classifier=None):
+def make_scaling(features, name, classifier=None):
     """The `Scaling` of training features, or with a `classifier` (F, A) their `Likeness`."""
     return Scaling(features, name) if classifier is None else Likeness(features, name, classifier)
 
@@ -116,25 +116,27 @@ def start_alike(photo, sketch):
 def principal_directions(scaling, features, count):
     """Kernel (F, count) of the largest principal components of scaled training features (`TrainingRows`), with
     deviations within a class weighed WITHIN times: what tells the seen classes apart is not all that other classes
-    need. Each component is divided by its variance^EVENNESS. F: of the scaled features. Columns beyond F are 0."""
+    need. Each component is divided by its variance^WHITENING. F: of the scaled features. Columns beyond F are 0."""
     classes = np.unique(features.labels)
     width = scaling(tf.zeros((1, features.shape[1]))).shape[1]
-    within, sums, counts = np.zeros((width, width)), np.zeros((len(classes), width)), np.zeros(len(classes))
+    if features.shape[0] == 1:  # as where weights are restored: a row has no components
+        return np.zeros((width, count), np.float32)
+    total, sums, counts = np.zeros((width, width)), np.zeros((len(classes), width)), np.zeros(len(classes))
     for rows, labels in features.blocks():
         scaled = scaling(tf.constant(rows)).numpy().astype(np.float64)
-        within += scaled.T @ scaled
+        total += scaled.T @ scaled
         places = np.searchsorted(classes, labels)
         np.add.at(sums, places, scaled)
         counts += np.bincount(places, minlength=len(classes))
     means = sums / counts[:, None]
     mean = sums.sum(0) / counts.sum()
     between = (means * counts[:, None]).T @ means
-    scatter = WITHIN * within + (1 - WITHIN) * between - counts.sum() * np.outer(mean, mean)
+    scatter = WITHIN * total + (1 - WITHIN) * between - counts.sum() * np.outer(mean, mean)
     variances, directions = np.linalg.eigh(scatter)
     variances, directions = variances[::-1][:count], directions[:, ::-1][:, :count]
     varying = variances > 1e-9 * variances[0]
     kernel = np.zeros((width, count), np.float32)
-    kernel[:, : len(variances)][:, varying] = directions[:, varying] * (variances[varying] / variances[0]) ** -EVENNESS
+    kernel[:, : len(variances)][:, varying] = directions[:, varying] * (variances[varying] / variances[0]) ** -WHITENING
     return kernel
 
 

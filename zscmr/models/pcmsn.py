@@ -88,6 +88,7 @@ TABLES = Tables(
             "without adversary": {"without": ("adversarial",)},
         }
     },
+    of_one_width=("direct",),
     picture_seconds=dict.fromkeys(PRESETS, 4.4e-7),  # wider networks and their adversary
 )
 

@@ -162,7 +162,7 @@ class Gallery:
         return Update(len(added), len(kept), len(gone))
 
     def check_source(self, modality, folder):
-        """Raises BadInput for a folder or URI without pictures, unless some were added from there."""
+        """Refuse a folder or URI without pictures, unless some were added from there: raises BadInput."""
         self._compared(modality, folder)
 
     def _compared(self, modality, folder):

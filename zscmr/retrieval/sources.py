@@ -1,4 +1,4 @@
-"""Pictures to be added, in a folder or on object storage."""
+"""Pictures to be added, in a folder or on object storage, and those to search with."""
 
 import tempfile
 from contextlib import contextmanager, nullcontext

@@ -24,7 +24,7 @@ from zscmr.evaluation.embeddings import load, unseen_only
 from zscmr.evaluation.instances import score_instances
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.selection import chosen_rows
-from zscmr.files import as_json_gives_it, file_hash, read_json, write_json
+from zscmr.files import file_hash, json_round_trip, read_json, write_json
 from zscmr.models.base import Tables
 from zscmr.tables.ground import Elsewhere, Ground
 from zscmr.training.options import TrainingOptions, resolve
@@ -147,7 +147,7 @@ class Training(Cell):
     def identity(self):
         settings, preset = self.resolved
         identity = {"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)}
-        return as_json_gives_it(identity | ({"edges": self.edges} if self.edges else {}))
+        return json_round_trip(identity | ({"edges": self.edges} if self.edges else {}))
 
     @property
     def seconds(self):
@@ -173,7 +173,7 @@ class Training(Cell):
         if not config.exists():
             return False
         places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
-        wanted = as_json_gives_it({**runs.config_settings(self.resolved[0]), **places})
+        wanted = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
         stored = read_json(config)["settings"]
         return {name: value for name, value in stored.items() if name not in runs.PLACES} == wanted
 
@@ -212,7 +212,7 @@ class Measurement(Cell):
 
     @property
     def identity(self):
-        return as_json_gives_it({"run": self.training.identity, "measured": MEASURES[self.measured]})
+        return json_round_trip({"run": self.training.identity, "measured": MEASURES[self.measured]})
 
     @property
     def applicable(self):

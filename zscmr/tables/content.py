@@ -47,7 +47,8 @@ class Plan:
         return found
 
     def trainings(self, method, ground=None):
-        return [Training(ground or self.main, method, seed) for seed in self.seeds]
+        found = [Training(ground or self.main, method, seed) for seed in self.seeds]
+        return found if found[0].resolved[1].epochs else found[:1]  # what trains nothing is the same for all seeds
 
     def measurements(self, method, measured, ground=None):
         found = [Measurement(training, measured) for training in self.trainings(method, ground)]

@@ -1,6 +1,5 @@
 """The CNN of one modality: trained or frozen, its features, and the same network restored for search."""
 
-import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from zscmr import feature_export
 from zscmr.backbones import backbone, networks
@@ -38,7 +38,7 @@ def features_of(modality, tree, taught, settings, weights, provenance, strategy)
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
     seed = settings.seed if weights else int(generator(settings.seed, f"{modality} CNN").integers(2**31))
-    work = _workplace(settings.out / UNFINISHED, provenance) / modality
+    work = _workplace(settings.out, provenance) / modality
     provenance = of_modality(provenance, modality)
     if settings.trained_part in ("nothing", "head"):
         vectors, readable = _backbone_output(modality, tree, settings, seed, weights, provenance, strategy)
@@ -49,21 +49,18 @@ def features_of(modality, tree, taught, settings, weights, provenance, strategy)
     return _with_trained_backbone(work, modality, tree, taught, settings, seed, weights, provenance, strategy)
 
 
-def _workplace(folder, provenance):
-    """The folder of unfinished work, emptied unless it is of the same provenance."""
-    path = folder / "provenance.json"
-    if not strategies.is_chief():
-        return folder
+def _workplace(out, provenance):
+    """The chief's folder of unfinished work; that of this process is emptied unless it is of the same provenance."""
+    path = own_folder(out) / "provenance.json"
     if not path.exists() or changed_keys(read_json(path), provenance):
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(path.parent, ignore_errors=True)
         write_json(path, provenance)
-    return folder
+    return out / UNFINISHED
 
 
-def own_folder(out, strategy):
-    """Where this process keeps features on the way: a worker that is not the chief may have no disk in common with
-    it."""
-    return out / (UNFINISHED if strategies.is_chief() else f"{UNFINISHED}-worker{strategies.Workers(strategy).number}")
+def own_folder(out):
+    """The folder of unfinished work of this process: no two workers write the same arrays."""
+    return out / (UNFINISHED if strategies.is_chief() else f"{UNFINISHED}-worker{strategies.Workers(None).number}")
 
 
 def _backbone_output(modality, tree, settings, seed, weights, provenance, strategy):
@@ -74,21 +71,22 @@ def _backbone_output(modality, tree, settings, seed, weights, provenance, strate
     identity |= {key: provenance[key] for key in ("size", "ink") if key in provenance}
 
     def make():
-        return _body(settings, seed, weights, strategy)
+        devices = strategies.of_this_process(strategy)
+        return fastest(_body(settings, seed, weights, devices), len(tree.files), devices)
 
     return _outputs(folder, identity, make, modality, tree, settings, provenance, strategy)
 
 
-def _outputs(folder, identity, make_model, modality, tree, settings, provenance, strategy):
-    """(vectors, readable) of a modality's pictures, which the devices and workers of `strategy` share; the chief keeps
-    them in `folder`. `make_model()`: the network, made in the scope of `strategy`."""
+def _outputs(folder, identity, make_network, modality, tree, settings, provenance, strategy):
+    """(vectors, readable) of a modality's pictures, which the workers of `strategy` share; the chief keeps them in
+    `folder`. `make_network`: of `feature_export.outputs`; not all workers call it."""
     workers = strategies.Workers(strategy) if strategies.several_workers() else None
     if not strategies.is_chief():
-        folder = own_folder(settings.out, strategy) / modality
+        folder = own_folder(settings.out) / modality
     return feature_export.outputs(
         folder,
         identity,
-        lambda: fastest(make_model(), len(tree.files), strategy),
+        make_network,
         preprocessing(provenance, modality),
         tree.paths(),
         settings.batch_size,
@@ -108,7 +106,7 @@ def preprocessing(provenance, modality):
 def _body(settings, seed, weights, strategy=None):
     """The backbone with its pool, the same at every call, for the devices of `strategy`."""
     _count_layers_anew()
-    with strategy.scope() if strategy else contextlib.nullcontext():
+    with (strategy or tf.distribute.get_strategy()).scope():
         return _pooled_backbone(settings, seed, weights)
 
 
@@ -169,8 +167,11 @@ def _with_trained_backbone(work, modality, tree, taught, settings, seed, weights
 def _exported(model, work, modality, tree, settings, provenance, strategy):
     """`Made` of a trained network, pictures → features."""
     file = _save(model, work) if strategies.is_chief() else None
-    folder = work / "features"
-    return Made(*_outputs(folder, provenance, lambda: model, modality, tree, settings, provenance, strategy), file)
+
+    def make():
+        return fastest(model, len(tree.files), strategy)
+
+    return Made(*_outputs(work / "features", provenance, make, modality, tree, settings, provenance, strategy), file)
 
 
 def joint_features(trees, taught, held_out, settings, weights, provenance, strategy, draw):
@@ -178,7 +179,7 @@ def joint_features(trees, taught, held_out, settings, weights, provenance, strat
 
     A call with the same provenance resumes a stopped one.
     """
-    work = _workplace(settings.out / UNFINISHED, provenance)
+    work = _workplace(settings.out, provenance)
     entry = backbone(settings.backbone)
     recipe = dataclasses.replace(entry.joint, learning_rate=settings.learning_rate)
     preset = joint.objective(settings)

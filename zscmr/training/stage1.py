@@ -16,7 +16,7 @@ from zscmr.classes import UNSEEN, read_class_list, split_classes
 from zscmr.console import say, warn
 from zscmr.dataset_files import CLASSIFIER, FILES, MODALITIES, PICTURES
 from zscmr.errors import BadInput
-from zscmr.files import as_json_gives_it, existing_folder, file_hash, whole_file
+from zscmr.files import existing_folder, file_hash, json_round_trip, whole_file
 from zscmr.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
 from zscmr.provenance import PLACES, changed_keys, read_provenance, write_provenance
 from zscmr.training import strategies
@@ -37,8 +37,7 @@ def make_dataset(options, draw=None):
         raise BadInput(f"--photos and --sketches: both are {options.photos}")
     existing_folder("--out", options.out)
     settings = by_modality(options)
-    shared = 0 if options.freeze else settings["photo"].batch_size  # by all devices equally
-    strategy = strategies.choose_strategy(shared)  # before all else
+    strategy = strategies.choose_strategy(None if options.freeze else settings["photo"].batch_size)  # before all else
     weights = {key: weight_files.resolve(cnn.backbone, cnn.weights) for key, cnn in settings.items()}
     trees = matched_trees(options.photos, options.sketches, options.duplicates)
     classes = trees["photo"].classes
@@ -73,7 +72,7 @@ def make_dataset(options, draw=None):
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
     if strategies.is_chief():
         write_dataset(options.out, trees, made, listed, provenance, classifier_of(settings, weights, made))
-    shutil.rmtree(own_folder(options.out, strategy), ignore_errors=True)
+    shutil.rmtree(own_folder(options.out), ignore_errors=True)
 
 
 def describe(settings, weights, trees, taught):
@@ -83,7 +82,7 @@ def describe(settings, weights, trees, taught):
     """
     about, sketch = (describe_cnn(settings[modality], weights[modality], trees, taught) for modality in MODALITIES)
     differing = {key: value for key, value in sketch.items() if value != about[key]}
-    return as_json_gives_it(about | ({"sketch": differing} if differing else {}))
+    return json_round_trip(about | ({"sketch": differing} if differing else {}))
 
 
 def describe_cnn(settings, weights, trees, taught):
@@ -138,10 +137,11 @@ def already_made(settings, provenance):
 
 def classifier_of(settings, weights, made):
     """Kernel (F, A) of the backbone's published classifier, for features of both modalities that it can be applied to:
-    one backbone's maps, averaged; else None."""
+    averaged maps of one backbone, or their square roots; trained on, their directions stay near. Else None."""
     photo, sketch = (settings[modality] for modality in MODALITIES)
     entry = backbone(photo.backbone)
-    if not (entry.classifier and weights["photo"]) or photo.backbone != sketch.backbone or photo.dense or sketch.dense:
+    alike = photo.backbone == sketch.backbone and weights["photo"] == weights["sketch"]
+    if not (entry.classifier and weights["photo"] and alike) or photo.dense or sketch.dense:
         return None
     found = entry.classifier(weights["photo"])
     widths = {made[modality].features.shape[1] for modality in MODALITIES}

@@ -68,9 +68,11 @@ def train(state, settings, preset, folder, dataset, split, draw, chief=True):
     if chief:
         _keep_epochs(metrics, int(state.epoch.numpy()))
         board = tensorboard.open_log(folder)
-    if chief and not preset.epochs and not checkpoints.latest_checkpoint:
-        state.note_score(0.0)
-        checkpoints.save(0)
+    if not preset.epochs:
+        if chief and not checkpoints.latest_checkpoint:
+            state.note_score(0.0)
+            checkpoints.save(0)
+        return
     names = preset.constants.terms
     source = make_source(dataset, split.seen, state.model, settings.resident_limit)
     run_epoch = compile_epoch(state, source, names, preset.weights, settings.seed, settings.jit)

@@ -32,10 +32,10 @@ def several_workers():
     return "TF_CONFIG" in os.environ
 
 
-def choose_strategy(batch, jit=False):
+def choose_strategy(batch=None, jit=False):
     """The strategy for the machine: the workers of TF_CONFIG, else all GPUs where there are several, else one device.
 
-    Raises BadInput when `batch` triads cannot be shared equally among the replicas, or `jit` is for several.
+    Raises BadInput when a `batch` cannot be shared equally among the replicas, or `jit` is for several.
     """
     if several_workers():
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -43,7 +43,8 @@ def choose_strategy(batch, jit=False):
         strategy = tf.distribute.MirroredStrategy()
     else:
         strategy = tf.distribute.get_strategy()
-    check_share(batch, strategy)
+    if batch is not None:
+        check_share(batch, strategy)
     if jit and strategy.num_replicas_in_sync > 1:
         raise BadInput(f"--jit compiles the step for one device, there are {strategy.num_replicas_in_sync}")
     return strategy
@@ -86,9 +87,9 @@ class Workers:
 
     def __init__(self, strategy):
         config = json.loads(os.environ["TF_CONFIG"])
-        cluster, task = config["cluster"], config["task"]
-        self.number = int(task["index"]) + (len(cluster.get("chief", ())) if task["type"] == "worker" else 0)
-        self.count = len(cluster.get("chief", ())) + len(cluster["worker"])
+        chiefs, workers = (len(config["cluster"].get(kind, ())) for kind in ("chief", "worker"))
+        self.number = int(config["task"]["index"]) + (chiefs if config["task"]["type"] == "worker" else 0)
+        self.count = chiefs + workers
         self.strategy = strategy
 
     def share(self, rows, number=None):
@@ -112,6 +113,15 @@ class Workers:
         """The block (BLOCK, F) of each worker, (count, BLOCK, F)."""
         slices = np.array_split(block, local_replicas(self.strategy))
         return self.strategy.gather(spread(self.strategy, slices), axis=0).numpy().reshape(self.count, *block.shape)
+
+
+def of_this_process(strategy):
+    """A strategy of the devices of this process alone, to make a network under: under that of several workers, all of
+    them would have to make it at the same time."""
+    if not several_workers():
+        return strategy
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
 def local_replicas(strategy):
