@@ -18,13 +18,17 @@ def is_chief():
     """Whether this process writes the run's files: yes, unless TF_CONFIG calls it a worker other than the first."""
     if not several_workers():
         return True
+    cluster, kind, index = _task()
+    return kind == "chief" or (kind == "worker" and index == 0 and "chief" not in cluster)
+
+
+def _task():
+    """(cluster, kind of this process's task, its index) of TF_CONFIG. Raises BadInput if it does not say so."""
     try:
         config = json.loads(os.environ["TF_CONFIG"])
-        kind, index = config["task"]["type"], int(config["task"]["index"])
-        chief_elsewhere = "chief" in config["cluster"]
+        return dict(config["cluster"]), config["task"]["type"], int(config["task"]["index"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"TF_CONFIG: expected JSON with 'cluster' and 'task' (type and index), {error!r}") from error
-    return kind == "chief" or (kind == "worker" and index == 0 and not chief_elsewhere)
 
 
 def several_workers():
@@ -86,9 +90,9 @@ class Workers:
     BLOCK = 1024  # rows sent at once
 
     def __init__(self, strategy):
-        config = json.loads(os.environ["TF_CONFIG"])
-        chiefs, workers = (len(config["cluster"].get(kind, ())) for kind in ("chief", "worker"))
-        self.number = int(config["task"]["index"]) + (chiefs if config["task"]["type"] == "worker" else 0)
+        cluster, kind, index = _task()
+        chiefs, workers = (len(cluster.get(kind, ())) for kind in ("chief", "worker"))
+        self.number = index + (chiefs if kind == "worker" else 0)
         self.count = chiefs + workers
         self.strategy = strategy
 
