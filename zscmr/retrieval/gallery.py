@@ -163,7 +163,8 @@ class Gallery:
 
     def check_source(self, modality, folder):
         """Refuse a folder or URI without pictures, unless some were added from there: raises BadInput."""
-        self._compared(modality, folder)
+        if not open_source(folder).has_pictures():
+            self._compared(modality, folder)
 
     def _compared(self, modality, folder):
         """(source, {path: file added from there}, [files there now]), without files that are the run's own."""

@@ -39,15 +39,17 @@ class Folder:
         """[`Found`], sorted; warns of names that UTF-8 cannot write."""
         found = []
         for path in pictures_in(self.root):
-            try:
-                str(path).encode()
-            except UnicodeEncodeError:
+            if not _is_utf8(path):
                 warn(f"{path!r}: the name is not UTF-8, skipped")
                 continue
             state = path.stat()
             folder = "" if path.parent == self.root else path.parent.name
             found.append(Found(str(path), folder, state.st_size, state.st_mtime_ns))
         return found
+
+    def has_pictures(self):
+        """Whether `files` would find any; ends at the first."""
+        return any(_is_utf8(path) for path in _pictures(self.root))
 
     @property
     def own_name(self):
@@ -81,6 +83,10 @@ class Bucket:
                 found.append(Found(uri, relative.parent.name, entry.size, entry.mtime_ns or 0))
         return found
 
+    def has_pictures(self):
+        """Whether `files` would find any."""
+        return bool(self.files())
+
     @property
     def own_name(self):
         return self.root.rpartition("/")[2]
@@ -103,8 +109,22 @@ class Bucket:
 
 def pictures_in(folder):
     """Picture files of a folder and the folders in it, hidden ones apart, sorted."""
-    inside_it = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return [path for path in inside_it if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return sorted(_pictures(folder))
+
+
+def _pictures(folder):
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
+def _is_utf8(path):
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager
