@@ -1,81 +1,9 @@
-"""PCMSN by the command its users know: trains on data/sketchy or data/tuberlin with the published settings.
+"""PCMSN by the command its users know: the command `zscmr ys-tip` (zscmr/commands/ys_tip.py)."""
 
-python ys_tip.py --dataset Sketchy            as Unified_XY_triads.py --model pcmsn --preset sketchy
-python ys_tip.py --dataset TU-Berlin --test   scores the newest such run, or that in --path, as knn_eval.py does
-"""
+from zscmr import commands
+from zscmr.commands.ys_tip import Settings, main
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import knn_eval
-import Unified_XY_triads as trainer
-from zscmr import cli, runs
-from zscmr.console import say
-from zscmr.dataset_files import CLASS_VECTORS, FILES
-from zscmr.errors import BadInput
-from zscmr.files import read_json
-from zscmr.options import Options, command, setting
-
-PRESETS = {"Sketchy": "sketchy", "TU-Berlin": "tuberlin"}  # also the dataset directory under data/
-UNSEEN = {"Sketchy": "sketchy-25-sempcyc", "TU-Berlin": "tuberlin-30-sake"}
-
-
-@dataclass(frozen=True)
-class Settings(Options):
-    dataset: str = setting(help="what to train on or to score", choices=tuple(PRESETS))
-    test: bool = setting(False, "score a finished run, train nothing")
-    path: Path | None = setting(
-        None, "run directory; left out: a new one under runs/, with --test the newest of the dataset", metavar="DIR"
-    )
-    epochs: int | None = setting(None, "epochs of 100 steps (left out: the published 30)")
-    seed: int = setting(0, "seed of initial weights, held-out classes, batches and noise")
-
-
-def main(settings):
-    folder = Path("data") / PRESETS[settings.dataset]
-    if settings.test:
-        run = settings.path or newest_run(settings.dataset, folder)
-        knn_eval.main(knn_eval.Settings(features=run / knn_eval.NEWEST_RUN.name))
-        return
-    check_dataset(settings.dataset, folder)
-    chosen = trainer.Settings(
-        data=folder,
-        model="pcmsn",
-        preset=PRESETS[settings.dataset],
-        path=settings.path,
-        epochs=settings.epochs,
-        seed=settings.seed,
-    )
-    say(f"$ {command('Unified_XY_triads.py', chosen)}")
-    trainer.main(chosen)
-
-
-def check_dataset(dataset, folder):
-    """Says what is missing of the dataset directory, and which command makes it."""
-    photos, _ = FILES["photo"]["features"]
-    vectors, _ = CLASS_VECTORS
-    if not (folder / photos).exists():
-        raise BadInput(
-            f"{folder / photos}: no such file; python pretrain/finetune.py --photos DIR --sketches DIR --unseen "
-            f"data/splits/{UNSEEN[dataset]}.txt --backbone vgg16 --weights imagenet --train head --dense 512 "
-            f"--out {folder} makes it (data/README.md)"
-        )
-    if not (folder / vectors).exists():
-        raise BadInput(
-            f"{folder / vectors}: no such file; python pretrain/word_vectors.py --data {folder} --vectors FILE.npz "
-            "--kind word2vec-google-news hieremb-jcn makes it (data/README.md)"
-        )
-
-
-def newest_run(dataset, folder):
-    """The complete run of PCMSN on the dataset that was started last under runs/."""
-    for config in sorted(runs.ROOT.glob(f"*/{runs.CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        chosen = read_json(config)["settings"]
-        wanted = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
-        if wanted.items() <= {name: chosen.get(name) for name in wanted}.items() and runs.read_results(config.parent):
-            return config.parent
-    raise BadInput(f"{runs.ROOT}: no complete run of pcmsn on {folder}; python ys_tip.py --dataset {dataset} makes one")
-
+__all__ = ["Settings", "main"]
 
 if __name__ == "__main__":
-    cli.run(main, Settings, __doc__)
+    commands.run("ys-tip")

@@ -6,19 +6,20 @@ A learned system that does not beat the LDA map has not earned its place. Prints
 directions, protocol `standard`, cosine. Needs features of equal width in both modalities, from one backbone.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 
-import UxUyLoader as loader
-from zscmr import cli
-from zscmr.classes import read_split
-from zscmr.console import say
-from zscmr.evaluation.baselines import DIM, SHRINKAGE, measure_baselines
-from zscmr.evaluation.text_tables import scores_table
-from zscmr.files import write_json
-from zscmr.options import Options, setting
+from zscmr.datasets import loader
+from zscmr.datasets.classes import read_split
+from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
+from zscmr.reports.text_tables import scores_table
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.files import write_json
+from zscmr.utils.options import Options, setting
 
 
 @dataclass(frozen=True)

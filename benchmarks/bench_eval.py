@@ -8,20 +8,22 @@ measures mAP; it scores the first 100 queries only, and is counted per query. Ne
 """
 
 import resource
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-import knn_eval
-from zscmr import cli
-from zscmr.console import say
-from zscmr.errors import BadInput
+from zscmr.commands import evaluate as knn_eval
 from zscmr.evaluation.distances import CORES
-from zscmr.options import Options, setting
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, setting
 
 DIM, CLASSES = 64, 30
 

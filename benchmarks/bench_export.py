@@ -7,22 +7,25 @@ LiteRT graph, writing. Features of both engines are compared.
 """
 
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-from zscmr import cli, feature_export, layouts, pictures
 from zscmr.backbones import NAMES, backbone, networks
 from zscmr.backbones import weights as weight_files
-from zscmr.console import say
-from zscmr.litert import Graph
-from zscmr.options import Options, setting
+from zscmr.datasets import layouts, pictures
+from zscmr.inference import outputs as feature_export
+from zscmr.inference.export_graph import write_tflite
+from zscmr.inference.graph import Graph
 from zscmr.training.compiled import Compiled
-from zscmr.training.export_graph import write_tflite
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.options import Options, setting
 
 
 @dataclass(frozen=True)

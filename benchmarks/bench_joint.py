@@ -8,21 +8,23 @@ the teacher's forward pass on the photos. A step adds augmentation, loss terms, 
 """
 
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-from zscmr import cli
 from zscmr.backbones import NAMES, backbone, networks
-from zscmr.console import say
-from zscmr.options import Options, setting
-from zscmr.quiet import import_tensorflow
-from zscmr.training import joint
-from zscmr.training.stage1_options import JOINT_PAIRS, Stage1Options, by_modality
+from zscmr.training.stage1 import end_to_end as joint
+from zscmr.training.stage1.options import JOINT_PAIRS, Stage1Options, by_modality
+from zscmr.training.stage1.student import Averages, build_student, cut, freeze, objective
 from zscmr.training.state import State
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.options import Options, setting
+from zscmr.utils.processes import import_tensorflow
 
 CLASSES = 100
 
@@ -69,9 +71,9 @@ def random_pictures(options, count):
 def passes(tf, options, taught=False):
     """way(steps): the network's passes on one batch, as often; `taught`: and the teacher's, of the photos."""
     network, recipe = network_of(options), backbone(options.backbone).joint
-    joint.freeze(network, recipe.first_trained, recipe.norms_trained)
-    lower, upper = joint.cut(network, recipe.first_trained)
-    teacher = joint.cut(network_of(options), recipe.first_trained)[1] if taught else None
+    freeze(network, recipe.first_trained, recipe.norms_trained)
+    lower, upper = cut(network, recipe.first_trained)
+    teacher = cut(network_of(options), recipe.first_trained)[1] if taught else None
     images = tf.constant(random_pictures(options, 2 * JOINT_PAIRS))
 
     @tf.function
@@ -91,15 +93,15 @@ def passes(tf, options, taught=False):
 
 def step(options):
     """way(steps): so many steps of joint training, an epoch."""
-    recipe, preset = backbone(options.backbone).joint, joint.objective(options)
+    recipe, preset = backbone(options.backbone).joint, objective(options)
     vectors = np.zeros((CLASSES, 1), np.float32)
     width = network_of(options).output_shape[1]
     classifier = np.zeros((width, 1000), np.float32), np.zeros(1000, np.float32)
-    student, teacher = joint.build_student(
+    student, teacher = build_student(
         lambda: network_of(options), classifier, options, preset.constants, recipe, {}, range(CLASSES), vectors
     )
     state = State(student, joint.make_players(student, recipe, 100))
-    averages = joint.Averages([variable for player in state.players for variable in player.variables], recipe.averaging)
+    averages = Averages([variable for player in state.players for variable in player.variables], recipe.averaging)
     names = *preset.constants.terms, "teacher"
     one = joint.compile_step(state, teacher, averages, names, preset.weights, recipe, vectors, 0)
     images = random_pictures(options, JOINT_PAIRS)

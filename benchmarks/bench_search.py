@@ -21,16 +21,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-from tests import toy_gallery
-from zscmr import cli
-from zscmr.console import say
+from tests.helpers import toy_gallery
 from zscmr.evaluation.ranking import rank
-from zscmr.options import Options, setting
 from zscmr.retrieval import Gallery, Identity, Index, TableIndex
 from zscmr.retrieval.gallery import rows
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.options import Options, setting
 
 DIM, TOP = 64, 10
 IDENTITY = Identity(DIM, "cosine", "benchmark")

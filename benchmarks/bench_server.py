@@ -18,16 +18,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import _project
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-from zscmr import cli
-from zscmr.console import say
-from zscmr.errors import BadInput
-from zscmr.options import Options, setting
 from zscmr.retrieval import Searcher
 from zscmr.retrieval.gallery import Gallery, rows
 from zscmr.retrieval.run_gallery import identity_of
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, setting
 
 PNG = {"Content-Type": "image/png"}
 
@@ -47,7 +47,10 @@ def main(settings):
         command = ["search.py", "--run", settings.run, "--gallery", folder, "--draw", "--port", "0", "--no-browser"]
         began = time.perf_counter()
         server = subprocess.Popen(
-            [sys.executable, *map(str, command)], cwd=_project.ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, *map(str, command)],
+            cwd=Path(__file__).resolve().parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             port = int(server.stdout.readline().split(":")[2].split("/")[0])

@@ -9,26 +9,27 @@ for the training step and a second one for the losses to print; it is there for 
 import contextlib
 import multiprocessing
 import statistics
+import sys
 import time
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-import UxUyLoader as loader
-from zscmr import cli
-from zscmr.classes import Split
-from zscmr.console import say
+from zscmr.datasets import batches, loader
+from zscmr.datasets.classes import Split
 from zscmr.models import SYSTEMS
-from zscmr.options import Options, setting
-from zscmr.quiet import import_tensorflow
-from zscmr.training import stage2
-from zscmr.training.options import PRECISIONS, TrainingOptions, resolve
 from zscmr.training.sources import make_source
+from zscmr.training.stage2 import train as stage2
+from zscmr.training.stage2.options import PRECISIONS, TrainingOptions, resolve
 from zscmr.training.steps import compile_epoch, step_rows, train_step
 from zscmr.training.strategies import Gather, keep_small_products_whole
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.options import Options, setting
+from zscmr.utils.processes import import_tensorflow
 
 CLASSES, SEMANTIC = 100, 300  # Sketchy's seen classes, word2vec
 
@@ -71,13 +72,13 @@ class Measured:
         self.settings, self.preset = resolve(TrainingOptions(model=name, constants={"dim": asked.dim}, **chosen))
         self.dataset, none = dataset, np.empty(0, np.int64)
         self.split = Split(np.arange(CLASSES), none, none)
-        self.draw = partial(loader.draw_epoch, dataset, self.split, self.preset, 0)
+        self.draw = partial(batches.draw_epoch, dataset, self.split, self.preset, 0)
         triads = self.draw(1)
-        self.triads = loader.Triads(*(getattr(triads, field.name)[: asked.steps] for field in fields(triads)))
+        self.triads = batches.Triads(*(getattr(triads, field.name)[: asked.steps] for field in fields(triads)))
 
     def state(self):
 
-        return stage2.build_state(self.settings, self.preset, self.dataset, self.split, self.draw)
+        return stage2.build_state(self.settings, self.preset, self.dataset, self.split)
 
 
 def random_dataset(size):

@@ -1,25 +1,14 @@
-"""Draws the miniature dataset: photos and sketches of pictographs, class vectors, a list of unseen classes.
+"""Draw the miniature dataset: the command `zscmr miniature` (zscmr/commands/miniature.py)."""
 
-The outlines are those of DejaVu Sans, the font that comes with matplotlib; nothing is downloaded. A photo is the
-filled outline, textured and lit, before a cluttered background; a sketch is a set of wobbling pen strokes along the
-outline. Either has a pose and a warp of its own, so that no sketch was traced from a photo.
+import sys
+from pathlib import Path
 
-    python data/make_miniature.py --out data/miniature
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 
-writes
+from zscmr import commands
+from zscmr.commands.miniature import Settings, main
 
-    photo/CLASS/CLASS_0001.jpg     colour
-    sketch/CLASS/CLASS_0001.png    grey, black on white
-    unseen.txt                     names of the unseen classes
-    class_vectors.npz              `classes` (names), `taxonomy` (classes, 300): neighbours in the taxonomy are near
-    miniature.json                 what it was drawn with
-"""
-
-import _project  # noqa: F401  the project's root on the path
-
-from zscmr import cli
-from zscmr.miniature import MiniatureOptions as Settings
-from zscmr.miniature import draw_miniature
+__all__ = ["Settings", "main"]
 
 if __name__ == "__main__":
-    cli.run(draw_miniature, Settings, __doc__)
+    commands.run("miniature")

@@ -1,16 +1,14 @@
-"""Renders drawings of Quick, Draw! as sketches: a square white picture each, black strokes, in class folders.
+"""Render drawings of Quick, Draw! as sketches: the command `zscmr quickdraw` (zscmr/commands/quickdraw.py)."""
 
-    python data/render_quickdraw.py --drawings simplified --first 3000 --out data/archives/quickdraw/QuickDraw_sketches
+import sys
+from pathlib import Path
 
-`simplified` holds CLASS.ndjson files of https://github.com/googlecreativelab/quickdraw-dataset, "simplified drawings":
-a drawing a line, its strokes scaled to 0 to 255. Stopped, the same command goes on.
-"""
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 
-import _project  # noqa: F401  the project's root on the path
+from zscmr import commands
+from zscmr.commands.quickdraw import Settings, main
 
-from zscmr import cli
-from zscmr.quickdraw import DrawingOptions as Settings
-from zscmr.quickdraw import render_drawings
+__all__ = ["Settings", "main"]
 
 if __name__ == "__main__":
-    cli.run(render_drawings, Settings, __doc__)
+    commands.run("quickdraw")

@@ -1,22 +1,14 @@
-"""Stage I: pictures -> one CNN per modality, trained on seen classes only -> the feature files of a dataset directory.
+"""Stage I: pictures to CNN features: the command `zscmr pretrain` (zscmr/commands/pretrain.py)."""
 
-Writes imagematnew.mat, sketchmatnew.mat, label_im.mat, label_sk.mat, names_images.mat, names_sketches.mat, dataset2.mat
-(where sketch names say which photo they draw), unseen.txt, the trained CNNs (photo.weights.h5, sketch.weights.h5) and
-pictures.json (how all this was made) into --out. Stopped at any point, the same command goes on from there.
+import sys
+from pathlib import Path
 
---freeze trains nothing: features are the backbone's averaged last maps (or all of them, --pool flatten). --train head
-leaves the backbone as it is and trains a Dense layer on its output, whose outputs are the features; last-block and all
-train that much of the backbone too.
-"""
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 
-from functools import partial
+from zscmr import commands
+from zscmr.commands.pretrain import Settings, main
 
-import _project  # noqa: F401  the project's root on the path
-
-from UxUyLoader import draw_epoch
-from zscmr import cli
-from zscmr.training.stage1 import make_dataset
-from zscmr.training.stage1_options import Stage1Options as Settings
+__all__ = ["Settings", "main"]
 
 if __name__ == "__main__":
-    cli.run(partial(make_dataset, draw=draw_epoch), Settings, __doc__)
+    commands.run("pretrain")

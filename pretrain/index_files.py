@@ -1,34 +1,14 @@
-"""The index of two picture trees: names_images.mat, names_sketches.mat and, where sketch names say which photo they
-draw (`n02691156_10151-3.png` draws `n02691156_10151.jpg`), dataset2.mat. Needs file names only, no picture is opened.
+"""The index files of two picture trees: the command `zscmr index-files` (zscmr/commands/index_files.py)."""
 
-With --against, reports where the index files of another directory, the released ones say, differ.
-"""
-
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 
-from zscmr import cli
-from zscmr.console import say
-from zscmr.index_files import compare_index, write_index
-from zscmr.layouts import PictureOptions, matched_trees
-from zscmr.options import setting
+from zscmr import commands
+from zscmr.commands.index_files import Settings, main
 
-
-@dataclass(frozen=True)
-class Settings(PictureOptions):
-    out: Path = setting(help="dataset directory to write to", metavar="DIR")
-    against: Path | None = setting(None, "directory of index files to compare with", metavar="DIR")
-
-
-def main(settings):
-    for path in write_index(settings.out, matched_trees(settings.photos, settings.sketches, settings.duplicates)):
-        say(f"wrote {path}")
-        if settings.against and (settings.against / path.name).exists():
-            for line in compare_index(path, settings.against / path.name):
-                say(line)
-
+__all__ = ["Settings", "main"]
 
 if __name__ == "__main__":
-    cli.run(main, Settings, __doc__)
+    commands.run("index-files")

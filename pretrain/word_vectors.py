@@ -1,14 +1,14 @@
-"""Stage I: class vectors of word-vector files -> wv_embeddings.mat of a dataset directory, joined by class name.
+"""Stage I: word-vector files to class vectors: the command `zscmr word-vectors` (zscmr/commands/word_vectors.py)."""
 
-Reads word2vec binaries (.bin), GloVe and fastText text, and .npz files with an array `classes` (names) and one array
-of vectors per kind. Several files, and several kinds, are put side by side.
-"""
+import sys
+from pathlib import Path
 
-import _project  # noqa: F401  the project's root on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 
-from zscmr import cli
-from zscmr.word_vectors import WordVectorOptions as Settings
-from zscmr.word_vectors import join_vectors
+from zscmr import commands
+from zscmr.commands.word_vectors import Settings, main
+
+__all__ = ["Settings", "main"]
 
 if __name__ == "__main__":
-    cli.run(join_vectors, Settings, __doc__)
+    commands.run("word-vectors")

@@ -4,13 +4,13 @@ import re
 import shlex
 
 import pytest
-from conftest import ROOT, load_script
+from helpers.project import ROOT, load_script
 
-from zscmr import cli
 from zscmr.models import SYSTEMS, system
-from zscmr.options import flag, flag_fields
-from zscmr.training.options import constants_class
-from zscmr.training.stage1_options import filled_in
+from zscmr.training.stage1.options import filled_in
+from zscmr.training.stage2.options import constants_class
+from zscmr.utils import cli
+from zscmr.utils.options import flag, flag_fields
 
 DOCUMENTS = (
     "README.md",
@@ -22,7 +22,7 @@ DOCUMENTS = (
     ),
     "docs/troubleshooting.md",
     "results/joint.md",
-    "zscmr/encoder/README.md",
+    "zscmr/retrieval/encoders/lite0/README.md",
 )
 #: folders whose files belong to the repository; data/NAME, runs/0001 and the like are the reader's
 OWN_FOLDERS = ("pretrain", "zscmr", "benchmarks", "tests", "docs", "results", "data/splits")
@@ -86,14 +86,11 @@ def test_documents_print_commands():
 
 
 def all_flags():
-    scripts = [
-        *ROOT.glob("*.py"),
-        *ROOT.glob("pretrain/*.py"),
-        *ROOT.glob("benchmarks/*.py"),
-        *ROOT.glob("data/*.py"),
-    ]
+    scripts = [path for folder in (".", "pretrain", "benchmarks", "data") for path in ROOT.glob(f"{folder}/*.py")]
     runnable = [
-        path.relative_to(ROOT).as_posix() for path in scripts if ", Settings, __doc__" in path.read_text("utf-8")
+        path.relative_to(ROOT).as_posix()
+        for path in scripts
+        if re.search(r"commands\.run|, Settings, __doc__", path.read_text("utf-8"))
     ]
     classes = [settings_of(script) for script in runnable] + [system(name).Settings for name in SYSTEMS]
     return {flag(field.name) for options in classes for field in flag_fields(options)}

@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_pictures
+from helpers.project import ROOT, draw_pictures
 
-from zscmr import matfiles
+from zscmr.formats import matfiles
 
 SYSTEM, BACKBONE = re.findall(r"```python\n(.*?)```", (ROOT / "docs/extend.md").read_text(encoding="utf-8"), re.S)
 
@@ -24,11 +24,12 @@ def project(tmp_path):
     for file in ROOT.glob("*.py"):
         shutil.copy(file, copy)
     shutil.copytree(ROOT / "data/splits", copy / "data/splits")
-    for package, registry, text in (("models", "SYSTEMS", SYSTEM), ("backbones", "BACKBONES", BACKBONE)):
+    system, backbone = ("models", "SYSTEMS", SYSTEM, '"toy"'), ("backbones", "BACKBONES", BACKBONE, '"toy": "toy"')
+    for package, registry, text, entry in (system, backbone):
         folder = copy / "zscmr" / package
         (folder / "toy.py").write_text(text, encoding="utf-8")
         names = (folder / "__init__.py").read_text(encoding="utf-8")
-        named, count = re.subn(rf"^{registry} = \(", f'{registry} = ("toy", ', names, flags=re.M)
+        named, count = re.subn(rf"^{registry} = ([({{])", rf"{registry} = \1{entry}, ", names, flags=re.M)
         assert count == 1
         (folder / "__init__.py").write_text(named, encoding="utf-8")
     return copy

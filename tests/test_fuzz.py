@@ -5,15 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
-from fuzz import KINDS
+from helpers.fuzz import KINDS
+from helpers.project import ROOT
 
 COUNT = int(os.environ.get("ZSCMR_FUZZ", "60"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_refused_or_read(kind):
-    command = [sys.executable, ROOT / "tests/fuzz.py", kind, "0", str(COUNT)]
+    command = [sys.executable, ROOT / "tests/helpers/fuzz.py", kind, "0", str(COUNT)]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("fault")] == []

@@ -7,14 +7,15 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import draw_pictures, picture_flags, random_squeezenet
+from helpers.project import draw_pictures, picture_flags, random_squeezenet
 
-from zscmr import layouts, matfiles, pictures
-from zscmr.backbones import networks, squeezenet, vgg16
+from zscmr.backbones import applications, networks, squeezenet
 from zscmr.backbones import weights as weight_files
 from zscmr.backbones.base import Published
-from zscmr.training.stage1 import make_dataset
-from zscmr.training.stage1_options import Stage1Options
+from zscmr.datasets import layouts, pictures
+from zscmr.formats import matfiles
+from zscmr.training.stage1.dataset import make_dataset
+from zscmr.training.stage1.options import Stage1Options
 
 APPLICATIONS = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}
 
@@ -141,7 +142,8 @@ def test_imagenet_weights_without_network(tmp_path, refused, monkeypatch):
     message = refused(weight_files.resolve, "vgg16", weight_files.Path("imagenet"))
     assert message.startswith(f"{file}: not the published weights, whose md5 is 6d6bbae1")
     published = Published("https://nowhere/" + file.name, f"md5:{hashlib.md5(b'weights').hexdigest()}")
-    monkeypatch.setattr(vgg16, "BACKBONE", dataclasses.replace(vgg16.BACKBONE, published=published))
+    published_there = dataclasses.replace(applications.ENTRIES["vgg16"], published=published)
+    monkeypatch.setitem(applications.ENTRIES, "vgg16", published_there)
     assert weight_files.resolve("vgg16", weight_files.Path("imagenet")) == file
 
 

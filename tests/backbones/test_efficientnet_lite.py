@@ -12,7 +12,7 @@ import keras
 
 from zscmr.backbones import efficientnet_lite
 from zscmr.backbones.efficientnet_lite import VARIANTS
-from zscmr.errors import BadInput
+from zscmr.utils.errors import BadInput
 
 #: top-1 of the slice's 25 photos of a class, resized by Pillow's bicubic filter
 KNOWN = {

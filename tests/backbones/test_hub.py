@@ -6,15 +6,16 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from conftest import draw_pictures, picture_flags
+from helpers.project import draw_pictures, picture_flags
 from PIL import Image
 
-from zscmr import backbones, matfiles
+from zscmr import backbones
 from zscmr.backbones import networks
-from zscmr.litert import Graph
-from zscmr.training.export_graph import write_tflite
-from zscmr.training.stage1 import make_dataset
-from zscmr.training.stage1_options import Stage1Options, by_modality
+from zscmr.formats import matfiles
+from zscmr.inference.export_graph import write_tflite
+from zscmr.inference.graph import Graph
+from zscmr.training.stage1.dataset import make_dataset
+from zscmr.training.stage1.options import Stage1Options, by_modality
 
 keras_hub = pytest.importorskip("keras_hub", reason="KerasHub is not installed: its presets are not tested")
 SIZE, PATCHES = 32, 16  # 4 × 4 patches of 8 pixels

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zscmr.backbones.torch_weights import read_state_dict
-from zscmr.errors import BadInput
+from zscmr.utils.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -211,7 +211,7 @@ import random, resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from zscmr.backbones.torch_weights import read_state_dict
-from zscmr.errors import BadInput
+from zscmr.utils.errors import BadInput
 
 resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 path, whole = Path(sys.argv[2]), Path(sys.argv[2]).read_bytes()

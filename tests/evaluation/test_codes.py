@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from toy_features import command_line, features_file
+from helpers.toy_features import command_line, features_file
 
 from zscmr.evaluation import codes, metrics
 

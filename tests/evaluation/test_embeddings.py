@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from toy_features import command_line, features_file, picture_tree
+from helpers.toy_features import command_line, features_file, picture_tree
 
-import knn_eval
+from zscmr.commands import evaluate as knn_eval
 from zscmr.evaluation import embeddings
 
 

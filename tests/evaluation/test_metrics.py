@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from slow import loop_ap, loop_ndcg, loop_nmrr, loop_precision
-from toy_features import command_line, features_file, hits, unseen_arrays
+from helpers.slow import loop_ap, loop_ndcg, loop_nmrr, loop_precision
+from helpers.toy_features import command_line, features_file, hits, unseen_arrays
 
-import knn_eval
+from zscmr.commands import evaluate as knn_eval
 from zscmr.evaluation import metrics
 
 SCORES = [

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from slow import loop_ap, loop_precision, loop_rank
-from toy_features import command_line, features_file, random_points, unseen_arrays
+from helpers.slow import loop_ap, loop_precision, loop_rank
+from helpers.toy_features import command_line, features_file, random_points, unseen_arrays
 
-import knn_eval
+from zscmr.commands import evaluate as knn_eval
 
 
 def test_knncode_by_its_formulas():

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from toy_features import random_points
+from helpers.toy_features import random_points
 
-import knn_eval
+from zscmr.commands import evaluate as knn_eval
 from zscmr.evaluation import metrics
 
 

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from slow import loop_distance, loop_rank
-from toy_features import command_line, features_file, random_points, unseen_arrays
+from helpers.slow import loop_distance, loop_rank
+from helpers.toy_features import command_line, features_file, random_points, unseen_arrays
 
-import knn_eval
+from zscmr.commands import evaluate as knn_eval
 from zscmr.evaluation import rerank
 
 

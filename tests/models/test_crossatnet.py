@@ -7,21 +7,21 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CLASSES, ROOT, UNSEEN, check_gradients, check_resumes, prepare, trainer_settings
-from slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
+from helpers.project import CLASSES, ROOT, UNSEEN, check_gradients, check_resumes, prepare, trainer_settings
+from helpers.slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
-import knn_eval
-import Unified_XY_triads as trainer
-import UxUyLoader as loader
-from zscmr import matfiles
-from zscmr.class_graph import class_graph
+from zscmr.commands import evaluate as knn_eval
+from zscmr.commands import train as trainer
+from zscmr.datasets import loader
+from zscmr.datasets.class_graph import class_graph
 from zscmr.evaluation import codes
-from zscmr.files import read_json
+from zscmr.formats import matfiles
 from zscmr.models import crossatnet, layers
 from zscmr.models.base import Batch, Inputs
-from zscmr.training import stage2
-from zscmr.training.options import resolve
+from zscmr.training.stage2 import train as stage2
+from zscmr.training.stage2.options import resolve
 from zscmr.training.strategies import Gather
+from zscmr.utils.files import read_json
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
 PLAIN = {"dim": T, "hidden": 5, "gate_hidden": 4, "graph_hidden": 4, "temperature": 0.3}
@@ -261,12 +261,12 @@ def test_graph_of_the_trained_classes(graph_folder):
     names = {name for edge in dataset.edges for name in (dataset.classes[edge[0]], dataset.classes[edge[1]])}
     assert names == set(CLASSES) - set(UNSEEN)
     size = {"dim": 6, "hidden": 8, "batch_size": 12}
-    chosen, preset, dataset, split, draw = prepare(graph_folder, model="crossatnet", held_out=0.3, **size)
+    chosen, preset, dataset, split, _ = prepare(graph_folder, model="crossatnet", held_out=0.3, **size)
     edges = class_graph(dataset, split)
     assert len(split.held_out) == 2 and edges.max() < len(split.seen) == 5 and len(edges) < 6
     kept = {frozenset(edge) for edge in dataset.edges.tolist() if not set(edge) & set(split.held_out)}
     assert {frozenset(split.seen[edge].tolist()) for edge in edges} == kept
-    model = stage2.build_state(chosen, preset, dataset, split, draw).model
+    model = stage2.build_state(chosen, preset, dataset, split).model
     assert np.count_nonzero(model.class_graph.adjacency.numpy()) == 5 + 2 * len(edges)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_gradients
-from slow import assert_terms_agree, slow_cross_entropy, slow_linear
+from helpers.project import check_gradients
+from helpers.slow import assert_terms_agree, slow_cross_entropy, slow_linear
 
 from zscmr.models import joint, losses
 from zscmr.models.base import Batch, Inputs

@@ -6,16 +6,16 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_gradients, check_resumes, prepare, trainer_settings
-from slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
+from helpers.project import check_gradients, check_resumes, prepare, trainer_settings
+from helpers.slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_linear, slow_scaled
 
-import Unified_XY_triads as trainer
-from zscmr import matfiles
-from zscmr.dataset_files import FILES
+from zscmr.commands import train as trainer
+from zscmr.formats import matfiles
+from zscmr.formats.dataset_directory import FILES
 from zscmr.models import pcmsn
 from zscmr.models.base import Batch, Inputs
-from zscmr.training import stage2
 from zscmr.training.sources import make_source
+from zscmr.training.stage2 import train as stage2
 from zscmr.training.steps import NOISE_STREAMS, compile_epoch
 from zscmr.training.strategies import Gather
 
@@ -171,7 +171,7 @@ def moved_by_training(folder, left_out):
     """{part: (whether its trained weights moved, whether its other weights did)} of two steps without `left_out`."""
     choices = {"model": "pcmsn", "dim": 4, "without": left_out, "batch_size": 8}
     settings, preset, dataset, split, draw = prepare(folder, learning_rate=0.1, **choices)
-    state = stage2.build_state(settings, preset, dataset, split, draw)
+    state = stage2.build_state(settings, preset, dataset, split)
     model = state.model
 
     def values(weights):

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_gradients
-from slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
+from helpers.project import check_gradients
+from helpers.slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
 from zscmr.models import layers, losses, zscmr
 from zscmr.models.base import Batch, Inputs

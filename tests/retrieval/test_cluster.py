@@ -5,9 +5,8 @@ import time
 from functools import partial
 
 import pytest
-import toy_gallery
-from test_gallery import check_complete
-from toy_gallery import IDENTITY, ToyEncoder, write_files
+from helpers import toy_gallery
+from helpers.toy_gallery import IDENTITY, ToyEncoder, check_complete, write_files
 
 from zscmr.retrieval import Gallery
 from zscmr.retrieval.cluster import Cluster

@@ -5,37 +5,17 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import posix
-from toy_gallery import DIM, IDENTITY, ToyEncoder, vector_of, write_files
+from helpers.project import posix
+from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complete, write_files
 
 from zscmr.retrieval import gallery as module
 from zscmr.retrieval.gallery import Gallery, Identity, rows
 from zscmr.retrieval.sources import pictures_in
-
-SCRIPT = Path(__file__).parents[1] / "toy_gallery.py"
-
-
-def adding(where, folder, seconds=0.0, block=module.BLOCK):
-    """A process that adds a folder; returns once it has begun."""
-    words = [sys.executable, SCRIPT, where, folder, str(seconds), str(block)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
-    return process
-
-
-def check_complete(gallery, *folders, modality="photo"):
-    """Every picture of the folders once, with the vector of its content."""
-    pictures = gallery.pictures(modality)
-    files = [str(file) for folder in folders for file in folder.rglob("*.png")]
-    assert sorted(pictures.paths) == sorted(files)
-    for path, vector in zip(pictures.paths, pictures.vectors, strict=True):
-        np.testing.assert_array_equal(vector, vector_of(Path(path).read_bytes()))
 
 
 @pytest.fixture

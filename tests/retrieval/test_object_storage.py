@@ -4,8 +4,7 @@ import logging
 import shutil
 
 import pytest
-from test_gallery import adding, check_complete
-from toy_gallery import IDENTITY, ToyEncoder, vector_of, write_files
+from helpers.toy_gallery import IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
 
 from zscmr.retrieval import Gallery
 

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from toy_shapes import ToyEncoder, ToyGallery, draw_gallery, toy_searcher
+from helpers.toy_shapes import ToyEncoder, ToyGallery, draw_gallery, toy_searcher
 
 from zscmr.retrieval import Searcher, Wanted
 

@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
-from conftest import draw_pictures, picture_flags, trainer_settings
+from helpers.project import draw_pictures, picture_flags, trainer_settings
 
-import search
-import Unified_XY_triads as trainer
-from UxUyLoader import draw_epoch
-from zscmr import matfiles
-from zscmr.files import read_json
+from zscmr.commands import search
+from zscmr.commands import train as trainer
+from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder
 from zscmr.retrieval.encoder import SHIPPED
-from zscmr.training.encoders import write_shared_encoder
-from zscmr.training.stage1 import make_dataset
-from zscmr.training.stage1_options import Stage1Options
+from zscmr.training.export import write_shared_encoder
+from zscmr.training.stage1.dataset import make_dataset
+from zscmr.training.stage1.options import Stage1Options
+from zscmr.utils.files import read_json
 
 NAMES = ("ant", "bee", "cow", "dog")
 
@@ -53,7 +52,7 @@ def test_one_graph_gives_what_the_run_has_embedded(pictures, refused, random):
     runs = {}
     for share in ("all", "none"):
         data = pictures / f"data-{share}"
-        make_dataset(Stage1Options(**picture_flags(pictures), out=data, share=share, **small), draw_epoch)
+        make_dataset(Stage1Options(**picture_flags(pictures), out=data, share=share, **small))
         runs[share] = pictures / f"run-{share}"
         trainer.main(trainer_settings(data=data, preset="aligned", path=runs[share]))
     assert "a CNN of its own" in refused(write_shared_encoder, runs["none"], pictures / "other")

@@ -7,13 +7,13 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers.project import ROOT
 from PIL import Image
 
 from zscmr.retrieval import Wanted
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
-pytest_plugins = ("toy_server",)
+pytest_plugins = ("helpers.toy_server",)
 
 STATIC = ROOT / "zscmr/server/static"
 
@@ -277,7 +277,7 @@ def test_only_an_absolute_folder_is_added(serve, folder):
 
 
 def test_an_addition_that_fails_says_why(serve, folders, monkeypatch, capsys):
-    from zscmr.errors import BadInput
+    from zscmr.utils.errors import BadInput
 
     def fails(*_):
         raise BadInput("none of its pictures can be read")

@@ -16,11 +16,11 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
-from conftest import ROOT, posix
+from helpers.project import ROOT, posix
 from PIL import Image
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
-pytest_plugins = ("toy_server",)
+pytest_plugins = ("helpers.toy_server",)
 
 from zscmr.server import guards, serving  # noqa: E402
 
@@ -317,7 +317,7 @@ IN_FLIGHT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from toy_shapes import toy_searcher
+from helpers.toy_shapes import toy_searcher
 from zscmr.server.serving import Address, serve
 searcher = toy_searcher({{"photo": Path({photos!r})}})
 search = searcher.search

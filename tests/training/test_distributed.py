@@ -10,9 +10,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_same_bytes, draw_pictures, picture_flags
+from helpers.project import ROOT, assert_same_bytes, draw_pictures, picture_flags
 
-from zscmr import matfiles
+from zscmr.formats import matfiles
 from zscmr.training.strategies import Workers, check_share, is_chief
 
 # In a process of its own, since devices are laid out before TensorFlow does anything.
@@ -22,9 +22,9 @@ import sys
 import numpy as np
 import tensorflow as tf
 from pathlib import Path
-from conftest import prepare
-import UxUyLoader as loader
-from zscmr.training import stage2
+from helpers.project import prepare
+from zscmr.datasets import batches
+from zscmr.training.stage2 import train as stage2
 from zscmr.training.sources import make_source
 from zscmr.training.steps import compile_epoch
 
@@ -40,12 +40,12 @@ choices = {"model": model, "preset": preset, "batch_size": 8, "learning_rate": 1
 settings, preset, dataset, split, draw = prepare(folder, **choices, held_out=0.1, **constants[model])
 names = preset.constants.terms
 with strategy.scope():
-    state = stage2.build_state(settings, preset, dataset, split, draw)
+    state = stage2.build_state(settings, preset, dataset, split)
     source = make_source(dataset, split.seen, state.model, limit)
     epoch = compile_epoch(state, source, names, dict.fromkeys(names, 1.0), seed=0)
     losses = []
     for number in range(1, 4):
-        triads = loader.draw_epoch(dataset, split, dataclasses.replace(preset, steps=0), 0, number)  # one pass
+        triads = batches.draw_epoch(dataset, split, dataclasses.replace(preset, steps=0), 0, number)  # one pass
         losses.append(epoch(triads, first=(number - 1) * len(triads.photo)))
 np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights])
 """
@@ -255,7 +255,7 @@ def test_who_writes(cluster, kind, index, chief, monkeypatch):
 
 
 def test_workers_need_a_run_directory(dataset_folder, refused, monkeypatch):
-    import Unified_XY_triads as trainer
+    from zscmr.commands import train as trainer
 
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}))
     message = refused(trainer.main, trainer.Settings(data=dataset_folder))

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import prepare
+from helpers.project import prepare
 
 from zscmr.models.base import Player
-from zscmr.training import stage2
+from zscmr.training.stage2 import train as stage2
 from zscmr.training.state import State, load_best_weights, named_weights, restore_newest
 
 
@@ -33,7 +33,7 @@ def saved(model, folder):
 
 
 def test_names_are_paths_of_layers(dataset_folder):
-    model = stage2.build_state(*prepare(dataset_folder, hidden=4, batch_size=8)).model
+    model = stage2.build_state(*prepare(dataset_folder, hidden=4, batch_size=8)[:4]).model
     names = named_weights(model)
     assert len(names) == len(model.weights)
     assert {"photo_encoder/linear/kernel", "photo_encoder/hidden/bias", "sketch_scaling/mean"} <= names.keys()

@@ -8,14 +8,15 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import prepare, trainer_settings
+from helpers.project import prepare, trainer_settings
 
-import Unified_XY_triads as trainer
-import UxUyLoader as loader
-from zscmr import matfiles
+from zscmr.commands import train as trainer
+from zscmr.datasets.batches import Triads
+from zscmr.formats import matfiles
 from zscmr.models import base
-from zscmr.training import sources, stage2, steps
+from zscmr.training import sources, steps
 from zscmr.training.sources import Source, TrainingRows, make_source, stream
+from zscmr.training.stage2 import train as stage2
 from zscmr.training.steps import compile_epoch, step_rows
 
 
@@ -43,7 +44,7 @@ def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
     photos, sketches = (random.normal(size=(20, size)).astype(np.float32) for size in (3, 4))
     np.save(tmp_path / "photos.npy", photos)
     labels = np.arange(20, dtype=np.int32)[::-1]
-    triads = loader.Triads(*(random.integers(0, 20, (5, 6)).astype(np.int32) for _ in range(4)))
+    triads = Triads(*(random.integers(0, 20, (5, 6)).astype(np.int32) for _ in range(4)))
     with h5py.File(tmp_path / "sketches.h5", "w") as file:
         source = Source(
             photos=np.load(tmp_path / "photos.npy", mmap_mode="r"),
@@ -74,7 +75,7 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
     }
 
     def trained_on(*epochs):
-        state = stage2.build_state(settings, preset, dataset, split, draw)
+        state = stage2.build_state(settings, preset, dataset, split)
         source = make_source(dataset, split.seen, state.model)
         assert state.model.count_params() <= steps.FEW_WEIGHTS and steps.FEW_STEPS < 11
         words = preset.constants.terms, preset.weights, settings.seed, settings.jit
@@ -85,8 +86,8 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
             first += len(triads.photo)
         return np.mean(losses, axis=0), [weight.numpy() for weight in state.model.weights]
 
-    single = [loader.Triads(**{name: rows[i : i + 1] for name, rows in joined.items()}) for i in range(11)]
-    losses, weights = trained_on(loader.Triads(**joined))
+    single = [Triads(**{name: rows[i : i + 1] for name, rows in joined.items()}) for i in range(11)]
+    losses, weights = trained_on(Triads(**joined))
     losses_by_steps, weights_by_steps = trained_on(*single)
     np.testing.assert_allclose(losses, losses_by_steps, rtol=1e-6)
     for one, other in zip(weights, weights_by_steps, strict=True):

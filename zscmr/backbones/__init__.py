@@ -1,14 +1,22 @@
-"""The CNNs of stage I, one file each with its registry entry (`base.Backbone`)."""
+"""The CNNs of stage I: registry entries (`base.Backbone`), networks, and readers of published weights.
+
+How they are trained is the business of `training.stage1`.
+"""
 
 import importlib
 from pathlib import Path
 
-from zscmr.errors import BadInput
+from zscmr.utils.errors import BadInput
 
-BACKBONES = (
-    *("small", "squeezenet", "vgg16", "resnet50"),
-    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
-)  # modules of this package; a new backbone is named here
+BACKBONES = {  # name -> module of this package whose ENTRIES hold it; a new backbone is named here
+    "small": "small",
+    "squeezenet": "squeezenet",
+    "vgg16": "applications",
+    "resnet50": "applications",
+    "efficientnet_lite0": "efficientnet_lite",
+    "efficientnet_lite1": "efficientnet_lite",
+    "efficientnet_lite2": "efficientnet_lite",
+}
 LIBRARIES = {"keras": "applications", "hub": "hub"}  # prefix of a name -> module whose `entry` makes its entry
 NAMES = f"{', '.join(BACKBONES)}, keras:NAME of Keras Applications, hub:PRESET or hub:FOLDER of KerasHub"
 
@@ -26,4 +34,4 @@ def backbone(name):
         return importlib.import_module(f"{__name__}.{LIBRARIES[prefix]}").entry(within)
     if name not in BACKBONES:
         raise BadInput(f"--backbone {name}: expected any of {NAMES}")
-    return importlib.import_module(f"{__name__}.{name}").BACKBONE
+    return importlib.import_module(f"{__name__}.{BACKBONES[name]}").ENTRIES[name]

@@ -1,4 +1,4 @@
-"""Image models of Keras Applications, `--backbone keras:NAME`, each with its own preprocessing and size."""
+"""Image models of Keras Applications: `--backbone keras:NAME` with its own preprocessing, and the release's two."""
 
 import functools
 from functools import partial
@@ -6,11 +6,12 @@ from functools import partial
 import keras
 from keras import layers
 
-from zscmr.backbones.base import Backbone, Recipe
+from zscmr.backbones.base import Backbone, Published, Recipe
+from zscmr.backbones.networks import caffe_pixels
 from zscmr.backbones.weights import kept_by_keras
-from zscmr.errors import BadInput, first_line
-from zscmr.files import whole_file
-from zscmr.pictures import Preprocessing
+from zscmr.datasets.pictures import Preprocessing
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import whole_file
 
 
 def entry(name):
@@ -62,3 +63,38 @@ def _constructor(name):
 def _published_size(name):
     """Side of the pictures that the model was trained on; Keras tells it only of a model with its classifier."""
     return _constructor(name)(weights=None).input_shape[1]
+
+
+def with_caffe_pixels(application, name, size):
+    """The convolutions of a model with random weights, behind Caffe's pixels, as the release builds them."""
+    pictures = keras.Input((size, size, 3), dtype="uint8")
+    body = _constructor(application)(include_top=False, weights=None, input_tensor=caffe_pixels(pictures))
+    return keras.Model(pictures, body.output, name=name)
+
+
+_PUBLISHED = "https://storage.googleapis.com/tensorflow/keras-applications"
+ENTRIES = {
+    "vgg16": Backbone(  # Simonyan and Zisserman 2015
+        partial(with_caffe_pixels, "VGG16", "vgg16"),
+        Preprocessing(224),
+        "block5",
+        Recipe("rmsprop", 1e-5, 12),
+        head=Recipe("rmsprop", 1e-4, 30),
+        pool="flatten",
+        dense=4096,
+        published=Published(
+            f"{_PUBLISHED}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "md5:6d6bbae143d832006294945121d1f1fc",
+        ),
+    ),
+    "resnet50": Backbone(  # He et al. 2016
+        partial(with_caffe_pixels, "ResNet50", "resnet50"),
+        Preprocessing(224),
+        "conv5",
+        Recipe("sgd", 1e-3, 12),
+        published=Published(
+            f"{_PUBLISHED}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "md5:4d473c1dd8becc155b73f8504c6f6626",
+        ),
+    ),
+}

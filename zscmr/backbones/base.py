@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zscmr.pictures import Preprocessing
+from zscmr.datasets.pictures import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from keras import layers
 from zscmr.backbones import weights as weight_files
 from zscmr.backbones.base import Backbone, JointRecipe, Recipe
 from zscmr.backbones.torch_weights import read_state_dict
-from zscmr.errors import BadInput
-from zscmr.files import file_hash
-from zscmr.pictures import Preprocessing
+from zscmr.datasets.pictures import Preprocessing
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import file_hash
 
 INSTALL = "python -m pip install -r requirements-backbones.txt"
 STEM, HEAD, CLASSES = 32, 1280, 1000  # channels, not scaled by a variant's width
@@ -256,3 +256,7 @@ def torch_name(layer):
     if block.startswith("block"):
         return f"_blocks.{block.removeprefix('block')}._{part}"
     return f"_{layer}"
+
+
+LAST_BLOCKS = {"efficientnet_lite0": "block15", "efficientnet_lite1": "block20", "efficientnet_lite2": "block20"}
+ENTRIES = {name: entry(name, last_block) for name, last_block in LAST_BLOCKS.items()}

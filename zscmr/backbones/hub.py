@@ -15,9 +15,9 @@ from PIL import Image
 
 from zscmr.backbones.base import Backbone, Recipe
 from zscmr.backbones.weights import check_h5, kept_by_keras
-from zscmr.errors import BadInput, first_line
-from zscmr.files import read_json, whole_folder
-from zscmr.pictures import Preprocessing
+from zscmr.datasets.pictures import Preprocessing
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import read_json, whole_folder
 
 INSTALL = "python -m pip install -r requirements-hub.txt"
 CONFIG, WEIGHTS, CONVERTER = "config.json", "model.weights.h5", "image_converter.json"

@@ -17,14 +17,6 @@ def caffe_pixels(pictures, means=IMAGENET_MEANS):
     return centred[..., ::-1]
 
 
-def from_applications(application, name, size):
-    """The convolutions of a network of Keras Applications, with random weights, behind Caffe's pixels."""
-    pictures = keras.Input((size, size, 3), dtype="uint8")
-    make = getattr(keras.applications, application)
-    body = make(include_top=False, weights=None, input_tensor=caffe_pixels(pictures))
-    return keras.Model(pictures, body.output, name=name)
-
-
 def build(name, weights=None, size=None):
     """The backbone's network with the weights of a file, or random ones, for pictures of `size` or as published."""
     entry = backbone(name)

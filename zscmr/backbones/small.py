@@ -1,7 +1,7 @@
 """Four convolutions for small pictures, trained from scratch: the miniature's CNN."""
 
 from zscmr.backbones.base import Backbone, JointRecipe, Recipe, Warp
-from zscmr.pictures import Preprocessing
+from zscmr.datasets.pictures import Preprocessing
 
 # (filters, kernel, strides, pooled)
 BLOCKS = ((24, 5, 2, False), (48, 3, 1, True), (96, 3, 1, True), (256, 3, 1, False))
@@ -36,4 +36,4 @@ RECIPE = Recipe(
     warp=Warp(photo=(0.9, 1.1), sketch=(0.9, 1.1), turn=0.2, shear=0.1, shift=0.08, flip=False),
 )
 JOINT = JointRecipe(3e-3, 14, head_factor=1.0, norms_trained=True, teacher=0.0, ink=None, warp=RECIPE.warp)
-BACKBONE = Backbone(build, Preprocessing(40), "block4", RECIPE, joint=JOINT)
+ENTRIES = {"small": Backbone(build, Preprocessing(40), "block4", RECIPE, joint=JOINT)}

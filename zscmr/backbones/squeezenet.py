@@ -1,7 +1,7 @@
 """SqueezeNet v1.0 (Iandola et al. 2016)."""
 
 from zscmr.backbones.base import Backbone, Recipe
-from zscmr.pictures import Preprocessing
+from zscmr.datasets.pictures import Preprocessing
 
 CAFFE_MEANS = (104.0, 117.0, 123.0)  # of blue, green, red
 
@@ -36,4 +36,4 @@ def _fire(x, name, squeeze):
     return layers.Concatenate()([narrow, wide])
 
 
-BACKBONE = Backbone(build, Preprocessing(227), "fire9", Recipe("adamw", 1e-4, 12))
+ENTRIES = {"squeezenet": Backbone(build, Preprocessing(227), "fire9", Recipe("adamw", 1e-4, 12))}

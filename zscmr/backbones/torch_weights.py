@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zscmr.errors import BadInput
-from zscmr.files import read_bytes
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import read_bytes
 
 MAGIC = 119547037146038801333356
 PROTOCOL = 1001

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from zscmr.backbones import backbone
-from zscmr.errors import BadInput, first_line
-from zscmr.files import file_hash
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import file_hash
 
 
 def resolve(name, weights):

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from zscmr.errors import BadInput
 from zscmr.evaluation.metrics import Hits
+from zscmr.utils.errors import BadInput
 
 ITERATIONS = 50  # as the peers
 

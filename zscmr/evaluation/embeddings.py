@@ -8,10 +8,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from zscmr import matfiles
-from zscmr.errors import BadInput, first_line
-from zscmr.evaluation.distances import DISTANCE_NAMES
-from zscmr.evaluation.vectors import check_vectors
+from zscmr.evaluation.distances import DISTANCE_NAMES, check_vectors
+from zscmr.formats import matfiles
+from zscmr.utils.errors import BadInput, first_line
 
 # query modality -> gallery modality; "image" is a photo in the names the field prints.
 DIRECTIONS = {

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zscmr.errors import BadInput
 from zscmr.evaluation import statistics
+from zscmr.evaluation.distances import check_vectors
 from zscmr.evaluation.embeddings import drawn_photo, stems
 from zscmr.evaluation.ranking import rank_blocks
 from zscmr.evaluation.scoring import draw_queries
-from zscmr.evaluation.vectors import check_vectors
+from zscmr.utils.errors import BadInput
 
 DEPTHS = (1, 5, 10)
 AMONG = ("photos of its class", "all photos")

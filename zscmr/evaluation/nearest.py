@@ -3,8 +3,15 @@
 import numpy as np
 
 from zscmr.evaluation import codes
-from zscmr.evaluation.distances import MEMORY, checked_own_rows, pair_keys, query_block, scaled_rows, slices
-from zscmr.evaluation.vectors import check_vectors
+from zscmr.evaluation.distances import (
+    MEMORY,
+    check_vectors,
+    checked_own_rows,
+    pair_keys,
+    query_block,
+    scaled_rows,
+    slices,
+)
 
 ROWS = 2**18  # of the gallery, made ready together, fewer where they would take more than a quarter of the memory
 GROUP = 64  # keys of which the smallest stands for all

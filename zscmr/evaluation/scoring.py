@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zscmr.console import track
-from zscmr.errors import BadInput
 from zscmr.evaluation import protocols, statistics
-from zscmr.evaluation.distances import MEMORY, query_block
+from zscmr.evaluation.distances import MEMORY, check_vectors, query_block
 from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.ranking import hit_blocks
-from zscmr.evaluation.vectors import check_vectors
+from zscmr.utils.console import track
+from zscmr.utils.errors import BadInput
 
 ACROSS = ("sketch->image", "image->sketch")  # directions between the modalities
 

@@ -2,7 +2,7 @@
 
 import importlib
 
-from zscmr.quiet import import_tensorflow
+from zscmr.utils.processes import import_tensorflow
 
 import_tensorflow()  # before any module of the package imports it
 

@@ -7,9 +7,10 @@ A system's module offers
     build      (settings, inputs) -> System
     TABLES     optional: `Tables`, its rows in the paper's tables
 
-Fields of `Settings` made by `zscmr.options.setting` become flags of the trainer, with their help, choices and ranges.
+Fields of `Settings` made by `zscmr.utils.options.setting` become flags of the trainer, with help, choices and ranges.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +20,8 @@ import tensorflow as tf
 
 from zscmr.models import layers
 from zscmr.models.adam import Adam
-from zscmr.options import Options
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Tables:
     `TrainingOptions` field or a constant and its value. `against`: {ablation row: the row it is measured against},
     where that is not the full system. `only_by_name`: presets for features of one kind, compared where they are named.
     `of_one_width`: presets that need as many features of photos as of sketches. `picture_seconds`: {preset: time of an
-    epoch per picture and feature on two CPU cores}, where it is far from `zscmr.tables.cells.PICTURE_SECONDS`.
+    epoch per picture and feature on two CPU cores}, where it is far from `zscmr.paper.cells.PICTURE_SECONDS`.
     """
 
     ablations: dict = field(default_factory=dict)
@@ -179,3 +181,31 @@ class System(keras.Model):
     def players(self, rate):
         """Who trains what; `rate` is the learning rate or its schedule. One Adam for all of it, unless overridden."""
         return [Player(self.settings.terms, self.trainable_variables, Adam(rate))]
+
+
+def term_weights(options, weights, constants):
+    """`weights` of the terms with what --term-weights and --without of `options` say instead."""
+    for word in options.term_weights:
+        term, _, value = word.partition("=")
+        try:
+            weight = float(value)
+        except ValueError as error:
+            raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
+        if not 0 <= weight < float("inf"):
+            raise BadInput(f"--term-weights {word}: a weight should be at least 0 and finite")
+        weights = weights | dict.fromkeys(_known_terms(term, constants, "--term-weights"), weight)
+    for term in options.without:
+        weights = weights | dict.fromkeys(_known_terms(term, constants, "--without"), 0.0)
+    if not any(weights.values()):
+        raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
+    return weights
+
+
+def _known_terms(name, constants, option):
+    """The objective's terms that `name` means: itself, or both streams' of a term that the release splits."""
+    found = [term for term in constants.terms if term == name or term.endswith(f"_{name}")]
+    if not found:
+        of_codes = dataclasses.replace(constants, bits=1).terms if hasattr(constants, "bits") else ()
+        hint = "; it belongs to codes (--bits)" if name in of_codes else ""
+        raise BadInput(f"{option} {name}: no such loss term, the objective has {', '.join(constants.terms)}{hint}")
+    return found

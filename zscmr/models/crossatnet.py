@@ -13,7 +13,7 @@ import tensorflow as tf
 from zscmr.models import layers
 from zscmr.models.base import Constants, Preset, System, Tables
 from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, latent_loss, squared_error
-from zscmr.options import setting
+from zscmr.utils.options import setting
 
 TERMS = ("latent", "triplet", "classification")
 

@@ -1,6 +1,6 @@
 """The objective of end-to-end training: classes told apart by angle, pairs of a batch pulled together or apart.
 
-A system for `zscmr.training.joint`, whose features change as it trains; ZSCMR's own objectives serve there too.
+A system for `zscmr.training.stage1.end_to_end`, whose features change as it trains; ZSCMR's objectives serve there too.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import tensorflow as tf
 from zscmr.models import layers
 from zscmr.models.base import Constants, Preset, System
 from zscmr.models.losses import contrastive_loss, cross_entropy, crossing_loss
-from zscmr.options import setting
+from zscmr.utils.options import setting
 
 
 @dataclass(frozen=True)

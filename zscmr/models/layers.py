@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zscmr.scaling import usable_deviation
+from zscmr.datasets.scaling import usable_deviation
 
 WITHIN = 16.0  # times that scatter within a class is weighed
 WHITENING = 0.4  # 0: principal components as they are, 0.5: whitened, all of variance 1

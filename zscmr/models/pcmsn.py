@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zscmr.errors import BadInput
 from zscmr.models import layers
 from zscmr.models.adam import Adam
 from zscmr.models.base import Constants, Player, Preset, System, Tables
 from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, distance, squared_error
-from zscmr.options import setting
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import setting
 
 GENERATORS_TERMS = ("classification", "euclidean", "reconstruction")
 ADVERSARIAL_TERMS = ("generator_adversarial", "discriminator_adversarial")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from zscmr.errors import BadInput
 from zscmr.models import layers
 from zscmr.models.base import Constants, Preset, System, Tables
 from zscmr.models.losses import (
@@ -22,7 +21,8 @@ from zscmr.models.losses import (
     latent_loss,
     triplet_loss,
 )
-from zscmr.options import setting
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import setting
 
 TERMS = ("latent", "triplet", "decoder", "classification")
 RELEASED_TERMS = (*TERMS[:3], "photo_classification", "sketch_classification", "photo_norm", "sketch_norm")

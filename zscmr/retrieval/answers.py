@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.classes import class_key
-from zscmr.console import warn
-from zscmr.figures import grid
-from zscmr.files import write_json
+from zscmr.datasets.classes import class_key
+from zscmr.reports import grid
 from zscmr.retrieval.gallery import UNKNOWN, Pictures
+from zscmr.utils.console import warn
+from zscmr.utils.files import write_json
 
 SHOWN = 20  # queries, and pictures found of each, that the grid shows at most
 

@@ -4,11 +4,11 @@ import socket
 from pathlib import Path
 
 import zscmr
-from zscmr.console import warn
-from zscmr.errors import BadInput, first_line
-from zscmr.files import is_uri
 from zscmr.retrieval.gallery import BLOCK, File, Gallery
 from zscmr.retrieval.sources import open_source
+from zscmr.utils.console import warn
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import is_uri
 
 INSTALL = "python -m pip install -r requirements-ray.txt"
 

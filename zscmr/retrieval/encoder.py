@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr import feature_export, runs
-from zscmr.classes import class_key
-from zscmr.errors import BadInput
-from zscmr.files import file_hash, read_json
-from zscmr.litert import Graph
-from zscmr.pictures import Preprocessing, why_unreadable
+from zscmr.datasets.classes import class_key
+from zscmr.datasets.pictures import Preprocessing, why_unreadable
+from zscmr.formats import runs
+from zscmr.inference import outputs as feature_export
+from zscmr.inference.graph import Graph
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import file_hash, read_json
 
 BATCH = 16  # pictures decoded together
-SHIPPED = Path(__file__).parents[1] / "encoder"
+SHIPPED = Path(__file__).parent / "encoders" / "lite0"
 
 
 class Columns:
@@ -53,7 +54,7 @@ class Encoder:
         if (folder / runs.ABOUT).is_file():
             return cls._exported(folder, modality)
         from zscmr.training.compiled import Compiled
-        from zscmr.training.encoders import open_network
+        from zscmr.training.export import open_network
 
         model, preprocessing, shrink = open_network(folder, modality, weights)
         embeddings = folder / runs.EMBEDDINGS  # what it embedded, which changes with its weights
@@ -80,7 +81,7 @@ class Encoder:
 
     @classmethod
     def shipped(cls, modality):
-        """The encoder that comes with the project, zscmr/encoder; its model card says what it learnt from."""
+        """The encoder that comes with the project (zscmr/retrieval/encoders); its card says what it learnt from."""
         return cls._exported(SHIPPED, modality)
 
     def embed(self, paths, step=None):

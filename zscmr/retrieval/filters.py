@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.classes import class_key
-from zscmr.errors import BadInput
-from zscmr.files import is_uri
+from zscmr.datasets.classes import class_key
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import is_uri
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.classes import class_key
-from zscmr.console import Progress, warn
-from zscmr.errors import BadInput, first_line
+from zscmr.datasets.classes import class_key
 from zscmr.evaluation import codes
-from zscmr.evaluation.distances import PAIR_BYTES
-from zscmr.evaluation.vectors import check_vectors
-from zscmr.files import is_uri
+from zscmr.evaluation.distances import PAIR_BYTES, check_vectors
 from zscmr.retrieval.filters import EVERYTHING, Wanted
 from zscmr.retrieval.sources import open_source
+from zscmr.utils.console import Progress, warn
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import is_uri
 
 INSTALL = "python -m pip install -r requirements-search.txt"
 TABLE = "pictures"

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr import matfiles, runs
-from zscmr.console import warn
-from zscmr.dataset_files import MODALITIES
-from zscmr.errors import BadInput
 from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import slices
-from zscmr.files import file_hash, is_uri, read_json
+from zscmr.formats import matfiles, runs
+from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.gallery import Gallery, Identity, picture_id, rows
+from zscmr.utils.console import warn
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import file_hash, is_uri, read_json
 
 FOLDER = "search"  # of the run directory
 _OLD_ABOUT = "index.json"  # of the indexes RUN/search/N that earlier versions wrote

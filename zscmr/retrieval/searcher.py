@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.dataset_files import MODALITIES
-from zscmr.errors import BadInput
 from zscmr.evaluation.distances import MEMORY
 from zscmr.evaluation.nearest import Index
+from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.encoder import Encoder
 from zscmr.retrieval.filters import EVERYTHING
 from zscmr.retrieval.run_gallery import open_gallery, open_shipped
 from zscmr.retrieval.table_index import TableIndex
+from zscmr.utils.errors import BadInput
 
 
 @dataclass(frozen=True)

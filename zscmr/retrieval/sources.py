@@ -5,11 +5,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zscmr.console import warn
-from zscmr.errors import BadInput, first_line
-from zscmr.files import is_uri
-from zscmr.pictures import SUFFIXES
+from zscmr.datasets.pictures import SUFFIXES
 from zscmr.retrieval.filters import inside
+from zscmr.utils.console import warn
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import is_uri
 
 
 @dataclass(frozen=True)

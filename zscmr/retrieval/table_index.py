@@ -5,12 +5,11 @@ from datetime import timedelta
 
 import numpy as np
 
-from zscmr.console import Progress, say
-from zscmr.evaluation.distances import pair_keys
+from zscmr.evaluation.distances import check_vectors, pair_keys
 from zscmr.evaluation.nearest import Index
-from zscmr.evaluation.vectors import check_vectors
 from zscmr.retrieval.filters import EVERYTHING
 from zscmr.retrieval.gallery import PICTURE_COLUMNS, pictures_of, refusal, vectors_of
+from zscmr.utils.console import Progress, say
 
 DISTANCES = {"euclidean": "l2", "cosine": "cosine", "normalised": "cosine"}  # LanceDB's names; others are scanned
 RECALL, NEAREST = 0.96, 10  # share of the ten nearest that the index is set to find

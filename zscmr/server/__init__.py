@@ -1,7 +1,7 @@
 """The page to draw on and the HTTP interface under it, which docs/api.md describes."""
 
-from zscmr.errors import BadInput, first_line
 from zscmr.retrieval.gallery import INSTALL
+from zscmr.utils.errors import BadInput, first_line
 
 
 def library():

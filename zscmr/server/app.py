@@ -16,13 +16,14 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zscmr.dataset_files import MODALITIES
-from zscmr.errors import BadInput
-from zscmr.files import is_uri
-from zscmr.pictures import read_header, read_thumbnail
+from zscmr.datasets.pictures import read_header, read_thumbnail
+from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Wanted
 from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.guards import COOKIE, FORMATS, Desk, Guard, check_picture, read_body, refusal, same_token
+from zscmr.utils.console import warn
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import is_uri
 
 STATIC = Path(__file__).parent / "static"
 SIDE = 256  # pixels, of a thumbnail
@@ -283,3 +284,52 @@ def _text(words, key):
     if not isinstance(words.get(key), str):
         raise BadInput(f"body: expected an object with a text {key!r}")
     return words[key]
+
+
+class Stopped(Exception):
+    """Raised within an addition to end it."""
+
+
+class Adding:
+    """Brings a gallery up to date with folders (`Gallery.update`), one after the other."""
+
+    def __init__(self, searcher):
+        self.searcher = searcher
+        self._lock, self._thread, self._state, self._stopped = threading.Lock(), None, None, False
+
+    def start(self, modality, folder):
+        """Begin to add `folder`; False if an addition is running."""
+        with self._lock:
+            if self._stopped or (self._thread and self._thread.is_alive()):
+                return False
+            self._state = {"folder": str(folder), "gallery": modality, "done": 0, "total": 0, "running": True}
+            self._thread = threading.Thread(target=self._run, args=(modality, str(folder)), name="adding")
+            self._thread.start()
+            return True
+
+    def state(self):
+        """The addition that runs, or that ran last, as a dict; None before the first. `error`: why it ended early."""
+        return self._state
+
+    def stop(self):
+        """End an addition that runs, after its current pictures; the next one goes on from there."""
+        with self._lock:
+            self._stopped = True
+        if self._thread:
+            self._thread.join()
+
+    def _run(self, modality, folder):
+        error = None
+        try:
+            self.searcher.gallery.update(modality, folder, self.searcher.encoder(modality), self._progress)
+        except Stopped:
+            error = "stopped"
+        except Exception as fault:  # whatever ends the addition is said, and the server goes on
+            error = str(fault) if isinstance(fault, BadInput) else first_line(fault)
+            warn(error)
+        self._state = {**self._state, "running": False, **({"error": error} if error else {})}
+
+    def _progress(self, done, total):
+        if self._stopped:
+            raise Stopped
+        self._state = {**self._state, "done": int(done), "total": int(total)}

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
-from zscmr.cores import cores
-from zscmr.errors import BadInput
-from zscmr.pictures import read_header
+from zscmr.datasets.pictures import read_header
+from zscmr.utils.errors import BadInput
+from zscmr.utils.processes import cores
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BODY = 2**24  # bytes of a request's body

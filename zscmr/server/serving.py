@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from zscmr.console import say
-from zscmr.errors import BadInput
-from zscmr.server.adding import Adding
-from zscmr.server.app import Api, make_app
+from zscmr.server.app import Adding, Api, make_app
 from zscmr.server.guards import LOOPBACK
+from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
 
 HEAD_SECONDS = 10  # for the head of a request to arrive, and for the next one on a connection to begin
 CONNECTIONS = 256  # at once

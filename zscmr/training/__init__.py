@@ -1,5 +1,5 @@
 """The training loops, and what they read and write."""
 
-from zscmr.quiet import import_tensorflow
+from zscmr.utils.processes import import_tensorflow
 
 import_tensorflow()  # before any module of the package imports it

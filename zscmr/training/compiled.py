@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from zscmr.litert import Graph
-from zscmr.training.export_graph import write_tflite
-from zscmr.training.precision import has_gpu
-from zscmr.training.strategies import local_replicas, spread
+from zscmr.inference.export_graph import write_tflite
+from zscmr.inference.graph import Graph
+from zscmr.training.strategies import has_gpu, local_replicas, spread
 
 MANY = 1000  # pictures from which on the conversion, seconds for a large network, pays
 

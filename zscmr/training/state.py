@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zscmr.errors import BadInput, first_line
+from zscmr.utils.errors import BadInput, first_line
 
 BEST = "state/best_weights/"  # of a checkpoint: the weights of the best epoch
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from zscmr.cores import cores
-from zscmr.errors import BadInput
+from zscmr.utils.errors import BadInput
+from zscmr.utils.processes import cores
 
 FEW_CORES = 4  # up to this many cores, run operations in parallel, each single-threaded
 
@@ -170,3 +171,19 @@ class Gather:
     def mean(self, value):
         """A replica's mean over its rows → that over the rows of the whole batch; differentiable."""
         return value if self.replicas == 1 else tf.reduce_mean(self(value[None]), 0)
+
+
+def has_gpu():
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+@contextmanager
+def half_precision_on_gpu():
+    """Half-precision arithmetic within the block where there is a GPU; weights and features stay float32."""
+    before = keras.mixed_precision.global_policy()
+    if has_gpu():
+        keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)

@@ -1,0 +1,145 @@
+"""embed.py: a run's encoders over other pictures give embeddings that knn_eval.py reads."""
+
+import json
+import shutil
+
+import numpy as np
+import tensorflow as tf
+from helpers.project import draw_pictures, picture_flags, trainer_settings
+from helpers.slow import loop_ap, loop_rank
+from PIL import Image
+
+from zscmr.commands import embed
+from zscmr.commands import evaluate as knn_eval
+from zscmr.commands import train as trainer
+from zscmr.datasets.drawings import DrawingOptions, render_drawings
+from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
+from zscmr.formats import matfiles
+from zscmr.retrieval import Encoder
+from zscmr.training.stage1.dataset import make_dataset
+from zscmr.training.stage1.options import Stage1Options
+
+NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
+
+
+def make_small_dataset(folder, random, size):
+    """Pictures of `size` in `folder`, and the dataset folder/data of them, ready for stage II."""
+    draw_pictures(folder, random, NAMES, per_class=3, size=size, unseen=("dog", "fox"))
+    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
+    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", **small))
+    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
+
+
+def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
+    random = np.random.default_rng(0)
+    make_small_dataset(tmp_path, random, size=(40, 52))
+    run = tmp_path / "run"
+    trainer.main(trainer_settings(data=tmp_path / "data", path=run, epochs=2, batch_size=6, dim=5))
+
+    # the run's own pictures get the run's own embeddings
+    trees = ("--photos", tmp_path / "photo", "--sketches", tmp_path / "sketch", "--unseen", tmp_path / "unseen.txt")
+    script("embed.py", "--run", run, *trees, "--out", tmp_path / "own.mat")
+    for key in ("featuresx", "featuresy"):
+        own, expected = (matfiles.read(file, key) for file in (tmp_path / "own.mat", run / "unified_features.mat"))
+        np.testing.assert_allclose(own, expected, atol=1e-2 * np.abs(expected).max())
+    script("knn_eval.py", tmp_path / "own.mat", "--json", tmp_path / "own.json")
+    script("knn_eval.py", run / "unified_features.mat", "--json", tmp_path / "run.json")
+    own, expected = (json.loads((tmp_path / name).read_text())["directions"] for name in ("own.json", "run.json"))
+    assert own.keys() == expected.keys()
+
+    # another dataset, one class of which was trained on, and one unreadable picture
+    other = tmp_path / "other"
+    draw_pictures(other, random, ("cow", "hen", "jay", "gnu"), per_class=2, size=(30, 30), unseen=("cow", "hen"))
+    (other / "photo/hen/hen_0.jpg").write_bytes(b"no picture")
+    embed.main(embed.Settings(run=run, **picture_flags(other), out=tmp_path / "other.mat"))
+    told = capsys.readouterr().err
+    assert "the run was trained on 1 of the 2 unseen classes, cow among them" in told and "hen_0.jpg" in told
+    features = knn_eval.load(tmp_path / "other.mat")
+    assert len(features.photo.labels) == 7 and len(features.sketch.labels) == 8 and features.leaked in told
+    assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
+    assert features.across == "trained on data, tested on other/photo: 2 classes of unseen.txt"
+    settings = embed.Settings(run=tmp_path / "nowhere", **picture_flags(other), out=tmp_path / "x.mat")
+    assert refused(embed.main, settings) == f"{tmp_path / 'nowhere/config.json'}: no such file"
+    check_across_datasets(run, tmp_path / "third", random, refused, capsys)
+
+    # encoders without the run's own embeddings still say what ranks theirs; a run without either is not finished
+    assert embed.run_distance(run) == "euclidean"
+    (run / "unified_features.mat").unlink()
+    assert embed.run_distance(run) == "euclidean"
+    shutil.rmtree(run / "encoders")
+    settings = embed.Settings(run=run, **picture_flags(other), out=tmp_path / "x.mat")
+    assert "no finished run" in refused(embed.main, settings) and not (tmp_path / "x.mat").exists()
+
+    # encoders compute in float32, whatever the run was trained in
+    half = {"path": tmp_path / "half", "precision": "bfloat16", "epochs": 1, "batch_size": 6, "dim": 5}
+    trainer.main(trainer_settings(data=tmp_path / "data", **half))
+    found, readable = Encoder.open(tmp_path / "half", "sketch").embed([features.sketch.path(0)])
+    assert readable.all() and found.shape == (1, 5)
+
+
+def check_across_datasets(run, folder, random, refused, capsys):
+    """On photos of noise and drawings of Quick, Draw! of other classes, two of which the run left unseen."""
+    draw_pictures(
+        folder, random, ("Ant", "dog", "fox", "hen"), per_class=3, size=(30, 30), unseen=("dog", "hen", "Ant")
+    )
+    shutil.rmtree(folder / "sketch")
+    for name in ("ant", "dog", "fox", "hen"):
+        points = random.integers(0, 256, (3, 2, 6)).tolist()
+        (folder / f"{name}.ndjson").write_text("".join(f"{json.dumps({'drawing': [stroke]})}\n" for stroke in points))
+    render_drawings(DrawingOptions(drawings=folder, out=folder / "sketch", size=64))
+    trees = {"run": run, "photos": folder / "photo", "sketches": folder / "sketch", "out": folder / "x.mat"}
+    capsys.readouterr()
+    embed.main(embed.Settings(**trees))
+    told = capsys.readouterr()
+    across = "trained on data, tested on third/photo: 2 classes that both have and the run left unseen"
+    assert f"Across datasets: {across}." in " ".join(told.out.split()) and "trained on 1" not in told.err
+
+    vectors, labels = {}, {}
+    for modality in ("photo", "sketch"):
+        files = [path for name in ("dog", "fox") for path in sorted((folder / modality / name).iterdir())]
+        vectors[modality], _ = Encoder.open(run, modality).embed(files)
+        labels[modality] = [path.parent.name for path in files]
+    expected = []
+    for query, label in zip(vectors["sketch"], labels["sketch"], strict=True):
+        order = loop_rank(query, vectors["photo"], "euclidean")
+        expected.append(loop_ap([labels["photo"][item] == label for item in order], len(order), "R", False))
+    [line] = (line for line in told.out.splitlines() if "sketch->image" in line)
+    assert line.split()[1] == f"{np.mean(expected):.3f}"
+
+    # a list less what was trained on; and what leaves nothing
+    embed.main(embed.Settings(**trees, unseen=folder / "unseen.txt", drop_trained=True))
+    assert "2 classes of unseen.txt that the run was not trained on" in " ".join(capsys.readouterr().out.split())
+    (folder / "ant.txt").write_text("ant\n")
+    settings = embed.Settings(**trees, unseen=folder / "ant.txt", drop_trained=True)
+    assert refused(embed.main, settings).endswith("no class of ant.txt that the run was not trained on")
+    assert refused(embed.main, embed.Settings(**trees, drop_trained=True)).startswith("--drop-trained: ")
+
+
+def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):
+    """A SavedModel by plain TensorFlow and a .tflite by a plain interpreter give what the run exported."""
+    make_small_dataset(tmp_path, np.random.default_rng(0), size=(40, 40))
+    choices = {"model": "crossatnet", "bits": 8, "epochs": 2, "batch_size": 6, "no_encoders": True}
+    trainer.main(trainer_settings(data=tmp_path / "data", path=tmp_path / "run", **choices))
+    refusal = script("export.py", "--run", tmp_path / "data", cwd=tmp_path, status=2).stderr
+    assert refusal == f"export.py: --run {tmp_path / 'data'}: no finished run (it has no results.json)\n"
+    (tmp_path / "served/photo/1").mkdir(parents=True)
+    script("export.py", "--run", tmp_path / "run", "--saved-models", tmp_path / "served")
+    assert sorted(folder.name for folder in (tmp_path / "served/photo").iterdir()) == ["1", "2"]
+
+    names = matfiles.read_names(tmp_path / "run/unified_features.mat", "namesx")
+    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
+    shown = np.stack([np.asarray(Image.open(tmp_path / "photo" / name).convert("RGB")) for name in names])
+    loaded = tf.saved_model.load(str(tmp_path / "served/photo/2"))
+    served = loaded.serve(tf.constant(shown)).numpy()
+    interpreter = tf.lite.Interpreter(str(tmp_path / "run/encoders/photo.tflite"))
+    interpreter.allocate_tensors()
+    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    lite = []
+    for picture in shown:
+        interpreter.set_tensor(given["index"], picture[None])
+        interpreter.invoke()
+        lite.append(interpreter.get_tensor(found["index"])[0])
+    for codes in (served, np.array(lite)):
+        assert codes.shape == (18, 8) and set(np.unique(codes)) == {-1, 1}
+        assert (codes == expected).mean() > 0.97  # a bit on the edge may fall either way

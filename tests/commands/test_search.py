@@ -1,0 +1,536 @@
+"""Searching a run with pictures: the embeddings of stage I and II again, the same ranking, a gallery that grows."""
+
+import importlib.util
+import itertools
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from helpers.project import ROOT, draw_pictures, picture_flags, posix, random_squeezenet, trainer_settings
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from zscmr.backbones import networks
+from zscmr.commands import evaluate as knn_eval
+from zscmr.commands import search
+from zscmr.commands import train as trainer
+from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
+from zscmr.formats import matfiles
+from zscmr.reports import grid
+from zscmr.retrieval import Encoder, Pictures, answers
+from zscmr.retrieval.gallery import UNKNOWN
+from zscmr.retrieval.run_gallery import open_gallery
+from zscmr.training.stage1.dataset import make_dataset
+from zscmr.training.stage1.options import Stage1Options
+from zscmr.training.stage2 import train as stage2
+from zscmr.utils.files import file_hash
+
+NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
+
+
+def make_run(folder, **flags):
+    """Pictures, features and a finished run in `folder`."""
+    random = np.random.default_rng(0)
+    draw_pictures(folder, random, NAMES, per_class=4, size=(40, 52), unseen=("dog", "fox"))
+    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
+    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
+    choices = {"epochs": 3, "batch_size": 8, "dim": 5, "no_encoders": True}  # most tests are of the CNN itself
+    trainer.main(trainer_settings(data=folder / "data", path=folder / "run", **choices))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run whose CNNs were trained: all of `small`."""
+    return make_run(tmp_path_factory.mktemp("finished"), backbone="small", epochs=1)
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of the run, to be changed; its dataset and pictures stay where they are."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    return tmp_path
+
+
+def find(folder, *queries, **more):
+    """The answers as --json gives them."""
+    search.main(search.Settings(run=folder / "run", query=queries, json=folder / "found.json", **more))
+    return json.loads((folder / "found.json").read_text())
+
+
+def embedded(run, modality, paths):
+    vectors, readable = Encoder.open(run, modality).embed(paths)
+    assert readable.all()
+    return vectors
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"backbone": "squeezenet", "freeze": True},
+        {"backbone": "small", "train": "head", "dense": 6, "epochs": 1},
+    ],
+)
+def test_a_picture_of_the_dataset_gets_the_embedding_of_its_row(tmp_path, flags):
+    """Frozen, or with a trained head: decoding, CNN and encoder together give what the run exported."""
+    if flags["backbone"] == "small":
+        weights = tmp_path / "small.weights.h5"
+        networks.build("small").save_weights(weights)
+    else:
+        weights = random_squeezenet(tmp_path / "w.npz")
+    make_run(tmp_path, weights=weights, **flags)
+    check_every_row(tmp_path)
+
+
+def test_so_does_one_of_a_run_with_trained_cnns(finished):
+    check_every_row(finished)
+
+
+def check_every_row(folder):
+    file = folder / "run/unified_features.mat"
+    for modality, side in (("photo", "x"), ("sketch", "y")):
+        names = matfiles.read_names(file, f"names{side}")
+        expected = matfiles.read(file, f"features{side}")
+        vectors = embedded(folder / "run", modality, [folder / modality / name for name in names])
+        np.testing.assert_allclose(
+            vectors, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()
+        )  # by another engine
+
+
+def test_best_epoch_is_restored_without_the_dataset(finished, tmp_path):
+    """The features are needed for nothing: what `load_model` embeds is what was exported, of the epoch chosen."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["settings"]["data"] = config["dataset"]["directory"] = str(tmp_path / "gone")
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    model = stage2.load_model(tmp_path / "run")
+    features = matfiles.read(finished / "data/imagematnew.mat", "feature")
+    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
+    np.testing.assert_allclose(model.embed_photos(features).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_answers_are_those_of_the_ranking(finished, folder, capsys):
+    """Sketches of the run as queries: order, names and distances against a full sort of its own embeddings."""
+    queries = [finished / "sketch/ant/ant_1.png", finished / "sketch/dog/dog_3.png"]
+    found = find(folder, *queries, top=7)
+    features = knn_eval.load(folder / "run/unified_features.mat")
+    for query, answer in zip(queries, found["queries"], strict=True):
+        row = features.sketch.names.index(f"{query.parent.name}/{query.name}")
+        apart = np.linalg.norm(features.photo.vectors.astype(float) - features.sketch.vectors[row], axis=1)
+        order = np.argsort(apart)[:7]
+        assert [one["name"] for one in answer["found"]] == [features.photo.names[row] for row in order]
+        np.testing.assert_allclose([one["distance"] for one in answer["found"]], apart[order], rtol=1e-4)
+        assert all(one["class"] == one["name"].split("/")[0] for one in answer["found"])
+    told = capsys.readouterr()
+    assert "2 queries answered in" in told.out and told.err == ""
+    with Image.open(folder / "run/search.png") as drawn:
+        colours = np.asarray(drawn).reshape(-1, 3)
+    right = sum(
+        one["class"] == q.parent.name for q, a in zip(queries, found["queries"], strict=True) for one in a["found"]
+    )
+    for colour, count in (((0x2A, 0x9D, 0x4A), right), ((0xD0, 0x34, 0x2C), 14 - right)):
+        assert ((colours == colour).all(axis=1).sum() > 100) == (count > 0)
+
+
+def test_any_direction_and_unseen_classes_alone(finished, folder):
+    photo = finished / "photo/fox/fox_2.jpg"
+    first = find(folder, photo, query_kind="photo")["queries"][0]["found"][0]
+    assert first["name"] == "fox/fox_2.jpg" and first["distance"] < 1e-2
+    found = find(folder, photo, query_kind="photo", gallery_kind="sketch", unseen_only=True, top=100)
+    assert found["gallery"] == {"modality": "sketch", "pictures": 8, "unseen_only": True, "search": "exact"}
+    assert {one["class"] for one in found["queries"][0]["found"]} == {"dog", "fox"}
+
+
+def test_filters_and_a_gallery_larger_than_memory(finished, folder, capsys, refused):
+    """The table, read instead of held in memory, gives the same answers; both leave out what is not wanted."""
+    query = finished / "sketch/ant/ant_1.png"
+    for wanted, classes in (
+        ({}, {*NAMES}),
+        ({"seen_only": True}, {"ant", "bee", "cow", "elk"}),
+        ({"classes": ("Bee", "dog"), "below": finished / "photo"}, {"bee", "dog"}),
+    ):
+        held = find(folder, query, top=100, **wanted)
+        read = find(folder, query, top=100, memory=1e-9, exact=True, **wanted)
+        assert held["queries"] == read["queries"]
+        assert {one["class"] for one in held["queries"][0]["found"]} == classes
+        assert (held["gallery"]["search"], read["gallery"]["search"]) == ("exact", "every picture compared")
+    assert "8 pictures, every picture compared" in capsys.readouterr().out
+    assert "no photo to search" in refused(find, folder, query, below=folder)
+    assert refused(find, folder, query, classes=("zebra",)) == "the gallery has no class 'zebra'"
+    assert "exclude each other" in refused(find, folder, query, seen_only=True, unseen_only=True)
+
+
+def test_a_folder_of_queries_in_batches(finished, folder):
+    """24 sketches at once and one alone get the same answers."""
+    whole = find(folder, finished / "sketch", top=3)["queries"]
+    assert len(whole) == 24
+    single = find(folder, finished / "sketch/cow/cow_0.png", top=3)["queries"][0]
+    assert [one["name"] for one in single["found"]] == [
+        one["name"] for one in next(a for a in whole if a["query"].endswith("cow_0.png"))["found"]
+    ]
+
+
+def test_pictures_without_a_class_are_shown_by_name(tmp_path, monkeypatch):
+    """And a query whose folder names no class leaves the frames plain."""
+    pictures = Pictures(
+        ids=np.array(["1", "2"]),
+        vectors=np.zeros((2, 3), np.float32),
+        classes=np.array([UNKNOWN, "cow"]),
+        names=np.array(["/far/my_dog.png", "cow/1.png"]),
+        paths=np.array(["", ""]),
+        unseen=np.array([True, True]),
+    )
+    grids = []
+    monkeypatch.setattr(grid, "picture_grid", lambda *words: grids.append(words) or (0,))
+    answer = answers.Answer(tmp_path / "q.png", None, pictures, np.array([0.1, 0.2]))
+    answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer])
+    (_, _, words, (line,), _) = grids[0]
+    assert words.endswith("; plain frames: the queries' folders name no class of the gallery")
+    assert [cell.name for cell in line.found] == ["my dog", "cow"]
+
+
+def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch):
+    """Of 24 pictures found it shows 20, and says so; beside 3 there is less room, so that lines are folded."""
+    drawn, render = [], grid.rendered
+    monkeypatch.setattr(grid, "rendered", lambda figure: drawn.append(figure) or render(figure))
+    for top, told in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
+        find(folder, finished / "sketch/cow/cow_0.png", top=top)
+        figure = drawn[-1]
+        assert told in " ".join(text.get_text() for text in figure.texts)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [text.get_window_extent(renderer) for text in figure.texts]
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
+    good = finished / "sketch/ant/ant_1.png"
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.jpg").touch()
+    (folder / "cut.jpg").write_bytes((finished / "photo/ant/ant_0.jpg").read_bytes()[:700])
+    bad = [folder / name for name in ("text.png", "empty.jpg", "cut.jpg", "missing.png")]
+    assert len(find(folder, *bad, good)["queries"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.endswith("skipped") for line in lines)
+    assert all(any(str(path) in line for line in lines) for path in bad)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "changed", "expected"),
+    [
+        (lambda f: (f / "q.png").write_text("text"), {}, "q.png: neither JPEG"),
+        (lambda f: None, {}, "q.png: no such file"),
+        (lambda f: (f / "q.png").mkdir(), {}, "q.png: no pictures in this folder"),
+        (lambda f: None, {"query": ()}, "--query: expected pictures"),
+        (lambda f: None, {"top": 0}, "--top should be at least 1, received 0"),
+        (lambda f: None, {"memory": 0.0}, "--memory should be above 0"),
+        (lambda f: None, {"query": (), "add": "nowhere"}, "nowhere: no such folder"),
+        (lambda f: None, {"query": (), "add": "nowhere", "draw": True}, "nowhere: no such folder"),
+        (lambda f: (f / "q.png").touch(), {"add": "q.png"}, "q.png: expected a folder, received a file"),
+        (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
+        (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),
+        (lambda f: (f / "run/unified_features.mat").unlink(), {"query": "a"}, "unified_features.mat: no such file"),
+        (lambda f: shutil.rmtree(f / "run/checkpoints"), {"query": "a"}, "checkpoints: no checkpoint"),
+    ],
+)
+def test_bad_input_is_refused(finished, folder, refused, prepare, changed, expected):
+    prepare(folder)
+    changed = {name: folder / value if name == "add" else value for name, value in changed.items()}
+    if changed.get("query") == "a":
+        changed["query"] = (finished / "sketch/ant/ant_1.png",)
+    settings = {"run": folder / "run", "query": (folder / "q.png",), **changed}
+    assert expected in refused(lambda: search.main(search.Settings(**settings)))
+
+
+def rewrite(folder, change):
+    config = json.loads((folder / "run/config.json").read_text())
+    change(config)
+    (folder / "run/config.json").write_text(json.dumps(config))
+
+
+def test_cnn_that_gives_other_features_is_told(finished, folder, refused):
+    """The features were replaced after stage I: the run was trained on others than its CNNs give."""
+    rewrite(folder, lambda config: config["dataset"].update(sketch=7))
+    message = refused(find, folder, finished / "sketch/ant/ant_1.png")
+    assert message.startswith(f"{folder / 'run'}: was trained on sketch features 7-d, and the CNN that it names gives ")
+
+
+def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
+    query = finished / "sketch/ant/ant_1.png"
+
+    def message(weights=None):
+        return refused(search.main, search.Settings(run=folder / "run", query=(query,), weights=weights))
+
+    def moved(config):
+        config["settings"]["data"] = config["dataset"]["directory"] = str(folder / "moved")
+
+    rewrite(folder, moved)
+    assert message() == f"{folder / 'moved'}: no sketch.weights.h5; --weights names the directory where it is now"
+    assert "expected the dataset directory" in message(query)
+    find(folder, query, weights=finished / "data")  # features or not, the weights are all that is needed
+    shutil.copytree(finished / "data", folder / "moved", ignore=shutil.ignore_patterns("*.mat"))
+    find(folder, query)
+    made = json.loads((folder / "moved/pictures.json").read_text())
+    (folder / "moved/pictures.json").write_text(json.dumps({**made, "seed": 7}))
+    assert "sketch.weights.h5: is of other features than those of" in message()
+    (folder / "moved/pictures.json").unlink()
+    (folder / "moved/sketch.weights.h5").write_bytes(b"nothing")
+    assert "sketch.weights.h5: not the weights that made the features" in message()
+
+    rewrite(
+        folder,
+        lambda config: config.update(features={**made, "train": "nothing", "weights": "w.npz", "weights_sha256": "0"}),
+    )
+    assert message().startswith("w.npz: no such file")
+    (folder / "w.npz").touch()
+    assert "w.npz: not the weights that made the features" in message(folder / "w.npz")
+    rewrite(folder, lambda config: config.update(features={}))
+    assert "search needs the CNNs that made its features" in message()
+
+
+def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    search.main(search.Settings(run=folder / "run", gallery=str(folder / "g"), add=folder / "new"))
+    shutil.rmtree(folder / "new")
+    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5, gallery=str(folder / "g"))["queries"][0]
+    assert len(answer["found"]) == 4
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "class names in place of 4 pictures whose files are gone" in told
+
+
+def test_added_pictures_are_found(finished, folder, capsys):
+    """Persistent, idempotent, in step with the folder; of a class where they lie in a class folder."""
+    new = folder / "new"
+    (new / "Cow").mkdir(parents=True)
+    (new / "zebra").mkdir()
+    for source, target in (("ant/ant_0", "plain"), ("cow/cow_1", "Cow/one"), ("fox/fox_1", "zebra/two")):
+        shutil.copy(finished / f"photo/{source}.jpg", new / f"{target}.jpg")
+    (new / "broken.jpg").write_text("no picture")
+    query = {"query_kind": "photo", "top": 30}
+    found = find(folder, finished / "photo/ant/ant_0.jpg", add=new, **query)["queries"][0]["found"]
+    assert "3 pictures added, 0 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
+    classes = {one["name"]: one["class"] for one in found if "/new/" in one["name"]}
+    assert classes == {f"{new}/plain.jpg": "unknown", f"{new}/Cow/one.jpg": "cow", f"{new}/zebra/two.jpg": "zebra"}
+    # a copy of a photo of the run stands beside it, at the same distance
+    assert {one["name"] for one in found[:2]} == {"ant/ant_0.jpg", f"{new}/plain.jpg"}
+
+    before = open_gallery(folder / "run").version()
+    search.main(search.Settings(run=folder / "run", add=new))
+    assert "0 pictures added, 3 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
+    assert open_gallery(folder / "run").version() == before
+
+    unseen = find(folder, finished / "photo/ant/ant_0.jpg", unseen_only=True, **query)["queries"][0]["found"]
+    assert {one["class"] for one in unseen} == {"dog", "fox", "unknown", "zebra"}
+
+    (new / "zebra/two.jpg").unlink()
+    shutil.copy(finished / "photo/dog/dog_0.jpg", new / "plain.jpg")
+    search.main(search.Settings(run=folder / "run", add=new))
+    assert "1 pictures added, 1 were there, 2 replaced or gone; 26 in the gallery" in capsys.readouterr().out
+    found = find(folder, finished / "photo/dog/dog_0.jpg", **query)["queries"][0]["found"]
+    assert {one["name"] for one in found[:2]} == {"dog/dog_0.jpg", f"{new}/plain.jpg"}
+
+
+def test_adding_the_run_s_own_pictures_adds_nothing(finished, folder, capsys):
+    search.main(search.Settings(run=folder / "run", add=finished / "photo"))
+    assert "0 pictures added, 0 were there, 0 replaced or gone; 24 in the gallery" in capsys.readouterr().out
+
+
+def test_a_gallery_elsewhere_holds_what_was_added_alone(finished, folder, refused):
+    where, query = str(folder / "gallery"), finished / "photo/ant/ant_0.jpg"
+    message = refused(find, folder, query, gallery=where)
+    assert message == f"--gallery {where}: no such gallery; --add DIR makes one" and not (folder / "gallery").exists()
+    search.main(search.Settings(run=folder / "run", gallery=where, add=finished / "sketch", gallery_kind="sketch"))
+    assert refused(find, folder, query, gallery=where) == f"{where}: no photo to search in the gallery"
+    found = find(folder, query, gallery=where, gallery_kind="sketch", unseen_only=True, top=100)
+    assert found["gallery"]["pictures"] == 8
+    pictures = open_gallery(folder / "run", where).pictures("sketch")
+    names = matfiles.read_names(folder / "run/unified_features.mat", "namesy")
+    expected = matfiles.read(folder / "run/unified_features.mat", "featuresy")
+    order = [names.index("/".join(path.split("/")[-2:])) for path in pictures.paths]
+    np.testing.assert_allclose(pictures.vectors, expected[order], rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_gallery_belongs_to_the_run_s_embeddings(finished, folder, refused):
+    """A copied file is the same file; another one is refused."""
+    run = folder / "run"
+    rows = matfiles.read(run / "unified_features.mat", "featuresx")
+    np.testing.assert_array_equal(open_gallery(run).pictures("photo").vectors, rows)
+    (run / "unified_features.mat").touch()
+    version = open_gallery(run).version()
+    variables = {
+        key: matfiles.read(run / "unified_features.mat", key) for key in matfiles.keys(run / "unified_features.mat")
+    }
+    content = (run / "unified_features.mat").read_bytes()
+    matfiles.write(run / "unified_features.mat", variables | {"featuresx": 2 * variables["featuresx"]})
+    assert "search: the gallery of another run, or of this one before it changed" in refused(open_gallery, run)
+    (run / "unified_features.mat").write_bytes(content)
+    assert open_gallery(run).version() == version
+
+
+def test_an_index_of_an_earlier_version_is_moved(finished, folder, capsys, refused):
+    """RUN/search/N, as version 0.1 wrote it: the run's rows and, after them, added ones."""
+    run = folder / "run"
+    features = knn_eval.load(run / "unified_features.mat")
+    old, added = run / "search/7", [str(folder / "one.jpg"), "zebra", 11, 12]
+    digest = file_hash(run / "unified_features.mat")
+    write_old_index(old, features, added, digest)
+    pictures = open_gallery(run).pictures("photo")
+    assert len(pictures.ids) == 25 and not old.exists()
+    assert (pictures.paths[-1], pictures.classes[-1], pictures.unseen[-1]) == (added[0], "zebra", True)
+    np.testing.assert_array_equal(pictures.vectors[-1], np.full(5, 7.0))
+    np.testing.assert_array_equal(pictures.vectors[:-1], features.photo.vectors)
+    assert list(open_gallery(run).pictures("photo").ids) == list(pictures.ids)  # moved once
+
+    shutil.rmtree(run / "search")
+    write_old_index(old, features, added, "of other embeddings")
+    assert len(open_gallery(run).pictures("photo").ids) == 24
+    assert "--add its 1 pictures again" in capsys.readouterr().err
+    shutil.rmtree(run / "search")
+    write_old_index(old, features, ["too short"], digest)
+    assert "not a readable index of an earlier version" in refused(open_gallery, run)
+    assert old.exists()
+
+
+def write_old_index(folder, features, added, digest):
+    folder.mkdir(parents=True)
+    for side, items, tail in (("x", features.photo, 1), ("y", features.sketch, 0)):
+        np.save(folder / f"features{side}.npy", np.concatenate([items.vectors, np.full((tail, 5), 7.0, np.float32)]))
+        np.save(folder / f"labels{side}.npy", np.append(items.labels, [len(NAMES)] * tail))
+        np.save(folder / f"names{side}.npy", np.array([*items.names, *["one.jpg"] * tail]))
+        np.save(folder / f"pictures{side}.npy", np.array([str(items.folder)]))
+    np.save(folder / "classes.npy", np.array([*features.classes, "zebra"]))
+    np.save(folder / "unseen.npy", np.append(features.unseen, len(NAMES)))
+    np.save(folder / "distance.npy", np.array([features.distance]))
+    own = {"photo": len(features.photo.labels), "sketch": len(features.sketch.labels), "classes": len(NAMES)}
+    about = {"source": {"sha256": digest}, "own": own, "added": {"photo": [added], "sketch": []}}
+    (folder / "index.json").write_text(json.dumps(about))
+
+
+def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
+    """The query's folder names a seen class; of the gallery only unseen ones are left."""
+    rights = []
+    monkeypatch.setattr(grid, "found_cells", lambda classes, paths, right, notes: rights.append(right) or [])
+    monkeypatch.setattr(grid, "picture_grid", lambda *_: (0, 0))
+    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",)))
+    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",), unseen_only=True))
+    assert rights[0].any() and rights[1] is None
+
+
+def test_trained_weights_that_changed_are_refused(finished, folder, refused):
+    """The CNN file beside the features has the right form and other numbers than those that made them."""
+    shutil.copytree(finished / "data", folder / "data", ignore=shutil.ignore_patterns("*.mat"))
+    networks.pooled(networks.build("small"), "average").save_weights(folder / "data/sketch.weights.h5")
+    query = finished / "sketch/ant/ant_1.png"
+    settings = search.Settings(run=folder / "run", query=(query,), weights=folder / "data")
+    message = refused(search.main, settings)
+    assert message.startswith(f"{folder / 'data'}/sketch.weights.h5: not the weights that made the features")
+
+
+def test_renamed_weights_of_a_frozen_backbone_are_accepted(finished, folder, refused):
+    """Their content counts: under the former name they are missing, under another one they serve."""
+    weights = folder / "other name.weights.h5"
+    networks.build("small").save_weights(weights)
+    gone = {"train": "nothing", "weights": "w.weights.h5", "weights_file": str(folder / "w.weights.h5")}
+    rewrite(folder, lambda config: config["features"].update(gone, weights_sha256=file_hash(weights)))
+    query = finished / "sketch/ant/ant_1.png"
+    assert refused(find, folder, query).startswith(f"{folder / 'w.weights.h5'}: no such file")
+    assert len(find(folder, query, weights=weights)["queries"]) == 1
+
+
+def test_an_encoder_serves_several_threads(finished):
+    """Four threads at once get what one gets; nothing is printed."""
+    encoder = Encoder.open(finished / "run", "photo")
+    paths = sorted((finished / "photo").rglob("*.jpg"))
+    alone = [encoder.embed([path])[0] for path in paths]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda path: encoder.embed([path])[0], paths))
+    np.testing.assert_allclose(np.concatenate(together), np.concatenate(alone), rtol=1e-5, atol=1e-6)
+
+
+def test_exported_encoders_answer_without_tensorflow(finished, folder, script):
+    """`--resume` of a finished run writes encoders/; search then never imports TensorFlow where LiteRT is installed."""
+    query = finished / "sketch/cow/cow_2.png"
+    before = find(folder, query, top=5)["queries"][0]["found"]
+    trainer.main(trainer.Settings(path=folder / "run", resume=True))
+    about = json.loads((folder / "run/encoders/about.json").read_text())
+    assert about["photo"]["size"] == 40 and about["sketch"]["dim"] == 5 and about["classes"]["unseen"] == ["dog", "fox"]
+    after = find(folder, query, top=5)["queries"][0]["found"]
+    assert [one["name"] for one in after] == [one["name"] for one in before]
+    np.testing.assert_allclose([one["distance"] for one in after], [one["distance"] for one in before], rtol=1e-3)
+    encoder, other = Encoder.open(folder / "run", "photo"), Encoder.open(folder / "run/encoders", "photo")
+    paths = sorted((finished / "photo").rglob("*.jpg"))
+    np.testing.assert_array_equal(encoder.embed(paths)[0], other.embed(paths)[0])
+    words = "import sys; from zscmr.commands import search; "
+    words += f"search.main(search.Settings(run=search.Path({str(folder / 'run')!r}), "
+    words += f"query=(search.Path({str(query)!r}),))); sys.exit('tensorflow' in sys.modules)"
+    if importlib.util.find_spec("ai_edge_litert"):
+        subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=True)
+
+
+@posix
+def test_draw_serves_the_run(finished, folder):
+    """The page's interface finds what --query finds, with what --add brought in; TensorFlow is not imported."""
+    for module in ("uvicorn", "ai_edge_litert"):
+        pytest.importorskip(module, reason=f"{module} is not installed: --draw is not tested")
+    trainer.main(trainer.Settings(path=folder / "run", resume=True))
+    shutil.copytree(finished / "photo/ant", folder / "new")
+    run, query = str(folder / "run"), finished / "sketch/cow/cow_2.png"
+    words = "import sys; from zscmr.commands import search; "
+    words += f"search.main(search.Settings(run=search.Path({run!r}), draw=True, port=0, "
+    words += f"add=search.Path({str(folder / 'new')!r}), no_browser=True)); sys.exit('tensorflow' in sys.modules)"
+    process = subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    address = process.stdout.readline().split()[0]
+    try:
+        state = None
+        while not state or state["running"]:
+            state = json.load(urllib.request.urlopen(f"{address}health"))["adding"]
+        assert "error" not in state
+        posted = urllib.request.Request(f"{address}search?top=30", query.read_bytes(), {"Content-Type": "image/png"})
+        answer = json.load(urllib.request.urlopen(posted))
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    found = find(folder, query, top=30)["queries"][0]["found"]
+    assert answer["searched"] == 28
+    assert [one["name"] for one in answer["found"]] == [one["name"] for one in found]
+    np.testing.assert_allclose([one["distance"] for one in answer["found"]], [one["distance"] for one in found])
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ({}, "--query: expected pictures to search with, a folder to --add, or --draw, received none of them"),
+        ({"draw": True, "query": ("x.png",)}, "--draw: expected without --query"),
+        ({"draw": True, "host": "0.0.0.0"}, "--host 0.0.0.0: others can reach this address; it needs a --token"),
+    ],
+)
+def test_what_draw_does_not_go_with(folder, refused, flags, why):
+    assert refused(search.main, search.Settings(run=folder / "run", **flags)).startswith(why)
+
+
+def test_draw_without_its_packages_says_the_line_to_install_them(folder, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "zscmr.server.serving", raising=False)
+    monkeypatch.delattr("zscmr.server.serving", raising=False)
+    message = refused(search.main, search.Settings(run=folder / "run", draw=True))
+    assert "python -m pip install -r requirements-search.txt" in message
+
+
+def test_damaged_encoder_is_refused(finished, folder, refused):
+    trainer.main(trainer.Settings(path=folder / "run", resume=True))
+    graph, about = folder / "run/encoders/photo.tflite", folder / "run/encoders/about.json"
+    content = graph.read_bytes()
+    graph.write_bytes(content[:-100])
+    assert f"{graph}: expected SHA-256 " in refused(Encoder.open, folder / "run", "photo")
+    graph.write_bytes(content)
+    written = json.loads(about.read_text())
+    about.write_text(json.dumps({name: value for name, value in written.items() if name != "photo"}))
+    assert f"{about}: expected an entry on 'photo'" in refused(Encoder.open, folder / "run", "photo")

@@ -1,0 +1,100 @@
+"""The command: a plan, then everything in it, once; bad input before any of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from helpers.project import load_script
+from helpers.toy_tables import fabricate, plan_of
+
+from zscmr.commands import tables as paper_tables
+from zscmr.formats import matfiles
+from zscmr.models import zscmr
+from zscmr.models.base import Tables
+
+graph_script = load_script("pretrain/class_graph.py")
+
+
+def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypatch):
+    """All of it, training in the worker's process; of the ablation one row is enough."""
+    one_row = Tables(ablations={"paper": {"without latent": {"without": ("latent",)}}})
+    monkeypatch.setattr(zscmr, "TABLES", one_row)
+    out, cells = tmp_path / "out", tmp_path / "cells"
+    settings = paper_tables.Settings(data=wide_folder, quick=True, presets=("paper",), runs=cells, out=out)
+    paper_tables.main(dataclasses.replace(settings, plan=True))
+    assert "12 of 12 cells missing, about 0:00:" in capsys.readouterr().out and not cells.exists()
+    paper_tables.main(settings)
+    told = capsys.readouterr()
+    assert "12/12 zscmr-paper-epochs-3, unseen, seed 0, measured: reranked; " in told.out
+    assert told.err == ""
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(files) == {"tables.md", "tables.tex", "tables.csv", "ablation-zscmr-paper.png"}
+    text = files["tables.md"].decode()
+    assert text.count("## ") == text.count("QUICK PLAN of 3 epochs a run") + 1 == 8  # one of published numbers alone
+    paper_tables.main(settings)
+    told = capsys.readouterr()
+    assert "0 of 12 cells missing" in told.out and "/12 " not in told.out
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"presets": ("papers",)}, "--presets papers: no such preset, zscmr has paper, released, tuned"),
+        ({"models": ("gan",)}, "--models: expected any of zscmr, crossatnet, pcmsn, received gan"),
+        ({"data": "nowhere"}, "nowhere: no such dataset directory"),
+        ({"unseen": "zebra\n"}, "list.txt: no class 'zebra'"),
+        ({"unseen": ""}, "list.txt: no class names in it"),
+        ({"out": "a file"}, "--out: expected a folder, "),
+        ({"runs": "a file"}, "--runs: expected a folder, "),
+        ({"seeds": 0}, "--seeds should be at least 1, received 0"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(dataset_folder, tmp_path, refused, changed, expected):
+    listed, file = tmp_path / "list.txt", tmp_path / "file"
+    file.touch()
+    if "unseen" in changed:
+        listed.write_text(changed["unseen"])
+        changed = {"unseen": (listed,)}
+    paths = {"a file": file, "nowhere": tmp_path / "nowhere"}
+    changed = {name: paths.get(value, value) if isinstance(value, str) else value for name, value in changed.items()}
+    before = sorted(tmp_path.rglob("*"))
+    choices = {"data": dataset_folder, "out": tmp_path / "out", "runs": tmp_path / "cells"} | changed
+    assert expected in refused(lambda: paper_tables.main(paper_tables.Settings(**choices)))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):
+    """Each list says which class graph it has; codes without hash terms lose .02 and .04 more than those with them."""
+    other = tmp_path / "other.txt"
+    other.write_text("cow\njay\n")
+    graph_script.main(graph_script.Settings(data=dataset_folder, unseen=other))
+    lists = (dataset_folder / "unseen.txt", other)
+    choices = {"models": ("crossatnet",), "unseen": lists}
+    fabricate(plan_of(dataset_folder, **choices))
+    settings = paper_tables.Settings(data=dataset_folder, seeds=2, runs=tmp_path / "cells", out=tmp_path, **choices)
+    paper_tables.main(settings)
+    told = capsys.readouterr().out
+    assert "class graph: the minimum spanning tree of the trained classes' vectors, by cosine (mst_graph.mat" in told
+    assert f"class graph: {dataset_folder}/mst_graph.mat\n" in told
+    text = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    assert "| −0.030 ± 0.014" in lines["64 bits"] and "| −0.030 ± 0.014" in lines["64 bits, without hash terms"]
+    assert "of “64 bits, without hash terms” against “64 bits”." in text
+    assert "standard: crossatnet default 128 bits, ours" in lines and "sake: crossatnet default, ours" in lines
+    assert "sake: crossatnet default 128 bits, ours" not in lines
+    assert "Embeddings that are codes stand under standard, by Hamming distance, alone." in text
+    assert "other: crossatnet default 64 bits, ours" in lines
+
+
+def test_presets_of_one_width_are_left_out_where_there_are_two(wide_folder):
+    """Of the default ones; with one width they are compared, one seed of what trains nothing."""
+    methods = paper_tables.chosen_methods(paper_tables.Settings(models=("zscmr", "pcmsn")))
+    plan = paper_tables.make_plan(paper_tables.Settings(data=wide_folder), methods)
+    aligned = next(method for method in plan.methods if method.preset == "aligned")
+    assert "direct" in {method.preset for method in plan.methods} and len(plan.trainings(aligned)) == 1
+    assert len(plan.trainings(plan.methods[0])) == 5
+    wide = matfiles.read(wide_folder / "sketchmatnew.mat", "feature")
+    matfiles.write(wide_folder / "sketchmatnew.mat", {"feature": np.concatenate([wide, wide], axis=1)})
+    plan = paper_tables.make_plan(paper_tables.Settings(data=wide_folder), methods)
+    assert not {"aligned", "direct"} & {method.preset for method in plan.methods} and plan.methods

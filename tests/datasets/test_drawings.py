@@ -1,0 +1,102 @@
+"""Drawings of Quick, Draw! rendered from files the tests write; hostile files are refused in one line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zscmr.datasets import drawings as quickdraw
+from zscmr.datasets import layouts
+
+CORNER = [[[0, 255], [0, 0]], [[0, 0], [0, 255]]]  # a stroke along the top edge, one down the left edge
+
+
+def drawings_file(path, *drawings):
+    """A .ndjson file; each drawing is its strokes, or the fields of its line."""
+    lines = [drawing if isinstance(drawing, dict) else {"drawing": drawing} for drawing in drawings]
+    base = {"word": path.stem, "countrycode": "DE", "recognized": True}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "".join(f"{json.dumps({**base, 'key_id': str(100 + row), **line})}\n" for row, line in enumerate(lines))
+    )
+    return path
+
+
+def test_strokes_lie_where_their_coordinates_say():
+    # At 160 pixels the margin is 10, the drawing 140 wide and the pen 2: the top edge lies at y = 10, about rows 9
+    # and 10, from x = 10 to 150; the left edge at x = 10 likewise.
+    ink = 255 - np.asarray(quickdraw.draw([[(0, 0), (255, 0)], [(0, 0), (0, 255)]], 160), int)
+    assert ink.shape == (160, 160) and ink.max() == 255
+    dark = ink > 127
+    assert dark[9:11, 11:149].all() and dark[11:149, 9:11].all()
+    assert not dark[:8].any() and not dark[:, :8].any() and not dark[12:, 12:].any() and not dark[:, 152:].any()
+
+
+def test_a_narrow_drawing_is_centred_and_not_stretched():
+    # 255 high, 51 wide: at 160 pixels 140 high and 28 wide, from x = 80 − 14 to 80 + 14
+    points = [(0, 0), (51, 0), (51, 255), (0, 255), (0, 0)]
+    rows, columns = np.nonzero(np.asarray(quickdraw.draw([points], 160)) < 128)
+    assert (rows.min(), rows.max()) == pytest.approx((9, 150), abs=1)
+    assert (columns.min(), columns.max()) == pytest.approx((65, 94), abs=1)
+
+
+def test_a_stroke_of_one_point_is_a_dot():
+    dark = np.asarray(quickdraw.draw([[(7, 7)]], 160)) < 128
+    assert 2 <= dark.sum() <= 12 and dark[79:81, 79:81].any()
+
+
+def test_classes_become_folders_of_pictures(tmp_path, capsys):
+    raw = tmp_path / "raw"
+    unknown = {"drawing": CORNER, "recognized": False}
+    drawings_file(raw / "palm tree.ndjson", CORNER, {"drawing": CORNER, "key_id": "../x"}, CORNER, CORNER)
+    drawings_file(raw / "bat.ndjson", unknown, CORNER, {"drawing": CORNER, "key_id": 101})
+    for name in ("ant", "bee"):
+        drawings_file(raw / f"{name}.ndjson", CORNER)
+    out = tmp_path / "QuickDraw_sketches"
+    options = {"drawings": raw, "out": out, "first": 3, "size": 64}
+    quickdraw.render_drawings(quickdraw.DrawingOptions(**options, recognised=True))
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+    expected = ["ant/100.png", "bat/101.png", "bat/line-3.png", "bee/100.png"]
+    assert found == [*expected, "palm tree/100.png", "palm tree/102.png", "palm tree/line-2.png"]
+    with Image.open(out / "palm tree/100.png") as picture:
+        assert picture.size == (64, 64) and picture.mode == "L"
+        np.testing.assert_array_equal(picture, quickdraw.draw([[(0, 0), (255, 0)], [(0, 0), (0, 255)]], 64))
+    assert layouts.list_pictures(tmp_path, "sketch").classes == ("ant", "bat", "bee", "palm tree")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    quickdraw.render_drawings(quickdraw.DrawingOptions(**options))
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before  # what is there stays
+    assert f"{out / 'ant'} is already there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("[1]", "expected a JSON object, received a list"),
+        ('{"drawing":', "not readable as JSON"),
+        ("[" * 100_000, "not readable as JSON"),
+        ('{"drawing": [[[0],[0]]]}' + " " * quickdraw.LONGEST_LINE, "longer than 1,048,576 bytes"),
+        ('{"word": "bat"}', "expected simplified strokes"),
+        ('{"drawing": []}', "expected simplified strokes"),
+        ('{"drawing": [[[], []]]}', "expected simplified strokes"),
+        ('{"drawing": [[[0, 1], [0]]]}', "expected simplified strokes"),
+        ('{"drawing": [[[0, 1], [0, 1], [0, 9]]]}', "expected simplified strokes"),  # the raw form, with times
+        ('{"drawing": [[[0, 256], [0, 1]]]}', "of numbers from 0 to 255"),
+        ('{"drawing": [[[0, NaN], [0, 1]]]}', "of numbers from 0 to 255"),
+        ('{"drawing": [[[0, true], [0, 1]]]}', "of numbers from 0 to 255"),
+        ('{"drawing": [[[0, 1e999], [0, 1]]]}', "of numbers from 0 to 255"),
+        ("", "no drawings in it"),
+    ],
+)
+def test_what_is_no_drawing_is_refused_and_leaves_nothing(tmp_path, refused, line, why):
+    file = drawings_file(tmp_path / "bat.ndjson", *[CORNER] * bool(line))
+    file.write_text(file.read_text() + line)
+    settings = quickdraw.DrawingOptions(drawings=file, out=tmp_path / "out")
+    message = refused(quickdraw.render_drawings, settings)
+    assert message.startswith(f"{file} line 2: " if line else f"{file}: ") and why in message
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_a_folder_without_drawings_is_refused(tmp_path, refused):
+    settings = quickdraw.DrawingOptions(drawings=tmp_path, out=tmp_path / "out")
+    assert refused(quickdraw.render_drawings, settings) == f"{tmp_path}: no .ndjson file, nor a folder of them"

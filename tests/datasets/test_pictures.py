@@ -1,0 +1,624 @@
+"""Pictures of all formats give Pillow's pixels, damaged and oversized ones one line; memory stays within the budget."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import pictures_fuzz
+from PIL import Image, ImageOps
+
+from zscmr.datasets import pictures
+from zscmr.utils import processes as cores
+
+ROOT = Path(__file__).resolve().parents[2]
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/status")
+ORIENTATION = 0x0112
+
+
+def reference(path, size, shrink=None):
+    """The pixels by Pillow's own functions, one after the other, whatever memory they take."""
+    with Image.open(path) as picture:
+        if shrink:
+            small = rgb(ImageOps.exif_transpose(picture)).resize((shrink, shrink), Image.Resampling.BILINEAR)
+            file = io.BytesIO()
+            small.save(file, **({"format": "JPEG", "quality": 75} if picture.format == "JPEG" else {"format": "PPM"}))
+            picture = Image.open(file)
+        picture.draft("RGB", (size, size))
+        return np.asarray(rgb(ImageOps.exif_transpose(picture)).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def rgb(picture):
+    if picture.mode in ("I;16", "I;16B", "I", "F"):
+        grey = np.asarray(picture, dtype=np.float64)
+        grey = grey * (255 / max(grey.max(), 1 if picture.mode == "F" else 65535))
+        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def noise(width, height, mode="RGB"):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize("shrink", [None, 12])
+@pytest.mark.parametrize("kind", pictures_fuzz.KINDS)
+def test_pixels_are_those_of_pillow(tmp_path, kind, shrink):
+    path = tmp_path / "picture"
+    path.write_bytes(pictures_fuzz.valid(kind))
+    for size in (3, 8, 40):
+        expected = reference(path, size, shrink)
+        for source in (path, path.read_bytes()):
+            np.testing.assert_array_equal(pictures.read_picture(source, size, shrink), expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", "jpg"), ("1", "png"), ("LA", "png"), ("I", "tif"), ("F", "tif"), ("LA", "tif"), ("P", "bmp"), ("L", "gif")],
+)
+def test_modes_become_rgb(tmp_path, mode, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    noise(33, 21, "RGBA" if mode == "LA" else "RGB").convert(mode).save(path)
+    np.testing.assert_array_equal(pictures.read_picture(path, 16), reference(path, 16))
+
+
+def save(picture, path, **more):
+    picture.save(path, **more)
+    return pictures.read_picture(path, 8)
+
+
+def test_every_kind_of_picture_becomes_rgb(tmp_path):
+    """A flat red (or grey) picture keeps its colour through palette, CMYK, alpha and 16 bit."""
+    red, grey = Image.new("RGB", (20, 10), (200, 30, 30)), Image.new("L", (20, 10), 128)
+    for path, picture in {
+        "palette.png": red.convert("P", palette=Image.Palette.ADAPTIVE),
+        "cmyk.jpg": red.convert("CMYK"),
+        "alpha.png": red.convert("RGBA"),
+    }.items():
+        pixels = save(picture, tmp_path / path)
+        assert pixels.shape == (8, 8, 3) and pixels.dtype == np.uint8
+        np.testing.assert_allclose(pixels.mean((0, 1)), (200, 30, 30), atol=6, err_msg=path)
+    assert abs(save(grey, tmp_path / "grey.png").mean() - 128) < 2
+    deep = Image.fromarray(np.full((10, 20), 128 * 257, np.uint16))
+    assert abs(save(deep, tmp_path / "deep.png").mean() - 128) < 2
+    clear = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    assert (save(clear, tmp_path / "clear.png") == 255).all()  # a transparent sketch stands on white
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turnedupright(tmp_path, suffix, orientation):
+    exif, path = Image.Exif(), tmp_path / f"picture.{suffix}"
+    exif[ORIENTATION] = orientation
+    picture = noise(30, 20)
+    picture.paste("red", (0, 0, 15, 10))
+    picture.save(path, exif=exif)
+    read = pictures.open_picture(path, 20)
+    assert read.size == ((20, 30) if orientation > 4 else (30, 20))
+    for shrink in (None, 16):
+        np.testing.assert_array_equal(pictures.read_picture(path, 8, shrink), reference(path, 8, shrink))
+
+
+def test_jpeg_with_several_frames_is_a_jpeg(tmp_path):
+    """A phone's MPO: the first frame, and with `shrink` stored as JPEG again, as a JPEG of the same bytes is."""
+    first = noise(64, 48)
+    first.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[noise(64, 48, "L").convert("RGB")])
+    first.save(tmp_path / "plain.jpg")
+    for shrink in (None, 32):
+        plain = pictures.read_picture(tmp_path / "plain.jpg", 16, shrink)
+        np.testing.assert_array_equal(pictures.read_picture(tmp_path / "phone.jpg", 16, shrink), plain)
+
+
+def test_read_pictures_leaves_unreadable_ones_black(tmp_path):
+    noise(20, 20).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no picture")
+    images, readable = pictures.read_pictures([tmp_path / "a.png", tmp_path / "b.png"], 8)
+    assert images.shape == (2, 8, 8, 3) and images.dtype == np.uint8
+    assert readable.tolist() == [True, False] and not images[1].any() and images[0].any()
+
+
+@pytest.mark.parametrize("form", ["PPM", "ICO", "EPS", "JPEG2000", "TGA", "PCX", "SGI"])
+def test_other_formats_are_refused_whatever_their_name(tmp_path, form):
+    """PostScript in a .png must not reach Ghostscript, nor anything else a plugin that is not documented."""
+    try:
+        noise(32, 32).save(tmp_path / "picture.png", format=form)
+    except (OSError, KeyError):
+        pytest.skip(f"Pillow is built without {form}")
+    with pytest.raises(OSError, match="neither JPEG, PNG, BMP, GIF, WebP nor TIFF"):
+        pictures.read_picture(tmp_path / "picture.png", 8)
+
+
+def test_tiff_by_a_rare_codec_is_refused(tmp_path):
+    data = bytearray(tiff({262: 1, 273: 8, 279: 16, 259: 32809}, bytes(16)))
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(OSError, match=r"a\.tif: a TIFF compressed by tiff_thunderscan$"):
+        pictures.read_picture(tmp_path / "a.tif", 8)
+
+
+def tiff(tags, data, side=4):
+    """A little-endian TIFF of side × side grey pixels: header, `data` from byte 8, directory. A tag is a LONG, or
+    (type, count, value)."""
+    tags = {256: side, 257: side, 258: 8, 259: 1, 262: 1, 277: 1, **tags}
+    file = struct.pack("<2sHL", b"II", 42, 8 + len(data)) + data + struct.pack("<H", len(tags))
+    for tag, value in sorted(tags.items()):
+        file += struct.pack("<HHLL", tag, *(value if isinstance(value, tuple) else (4, 1, value)))
+    return file + bytes(4)
+
+
+def with_size(jpeg, width, height):
+    """The bytes of a JPEG with another size in its frame header: marker, length, precision, height, width."""
+    place = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2"))
+    return jpeg[: place + 5] + struct.pack(">HH", height, width) + jpeg[place + 9 :]
+
+
+def test_progressive_jpeg_is_charged_for_what_is_stored(tmp_path, monkeypatch):
+    """Of 8,000 × 8,000 pixels (500 × 500 MCUs of 16 × 16, in 6 blocks of 64 coefficients of 2 bytes: 192 MB) a baseline
+    JPEG decodes 1/8 of the side, as does a progressive one after it has read all coefficients."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(with_size(pictures_fuzz.valid("progressive"), 8000, 8000))
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(10**8))
+    with pytest.raises(OSError, match=r"needs ([\d,]+) bytes of memory to decode, more than 100,000,000") as caught:
+        pictures.read_picture(path, 8)
+    named = int(str(caught.value).split("needs ")[1].split(" ")[0].replace(",", ""))
+    assert named == 500**2 * 6 * 64 * 2 + 8 * 1000**2 + path.stat().st_size
+    path.write_bytes(with_size(pictures_fuzz.valid("jpeg"), 8000, 8000))
+    assert pictures.read_picture(path, 8).shape == (8, 8, 3)
+
+
+def test_progressive_jpeg_of_the_largest_size_is_refused(tmp_path):
+    """65,500 × 65,500 pixels would take 12.9 GB, of which 0.3 GB are decoded."""
+    (tmp_path / "a.jpg").write_bytes(with_size(pictures_fuzz.valid("progressive"), 65_500, 65_500))
+    with pytest.raises(OSError, match=r"needs 13,4[\d,]+ bytes of memory to decode, more than 2,147,483,648"):
+        pictures.read_picture(tmp_path / "a.jpg", 8)
+
+
+@pytest.mark.parametrize(
+    ("marker", "in_scan", "kept"),
+    [(0xC0, 3, False), (0xC1, 3, False), (0xC9, 3, False), (0xC2, 3, True), (0xCA, 3, True), (0xC0, 1, True)],
+)
+def test_which_jpeg_keeps_its_coefficients(marker, in_scan, kept):
+    """Progressive ones, and those that store their components one after the other; not sequential ones, Huffman coded
+    or arithmetically. Components of 2 × 2, 1 × 1, 1 × 1 on 100 × 50 pixels: 7 × 4 MCUs of 6 blocks."""
+    frame = struct.pack(">BHHB", 8, 50, 100, 3) + bytes([1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1])
+    scan = bytes([in_scan, *(value for number in range(in_scan) for value in (number + 1, 0)), 0, 63, 0])
+    file = b"\xff\xd8" + segment(0xE0, b"JFIF\0") + b"junk" + segment(marker, frame) + b"\xff" + segment(0xDA, scan)
+    expected = 2 * 64 * 7 * 4 * 6 if kept else 0
+    assert pictures._coefficient_bytes(io.BytesIO(file)) == expected
+
+
+def segment(marker, body):
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+LARGE = {  # what is stored in a large picture, and how
+    "rgb.png": ("RGB", {}),
+    "rgba.png": ("RGBA", {}),
+    "grey.png": ("L", {}),
+    "deep.png": ("I;16", {}),
+    "baseline.jpg": ("RGB", {}),
+    "progressive.jpg": ("RGB", {"progressive": True, "subsampling": 0}),
+    "lossless.webp": ("RGBA", {"lossless": True, "method": 0}),
+    "strip.tif": ("RGB", {"compression": "tiff_lzw", "tiffinfo": {278: 2000}}),
+    "plain.bmp": ("RGB", {}),
+    "palette.gif": ("P", {}),
+}
+MEASURE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from zscmr.datasets import pictures
+
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+class Noted(pictures.Budget):
+    most = 0
+    def hold(self, amount):
+        self.most = max(self.most, amount)
+        return super().hold(amount)
+
+pictures.read_picture(sys.argv[2], 8)
+pictures.MEMORY, before = Noted(pictures.BUDGET), peak()
+pictures.read_picture(sys.argv[3], 1500)
+print(peak() - before, pictures.MEMORY.most)
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("name", LARGE)
+def test_reserved_memory_covers_what_decoding_takes(tmp_path, name):
+    """2000 × 2000 pixels in a fresh process. (`ru_maxrss` of a child begins with its parent's; VmHWM does not.)"""
+    mode, options = LARGE[name]
+    ramp = np.add.outer(np.arange(2000), np.arange(2000))
+    picture = Image.fromarray(ramp.astype(np.uint16 if mode == "I;16" else np.uint8))
+    (picture if mode == "I;16" else picture.convert(mode)).save(tmp_path / name, **options)
+    small = tmp_path / f"small{Path(name).suffix}"
+    noise(20, 20).save(small)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, ROOT, small, tmp_path / name], capture_output=True, text=True, check=True
+    )
+    taken, reserved = map(int, done.stdout.split())
+    assert taken <= reserved + 2**21  # the allocator rounds
+    assert taken > reserved / 4  # no picture is refused for memory that it would not take
+
+
+THREADS = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from zscmr.datasets import pictures
+
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+pictures.read_picture(sys.argv[2], 8)
+pictures.MEMORY, before = pictures.Budget(int(sys.argv[3])), peak()
+threads = [threading.Thread(target=pictures.read_picture, args=(sys.argv[2], 8)) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(peak() - before)
+"""
+
+
+@LINUX
+def test_threads_share_one_budget(tmp_path):
+    """Each of six threads needs 9 M pixels of 12 bytes, 108 MB. One such picture has been decoded before, so that with
+    room for one at a time the peak hardly grows; without a budget it grows by what the threads overlap, 470 MB on two
+    cores. (Blocks this large the C library gives back when they are freed.)"""
+    noise(3000, 3000, "L").convert("RGBA").save(tmp_path / "a.png", compress_level=1)
+    need = 12 * 3000**2 + (tmp_path / "a.png").stat().st_size
+    command = [sys.executable, "-c", THREADS, ROOT, tmp_path / "a.png"]
+    done = subprocess.run([*command, str(need)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50e6
+
+
+def test_budget_is_never_exceeded_and_all_come_through():
+    budget, used, most, done, lock = pictures.Budget(10), [0], [0], [], threading.Lock()
+
+    def work(amount):
+        for _ in range(50):
+            with budget.hold(amount):
+                with lock:
+                    used[0] += amount
+                    most[0] = max(most[0], used[0])
+                with lock:
+                    used[0] -= amount
+        done.append(amount)
+
+    threads = [threading.Thread(target=work, args=(amount,)) for amount in (1, 2, 3, 5, 7, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(done) == [1, 2, 3, 5, 7, 10] and most[0] <= 10
+    with budget.hold(10):  # all of it came back
+        pass
+    with pytest.raises(OSError, match="needs 11 bytes of memory to decode, more than 10"), budget.hold(11):
+        pass
+
+
+def test_budget_returns_what_a_failure_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(pictures.SMALL))
+    (tmp_path / "a.png").write_bytes(pictures_fuzz.valid("png")[:-30])
+    for _ in range(3):
+        with pytest.raises(OSError):
+            pictures.read_picture(tmp_path / "a.png", 8)
+    with pictures.MEMORY.hold(pictures.SMALL):
+        pass
+
+
+def test_large_pictures_by_what_is_decoded_of_them(tmp_path, monkeypatch):
+    """600 × 400 RGB: 1.92 MB as PNG, as JPEG 1/64 of that; grey 1.2 MB."""
+    monkeypatch.setattr(pictures, "SMALL", 2**17)
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(1_500_000))
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (600, 400), "red").save(tmp_path / name)
+    Image.new("L", (600, 400)).save(tmp_path / "grey.png")
+    assert pictures.read_picture(tmp_path / "a.jpg", 8).shape == (8, 8, 3)
+    assert pictures.read_picture(tmp_path / "grey.png", 8).shape == (8, 8, 3)
+    with pytest.raises(OSError, match=r"a\.png: needs 1,92\d,\d\d\d bytes of memory to decode, more than 1,500,000"):
+        pictures.read_picture(tmp_path / "a.png", 8)
+    with pytest.raises(OSError, match="needs"):  # stored at 300 pixels, all of it is decoded
+        pictures.read_picture(tmp_path / "a.jpg", 8, shrink=300)
+
+
+def test_pillows_own_limit_neither_counts_nor_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("a.png", "a.jpg", "a.bmp", "a.gif"):
+        Image.new("RGB", (60, 40), "red").save(tmp_path / name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert pictures.read_picture(tmp_path / name, 8).shape == (8, 8, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def png(*chunks):
+    """A PNG of the chunks (name, data)."""
+    file = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        file += struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+    return file
+
+
+HEADER = (b"IHDR", struct.pack(">LLBBBBB", 4, 4, 8, 0, 0, 0, 0))
+PIXELS, END = (b"IDAT", zlib.compress(bytes(20))), (b"IEND", b"")
+BLOWN_UP = zlib.compress(bytes(10**8), 9)
+BOMBS = {
+    "zTXt.png": (png(HEADER, (b"zTXt", b"a\0\0" + BLOWN_UP), PIXELS, END), "too large"),
+    "iTXt.png": (png(HEADER, (b"iTXt", b"a\0\1\0\0\0" + BLOWN_UP), PIXELS, END), "too large"),
+    "iCCP.png": (png(HEADER, (b"iCCP", b"a\0\0" + BLOWN_UP), PIXELS, END), "too large"),
+    "after.png": (png(HEADER, PIXELS, (b"zTXt", b"a\0\0" + BLOWN_UP), END), "too large"),
+    "pixels.png": (png((b"IHDR", struct.pack(">LLBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0)), PIXELS, END), "needs"),
+    # one tile of 65,535 × 65,535 around 4 × 4 pixels, which 4 MB of zeros compressed by deflate would fill
+    "tile.tif": (tiff({259: 8, 322: 65535, 323: 65535, 324: 8, 325: 64}, bytes(64)), "needs 17,17"),
+    "offsets.tif": (tiff({273: (4, 2**20 + 1, 8), 279: 16}, bytes(2**22 + 4)), "1,048,577 numbers in TIFF tag 273"),
+    "bits.tif": (tiff({339: (3, 2**21, 8), 273: 8, 279: 16}, bytes(2**22)), "2,097,152 numbers in TIFF tag 339"),
+    "a.bmp": (b"BM" + struct.pack("<LLLLLLHHLLLLLL", 99, 0, 54, 40, 60000, 60000, 1, 24, 0, 9, 0, 0, 0, 0), "needs"),
+    "a.gif": (b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + bytes(6)
+              + b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\2\2\x44\1\0;", "needs"),
+    "a.webp": (b"RIFF" + struct.pack("<L", 40) + b"WEBPVP8L" + struct.pack("<LBL", 20, 0x2F, 2**28 - 1) + bytes(20),
+               "Image size"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_before_they_go_off(tmp_path, name):
+    data, reason = BOMBS[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(OSError, match=reason):
+        pictures.read_picture(tmp_path / name, 8)
+    assert pictures.MEMORY.free == pictures.BUDGET
+
+
+@pytest.mark.parametrize("kind", pictures_fuzz.KINDS)
+def test_pictures_that_end_early_are_refused_in_one_line(tmp_path, kind):
+    data = pictures_fuzz.valid(kind)
+    for share in (0, 0.02, 0.2, 0.5, 0.8):
+        path = tmp_path / "cut"
+        path.write_bytes(data[: int(share * len(data))])
+        if kind == "animation" and share >= 0.5:  # the first frame is there
+            assert pictures.read_picture(path, 8).any()
+            continue
+        with pytest.raises(OSError) as caught:
+            pictures.read_picture(path, 8)
+        assert str(caught.value).startswith(f"{path}: ") and len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        ("a.png", lambda path: None, "No such file or directory"),
+        ("a.png", lambda path: path.write_bytes(b""), "empty"),
+        ("a.png", lambda path: path.mkdir(), "a folder"),
+        ("a.png", lambda path: path.write_text("<svg/>"), "neither JPEG, PNG, BMP, GIF, WebP nor TIFF"),
+        ("a\nb.png", lambda path: path.write_text("<svg/>"), "neither JPEG, PNG, BMP, GIF, WebP nor TIFF"),
+        ("a\0.png", lambda path: None, "null"),
+    ],
+)
+def test_why_unreadable_names_path_and_cause(tmp_path, name, make, reason):
+    make(tmp_path / name)
+    told = pictures.why_unreadable(tmp_path / name, 8)
+    assert told.startswith(f"{tmp_path}/a") and reason in told and len(told.splitlines()) == 1
+    assert told.count(str(tmp_path)) == 1
+
+
+def test_why_unreadable_of_a_picture(tmp_path):
+    noise(9, 9).save(tmp_path / "a.png")
+    assert (
+        pictures.why_unreadable(tmp_path / "a.png", 8) == f"{tmp_path / 'a.png'}: not readable at first, but now it is"
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(OSError, match="not a regular file"):
+        pictures.read_picture(tmp_path / "a.png", 8)
+
+
+@pytest.mark.parametrize("error", [struct.error, OverflowError, zlib.error, IndexError, TypeError, KeyError, EOFError])
+def test_whatever_pillow_raises_is_an_oserror(tmp_path, monkeypatch, error):
+    def fail(picture):
+        raise error("first\nsecond")
+
+    noise(9, 9).save(tmp_path / "a.png")
+    monkeypatch.setattr(pictures, "upright", fail)
+    with pytest.raises(OSError, match=r"a\.png: '?first") as caught:
+        pictures.read_picture(tmp_path / "a.png", 8)
+    assert caught.value.__context__ is None  # no traceback keeps the pixels
+
+
+def test_damaged_pictures_neither_crash_nor_raise_anything_else():
+    """2,400 of them, in a process of its own with 4 GB of addresses."""
+    pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/helpers/pictures_fuzz.py", "150"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr[-2000:]}"
+    read, refused = (int(part.split()[0]) for part in done.stdout.split(", "))
+    assert read + refused == 150 * len(pictures_fuzz.KINDS) and min(read, refused) > 300
+
+
+def test_mutants_are_the_same_at_each_call():
+    assert list(pictures_fuzz.mutants("gif", 20)) == list(pictures_fuzz.mutants("gif", 20))
+    assert len(set(pictures_fuzz.mutants("gif", 20))) > 15
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (200, 300), (256, 256), (97, 311)])
+@pytest.mark.parametrize("fraction", [1.0, 0.875, 0.9])
+def test_center_crop_has_the_pixels_of_scaling_and_cropping(tmp_path, shape, fraction):
+    """Scaled so that the short side has size / fraction pixels, cropped to the middle size × size of them."""
+    picture = noise(*shape)
+    picture.save(tmp_path / "a.png")
+    size = 56
+    width, height = (int(int(size / fraction) * side / min(shape)) for side in shape)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    scaled = picture.resize((width, height), Image.Resampling.BICUBIC)
+    expected = np.asarray(scaled.crop((left, top, left + size, top + size)), int)
+    chosen = pictures.Preprocessing(size, Image.Resampling.BICUBIC, "center", fraction)
+    read = pictures.read_picture(tmp_path / "a.png", chosen)
+    assert read.shape == (size, size, 3)
+    np.testing.assert_allclose(read, expected, atol=1)
+
+
+def test_center_crop_decodes_as_many_pixels_as_it_needs(tmp_path):
+    """A JPEG of 512 × 256, for 64 of 128 pixels: 1/2 of its side is decoded, not 1/4."""
+    noise(512, 256).save(tmp_path / "a.jpg")
+    assert pictures.open_picture(tmp_path / "a.jpg", 64).size == (128, 64)
+    half = pictures.Preprocessing(64, crop="center", fraction=0.5)
+    assert pictures.open_picture(tmp_path / "a.jpg", half).size == (256, 128)
+
+
+def test_center_crop_of_a_strip_takes_no_memory(tmp_path, monkeypatch):
+    """Scaled as a whole, 1 × 10,000 pixels would have 224 × 2,240,000."""
+    monkeypatch.setattr(pictures, "MEMORY", pictures.Budget(pictures.SMALL))
+    noise(1, 10_000).save(tmp_path / "a.png")
+    assert pictures.read_picture(tmp_path / "a.png", pictures.Preprocessing(224, crop="center")).shape == (224, 224, 3)
+
+
+def test_preprocessing_of_a_size_is_the_default(tmp_path):
+    noise(50, 30).save(tmp_path / "a.png")
+    default = pictures.read_picture(tmp_path / "a.png", 16)
+    np.testing.assert_array_equal(pictures.read_picture(tmp_path / "a.png", pictures.Preprocessing(16)), default)
+    bicubic = pictures.Preprocessing(16, Image.Resampling.BICUBIC)
+    assert (pictures.read_picture(tmp_path / "a.png", bicubic) != default).any()
+
+
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"crop": "middle"}, {"fraction": 0}, {"fraction": 1.5}])
+def test_preprocessing_out_of_range(wrong):
+    with pytest.raises(ValueError, match="expected a positive size"):
+        pictures.Preprocessing(**{"size": 8, **wrong})
+
+
+def test_ahead_keeps_the_order_and_looks_a_few_tasks_ahead(monkeypatch):
+    monkeypatch.setattr(pictures, "cores", lambda: 2)
+    drawn = []
+
+    def tasks():
+        for task in range(100):
+            drawn.append(task)
+            yield task
+
+    for place, (done, number) in enumerate(
+        zip(pictures.ahead(lambda task: task * 10, tasks()), range(100), strict=True)
+    ):
+        assert done == 10 * number and len(drawn) <= place + 4
+    assert list(pictures.ahead(abs, [])) == []
+
+
+def test_ahead_raises_in_turn_and_leaves_no_thread(monkeypatch):
+    monkeypatch.setattr(pictures, "cores", lambda: 2)
+    before = threading.active_count()
+    results = pictures.ahead(lambda task: 6 // task, [3, 2, 0, 1])
+    assert next(results) == 2 and next(results) == 3
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert threading.active_count() == before
+
+
+def test_ahead_closed_early_cancels_what_has_not_begun(monkeypatch):
+    """One thread: as the consumer stops after the first result the second task runs and the third waits."""
+    monkeypatch.setattr(pictures, "cores", lambda: 1)
+    before, second, release, begun = threading.active_count(), threading.Event(), threading.Event(), []
+
+    def work(task):
+        begun.append(task)
+        if task == 1:
+            second.set()
+            release.wait(60)
+        return task
+
+    results = pictures.ahead(work, iter(range(1000)))
+    assert next(results) == 0 and second.wait(60)
+    timer = threading.Timer(0.3, release.set)  # while close() waits for the second
+    timer.start()
+    results.close()
+    timer.join()
+    assert begun == [0, 1] and threading.active_count() == before
+
+
+def test_cores_are_those_of_the_process(monkeypatch):
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 3, raising=False)
+    assert cores.cores() == 3
+    monkeypatch.delattr(os, "process_cpu_count")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 5}, raising=False)
+    assert cores.cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores.cores() == 1
+
+
+@pytest.mark.parametrize("paper", [255, 40, 128])
+def test_sketch_is_cropped_to_the_square_about_its_ink(tmp_path, paper):
+    """Ink from (20, 30) to (60, 50) of 100 × 80: a square of side 40, with a tenth on every side 48, whose corner is
+    (40 − 24, 40 − 24) = (16, 16); scaled to 96, the ink goes from (8, 28) to (88, 68)."""
+    image = np.full((80, 100, 3), paper, np.uint8)
+    image[30:50, 20:60] = 255 - paper if paper != 128 else 0
+    Image.fromarray(image).save(tmp_path / "a.png")
+    seen = pictures.read_picture(tmp_path / "a.png", pictures.Preprocessing(96, ink=0.1)).astype(int)
+    ink = np.abs(seen - paper).max(2) > 64
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    np.testing.assert_allclose((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), (8, 28, 88, 68), atol=1)
+
+
+def test_paper_goes_on_where_the_ink_is_near_the_edge(tmp_path):
+    image = np.full((50, 400, 3), 200, np.uint8)
+    image[0:10, 0:300] = 10  # a stroke along the upper edge
+    Image.fromarray(image).save(tmp_path / "a.png")
+    seen = pictures.read_picture(tmp_path / "a.png", pictures.Preprocessing(72, ink=0.1)).astype(int)
+    assert (seen[:30] == 200).all() and (seen[:, :5] == 200).all() and (seen[36:37, 8:60] < 60).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (1, 900), (900, 1), (3, 3)])
+def test_picture_without_ink_or_of_odd_shape_is_still_a_square(tmp_path, shape, random):
+    for name, image in (
+        ("blank", np.full((*shape, 3), 255, np.uint8)),
+        ("noise", random.integers(0, 256, (*shape, 3), np.uint8)),
+    ):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+        seen = pictures.read_picture(tmp_path / f"{name}.png", pictures.Preprocessing(32, ink=0.1))
+        assert seen.shape == (32, 32, 3)
+        assert name == "noise" or (seen == 255).all()
+
+
+def test_margin_beyond_a_picture_is_refused():
+    with pytest.raises(ValueError, match="margin of the ink"):
+        pictures.Preprocessing(32, ink=-0.5)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF"])
+def test_header_is_read_without_a_pixel(form):
+    file = io.BytesIO()
+    noise(33, 21).save(file, form)
+    content = file.getvalue()
+    assert pictures.read_header(content) == (form, (33, 21))
+    if form in ("JPEG", "PNG", "BMP"):  # the pixels of others are looked for at once
+        assert pictures.read_header(content[:-500]) == (form, (33, 21))
+        with pytest.raises(OSError, match=r"^picture: "):
+            pictures.read_picture(content[:-500], 8)
+
+
+def test_header_of_what_is_no_picture(tmp_path):
+    for source, why in (
+        (b"", "picture: empty"),
+        (b"text", "picture: neither JPEG"),
+        (tmp_path, f"{tmp_path}: a folder"),
+    ):
+        with pytest.raises(OSError, match=f"^{why}"):
+            pictures.read_header(source)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((900, 300), (64, 21)), ((30, 900), (2, 64)), ((20, 10), (20, 10))])
+def test_thumbnail_fits_and_keeps_its_aspect(tmp_path, size, expected):
+    picture = Image.new("RGBA", size, (255, 0, 0, 0))
+    picture.save(tmp_path / "picture.png")
+    thumbnail = pictures.read_thumbnail(tmp_path / "picture.png", 64)
+    assert (thumbnail.size, thumbnail.mode, thumbnail.getpixel((0, 0))) == (expected, "RGB", (255, 255, 255))

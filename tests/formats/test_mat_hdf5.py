@@ -1,0 +1,265 @@
+"""Damaged and hostile MAT v7.3 files end in BadInput of one line; valid ones of every writer are read."""
+
+import struct
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from zscmr.formats import mat_check, mat_hdf5, matfiles
+
+NUMBERS = np.array([[1.5, -2.0, 3.0], [4.0, 5.0, -6.25]])
+
+
+def chunked(file, **options):
+    return file.create_dataset("x", data=NUMBERS.T, chunks=(2, 1), compression="gzip", **options)
+
+
+def external_link(file):
+    file["x"] = h5py.ExternalLink("other.mat", "/x")
+
+
+def soft_link(file):
+    file["y"] = NUMBERS
+    file["x"] = h5py.SoftLink("/y")
+
+
+def external_storage(file):
+    file.create_dataset("x", shape=(2, 2), dtype="f8", external=[("secret.bin", 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout(shape=(3,), dtype="f8")
+    layout[:] = h5py.VirtualSource("other.mat", "x", shape=(3,))
+    file.create_virtual_dataset("x", layout)
+
+
+def strings(file):
+    file.create_dataset("x", data=["a", "b"], dtype=h5py.string_dtype())
+
+
+def ragged(file):
+    file.create_dataset("x", shape=(2,), dtype=h5py.vlen_dtype(np.int32))
+
+
+def bytes_of_text(file):
+    file["x"] = np.array([b"ab", b"cd"])
+
+
+def group(file):
+    file["x/field"] = NUMBERS
+
+
+def nothing(file):
+    file["x"] = h5py.Empty("f8")
+
+
+def null_reference(file):
+    file.create_dataset("x", shape=(1, 2), dtype=h5py.ref_dtype)
+
+
+def dangling_reference(file):
+    item = file.create_dataset("#refs#/0", data=NUMBERS)
+    file["x"] = np.array([[item.ref]], dtype=h5py.ref_dtype)
+    del file["#refs#/0"]
+
+
+def reference_to_group(file):
+    file["x"] = np.array([[file.create_group("#refs#/0").ref]], dtype=h5py.ref_dtype)
+
+
+def cell_that_holds_itself(file):
+    cell = file.create_dataset("x", shape=(1, 1), dtype=h5py.ref_dtype)
+    outer = file.create_dataset("#refs#/0", data=np.array([[cell.ref]], dtype=h5py.ref_dtype))
+    cell[0, 0] = outer.ref
+
+
+def deep_cell(file):
+    reference = file.create_dataset("#refs#/0", data=NUMBERS).ref
+    for depth in range(1, mat_check.MAX_DEPTH + 2):
+        reference = file.create_dataset(f"#refs#/{depth}", data=np.array([[reference]], dtype=h5py.ref_dtype)).ref
+    file["x"] = np.array([[reference]], dtype=h5py.ref_dtype)
+
+
+def huge_and_empty(file):
+    file.create_dataset("x", shape=(2**30, 2**20), dtype="f8", chunks=(2**10, 2**10), compression="gzip")
+
+
+def huge_unwritten(file):
+    file.create_dataset("x", shape=(2**30, 2**20), dtype="f8")
+
+
+def huge_chunk(file):
+    file.create_dataset("x", shape=(1,), maxshape=(None,), dtype="u1", chunks=(2**31,), compression="gzip")
+
+
+def missing_chunk(file):
+    data = file.create_dataset("x", shape=(64,), dtype="f8", chunks=(32,), compression="gzip")
+    data[:32] = 1
+
+
+def bomb(file):
+    data = file.create_dataset("x", shape=(100,), dtype="f8", chunks=(100,), compression="gzip")
+    data.id.write_direct_chunk((0,), zlib.compress(bytes(2**24)))
+
+
+def short_chunk(file):
+    data = file.create_dataset("x", shape=(100,), dtype="f8", chunks=(100,), compression="gzip")
+    data.id.write_direct_chunk((0,), zlib.compress(bytes(8 * 99)))
+
+
+def two_filters(file):
+    options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    options.set_chunk((100,))
+    options.set_deflate(9)
+    options.set_deflate(9)
+    space = h5py.h5s.create_simple((100,))
+    h5py.Dataset(h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, space, options))[:] = np.zeros(100)
+
+
+def checksums(file):
+    chunked(file, fletcher32=True)
+
+
+def logical_enum(file):
+    file["x"] = np.array([True, False])
+
+
+def odd_pairs(file):
+    file["x"] = np.zeros(3, np.dtype([("real", "f8"), ("imag", "i8")]))
+
+
+def huge_empty_value(file):
+    file["x"] = np.array([2**31 - 1, 2**31 - 1], np.uint64)
+    file["x"].attrs["MATLAB_empty"] = np.uint8(1)
+
+
+def text_of_floats(file):
+    file["x"] = NUMBERS
+    file["x"].attrs["MATLAB_class"] = np.bytes_("char")
+
+
+HOSTILE = {
+    external_link: "a link, expected data in the file itself",
+    soft_link: "a link, expected data in the file itself",
+    external_storage: "data in other files",
+    virtual: "data in other files",
+    strings: "values of type object",
+    ragged: "values of type object",
+    bytes_of_text: "values of type |S2",
+    group: "a struct",
+    nothing: "no data",
+    null_reference: "cannot be read",
+    dangling_reference: "cannot be read",
+    reference_to_group: "a struct",
+    cell_that_holds_itself: "a cell that holds itself",
+    deep_cell: "nested deeper than 16",
+    huge_and_empty: "0 stored bytes cannot hold",
+    huge_unwritten: "expected 9007199254740992 bytes of data",
+    huge_chunk: "0 stored bytes cannot hold",
+    missing_chunk: "cannot be read",
+    bomb: "a chunk that does not inflate to 800 bytes",
+    short_chunk: "expected a chunk of 800 bytes, received 792",
+    two_filters: "HDF5 filters [1, 1]",
+    checksums: "HDF5 filters [1, 3]",
+    logical_enum: "values of type bool",
+    odd_pairs: "values of type",
+    huge_empty_value: "an empty array whose dimensions are not those of one",
+    text_of_floats: "characters of type float64",
+}
+
+
+@pytest.mark.parametrize("build", HOSTILE, ids=lambda build: build.__name__)
+def test_a_hostile_v73_file_is_refused(tmp_path, build, refused):
+    scipy.io.savemat(tmp_path / "other.mat", {"x": NUMBERS})
+    (tmp_path / "secret.bin").write_bytes(bytes(64))
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        build(file)
+    assert "x" in matfiles.keys(path)
+    found = refused(matfiles.read, path, "x")
+    assert found.startswith(f"{path}: variable 'x' cannot be read (") and HOSTILE[build] in found
+
+
+@pytest.mark.parametrize("length", [0, 100, 512, 520, 600, 2000])
+def test_a_cut_v73_file_is_refused(tmp_path, length, refused):
+    path = tmp_path / "a.mat"
+    matfiles.write(path, {"x": NUMBERS}, large=1)
+    path.write_bytes(path.read_bytes()[:length])
+    assert str(path) in refused(matfiles.read, path, "x")
+
+
+def test_a_map_beyond_the_end_of_the_file_is_refused(tmp_path, refused):
+    """Reading such a map would end the process with SIGBUS. The length in the superblock hides the cut from HDF5."""
+    path = tmp_path / "a.mat"
+    matfiles.write(path, {"x": np.arange(5000.0).reshape(100, 50)}, large=1)
+    content = bytearray(path.read_bytes())
+    with h5py.File(path, "r") as file:
+        offset = file["x"].id.get_offset()
+    cut = offset + 1000
+    end = 512 + 40  # superblock, version 0: the end of the file's addresses
+    assert content[end : end + 8] == struct.pack("<Q", len(content))
+    content[end : end + 8] = struct.pack("<Q", cut)
+    path.write_bytes(content[:cut])
+    assert "variable 'x' cannot be read" in refused(matfiles.read, path, "x", 1)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", "<i2", "u1", "f2"])
+@pytest.mark.parametrize("options", [
+    {}, {"chunks": (7, 3)}, {"chunks": (7, 3), "compression": "gzip"}, {"chunks": (40, 3), "maxshape": (None, 10)},
+    {"chunks": (7, 3), "compression": "gzip", "shuffle": True}, {"chunks": (1, 10), "shuffle": True},
+], ids=str)  # fmt: skip
+def test_every_layout_of_numbers_is_read(tmp_path, dtype, options):
+    value = np.arange(300).reshape(30, 10).astype(dtype)
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
+        file.create_dataset("x", data=value, **options)
+    read = matfiles.read(tmp_path / "a.mat", "x")
+    assert read.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(read, value.T)
+
+
+def test_a_chunk_that_skipped_its_filter_is_read(tmp_path):
+    """HDF5 stores what deflate cannot shorten as it is, and says so in a bit of the chunk's mask."""
+    value = np.random.default_rng(0).integers(256, size=(2, 50), dtype=np.uint8)
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        data = file.create_dataset("x", shape=value.shape, dtype="u1", chunks=(1, 50), compression="gzip")
+        data.id.write_direct_chunk((0, 0), value[0].tobytes(), 1)
+        data.id.write_direct_chunk((1, 0), zlib.compress(value[1].tobytes()))
+    np.testing.assert_array_equal(matfiles.read(tmp_path / "a.mat", "x"), value.T)
+
+
+def test_complex_numbers_text_and_shared_entries_of_v73_are_read(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
+        pairs = np.zeros((3, 2), np.dtype([("real", "f4"), ("imag", "f4")]))
+        pairs["real"], pairs["imag"] = NUMBERS.T, -NUMBERS.T
+        file["wave"] = pairs
+        codes = np.array([[ord(c) for c in row] for row in ("ant", "bee")], np.uint16)
+        file["rows"] = codes.T
+        file["rows"].attrs["MATLAB_class"] = np.bytes_("char")
+        empty = file.create_dataset("#refs#/a", data=np.zeros(2, np.uint64))  # MATLAB's one for all empty entries
+        empty.attrs["MATLAB_class"] = np.bytes_("double")
+        empty.attrs["MATLAB_empty"] = np.uint8(1)
+        file["cell"] = np.array([[empty.ref, empty.ref, file["rows"].ref]], dtype=h5py.ref_dtype)
+    path = tmp_path / "a.mat"
+    wave = matfiles.read(path, "wave")
+    assert wave.dtype == np.complex64
+    np.testing.assert_array_equal(wave, NUMBERS - 1j * NUMBERS)
+    assert matfiles.read_names(path, "rows") == ["ant", "bee"]
+    cell = matfiles.read(path, "cell").ravel()
+    assert cell[0] == cell[1] == "" and cell[2].tolist() == ["ant", "bee"]
+
+
+def test_limits_of_v73(tmp_path, monkeypatch, refused):
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("zeros", data=np.zeros((100, 100)), chunks=(100, 100), compression="gzip")
+        items = [file.create_dataset(f"#refs#/{n}", data=NUMBERS).ref for n in range(3)]
+        file["cell"] = np.array([items], dtype=h5py.ref_dtype)
+    assert matfiles.read(path, "zeros").shape == (100, 100) and matfiles.read(path, "cell").shape == (3, 1)
+    monkeypatch.setattr(mat_hdf5, "MAX_BYTES", 3 * NUMBERS.nbytes - 1)
+    assert "claim to hold 80000" in refused(matfiles.read, path, "zeros")
+    assert "a cell of more than 143 bytes" in refused(matfiles.read, path, "cell")
+    monkeypatch.setattr(mat_hdf5, "MAX_ARRAYS", 2)
+    assert "more than 2 arrays in cells" in refused(matfiles.read, path, "cell")

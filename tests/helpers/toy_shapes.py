@@ -1,0 +1,94 @@
+"""A gallery in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from zscmr.datasets.pictures import read_pictures, why_unreadable
+from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.retrieval import Searcher
+from zscmr.retrieval.gallery import Identity, Pictures
+
+SIZE = 6
+SHAPES = {
+    "bar": lambda pen, box: pen.line([box[0], box[2]], "black", 9),
+    "disc": lambda pen, box: pen.ellipse([box[0], box[2]], outline="black", width=9),
+    "cross": lambda pen, box: [pen.line([box[0], box[2]], "black", 9), pen.line([box[1], box[3]], "black", 9)],
+}
+UNSEEN = ("cross",)
+
+
+class ToyEncoder:
+    """Grey values of SIZE × SIZE pixels."""
+
+    def embed(self, paths):
+        pictures, readable = read_pictures(paths, SIZE)
+        return pictures.mean(axis=3).reshape(len(paths), SIZE * SIZE).astype(np.float32) / 255, readable
+
+    def faults(self, paths, readable):
+        return [why_unreadable(path, SIZE) for path, good in zip(paths, readable, strict=True) if not good]
+
+
+class ToyGallery:
+    """`Gallery` as far as a `Searcher` uses it; `update` takes the folder's pictures in place of all before."""
+
+    identity = Identity(SIZE * SIZE, "euclidean", "toy")
+
+    def __init__(self, folders):
+        self.number, self.rows = 1, {}
+        for modality in MODALITIES:
+            self.rows[modality] = pictures_of(modality, folders.get(modality))
+
+    def version(self):
+        return self.number
+
+    def pictures(self, modality):
+        return self.rows[modality]
+
+    def update(self, modality, folder, encoder, progress=None):
+        rows = pictures_of(modality, Path(folder))
+        for done in range(len(rows.ids)):
+            progress(done, len(rows.ids))
+        self.rows[modality] = rows
+        self.number += 1
+
+
+def pictures_of(modality, folder):
+    """`Pictures` of the files in the class folders of a folder."""
+    paths = sorted(Path(folder).rglob("*.*")) if folder else []
+    ids = [hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16] for path in paths]
+    classes = [path.parent.name for path in paths]
+    return Pictures(
+        ids=np.array(ids, object),
+        paths=np.array([str(path) for path in paths], object),
+        names=np.array([f"{path.parent.name}/{path.name}" for path in paths], object),
+        classes=np.array(classes, object),
+        unseen=np.isin(classes, UNSEEN),
+        vectors=ToyEncoder().embed(paths)[0],
+    )
+
+
+def draw(kind, random, side=96):
+    """A PIL image of a shape, a little displaced."""
+    image = Image.new("RGB", (side, side), "white")
+    left, top, *more = random.integers(5, 20, 4).tolist()
+    right, bottom = side - more[0], side - more[1]
+    SHAPES[kind](ImageDraw.Draw(image), [(left, top), (right, top), (right, bottom), (left, bottom)])
+    return image
+
+
+def draw_gallery(folder, per_class=8):
+    """photo/ and sketch/ in `folder` with pictures in class folders, as {modality: folder}."""
+    random = np.random.default_rng(0)
+    for modality, suffix in (("photo", "jpg"), ("sketch", "png")):
+        for kind in SHAPES:
+            (folder / modality / kind).mkdir(parents=True)
+            for number in range(per_class):
+                draw(kind, random).save(folder / modality / kind / f"{kind}_{number}.{suffix}")
+    return {modality: folder / modality for modality in MODALITIES}
+
+
+def toy_searcher(folders):
+    return Searcher(ToyGallery(folders), lambda modality: ToyEncoder())

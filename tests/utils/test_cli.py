@@ -1,0 +1,66 @@
+"""What every command does alike, each in a process of its own: encodings of the terminal, errors, tracebacks."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from helpers.project import ROOT
+from helpers.toy_features import features_file
+
+
+@pytest.fixture
+def narrow(tmp_path, monkeypatch):
+    """Run a command in a folder of its own on a terminal of few letters; (status, output, errors)."""
+
+    def run(*words, encoding="cp1252"):
+        monkeypatch.setenv("PYTHONIOENCODING", encoding)
+        command = [sys.executable, str(ROOT / words[0]), *map(str, words[1:])]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding=encoding)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "[--unseen FILE …]"), ("cp1252", "[--unseen FILE …]"), ("ascii", "FILE ?]")]
+)
+def test_help_is_printed_whatever_the_encoding(narrow, encoding, shown):
+    status, out, errors = narrow("knn_eval.py", "--help", encoding=encoding)
+    assert (status, errors) == (0, "")
+    assert "--protocol" in out and "95 % intervals" in out and "(default: standard)" in out
+    status, out, errors = narrow("paper_tables.py", "--help", encoding=encoding)
+    assert (status, errors) == (0, "") and shown in out
+
+
+def test_tables_are_printed_and_files_written_whatever_the_encoding(narrow, tmp_path):
+    """cp1252 has ± and † but not −, a question mark on the terminal, and itself in the files."""
+    leaked = "the CNNs saw † − all"
+    features_file(tmp_path / "f.mat", leaked=leaked)
+    status, out, errors = narrow("knn_eval.py", "f.mat", "--json", "r.json", "--figures", "figures")
+    assert status == 0 and " ±0." in out and "WARNING: the CNNs saw † ? all" in out
+    assert "Traceback" not in errors
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["leaked"] == leaked
+    assert leaked in (tmp_path / "figures/report.html").read_text(encoding="utf-8")
+
+
+def test_a_plan_is_printed_whatever_the_encoding(narrow, dataset_folder, tmp_path):
+    (tmp_path / "two −.txt").write_text("bee\nfox\n")
+    status, out, errors = narrow("paper_tables.py", "--data", dataset_folder, "--unseen", "two −.txt", "--plan")
+    assert (status, errors) == (0, "")
+    assert "unseen list two ?" in out and "cells missing, about" in out
+
+
+def test_an_error_is_a_line_whatever_the_encoding(narrow):
+    status, out, errors = narrow("knn_eval.py", "gone −.mat")
+    assert (status, out) == (2, "")
+    assert errors.startswith("knn_eval.py: gone ") and errors.endswith(".mat: no such file\n")
+    assert errors.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(script, tmp_path):
+    quiet = script("knn_eval.py", "gone.mat", cwd=tmp_path, status=2)
+    assert quiet.stderr == "knn_eval.py: gone.mat: no such file\n"
+    shown = script("knn_eval.py", "gone.mat", "--debug", cwd=tmp_path, status=1)
+    assert shown.stderr.startswith("Traceback (most recent call last)")
+    assert shown.stderr.endswith("BadInput: gone.mat: no such file\n")

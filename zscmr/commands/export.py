@@ -1,0 +1,55 @@
+"""Writes a finished run's encoders: TensorFlow Lite graphs for search, SavedModels for TensorFlow Serving.
+
+    python export.py --run runs/mine [--saved-models DIR] [--shared DIR]
+
+Either takes uint8 RGB pictures (n, size, size, 3), with preprocessing, CNN and encoder inside, and gives float32
+embeddings (n, t). The batch size of a SavedModel is free; its versions are numbered as TensorFlow Serving expects.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from zscmr.formats import runs
+from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
+from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import existing_folder
+from zscmr.utils.options import Options, setting
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    run: Path = setting(help="finished run directory", metavar="DIR")
+    saved_models: Path | None = setting(None, "write DIR/photo/1 and DIR/sketch/1 too", metavar="DIR")
+    shared: Path | None = setting(
+        None,
+        "write DIR/encoder.tflite and DIR/about.json too: one graph of half the size for both modalities, for a run "
+        "on features of finetune.py --train joint",
+        metavar="DIR",
+    )
+    sketch_shrink: int | None = setting(
+        None,
+        "of --shared: scale sketches to N × N pixels first, the size of the sketches that the run learnt from",
+        metavar="N",
+        least=16,
+    )
+    weights: Path | None = setting(
+        None,
+        "CNN weights that have moved: of a frozen backbone the file, of trained CNNs the dataset directory with them",
+        metavar="FILE",
+    )
+
+
+def main(settings):
+    if not runs.read_results(settings.run):
+        raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
+    if settings.saved_models:
+        existing_folder("--saved-models", settings.saved_models)
+    if settings.shared:
+        existing_folder("--shared", settings.shared)
+        say(f"wrote {write_shared_encoder(settings.run, settings.shared, settings.weights, settings.sketch_shrink)}")
+    say(f"{settings.run}: writing its encoders")
+    say(f"wrote {write_encoders(settings.run, settings.weights)}")
+    if settings.saved_models:
+        for folder in write_saved_models(settings.run, settings.saved_models, settings.weights):
+            say(f"wrote {folder}")

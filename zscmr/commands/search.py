@@ -1,0 +1,189 @@
+"""Searches photos with a drawing, or pictures with pictures, through the encoder of the project or of a run.
+
+    python search.py --add ~/Pictures --draw
+    python search.py --query my.png drawings --top 10
+    python search.py --run runs/0001 --query my.png
+
+Prints distance, class and name of the nearest pictures and draws them; --draw serves a page to draw queries on. Without
+--run the encoder that comes with the project is used, and the gallery is what --add brought in. That of a run, in
+RUN/search, holds the run's own photos too, of seen and of unseen classes.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from zscmr import server
+from zscmr.evaluation.distances import MEMORY, check_vectors
+from zscmr.formats import runs
+from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.retrieval import Searcher, Wanted
+from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
+from zscmr.retrieval.cluster import Cluster
+from zscmr.retrieval.encoder import SHIPPED
+from zscmr.retrieval.run_gallery import leaked
+from zscmr.retrieval.sources import queries_in
+from zscmr.utils.console import say, warn
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, flag, setting
+
+GALLERY = Path("gallery")  # of the encoder that comes with the project
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    run: Path | None = setting(None, "run directory; left out: the encoder that comes with the project", metavar="DIR")
+    query: tuple[Path, ...] = setting((), "pictures to search with, or folders of pictures", metavar="PICTURE")
+    query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
+    gallery: str | None = setting(
+        None,
+        "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search, or gallery)",
+        metavar="DIR|URI",
+    )
+    gallery_kind: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
+    unseen_only: bool = setting(False, "leave pictures of the classes that the run was trained on out of the gallery")
+    seen_only: bool = setting(False, "search only pictures of the classes that the run was trained on")
+    classes: tuple[str, ...] = setting((), "search only pictures of these classes", metavar="NAME")
+    below: Path | None = setting(None, "search only pictures in this folder, of those added from it", metavar="DIR")
+    top: int = setting(10, "nearest pictures to show for each query", metavar="K", least=1)
+    add: str | None = setting(
+        None, "bring the gallery up to date with the pictures in this folder, or below this URI", metavar="DIR|URI"
+    )
+    ray: str | None = setting(
+        None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
+    )
+    weights: Path | None = setting(
+        None,
+        "CNN weights that have moved: of a frozen backbone the file, of trained CNNs the dataset directory with them",
+        metavar="FILE",
+    )
+    json: Path | None = setting(None, "write the answers to this file too", metavar="FILE")
+    grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png, or search.png)", metavar="PNG")
+    draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
+    port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
+    host: str = setting("127.0.0.1", "address of the page; one that others can reach needs --token", metavar="NAME")
+    token: str | None = setting(None, "word that whoever uses the page has to know", metavar="WORD")
+    allow_add: bool = setting(False, "let the page and its interface add folders to the gallery")
+    no_browser: bool = setting(False, "do not open a browser on the page")
+    memory: float = setting(
+        MEMORY / 1e9,
+        "GB of embeddings to search in memory, and to rank them in; above it the table's index answers",
+        above=0,
+    )
+    exact: bool = setting(False, "above --memory, compare every picture instead of asking the table's index")
+
+
+def main(settings):
+    check(settings)
+    check_run(settings)
+    queries, faults = queries_in(settings.query)
+    if settings.query and not queries:
+        raise BadInput(several(faults))
+    memory = int(settings.memory * 1e9)
+    make = settings.add is not None
+    if settings.run:
+        searcher = Searcher.open(settings.run, settings.gallery, make, settings.weights, memory)
+    else:
+        searcher = Searcher.shipped(settings.gallery or GALLERY, make, memory)
+    if settings.draw:
+        draw(settings, searcher)
+    elif settings.add:
+        add(settings, searcher)
+    if queries:
+        search(settings, searcher, queries, faults)
+
+
+def check(settings):
+    if not (settings.query or settings.add or settings.draw):
+        raise BadInput("--query: expected pictures to search with, a folder to --add, or --draw, received none of them")
+    if settings.query and settings.draw:
+        raise BadInput("--draw: expected without --query; pictures can be dropped on the page")
+    if settings.unseen_only and settings.seen_only:
+        raise BadInput("--unseen-only and --seen-only exclude each other")
+    for name in ("json", "grid"):
+        if (file := getattr(settings, name)) and file.is_dir():
+            raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
+    if settings.add and Path(settings.add).is_file():
+        raise BadInput(f"--add {settings.add}: expected a folder, received a file")
+    if settings.ray and (settings.draw or not settings.add):
+        raise BadInput("--ray: embeds what --add names, expected --add without --draw")
+
+
+def check_run(settings):
+    run = settings.run
+    if run and not (run / runs.CONFIG).is_file():
+        raise BadInput(f"--run {run}: no run directory (it has no {runs.CONFIG})")
+    if settings.weights and not run:
+        raise BadInput("--weights belongs to --run")
+
+
+def several(faults):
+    """One line for several faults."""
+    others = f" (and {len(faults) - 1} more that cannot be used)" if len(faults) > 1 else ""
+    return f"{faults[0]}{others}"
+
+
+def draw(settings, searcher):
+    """Serve the page; pictures of --add come into the gallery meanwhile."""
+    serving = server.library()
+    address = serving.Address(settings.host, settings.port, settings.token)
+    adding = (settings.gallery_kind, settings.add) if settings.add else None
+    if adding:
+        searcher.gallery.check_source(*adding)
+    serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
+
+
+def add(settings, searcher):
+    gallery, kind = searcher.gallery, settings.gallery_kind
+    cluster = Cluster(settings.ray, searcher.opener(kind)) if settings.ray else None
+    done = gallery.update(kind, settings.add, searcher.encoder(kind), cluster=cluster)
+    say(
+        f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
+        f"{gallery.count(settings.gallery_kind)} in the gallery"
+    )
+
+
+def search(settings, searcher, queries, faults):
+    """Embed the queries, find their nearest in the gallery, print and draw what is found."""
+    began = time.perf_counter()
+    gallery, encoder = searcher.gallery, searcher.encoder(settings.query_kind)
+    loaded = time.perf_counter()
+    vectors, readable = encoder.embed(queries)
+    faults = faults + encoder.faults(queries, readable)
+    if not readable.any():
+        raise BadInput(several(faults))
+    for why in faults:
+        warn(f"{why}, skipped")
+    queries = [file for file, good in zip(queries, readable, strict=True) if good]
+    check_vectors(vectors[readable], "--query: the embedding of picture", gallery.identity.distance)
+    unseen = True if settings.unseen_only else False if settings.seen_only else None
+    wanted = Wanted(settings.classes, settings.below, unseen)
+    ranking = searcher.rank(vectors[readable], settings.gallery_kind, settings.top, wanted, settings.exact)
+    answers = answers_of(queries, ranking)
+    for answer in answers:
+        say(listing(answer))
+    if ranking.how:
+        say(f"{ranking.searched:,} pictures, {ranking.how}")
+    show(settings, gallery, ranking, answers)
+    seconds = time.perf_counter() - loaded
+    count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
+    say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
+
+
+def show(settings, gallery, ranking, answers):
+    """Write the files of the answers, which `ranking` gave."""
+    kind, distance, how = settings.gallery_kind, gallery.identity.distance, ranking.how
+    if note := leaked(settings.run) if settings.run else "":
+        warn(note)
+    if settings.json:
+        place = {"modality": kind, "pictures": ranking.searched, "unseen_only": settings.unseen_only}
+        place |= {"search": how or "exact"}
+        run = str(settings.run or SHIPPED)
+        about = {"run": run, "query_kind": settings.query_kind, "gallery": place, "distance": distance}
+        write_answers(settings.json, about, answers)
+        say(f"wrote {settings.json}")
+    grid = settings.grid or (settings.run or Path()) / "search.png"
+    title = f"{settings.query_kind.capitalize()} → {kind}"
+    where = f"{ranking.searched} pictures in {gallery.where}, {distance} distance" + (f", {how}" if how else "")
+    draw_answers(grid, title, where, answers, note)
+    say(f"wrote {grid}")

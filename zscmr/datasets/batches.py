@@ -1,0 +1,97 @@
+"""Index batches of an epoch: triads, and batches balanced over classes. Any epoch can be computed alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zscmr.utils.errors import BadInput
+from zscmr.utils.seeds import generator
+
+
+@dataclass(frozen=True)
+class Triads:
+    """Rows of one epoch's batches, each array (steps, batch) int32.
+
+    A photo and a sketch of one class, and a photo and a sketch of other classes as negatives of the two triplet
+    hinges.
+    """
+
+    photo: np.ndarray
+    sketch: np.ndarray
+    negative_photo: np.ndarray
+    negative_sketch: np.ndarray
+
+
+def draw_epoch(dataset, split, preset, seed, epoch):
+    """Index batches of one epoch over the trained classes, of the kind and size that the preset names."""
+    arguments = dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch
+    return draw_triads(*arguments) if preset.batches == "triads" else draw_balanced(*arguments, preset.steps)
+
+
+def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
+    """Triads of the epoch: every picture of the larger modality once, in random order, each with a random picture
+    of its class from the other modality and random negatives; the remainder batch is dropped (as released).
+
+    `classes` are the class indices to draw from; rows of others are never drawn. A function of (seed, epoch) and
+    its arguments alone. Raises BadInput when there are fewer pictures than one batch.
+    """
+    random = generator(seed, "triads", epoch)
+    photos, sketches = (_rows_by_class(labels, classes) for labels in (photo_labels, sketch_labels))
+    larger, smaller = (photos, sketches) if photos.total >= sketches.total else (sketches, photos)
+    steps = larger.total // batch
+    if steps == 0:
+        raise BadInput(
+            f"--batch-size {batch} is larger than the {larger.total} pictures to train on; try a smaller one"
+        )
+    order = random.permutation(larger.total)[: steps * batch]
+    group = larger.group[order]
+    drawn = larger.rows[order], smaller.draw(group, random)
+    photo, sketch = drawn if larger is photos else drawn[::-1]
+    # a shift by 1 … C−1 around the ring of classes never lands on the class itself
+    other = [(group + random.integers(1, len(classes), len(group))) % len(classes) for _ in range(2)]
+    arrays = photo, sketch, photos.draw(other[0], random), sketches.draw(other[1], random)
+    return Triads(*(array.astype(np.int32).reshape(steps, batch) for array in arrays))
+
+
+def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch, steps=0):
+    """Like `draw_triads`, with two photos and two sketches of each of batch // 2 classes in every batch.
+
+    Classes come in random order, the rows of a class adjacent; negatives are the rows of the preceding class. `steps`
+    per epoch, or 0 for a pass as in `draw_triads`. With fewer than batch // 2 classes the batch is smaller.
+    """
+    random = generator(seed, "balanced batches", epoch)
+    photos, sketches = (_rows_by_class(labels, classes) for labels in (photo_labels, sketch_labels))
+    steps = steps or max(1, max(photos.total, sketches.total) // batch)
+    kept = min(max(batch // 2, 2), len(classes))
+    order = random.permuted(np.tile(np.arange(len(classes)), (steps, 1)), axis=1)[:, :kept]
+    group = np.repeat(order, 2, axis=1)
+    shape = group.shape
+    photo, sketch = (rows.draw(group.ravel(), random).reshape(shape) for rows in (photos, sketches))
+    arrays = photo, sketch, np.roll(photo, 2, axis=1), np.roll(sketch, 2, axis=1)
+    return Triads(*(array.astype(np.int32) for array in arrays))
+
+
+@dataclass(frozen=True)
+class _RowsByClass:
+    rows: np.ndarray  # row numbers, sorted by class
+    group: np.ndarray  # position of each row's class among the classes drawn from
+    start: np.ndarray  # first place of each class in `rows`
+    count: np.ndarray
+
+    @property
+    def total(self):
+        return len(self.rows)
+
+    def draw(self, groups, random):
+        """A random row of each given class."""
+        return self.rows[self.start[groups] + (random.random(len(groups)) * self.count[groups]).astype(np.int64)]
+
+
+def _rows_by_class(labels, classes):
+    position = np.full(max(labels.max(), np.max(classes)) + 1, -1)
+    position[classes] = np.arange(len(classes))
+    group = position[labels]
+    rows = np.argsort(group, kind="stable")
+    rows = rows[np.searchsorted(group[rows], 0) :]
+    count = np.bincount(group[rows], minlength=len(classes))
+    return _RowsByClass(rows, group[rows], np.cumsum(count) - count, count)

@@ -1,0 +1,92 @@
+"""The index of two picture trees, from file names alone: names, and pairs where sketch names say what they draw."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from zscmr.datasets.classes import class_positions
+from zscmr.formats import dataset_directory as released
+from zscmr.formats import matfiles
+from zscmr.formats.dataset_directory import FILES, PAIRS
+
+
+def write_index(out, trees):
+    """Write the index files of both trees into `out` and returns their paths; without pairs, no dataset2.mat."""
+    cells = {FILES[modality]["names"]: names_cell(tree) for modality, tree in trees.items()}
+    pairs = pairs_cell(trees["photo"], trees["sketch"])
+    (out / PAIRS[0]).unlink(missing_ok=True)  # one of other pictures would be wrong
+    if pairs.shape[2]:
+        cells[PAIRS] = pairs
+    classes = list(trees["photo"].classes)
+    for (file, key), cell in cells.items():
+        matfiles.write(out / file, {key: cell, "classes": classes})
+    return [out / file for file, _ in cells]
+
+
+def names_cell(tree):
+    """File names by class: (classes, most pictures of a class) cell, padded with 0, as released."""
+    per_class = np.bincount(tree.labels, minlength=len(tree.classes))
+    cell = np.zeros((len(tree.classes), per_class.max()), dtype=object)
+    start = np.cumsum(per_class) - per_class
+    for row, (file, label) in enumerate(zip(tree.files, tree.labels, strict=True)):
+        cell[label, row - start[label]] = Path(file).name
+    return cell
+
+
+def pairs_cell(photos, sketches):
+    """The sketches of each photo: (classes, most photos of a class, most sketches of a photo) cell, padded with 0.
+
+    Its second axis counts as the columns of `names_cell(photos)` do.
+    """
+    drawn = {}  # (class, photo name without suffix) -> names of its sketches
+    for file, label in zip(sketches.files, sketches.labels, strict=True):
+        photo = _photo_of(file)
+        if photo:
+            drawn.setdefault((label, photo), []).append(Path(file).name)
+    per_photo = {}
+    for label, row in enumerate(names_cell(photos)):
+        for column, name in enumerate(row):
+            if name and (label, Path(name).stem) in drawn:
+                per_photo[label, column] = drawn[label, Path(name).stem]
+    most = np.bincount(photos.labels).max()
+    cell = np.zeros((len(photos.classes), most, max(map(len, per_photo.values()), default=0)), dtype=object)
+    for place, names in per_photo.items():
+        cell[place][: len(names)] = names
+    return cell
+
+
+def _photo_of(sketch):
+    """`n02691156_10151` of `…/n02691156_10151-3.png`; None for a name of another form."""
+    form = re.fullmatch(r"(.+)-\d+", Path(sketch).stem)
+    return form and form[1]
+
+
+def compare_index(ours, other):
+    """Lines that say how far the index file `other` agrees with `ours`, slot by slot of each row of the first axes."""
+    key = next(key for file, key in _INDEX if file == ours.name)
+    mine, theirs = matfiles.read(ours, key), matfiles.read(other, key)
+    order = np.arange(len(mine))
+    if "classes" in matfiles.keys(other):
+        order = class_positions(matfiles.read_names(ours, "classes"), matfiles.read_names(other, "classes"), other)
+    elif len(theirs) != len(mine):
+        return [f"{other}: {len(theirs)} rows for {len(mine)} classes, and no 'classes' to compare them by"]
+    counts = names = total = places = 0
+    for place in np.ndindex(mine.shape[:-1]):
+        left = _filled(mine[place])
+        there = (order[place[0]], *place[1:])
+        right = _filled(theirs[there]) if all(np.less(there, theirs.shape[:-1])) else []
+        places += 1
+        counts += len(left) == len(right)
+        names += sum((Counter(left) & Counter(right)).values())
+        total += len(left)
+    lines = [f"{other}: {counts:,} of {places:,} lists are as long as here, {names:,} of {total:,} names agree"]
+    return lines + ([f"{other}: {defect}" for defect in released.index_defects(theirs)] if theirs.ndim == 3 else [])
+
+
+_INDEX = (FILES["photo"]["names"], FILES["sketch"]["names"], PAIRS)
+
+
+def _filled(entries):
+    return [entry for entry in entries if isinstance(entry, str) and entry]

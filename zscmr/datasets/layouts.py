@@ -1,0 +1,209 @@
+"""Picture folders as their archives unpack -> two trees of the same classes, counted and compared with the literature.
+
+Known: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), Sketchy-extended (that and
+`EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), QuickDraw-Extended
+(`QuickDraw_images_final` or `EXTEND_image_quickdraw`, `QuickDraw_sketches_final` or `QuickDraw_sketches`), and any pair
+of class trees.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zscmr.datasets import literature
+from zscmr.datasets.classes import class_indices, class_key
+from zscmr.datasets.pictures import SUFFIXES
+from zscmr.utils.console import say, warn
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, setting
+
+#: folders that are no classes but hold class folders (or further such folders) of a modality
+_CONTAINERS = {
+    "photo": (
+        *("256x256", "rendered_256x256", "photo", "photos", "images", "ImageResized", "EXTEND_image_sketchy"),
+        *("EXTEND_image_quickdraw", "QuickDraw_images", "QuickDraw_images_final"),
+    ),
+    "sketch": (
+        *("256x256", "rendered_256x256", "sketch", "sketches", "QuickDraw_sketches", "QuickDraw_sketches_final"),
+    ),
+}
+_AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictures shifted and scaled
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(Options):
+    """Which pictures: the options of every command that reads two folders of them."""
+
+    photos: Path = setting(help="folder of photos: class folders, or as a known archive unpacks", metavar="DIR")
+    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+    duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
+
+
+@dataclass(frozen=True)
+class PictureTree:
+    """Pictures under one root: `files` n paths relative to it (`…/class/file`), sorted by class and file name,
+    `labels` (n,) int64 into `classes`."""
+
+    root: Path
+    files: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+    def paths(self):
+        return [str(self.root / file) for file in self.files]
+
+    def take(self, keep):
+        """The tree reduced to the rows where the boolean mask `keep` (n,) is true."""
+        files = tuple(file for file, kept in zip(self.files, keep, strict=True) if kept)
+        return PictureTree(self.root, files, self.labels[keep], self.classes)
+
+
+def list_pictures(root, modality, duplicates="drop"):
+    """Read the pictures of one modality.
+
+    A picture that two folders hold (same class, same name but for its suffix) counts once, unless `duplicates` is
+    "keep". Raises BadInput if there is no class folder, or one holds no picture file.
+    """
+    folders = _class_trees(Path(root), modality)
+    common = Path(os.path.commonpath(folders))
+    names, found, twice = {}, {}, 0  # class key -> name as first spelt; class key -> paths
+    for folder in folders:
+        others = {key: {path.stem for path in paths} for key, paths in found.items()}
+        for key, (name, paths) in _read_classes(folder).items():
+            fresh = [path for path in paths if path.stem not in others.get(key, ())]
+            twice += len(paths) - len(fresh)
+            names.setdefault(key, name)
+            found.setdefault(key, []).extend(paths if duplicates == "keep" else fresh)
+    if twice:
+        done = "kept twice" if duplicates == "keep" else "counted once; --duplicates keep counts them twice"
+        say(f"{root}: {twice} {modality} pictures lie in two folders and are {done}")
+    classes = sorted(names.values())
+    files, labels = [], []
+    for label, name in enumerate(classes):
+        paths = sorted(found[class_key(name)], key=lambda path: (path.name, str(path)))
+        files += [path.relative_to(common).as_posix() for path in paths]
+        labels += [label] * len(paths)
+    return PictureTree(common, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
+
+
+def _class_trees(root, modality):
+    """The folders under `root` whose folders are classes, at least one."""
+    if not root.is_dir():
+        fault = "expected a folder of class folders, received a file"
+        raise BadInput(f"{root}: {fault if root.exists() else 'no such folder of class folders'}")
+    inside = _folders(root)
+    if not inside:
+        raise BadInput(f"{root}: no class folders in it")
+    versions = [folder.name for folder in inside if folder.name.startswith("tx_")]
+    if versions:
+        if _AS_DRAWN not in versions:
+            raise BadInput(f"{root}: expected the folder {_AS_DRAWN} among its tx_ folders, found {versions[0]}")
+        if len(versions) > 1:
+            say(f"{root}: {_AS_DRAWN} is read, its {len(versions) - 1} shifted or scaled versions are not")
+        return [root / _AS_DRAWN]
+    known = {name.casefold() for name in _CONTAINERS[modality]}
+    containers = [folder for folder in inside if folder.name.casefold() in known and _folders(folder)]
+    return [tree for folder in containers for tree in _class_trees(folder, modality)] or [root]
+
+
+def _folders(root):
+    return sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def _read_classes(root):
+    """Class key -> (name, picture paths) of the class folders in `root`."""
+    classes = {}
+    for folder in _folders(root):
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+        if not paths:
+            raise BadInput(f"{folder}: no pictures in this class folder")
+        key = class_key(folder.name)
+        if key in classes:
+            raise BadInput(f"{folder}: the same class as {classes[key][0]} (case, spaces, '_' and '-' do not count)")
+        classes[key] = folder.name, paths
+    return classes
+
+
+def matched_trees(photos, sketches, duplicates="drop"):
+    """{"photo", "sketch": PictureTree} of two folders, reduced to the classes that they share."""
+    trees = list_pictures(photos, "photo", duplicates), list_pictures(sketches, "sketch", duplicates)
+    return matched_classes(*trees)
+
+
+def matched_classes(photos, sketches):
+    """Both trees reduced to the classes they share, sketch labels renumbered to the photos' class order."""
+    keys = {
+        "photo": [class_key(name) for name in photos.classes],
+        "sketch": [class_key(name) for name in sketches.classes],
+    }
+    shared = [name for name, key in zip(photos.classes, keys["photo"], strict=True) if key in set(keys["sketch"])]
+    for tree, own, other in ((photos, "photo", "sketch"), (sketches, "sketch", "photo")):
+        alone = [name for name, key in zip(tree.classes, keys[own], strict=True) if key not in set(keys[other])]
+        if alone:
+            warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {', '.join(alone)}")
+    if len(shared) < 4:
+        raise BadInput(f"{photos.root} and {sketches.root} share {len(shared)} classes; at least 4 are needed")
+    return {"photo": _renumbered(photos, shared), "sketch": _renumbered(sketches, shared)}
+
+
+def _renumbered(tree, classes):
+    """The tree restricted to `classes`, its labels counting in their order."""
+    position = class_indices(classes)
+    new = np.array([position.get(class_key(name), -1) for name in tree.classes])[tree.labels]
+    kept = tree.take(new >= 0)
+    new = new[new >= 0]
+    order = np.argsort(new, kind="stable")
+    return PictureTree(tree.root, tuple(kept.files[row] for row in order), new[order], tuple(classes))
+
+
+def first_of_each_class(tree, count, modality):
+    """The tree reduced to the alphabetically first `count` pictures of each class; print how many that are.
+
+    Alphabetical is by file name and Unicode code point (`n1_12619.jpg` before `n1_1270.jpg`, capitals before small
+    letters), the order of `tree.files` within a class. Duplicates are kept or dropped together.
+    """
+    kept, names = np.zeros(len(tree.files), bool), [set() for _ in tree.classes]
+    for row, (file, label) in enumerate(zip(tree.files, tree.labels, strict=True)):
+        name = Path(file).stem
+        kept[row] = name in names[label] or len(names[label]) < count
+        if kept[row]:
+            names[label].add(name)
+    short = [name for name, found in zip(tree.classes, names, strict=True) if len(found) < count]
+    told = f"; {len(short)} classes have fewer: {', '.join(short)}" if short else ""
+    say(f"{modality}: the first {count} of each class, {kept.sum():,} of {len(kept):,} pictures{told}")
+    return tree.take(kept)
+
+
+def compare_counts(trees, unseen_names):
+    """Print the numbers of pictures; warn where they differ from the literature's."""
+    known = literature.recognised(trees["photo"].classes)
+    counts = {"photo": known.photos | known.extended, "sketch": known.sketches} if known else {}
+    for modality, tree in trees.items():
+        say(f"{modality}: {len(tree.files):,} pictures of {len(tree.classes)} classes in {tree.root}")
+        if known and not known.published(len(tree.files), counts[modality]):
+            told = ", ".join(f"{count:,} ({where})" for count, where in counts[modality].items())
+            warn(f"{len(tree.files):,} {modality} pictures; the literature has {told}")
+    unseen, name = class_indices(unseen_names), literature.list_name(unseen_names)
+    for modality, count in literature.UNSEEN_PICTURES.get(name, {}).items():
+        tree = trees[modality]
+        ours = sum(class_key(tree.classes[label]) in unseen for label in tree.labels)
+        if ours != count:
+            warn(f"{ours:,} {modality} pictures of the unseen classes; the literature has {count:,} for {name}.txt")
+
+
+def class_folder(tree):
+    """The folder whose class folders hold most of the pictures."""
+    parents = Counter(Path(file).parent.parent for file in tree.files)
+    return (tree.root / parents.most_common(1)[0][0]).resolve()
+
+
+def listing_hash(tree):
+    """A digest of the names and sizes of the tree's files."""
+    digest = hashlib.sha256()
+    for file, path in zip(tree.files, tree.paths(), strict=True):
+        digest.update(f"{file}\0{os.path.getsize(path)}\n".encode())
+    return digest.hexdigest()[:16]

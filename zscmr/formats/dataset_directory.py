@@ -1,0 +1,125 @@
+"""pictures.json: what the features of a dataset directory were made with."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from zscmr.utils.files import read_json, write_json
+
+#: fingerprint of an array -> what is wrong with it
+_KNOWN = {
+    "91b581998712ceee": "the released wv_embeddings.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where "
+    "the class order has sea_turtle, seagull, seal, and rows 5 (armor) and 6 (axe) both hold 'metal'",
+    "65978a2ec86827b4": "the released wv_anjan_glove.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where "
+    "the class order has sea_turtle, seagull, seal",
+    "3ac5859d29c6b3ef": "the released mst_graph.mat: made from the last dimension of the class vectors alone, 3 of its "
+    "124 edges belong to the Euclidean tree",
+    "6e8e63f4502110fe": "the released wv_anjan_semantic_labels.mat: its 250 rows are in no known order, so no row can "
+    "be given to a class",
+}
+
+
+def fingerprint(array):
+    """A digest of the values of an array, independent of precision and memory order."""
+    values = np.ascontiguousarray(array, dtype=np.float32)
+    return hashlib.sha256(str(values.shape).encode() + values.tobytes()).hexdigest()[:16]
+
+
+def vector_defects(vectors):
+    """Sentences on class vectors (C, S): known defects of the released file, or equal rows."""
+    known = _KNOWN.get(fingerprint(vectors))
+    if known:
+        return [known]
+    one, other = _equal_rows(vectors)
+    return [f"rows {first} and {copy} (from 0) are identical" for first, copy in zip(one, other, strict=True)]
+
+
+def graph_defects(edges):
+    """Sentences on class-graph edges (E, 2): known defects of the released file."""
+    known = _KNOWN.get(fingerprint(edges))
+    return [known] if known else []
+
+
+def _equal_rows(array):
+    _, first, which = np.unique(array, axis=0, return_index=True, return_inverse=True)
+    first = first[which.ravel()]
+    copies = np.flatnonzero(first != np.arange(len(array)))
+    return first[copies], copies
+
+
+def index_defects(cell):
+    """Sentences on a cell (classes, photos, slots) of the sketches of each photo."""
+    rows = cell.reshape(-1, cell.shape[2])
+    lists = [[entry for entry in row if isinstance(entry, str) and entry] for row in rows]
+    several = [names for names in lists if len(names) > 1]
+    repeated = sum(len(set(names)) == 1 for names in several)
+    if not repeated:
+        return []
+    return [f"{repeated:,} of {len(several):,} photos with several sketches name one and the same sketch in every slot"]
+
+
+#: modality -> its files and variables in a dataset directory, as released
+FILES = {
+    "photo": {
+        "features": ("imagematnew.mat", "feature"),
+        "labels": ("label_im.mat", "label_im"),
+        "names": ("names_images.mat", "data"),
+    },
+    "sketch": {
+        "features": ("sketchmatnew.mat", "feature"),
+        "labels": ("label_sk.mat", "label_sk"),
+        "names": ("names_sketches.mat", "data3"),
+    },
+}
+
+MODALITIES = tuple(FILES)
+
+CLASS_VECTORS = ("wv_embeddings.mat", "features")
+
+CLASS_GRAPH = ("mst_graph.mat", "edge")
+
+CLASSIFIER = ("classifier.mat", "kernel")  # of the backbone, on the features
+
+PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
+
+PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
+
+
+PLACES = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
+
+
+def of_modality(provenance, modality):
+    """Contents of pictures.json as they hold for the CNN of a modality."""
+    return provenance | (provenance.get("sketch", {}) if modality == "sketch" else {})
+
+
+def differing_keys(present, wanted):
+    """Keys in which two contents of pictures.json differ, apart from where files lie and what came of them."""
+    present, wanted = _identity(present), _identity(wanted)
+    return [key for key in {**wanted, **present} if present.get(key) != wanted.get(key)]
+
+
+def _identity(made):
+    kept = {key: value for key, value in made.items() if key not in ("skipped", "cnn_sha256", *PLACES)}
+    return kept | {key: _identity(value) for key, value in kept.items() if key == "sketch"}
+
+
+def changed_keys(present, wanted):
+    """`differing_keys`, and the folders of pictures that are others.
+
+    Folders of other names may hold the same pictures, moved; not so while the former folders are still there.
+    """
+    others = [key for key in ("photos", "sketches") if present.get(key) not in (None, wanted[key])]
+    return differing_keys(present, wanted) + [key for key in others if Path(present[key]).exists()]
+
+
+def write_provenance(out, provenance):
+    """Write pictures.json of the dataset directory `out`."""
+    write_json(out / PICTURES, provenance)
+
+
+def read_provenance(directory):
+    """Contents of pictures.json, or {} for a directory whose features were made elsewhere."""
+    path = Path(directory) / PICTURES
+    return read_json(path) if path.exists() else {}

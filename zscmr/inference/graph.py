@@ -1,0 +1,105 @@
+"""TensorFlow Lite graphs that embed pictures, run without TensorFlow where LiteRT is installed."""
+
+import hashlib
+import threading
+import warnings
+
+import numpy as np
+
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import read_bytes
+from zscmr.utils.processes import cores, import_tensorflow, stderr_held_back
+
+IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
+
+
+class Graph:
+    """A .tflite file: uint8 RGB pictures (n, size, size, 3) -> float32 vectors (n, width).
+
+    Pictures run one at a time, so a picture's vector does not depend on what is embedded with it, and memory not on n;
+    larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
+    """
+
+    def __init__(self, path, sha256=None, threads=None):
+        """Open a file; with `sha256`, only if it has that hash. `threads` is by default the CPUs of this process.
+
+        The engine finds most damage to the structure of a file, none to its weights: only a hash does.
+        Raises BadInput if the file cannot be read, is damaged, or takes or gives something else.
+        """
+        self.path = path
+        content = _content(path, sha256)
+        interpreter_class = _interpreter_class()
+        failure = None
+        with stderr_held_back():  # the engine's account of itself, and of what is wrong with the file
+            try:
+                self._interpreter = _open(interpreter_class, content, threads or cores())
+                (given,) = self._interpreter.get_input_details()
+                (found,) = self._interpreter.get_output_details()
+            except Exception as error:  # of many types, as the damage is
+                failure = error
+        if failure is not None:
+            raise BadInput(f"{path}: not a usable TensorFlow Lite file ({first_line(failure)})") from failure
+        takes, gives = (_signature(details) for details in (given, found))
+        size = given["shape"][1] if len(given["shape"]) == 4 else 0
+        if size < 1 or takes != ("uint8", (1, size, size, 3)):
+            raise BadInput(f"{path}: expected a graph of uint8 pictures (n, size, size, 3), received {_shown(takes)}")
+        if len(found["shape"]) != 2 or gives != ("float32", (1, found["shape"][1])):
+            raise BadInput(f"{path}: expected a graph that gives float32 vectors (n, width), received {_shown(gives)}")
+        self.size, self.width = int(size), int(found["shape"][1])
+        self._input, self._output = given["index"], found["index"]
+        self._lock = threading.Lock()
+
+    def __call__(self, pictures):
+        """Vectors (n, width), float32, of uint8 pictures (n, size, size, 3)."""
+        pictures = np.asarray(pictures)
+        expected = (self.size, self.size, 3)
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != expected:
+            raise ValueError(f"expected uint8 pictures (n, *{expected}), received {pictures.dtype} {pictures.shape}")
+        vectors = np.empty((len(pictures), self.width), np.float32)
+        with self._lock:
+            for row, picture in enumerate(pictures):
+                self._interpreter.set_tensor(self._input, picture[None])
+                try:
+                    self._interpreter.invoke()
+                except RuntimeError as error:
+                    raise BadInput(f"{self.path}: the graph does not run ({first_line(error)})") from error
+                vectors[row] = self._interpreter.get_tensor(self._output)[0]
+        return vectors
+
+
+def _content(path, sha256):
+    content = read_bytes(path)
+    if sha256 is not None and (received := hashlib.sha256(content).hexdigest()) != sha256:
+        raise BadInput(f"{path}: expected SHA-256 {sha256}, received {received}")
+    if content[4:8] != IDENTIFIER:
+        raise BadInput(f"{path}: not a TensorFlow Lite file ({len(content)} bytes without the mark TFL3)")
+    return content
+
+
+def _interpreter_class():
+    """LiteRT's interpreter, or the same engine as TensorFlow brings it."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            return import_tensorflow().lite.Interpreter
+        except (ImportError, AttributeError) as error:
+            raise BadInput("graphs need LiteRT: python -m pip install ai-edge-litert") from error
+    return Interpreter
+
+
+def _open(interpreter_class, content, threads):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow says at each use that its interpreter will go
+        interpreter = interpreter_class(model_content=content, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _signature(details):
+    return np.dtype(details["dtype"]).name, tuple(int(size) for size in details["shape"])
+
+
+def _shown(signature):
+    dtype, shape = signature
+    return f"{dtype} {shape}"

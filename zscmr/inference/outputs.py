@@ -1,0 +1,68 @@
+"""Features of pictures, kept on disk so that a stopped export resumes."""
+
+import shutil
+from functools import partial
+
+import numpy as np
+
+from zscmr.datasets import pictures
+from zscmr.utils.console import say, track
+from zscmr.utils.files import read_json, write_json
+
+_MISSING, _DONE, _UNREADABLE = 0, 1, 2  # states of a row
+
+
+def outputs(folder, identity, make_network, preprocessing, paths, batch, label, shrink=None, workers=None):
+    """Outputs of a network for picture files, kept in `folder`.
+
+    A network maps pictures (n, size, size, 3) uint8 to vectors (n, `width`) float32.
+
+    Returns (vectors (n, F) float32, memory-mapped; readable (n,) bool). Rows computed under the same `identity` (a
+    JSON value) are kept, so that a call killed at any picture resumes. `make_network()` is called only
+    if rows are missing. `workers`: `training.strategies.Workers` that share the pictures, each with a `folder` of its
+    own; all of them get all rows.
+    """
+    if not (folder / "identity.json").exists() or read_json(folder / "identity.json", object) != identity:
+        shutil.rmtree(folder, ignore_errors=True)
+    files = folder / "vectors.npy", folder / "state.npy"
+    network = None
+    if not folder.exists():
+        network = make_network()
+        folder.mkdir(parents=True)
+        np.lib.format.open_memmap(files[0], "w+", np.float32, (len(paths), network.width))
+        np.lib.format.open_memmap(files[1], "w+", np.uint8, (len(paths),))
+        write_json(folder / "identity.json", identity)  # last: it marks the arrays as valid
+    vectors, state = (np.load(file, mmap_mode="r+") for file in files)
+    own = workers.share(len(paths)) if workers else range(len(paths))
+    missing = np.flatnonzero(state[own] == _MISSING)
+    if len(missing):
+        if missing[0]:
+            say(f"{label}: {missing[0]} of {len(own)} pictures were done before")
+        rows = own[missing[0] :]
+        filled = _filled(vectors, state, network or make_network(), preprocessing, paths, batch, rows, shrink)
+        for _ in track(filled, f"{label}: features", -(-len(rows) // batch)):
+            pass
+    if workers:
+        workers.exchange(vectors, state)
+    return vectors, state == _DONE
+
+
+def outputs_now(network, preprocessing, paths, batch, shrink=None, step=None):
+    """`outputs` of a few pictures, computed anew and kept in memory; `step(done)` is called after each batch."""
+    vectors, state = np.zeros((len(paths), network.width), np.float32), np.zeros(len(paths), np.uint8)
+    for done in _filled(vectors, state, network, preprocessing, paths, batch, range(len(paths)), shrink):
+        if step:
+            step(done)
+    return vectors, state == _DONE
+
+
+def _filled(vectors, state, network, preprocessing, paths, batch, rows, shrink):
+    """Fill a range of rows, batch by batch; yield the end of each batch."""
+    parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+    read = partial(pictures.read_pictures, size=preprocessing, shrink=shrink)
+    decoded = pictures.ahead(lambda part: read(paths[part.start : part.stop]), parts)
+    for part, (images, readable) in zip(parts, decoded, strict=True):
+        vectors[part.start : part.stop] = network(images)
+        # after the vectors, so that a row marked as done is written
+        state[part.start : part.stop] = np.where(readable, _DONE, _UNREADABLE)
+        yield part.stop

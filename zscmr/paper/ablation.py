@@ -1,0 +1,57 @@
+"""The ablation as bars, as in the paper's slides: published ones and measured ones side by side."""
+
+import textwrap
+
+from zscmr.evaluation.embeddings import INITIALS
+from zscmr.utils.files import whole_file
+
+COLOURS = {"sketch->image": "#2b6ca3", "image->sketch": "#e0893b"}
+
+
+def draw_ablation(table, path, warning=""):
+    """Write a PNG of an ablation `Table`: a panel per dataset, a group of bars per row, whiskers over the seeds."""
+    from matplotlib.figure import Figure
+
+    names = [name.removesuffix(": S→I") for name in table.columns if name.endswith(": S→I")]
+    figure = Figure(figsize=(max(4.6 * len(names), 6.5), 4.4), dpi=110, layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        for place, (direction, colour) in enumerate(COLOURS.items()):
+            column = f"{name}: {INITIALS[direction]}"
+            values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
+            bars(panel, place, values, colour, direction.replace("->", "→"))
+        panel.set_title(title(name, next(iter(values.values()))), fontsize=10)
+        panel.set_xticks(range(len(table.rows)), [textwrap.fill(row, 14) for row in table.rows], fontsize=8)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(y=0.25)  # room for the legend above the bars
+    panels[0].set_ylabel("mAP@all, unseen classes")
+    panels[0].legend(frameon=False, loc="upper left", fontsize=9)
+    if warning:
+        figure.suptitle(warning, fontsize=9)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png")
+
+
+def bars(panel, place, values, colour, label):
+    """Bars of {group: Value}, the `place`-th of two in each group, numbers above them; published bars are hatched."""
+    where = [group + 0.4 * (place - 0.5) for group in values]
+    heights = [value.mean for value in values.values()]
+    whiskers = [value.deviation or 0 for value in values.values()]
+    published = next(iter(values.values())).ground is None
+    look = {"alpha": 0.55, "hatch": "//"} if published else {}
+    panel.bar(where, heights, 0.38, color=colour, edgecolor="white", label=label, **look)
+    if any(whiskers):
+        panel.errorbar(where, heights, whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
+    for x, value, whisker in zip(where, values.values(), whiskers, strict=True):
+        text = f"{value.mean:.{value.digits}f}".removeprefix("0")
+        panel.annotate(text, (x, value.mean + whisker), (0, 2), textcoords="offset points", ha="center", fontsize=7)
+
+
+def title(name, value):
+    """Above a panel: what its bars were measured on, or that they are published."""
+    if value.ground is None:
+        return name
+    place, count = value.ground, len(value.numbers)
+    seeds = f"{count} seeds" if count > 1 else "1 seed"
+    words = [place.backbone, seeds, *["not comparable"] * bool(place.differences)]
+    return f"{place.name}, {place.list_name}\n{', '.join(words)} {value.marks}".rstrip()

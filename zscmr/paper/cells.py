@@ -1,0 +1,406 @@
+"""The units of work: a training run, a measurement of its embeddings, the baselines. Each leaves one JSON file.
+
+A cell whose file was made with the same settings from the same features is never computed again. Changes of the code
+are not noticed: another --runs folder begins anew.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import platform
+import shutil
+import time
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from zscmr import models
+from zscmr.datasets.class_graph import class_graph
+from zscmr.datasets.classes import read_split
+from zscmr.evaluation import scoring
+from zscmr.evaluation.embeddings import load, unseen_only
+from zscmr.evaluation.instances import score_instances
+from zscmr.evaluation.selection import EvaluationOptions, chosen_rows
+from zscmr.formats import runs
+from zscmr.models.base import Tables
+from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
+from zscmr.paper.ground import Elsewhere, Ground
+from zscmr.training.stage2.options import TrainingOptions, resolve
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
+from zscmr.utils.processes import one_process
+
+#: how the same embeddings are measured besides protocol `standard`: `EvaluationOptions`, sketch→image
+MEASURES = {
+    "knncode": {"protocol": "knncode"},
+    "sempcyc": {"protocol": "sempcyc"},
+    "sake": {"protocol": "sake"},
+    "zse": {"protocol": "zse"},
+    "itq": {"bits": 64},
+    "sign": {"bits": 64, "codes": "sign"},
+    "generalised-sempcyc": {"generalised": "sempcyc"},
+    "generalised-pcmsn": {"generalised": "pcmsn"},
+    "reranked": {"rerank": True},
+    "instances": {"instances": True},
+}
+
+# Seconds on two CPU cores without a GPU, on 1280-d features; finished cells correct them (`Rates`).
+RUN_SECONDS = 3.0  # building, compiling, export, figures
+EPOCH_SECONDS = 0.05  # checkpoint, held-out score
+PICTURE_SECONDS = 3e-8  # an epoch, per picture and feature
+PAIR_SECONDS = 3e-8  # ranking and scoring, per query and gallery item
+RERANKING_TIMES = 8  # as long as ranking (`benchmarks/bench_eval.py`)
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is trained: a preset of a model, and the trainer's settings that differ from it."""
+
+    model: str
+    preset: str
+    changes: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def name(self):
+        words = [self.model, self.preset]
+        for setting, value in self.changes:
+            words += [setting, *map(str, value)] if isinstance(value, tuple) else [setting, str(value)]
+        return "-".join(words).replace("_", "-")
+
+    def with_changes(self, changes):
+        """The method with other settings of the trainer, its preset among them."""
+        changes = dict(changes)
+        preset = changes.pop("preset", self.preset)
+        return dataclasses.replace(self, preset=preset, changes=(*self.changes, *changes.items()))
+
+
+class Cell:
+    """One JSON file at `path`. A subclass says what it holds (`identity`, `measure`) and how long it may take."""
+
+    def stored(self):
+        """Contents of the finished cell; {} if there is none, or one of other settings or features."""
+        if not self.path.exists():
+            return {}
+        content = read_json(self.path)
+        return content if content.get("cell") == self.identity else {}
+
+    def make(self, worker):
+        """Compute the cell and returns its contents; `worker` trains."""
+        began = time.monotonic()
+        results, whole = self.measure(worker)
+        seconds = time.monotonic() - began if whole else None
+        content = {"cell": self.identity, "seconds": seconds, "machine": machine(), **results}
+        write_json(self.path, content)
+        return content
+
+
+@dataclass(frozen=True)
+class Training(Cell):
+    """One run of the trainer; the cell holds its scores, protocol `standard`."""
+
+    ground: Ground
+    method: Method
+    seed: int
+
+    @property
+    def folder(self):
+        # a resumed run keeps its graph, so a run with another graph needs another folder
+        mark = f"-{hashlib.sha256(str(self.edges).encode()).hexdigest()[:8]}" if self.edges else ""
+        return self.ground.folder / f"{self.method.name}-seed{self.seed}{mark}"
+
+    @property
+    def path(self):
+        return self.folder / "measured" / "standard.json"
+
+    @property
+    def kind(self):
+        return self.method.name
+
+    @property
+    def title(self):
+        return f"{self.method.name}, {self.ground.list_name}, seed {self.seed}"
+
+    @cached_property
+    def options(self):
+        """`TrainingOptions` of the run."""
+        fields = {field.name for field in dataclasses.fields(TrainingOptions)}
+        chosen = {name: value for name, value in self.method.changes if name in fields}
+        constants = {name: value for name, value in self.method.changes if name not in fields}
+        method = self.method
+        return TrainingOptions(model=method.model, preset=method.preset, seed=self.seed, constants=constants, **chosen)
+
+    @cached_property
+    def resolved(self):
+        """(options, preset) as the trainer fills them in."""
+        return resolve(self.options)
+
+    @cached_property
+    def edges(self):
+        """Edges of the run's class graph; none if the system needs no graph."""
+        options, preset = self.resolved
+        if not preset.constants.wants_graph:
+            return []
+        dataset = self.ground.dataset
+        split = read_split(dataset, self.ground.unseen_file, options.held_out, options.seed)
+        return class_graph(dataset, split).tolist()
+
+    @cached_property
+    def identity(self):
+        settings, preset = self.resolved
+        identity = {"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)}
+        return json_round_trip(identity | ({"edges": self.edges} if self.edges else {}))
+
+    @property
+    def seconds(self):
+        options, preset = self.resolved
+        data = self.ground.dataset
+        pictures = preset.steps * preset.batch_size or max(len(items.labels) for items in (data.photo, data.sketch))
+        rate = tables_of(options.model).picture_seconds.get(self.method.preset, PICTURE_SECONDS)
+        epoch = EPOCH_SECONDS + rate * pictures * max(self.ground.widths)
+        return RUN_SECONDS + preset.epochs * epoch + 2 * PAIR_SECONDS * sum(self.ground.unseen_pictures) ** 2
+
+    def measure(self, worker):
+        """(scores, whether this call trained from the first epoch to the last)."""
+        whole = False
+        if not (runs.read_results(self.folder) and self.is_ours()):
+            whole = self.train(worker)
+        # the embeddings stay, for the other cells; a table's hundred runs would fill the disk with the rest
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        return runs.read_results(self.folder)["shared space"], whole
+
+    def is_ours(self):
+        """Whether the run directory was made with the settings of this cell."""
+        config = self.folder / runs.CONFIG
+        if not config.exists():
+            return False
+        places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
+        wanted = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
+        stored = read_json(config)["settings"]
+        return {name: value for name, value in stored.items() if name not in runs.PLACES} == wanted
+
+    def train(self, worker):
+        """Run the trainer, its output going to a log file. Return whether it trained from the first epoch."""
+        fresh = not self.is_ours()
+        if fresh:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        log = self.folder.with_name(f"{self.folder.name}.log")
+        places = self.folder, self.ground.dataset.directory, self.ground.unseen_file
+        worker.train(log, not fresh, self.options if fresh else None, *places)
+        return fresh
+
+
+@dataclass(frozen=True)
+class Measurement(Cell):
+    """The embeddings of a run measured in another way, sketch→image."""
+
+    training: Training
+    measured: str  # a key of MEASURES
+
+    kind = "measurement"
+
+    @property
+    def ground(self):
+        return self.training.ground
+
+    @property
+    def path(self):
+        return self.training.folder / "measured" / f"{self.measured}.json"
+
+    @property
+    def title(self):
+        return f"{self.training.title}, measured: {self.measured}"
+
+    @property
+    def identity(self):
+        return json_round_trip({"run": self.training.identity, "measured": MEASURES[self.measured]})
+
+    @property
+    def applicable(self):
+        """Sign codes have as many bits as the embedding has dimensions, ITQ at most as many. Embeddings that are codes
+        are measured as they are."""
+        constants, bits = self.training.resolved[1].constants, MEASURES[self.measured].get("bits")
+        if constants.binary or (self.measured == "instances" and not self.ground.paired):
+            return False
+        return not bits or constants.size == bits or (constants.size > bits and self.measured == "itq")
+
+    @property
+    def seconds(self):
+        photos, sketches = self.ground.unseen_pictures
+        if self.measured == "generalised-pcmsn":
+            photos, sketches = len(self.ground.dataset.photo.labels), len(self.ground.dataset.sketch.labels)
+        return 0.1 + PAIR_SECONDS * photos * sketches * (RERANKING_TIMES if self.measured == "reranked" else 1)
+
+    def measure(self, worker):
+        file = self.training.folder / runs.EMBEDDINGS
+        if not file.exists():
+            raise BadInput(
+                f"{file}: no such file, and {self.title} needs it; delete {self.training.path} to train anew"
+            )
+        options = EvaluationOptions(**MEASURES[self.measured])
+        features = chosen_rows(file, options)
+        setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
+        if options.instances:
+            return {"protocol": "own photo", "ties": setup.ties, **score_instances(file, features, setup)}, True
+        scores = scoring.score_features(file, features, setup, ("sketch->image",))
+        return scoring.summary(scores, setup, features), True
+
+
+@dataclass(frozen=True)
+class Baselines(Cell):
+    """What the features reach without gradients."""
+
+    ground: Ground
+
+    kind = "baselines"
+
+    @property
+    def path(self):
+        return self.ground.folder / "baselines.json"
+
+    @property
+    def title(self):
+        return f"features alone and LDA map, {self.ground.list_name}"
+
+    @property
+    def identity(self):
+        return {"dim": DIM, "shrinkage": SHRINKAGE}
+
+    @property
+    def applicable(self):
+        return len(self.ground.widths) == 1
+
+    @property
+    def seconds(self):
+        return 0.5 + 2 * PAIR_SECONDS * sum(self.ground.unseen_pictures) ** 2
+
+    def measure(self, worker):
+        return {"baselines": measure_baselines(self.ground.dataset, self.ground.split)}, True
+
+
+@dataclass(frozen=True)
+class Across(Cell):
+    """A run's embeddings of another dataset's pictures, as embed.py writes them, ranked and re-ranked."""
+
+    file: Path
+    digest: str  # of the file
+    ground: Elsewhere
+    pictures: tuple[int, int]  # photos and sketches evaluated
+    folder: Path  # of the cells
+
+    kind = "across"
+
+    @staticmethod
+    def of(file, runs_folder):
+        """Raises BadInput if the file is not one of embed.py's."""
+        features = unseen_only(load(file))
+        if not features.across:
+            raise BadInput(f"--across {file}: no variable 'across', which embed.py writes")
+        which = f"{len(features.unseen)} classes"
+        ground = Elsewhere(features.across, which, "of the run's encoders", features.leaked)
+        pictures = len(features.photo.labels), len(features.sketch.labels)
+        return Across(Path(file), file_hash(file), ground, pictures, runs_folder / "across")
+
+    @property
+    def path(self):
+        return self.folder / f"{self.file.stem}-{self.digest[:8]}.json"
+
+    @property
+    def title(self):
+        return f"{self.file}, {self.ground.name}"
+
+    @property
+    def identity(self):
+        return {"sha256": self.digest}
+
+    @property
+    def seconds(self):
+        return 0.5 + 2 * (1 + RERANKING_TIMES) * PAIR_SECONDS * self.pictures[0] * self.pictures[1]
+
+    def measure(self, worker):
+        found = {}
+        for how in ({}, MEASURES["reranked"]):
+            options = EvaluationOptions(**how)
+            features = chosen_rows(self.file, options)
+            setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
+            scores = scoring.score_features(self.file, features, setup, scoring.ACROSS)
+            found["reranked" if how else "ranked"] = scoring.summary(scores, setup, features)
+        return found, True
+
+
+class Rates:
+    """How long cells take: the documented rates, corrected by the cells that were finished on this machine."""
+
+    def __init__(self):
+        self.spent = {}  # kind -> [seconds measured, seconds by the documented rates]
+
+    def note(self, cell, content):
+        if content.get("seconds") and content["machine"] == machine():
+            for kind in (cell.kind, type(cell)):
+                pair = self.spent.setdefault(kind, [0.0, 0.0])
+                pair[0] += content["seconds"]
+                pair[1] += cell.seconds
+
+    @property
+    def source(self):
+        return "by the cells finished here" if self.spent else "by documented rates of two CPU cores"
+
+    def expected(self, cell):
+        for kind in (cell.kind, type(cell)):
+            if kind in self.spent:
+                measured, documented = self.spent[kind]
+                return cell.seconds * measured / documented
+        return cell.seconds
+
+
+def tables_of(model):
+    """A system's part in the paper's tables, `models.base.Tables`."""
+    return getattr(models.system(model), "TABLES", Tables())
+
+
+def machine():
+    return f"{platform.node()}, {os.cpu_count()} cores"
+
+
+MOST_RUNS = 20  # in one process; importing TensorFlow anew takes as long as a short run
+MOST_KEPT = 1e9  # bytes of features that its runs may leave behind; each was seen to leave its own
+
+
+class Worker:
+    """A process that trains one run after another, replaced before it grows large."""
+
+    def __init__(self, train_run, feature_bytes):
+        """`train_run(*arguments)` does one run; importable, so that a spawned process finds it."""
+        self.train_run = train_run
+        self.most = max(1, min(MOST_RUNS, int(MOST_KEPT / feature_bytes)))
+        self.pool, self.done = None, 0
+
+    def train(self, log, append, *arguments):
+        """One run; what it prints goes to the file `log`."""
+        if self.done % self.most == 0:
+            self.stop()
+            self.pool = one_process()
+        self.done += 1
+        try:
+            self.pool.submit(_train, self.train_run, log, append, arguments).result()
+        except BrokenProcessPool as error:
+            raise BadInput(f"{log}: the training process of this run died (out of memory?)") from error
+
+    def stop(self):
+        if self.pool:
+            self.pool.shutdown()
+            self.pool = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def _train(train_run, log, append, arguments):
+    mode, out, errors = "a" if append else "w", contextlib.redirect_stdout, contextlib.redirect_stderr
+    with open(log, mode, encoding="utf-8") as file, out(file), errors(file):
+        train_run(*arguments)

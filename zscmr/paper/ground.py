@@ -1,0 +1,158 @@
+"""What numbers are measured on: a dataset and an unseen list, and how they differ from the paper's.
+
+Whether a number is comparable with a published one is derived from the dataset directory, never asserted.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from zscmr.datasets import literature
+from zscmr.datasets.classes import UNSEEN, Split, read_class_list, split_classes
+from zscmr.evaluation.embeddings import drawn_photo, stems
+from zscmr.formats.dataset_directory import of_modality
+from zscmr.training.stage2.train import cnn_leak, features_digest
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import read_json
+
+PUBLISHED = read_json(Path(__file__).with_name("published.json"))
+
+
+@dataclass(frozen=True, eq=False)  # as a part of keys: the same ground is the same object
+class Ground:
+    """A dataset directory with one list of unseen classes."""
+
+    dataset: object  # a `UxUyLoader.Dataset`
+    split: Split  # none held out: that is each run's own matter
+    unseen_file: Path | None  # as the trainer is given it
+    list_name: str  # of the literature's list with these classes, else the file's
+    folder: Path  # of the cells; its name holds a digest of features and split, so other data never mix with these
+    differences: tuple[str, ...]  # from what the paper used; none: comparable
+    leaked: str  # which unseen classes the CNNs were trained on; empty if none
+
+    @property
+    def name(self):
+        return self.dataset.directory.resolve().name
+
+    @property
+    def backbone(self):
+        made = self.dataset.provenance
+        if "backbone" not in made:
+            return "features of unknown origin"
+        trained = {"nothing": "frozen", "head": "frozen, trained head", "last-block": "last block trained"}
+        names = dict.fromkeys((made["backbone"], of_modality(made, "sketch")["backbone"]))
+        return f"{' and '.join(names)} ({trained.get(made.get('train'), 'trained')})"
+
+    @property
+    def pictures(self):
+        """The dataset in words, whatever the unseen list."""
+        photo, sketch = self.dataset.photo, self.dataset.sketch
+        return (
+            f"dataset {self.name} ({len(photo.labels):,} photos and {len(sketch.labels):,} sketches of "
+            f"{len(self.dataset.classes)} classes), features {self.backbone}, {' and '.join(map(str, self.widths))}-d"
+        )
+
+    @property
+    def unseen(self):
+        """The unseen list in words."""
+        return f"{self.list_name} ({len(self.split.unseen)} classes)"
+
+    @property
+    def widths(self):
+        """Feature widths of photo and sketch, once if they are alike."""
+        return tuple(dict.fromkeys(items.features.shape[1] for items in (self.dataset.photo, self.dataset.sketch)))
+
+    @property
+    def unseen_pictures(self):
+        """(photos, sketches) of the unseen classes."""
+        sides = self.dataset.photo, self.dataset.sketch
+        return tuple(int(np.isin(items.labels, self.split.unseen).sum()) for items in sides)
+
+    @cached_property
+    def paired(self):
+        """Whether names of unseen sketches say which photo of the dataset they were drawn from."""
+        photos = set(stems(self.dataset.photo))
+        drawn = (drawn_photo(*identity) for identity in stems(self.dataset.sketch))
+        return any(photo in photos for photo in drawn if photo[0] in self.split.unseen)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What numbers of a run on another dataset's pictures are measured on, as a `Ground` describes itself."""
+
+    name: str  # both datasets, and which classes
+    list_name: str
+    backbone: str
+    leaked: str
+    differences: tuple[str, ...] = ("trained on one dataset, tested on another",)
+
+
+def survey(dataset, unseen_files, root):
+    """The `Ground` of the dataset's unseen.txt, if it has one, and of each further list; lists alike count once.
+
+    Raises BadInput for a dataset or list that cannot be used, before anything runs.
+    """
+    data = dataset.directory
+    own = data / UNSEEN
+    files = ([None] if own.exists() or not unseen_files else []) + list(unseen_files)
+    features = digest_features(dataset)
+    found = {}
+    for file in files:
+        where = file or own
+        listed = read_class_list(where)
+        split = split_classes(dataset.classes, listed, where, held_out_share=0)
+        name = literature.list_name(listed, where.stem)
+        mark = hashlib.sha256(f"{features} {split.unseen.tolist()}".encode()).hexdigest()[:8]
+        ground = Ground(
+            dataset,
+            split,
+            file,
+            name,
+            root / f"{data.resolve().name}-{name}-{mark}",
+            reasons_not_comparable(dataset, split, name),
+            cnn_leak(dataset, split),
+        )
+        found.setdefault(tuple(split.unseen.tolist()), ground)
+    names = [ground.list_name for ground in found.values()]
+    if len(set(names)) < len(names):
+        raise BadInput(f"--unseen: two lists of different classes are both called {max(names, key=names.count)}")
+    return list(found.values())
+
+
+def digest_features(dataset):
+    """Hexadecimal digest of everything of a dataset that all training depends on, and of what its tables say of it."""
+    digest = features_digest(dataset)
+    digest.update(b"int64 (0, 2)")  # edges are part of the cells that need a graph
+    made = {key: dataset.provenance.get(key) for key in ("backbone", "train", "trained_on")}
+    made |= {"sketch": dataset.provenance["sketch"]} if "sketch" in dataset.provenance else {}
+    digest.update(json.dumps([dataset.classes, made]).encode())
+    return digest.hexdigest()
+
+
+def reasons_not_comparable(dataset, split, unseen_list):
+    """Sentences, each a reason why numbers of this dataset and split cannot be compared with the published ones."""
+    known = literature.recognised(dataset.classes)
+    if not known or known.name not in PUBLISHED["datasets"]:
+        return (f"another dataset than {' and '.join(PUBLISHED['datasets'])}",)
+    facts, reasons = PUBLISHED["datasets"][known.name], []
+    for what, ours, counts in (
+        ("photos", len(dataset.photo.labels), known.photos),
+        ("sketches", len(dataset.sketch.labels), known.sketches),
+    ):
+        if ours not in counts:
+            reasons.append(f"{ours:,} {what}, where {known.name} has {next(iter(counts)):,}")
+    for what in ("seen", "unseen"):
+        if (ours := len(getattr(split, what))) != facts[what]:
+            reasons.append(f"{ours} {what} classes, where the paper has {facts[what]}")
+    if facts["implied_list"] not in (None, unseen_list):
+        reasons.append(f"unseen list {unseen_list}, where the released code implies {facts['implied_list']}")
+    backbone = dataset.provenance.get("backbone", "unknown")
+    if backbone not in PUBLISHED["backbones"]:
+        reasons.append(f"backbone {backbone}, where the release has {' or '.join(PUBLISHED['backbones'])}")
+    elif dataset.provenance.get("train") == "nothing":
+        reasons.append(f"{backbone} not trained on the dataset, where the release trains it")
+    return tuple(reasons)

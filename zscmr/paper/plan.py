@@ -1,0 +1,66 @@
+"""What the tables compare: grounds, methods, seeds; and the cells that takes."""
+
+from dataclasses import dataclass
+
+from zscmr.paper.cells import MEASURES, Across, Baselines, Measurement, Method, Training, tables_of
+from zscmr.paper.ground import Ground
+
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared with what."""
+
+    grounds: tuple[Ground, ...]  # the first is the main one, all tables are about it
+    methods: tuple[Method, ...]
+    seeds: tuple[int, ...]
+    warning: str = ""  # printed above every table
+    ablated: bool = True
+    across: tuple[Across, ...] = ()  # embeddings of other datasets
+
+    @property
+    def main(self):
+        return self.grounds[0]
+
+    def ablations(self):
+        """{(model, preset): {row: Method}}, the full method last."""
+        found = {}
+        for full in self.methods:
+            rows = tables_of(full.model).ablations.get(full.preset)
+            if rows and self.ablated and "bits" not in dict(full.changes):
+                left_out = {row: full.with_changes(changes) for row, changes in rows.items()}
+                found[full.model, full.preset] = {**left_out, FULL: full}
+        return found
+
+    def trainings(self, method, ground=None):
+        found = [Training(ground or self.main, method, seed) for seed in self.seeds]
+        return found if found[0].resolved[1].epochs else found[:1]  # what trains nothing is the same for all seeds
+
+    def measurements(self, method, measured, ground=None):
+        found = [Measurement(training, measured) for training in self.trainings(method, ground)]
+        return [cell for cell in found if cell.applicable]
+
+    def cells(self):
+        """Every cell, in the order to compute them: what the first tables need comes first, what others made last."""
+        found = [Baselines(ground) for ground in self.grounds]
+        found = [cell for cell in found if cell.applicable]
+        ablated = [method for rows in self.ablations().values() for method in rows.values()]
+        for method in dict.fromkeys((*self.methods, *ablated)):
+            found += self.trainings(method)
+        for method in self.methods:
+            for measured in MEASURES:
+                found += self.measurements(method, measured)
+        for ground in self.grounds[1:]:
+            for method in self.methods:
+                found += [*self.trainings(method, ground), *self.measurements(method, "reranked", ground)]
+        return [*found, *self.across]
+
+
+def with_variants(methods):
+    """`methods`, each followed by its variants."""
+    found = []
+    for method in methods:
+        variants = tables_of(method.model).variants.get(method.preset, ())
+        found += [method, *(method.with_changes(changes) for changes in variants)]
+    return tuple(found)

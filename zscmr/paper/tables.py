@@ -1,0 +1,481 @@
+"""The content of each table. Published numbers come from published.json, measured ones from finished cells."""
+
+import itertools
+
+from zscmr.evaluation.embeddings import DIRECTIONS, INITIALS
+from zscmr.evaluation.instances import AMONG, DEPTHS
+from zscmr.evaluation.protocols import DISTANCES, PROTOCOLS, TIES
+from zscmr.evaluation.scoring import ACROSS
+from zscmr.paper.baselines import DIM
+from zscmr.paper.cells import MEASURES, Baselines, tables_of
+from zscmr.paper.ground import PUBLISHED
+from zscmr.paper.plan import FULL
+from zscmr.paper.typeset import Table, Value
+from zscmr.reports import text_tables as texts
+
+METRICS = tuple(PUBLISHED["metrics"])
+DATASETS = tuple(PUBLISHED["datasets"])
+ARROWS = {direction: direction.replace("->", "→") for direction in DIRECTIONS}
+BASELINES = ("features alone", "LDA map")
+INSTANCE_METRICS = (*(f"acc@{k}" for k in DEPTHS), "mean rank")
+
+
+class Results:
+    """The finished cells of a plan, as values of tables."""
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.contents = {cell: cell.stored() for cell in plan.cells()}
+
+    def scores(self, cells, direction, metric, part="directions", digits=3):
+        """`Value` of a metric over cells that differ by seed; None without any."""
+        contents = [self.contents[cell] for cell in cells]
+        if not contents:
+            return None
+        numbers = tuple(content[part][direction][metric] for content in contents)
+        return Value(numbers, convention(contents[0]), cells[0].ground, digits=digits)
+
+    def method(self, method, direction, metric, ground=None):
+        return self.scores(self.plan.trainings(method, ground), direction, metric)
+
+    def baseline(self, name, direction, metric, ground=None):
+        cell = Baselines(ground or self.plan.main)
+        if cell not in self.contents:
+            return None
+        results = self.contents[cell]["baselines"][name]
+        return Value((results["directions"][direction][metric],), convention(results), cell.ground)
+
+    def everyone(self):
+        """{row: function (direction, metric, ground) -> Value} of the baselines and all methods."""
+        rows = {}
+        for name in BASELINES:
+            rows[name] = lambda *where, name=name: self.baseline(name, *where)
+        for method in self.plan.methods:
+            rows[label(method)] = lambda *where, method=method: self.method(method, *where)
+        return rows
+
+    def distances(self):
+        """Which distance each preset ranks by, in words."""
+        found = []
+        for method in self.plan.methods:
+            content = self.contents[self.plan.trainings(method)[0]]
+            name = label(method).removesuffix(", ours")
+            found.append(f"{name} {distance(content)}")
+        return ", ".join(found)
+
+
+def label(method):
+    bits = dict(method.changes).get("bits")
+    return f"{method.model} {method.preset}{f' {bits} bits' if bits else ''}, ours"
+
+
+def distance(results):
+    return DISTANCES[results["distance"]].removesuffix(" distance")
+
+
+def convention(results):
+    reranked = ", re-ranked: uses the gallery as a whole" if results.get("reranked") else ""
+    return f"{results['protocol']}, {distance(results)}, ties {results['ties']}{reranked}"
+
+
+def as_published(dataset):
+    """Above the columns of published numbers."""
+    return f"{dataset}, published"
+
+
+def as_measured(ground):
+    """Above the columns of measured numbers."""
+    return f"{ground.name}, measured"
+
+
+def published(pair, dataset):
+    """{column: Value} of published mAP@all and P@100 of a dataset; empty where nothing was published."""
+    names = [f"{as_published(dataset)}: {metric}" for metric in METRICS]
+    values = [Value((number,), PUBLISHED["convention"], dataset=dataset) for number in pair or ()]
+    return dict(zip(names, values, strict=False))
+
+
+def measured_cells(cells):
+    """The cells without those that were not measured."""
+    return {name: value for name, value in cells.items() if value is not None}
+
+
+def all_tables(plan):
+    results = Results(plan)
+    tables = [comparison_table(results), directions_table(results)]
+    tables += [ablation_table(results, *which) for which in plan.ablations()]
+    tables.append(conventions_table(results))
+    if len(plan.grounds) > 1:
+        tables.append(unseen_lists_table(results))
+    tables += [codes_table(results), generalised_table(results), reranked_table(results), instances_table(results)]
+    tables.append(across_table(results))
+    return [*(table for table in tables if table.rows), field_table()]
+
+
+def caption(results, what, *more, beside=True, unseen=True):
+    """What every table says of its numbers."""
+    plan = results.plan
+    count = len(plan.seeds)
+    sources = [f"Published: {PUBLISHED['cite']}; convention {PUBLISHED['convention']}."] if beside else []
+    where = f"unseen list {plan.main.unseen}; " if unseen else ""
+    spread = f"mean ± sample standard deviation of {count} seeds" if count > 1 else f"one run, seed {plan.seeds[0]}"
+    measured = f"Measured: {plan.main.pictures}; {where}{spread}; {' '.join(more)}"
+    return " ".join(filter(None, [plan.warning, what, *sources, measured]))
+
+
+def standard(results, baselines=True):
+    baseline = ", baselines cosine" if baselines and Baselines(results.plan.main) in results.contents else ""
+    return f"protocol standard, each preset's own distance ({results.distances()}{baseline})."
+
+
+def comparison_table(results):
+    ours, rows = as_measured(results.plan.main), {}
+    for line in PUBLISHED["comparison"]:
+        values = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
+        rows[line["method"]] = {"size": str(line["size"]), **values}
+    presets = {method: results.plan.trainings(method)[0].resolved[1] for method in results.plan.methods}
+    sizes = {label(method): preset.constants.size for method, preset in presets.items()}
+    sizes |= {"features alone": results.plan.main.widths[0], "LDA map": DIM}
+    measured = {}
+    for row, score in results.everyone().items():
+        cells = measured_cells({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
+        if cells:
+            measured[row] = {"size": str(sizes[row]), **cells}
+    columns = ("size", *(f"{where}: {metric}" for where in (*map(as_published, DATASETS), ours) for metric in METRICS))
+    return Table(
+        "comparison",
+        "Sketch→image retrieval",
+        caption(results, "Unseen classes; size: numbers, or bits, per picture.", standard(results)),
+        columns,
+        rows | measured,
+        (f"Protocol standard, here and below: {PROTOCOLS['standard'].conventions()} {texts.always({})}",),
+        groups=("ZSCMR", next(iter(measured))),
+    )
+
+
+def directions_table(results):
+    columns = tuple(f"{ARROWS[direction]} {metric}" for direction in DIRECTIONS for metric in METRICS)
+    places = [(direction, metric) for direction in DIRECTIONS for metric in METRICS]
+    rows = {}
+    for dataset in DATASETS:
+        numbers = [
+            value for pairs in PUBLISHED["directions"].values() for value in published(pairs[dataset], dataset).values()
+        ]
+        rows[f"ZSCMR, {dataset}, published"] = dict(zip(columns, numbers, strict=True))
+    for row, score in results.everyone().items():
+        cells = measured_cells(dict(zip(columns, (score(*place) for place in places), strict=True)))
+        if cells:
+            rows[f"{row}, {results.plan.main.name}"] = cells
+    return Table(
+        "directions",
+        "The four directions",
+        caption(results, "Unseen classes; within a modality a query never retrieves itself.", standard(results)),
+        columns,
+        rows,
+        groups=(list(rows)[len(DATASETS)],),
+    )
+
+
+def ablation_table(results, model, preset):
+    """mAP@all without each loss term, published and measured, and how much each run lost against its full system."""
+    ours, known = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
+    methods, against = results.plan.ablations()[model, preset], tables_of(model).against
+    shown = [dataset for dataset in DATASETS if known]
+    rows = {}
+    for row, method in methods.items():
+        cells = {}
+        for place, direction in enumerate(ACROSS):
+            for dataset in shown if row in known else ():
+                number, digits = known[row][dataset][place], 3 if row == FULL else 2
+                how = PUBLISHED["convention"] if row == FULL else known["read_off"]
+                column = f"{as_published(dataset)}: {INITIALS[direction]}"
+                cells[column] = Value((number,), how, dataset=dataset, digits=digits)
+            measured = results.method(method, direction, "mAP@all")
+            whole = results.method(methods[against.get(row, FULL)], direction, "mAP@all")
+            cells[f"{ours}: {INITIALS[direction]}"] = measured
+            if row != FULL:
+                change = tuple(a - b for a, b in zip(measured.numbers, whole.numbers, strict=True))
+                where = f"{ours}: {INITIALS[direction]}, change"
+                cells[where] = Value(change, measured.convention, measured.ground, signed=True)
+        rows[row] = cells
+    places = (*map(as_published, shown), ours)
+    columns = [f"{place}: {INITIALS[direction]}" for place in places for direction in ACROSS]
+    columns += [f"{ours}: {INITIALS[direction]}, change" for direction in ACROSS]
+    read_off = f"Published: {known['read_off']}." if known else ""
+    return Table(
+        f"ablation-{model}-{preset}",
+        f"Ablation of {model}, preset {preset}",
+        caption(
+            results,
+            f"mAP@all of unseen classes without each part. {read_off}".strip(),
+            standard(results, baselines=False),
+            "Change: against the full system of the same seed"
+            + "".join(f", of “{row}” against “{against[row]}”" for row in methods if row in against)
+            + ".",
+            beside=bool(known),
+        ),
+        tuple(columns),
+        rows,
+        order_notes(rows, [f"{place}: S→I" for place in places]),
+        figure=f"ablation-{model}-{preset}.png",
+        groups=(FULL,),
+    )
+
+
+def order_notes(rows, columns):
+    """For each column, the rows in the order of their numbers, lowest first.
+
+    Numbers equal as printed are joined by "=".
+    """
+    notes = []
+    for column in columns:
+        order = sorted((row for row in rows if column in rows[row]), key=lambda row: rows[row][column].mean)
+        numbers = [f"{rows[row][column].mean:.{rows[row][column].digits}f}" for row in order]
+        signs = [" = " if float(a) == float(b) else " < " for a, b in itertools.pairwise(numbers)]
+        words = (f"{row} {number}{sign}" for row, number, sign in zip(order, numbers, [*signs, ""], strict=True))
+        notes.append(f"Order of {column}: {''.join(words)}.")
+    return tuple(notes)
+
+
+def conventions_table(results):
+    """The same embeddings by every protocol."""
+    rows, groups = {}, []
+    protocols = [name for name in PROTOCOLS if name == "standard" or name in MEASURES]
+    for protocol in protocols:
+        for method in results.plan.methods:
+            cells = results.plan.trainings(method)
+            names = {metric: metric for metric in ("mAP@all", "mAP@200", "P@100", "P@200")}
+            if protocol != "standard":
+                cells = results.plan.measurements(method, protocol)
+            if not cells:
+                continue
+            if protocol == "knncode":
+                names = {"KNNcode “mAP”": "knncode-mAP", "P@100": "precision@100"}
+            row = f"{protocol}: {label(method)}"
+            rows[row] = {column: results.scores(cells, "sketch->image", name) for column, name in names.items()}
+            if method == results.plan.methods[0]:
+                groups.append(row)
+    notes = [f"{name}: {PROTOCOLS[name].conventions()}" for name in protocols]
+    if any(dict(method.changes).get("bits") for method in results.plan.methods):
+        notes.append("Embeddings that are codes stand under standard, by Hamming distance, alone.")
+    what = "Sketch→image on unseen classes: the same embeddings by each convention of the field."
+    return Table(
+        "conventions",
+        "One set of embeddings, every convention",
+        caption(
+            results,
+            what,
+            "distance as the protocol has it, protocol standard each preset's own "
+            f"({results.distances()}); all sketches query.",
+            beside=False,
+        ),
+        ("mAP@all", "mAP@200", "P@100", "P@200", "KNNcode “mAP”"),
+        rows,
+        (*notes, texts.always({})),
+        groups=tuple(groups[1:]),
+    )
+
+
+def unseen_lists_table(results):
+    """Trained and evaluated with each list of unseen classes."""
+    rows, groups = {}, []
+    for ground in results.plan.grounds:
+        found = {}
+        for row, score in results.everyone().items():
+            cells = measured_cells({metric: score("sketch->image", metric, ground) for metric in METRICS})
+            if cells:
+                found[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
+        groups.append(next(iter(found)))
+        rows |= found
+    return Table(
+        "unseen-lists",
+        "Every unseen list",
+        caption(
+            results,
+            "Sketch→image, trained and evaluated with each list of unseen classes.",
+            standard(results),
+            beside=False,
+            unseen=False,
+        ),
+        ("unseen classes", *METRICS),
+        rows,
+        groups=tuple(groups[1:]),
+    )
+
+
+def codes_table(results):
+    """64-bit codes, the real-valued embeddings they are made of, and the published binary codes."""
+    ours, kinds = as_measured(results.plan.main), {"as they are": None, "ITQ": "itq", "signs": "sign"}
+    rows = {}
+    for line in PUBLISHED["comparison"]:
+        if "binary" in line["method"]:
+            rows[line["method"]] = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
+    groups = [label(results.plan.methods[0])]
+    for method in results.plan.methods:
+        cells = {}
+        for kind, measured in kinds.items():
+            found = results.plan.measurements(method, measured) if measured else results.plan.trainings(method)
+            for metric in METRICS:
+                cells[f"{ours}: {kind}, {metric}"] = results.scores(found, "sketch->image", metric)
+        rows[label(method)] = measured_cells(cells)
+    columns = [f"{as_published(dataset)}: {metric}" for dataset in DATASETS for metric in METRICS]
+    columns += [f"{ours}: {kind}, {metric}" for kind in kinds for metric in METRICS]
+    how = (
+        "protocol standard; codes by Hamming distance, ITQ fitted on the embeddings of seen classes, signs where the "
+        "embedding has 64 dimensions; as they are: each preset's own distance "
+        f"({results.distances()})."
+    )
+    return Table(
+        "codes",
+        "64-bit codes",
+        caption(results, "Sketch→image on unseen classes with binary codes.", how),
+        tuple(columns),
+        rows,
+        ("Codes: " + TIES["expected"],),
+        groups=tuple(groups),
+    )
+
+
+def generalised_table(results):
+    rows, groups = {}, []
+    parts = {"unseen": "directions", "seen": "seen", "harmonic": "harmonic"}
+    for protocol in ("sempcyc", "pcmsn"):
+        for method in results.plan.methods:
+            cells = results.plan.measurements(method, f"generalised-{protocol}")
+            if not cells:
+                continue
+            row = f"{protocol}: {label(method)}"
+            rows[row] = {"zero-shot mAP@all": results.method(method, "sketch->image", "mAP@all")}
+            for metric in METRICS:
+                for part, key in parts.items():
+                    rows[row][f"{part} {metric}"] = results.scores(cells, "sketch->image", metric, key)
+            if method == results.plan.methods[0]:
+                groups.append(row)
+    return Table(
+        "generalised",
+        "Generalised zero-shot",
+        caption(
+            results,
+            "Sketch→image where photos of seen classes are in the gallery too.",
+            standard(results, baselines=False),
+            beside=False,
+        ),
+        ("zero-shot mAP@all", *(f"{part} {metric}" for metric in METRICS for part in parts)),
+        rows,
+        (
+            "sempcyc: as SEM-PCYC, seen pictures numbering 20 % of the unseen ones join queries and gallery, so few of "
+            "a class that P@100 of seen queries is low whatever the embeddings. pcmsn: as "
+            "PCMSN, all photos are the gallery; seen queries are scored beside, for the harmonic mean. Photos of seen "
+            "classes were trained on.",
+        ),
+        groups=tuple(groups[1:]),
+    )
+
+
+def reranked_table(results):
+    """Each list of unseen classes ranked by distance and re-ranked."""
+    rows, groups = {}, []
+    for ground in results.plan.grounds:
+        for method in results.plan.methods:
+            again = results.plan.measurements(method, "reranked", ground)
+            if not again:
+                continue
+            cells = {}
+            for metric in METRICS:
+                before = results.method(method, "sketch->image", metric, ground)
+                after = results.scores(again, "sketch->image", metric)
+                change = tuple(b - a for a, b in zip(before.numbers, after.numbers, strict=True))
+                cells |= {metric: before, f"re-ranked {metric}": after}
+                cells[f"{metric}, change"] = Value(change, after.convention, ground, signed=True)
+            rows[f"{ground.list_name}: {label(method)}"] = cells
+            if method == results.plan.methods[0]:
+                groups.append(next(reversed(rows)))
+    return Table(
+        "reranked",
+        "Re-ranked with the gallery's own neighbours",
+        caption(
+            results,
+            "Sketch→image on unseen classes, before and after re-ranking.",
+            standard(results, baselines=False),
+            beside=False,
+            unseen=False,
+        ),
+        tuple(name for metric in METRICS for name in (metric, f"re-ranked {metric}", f"{metric}, change")),
+        rows,
+        (texts.RERANKED,),
+        groups=tuple(groups[1:]),
+    )
+
+
+def instances_table(results):
+    """Where the photo that each sketch was drawn from is ranked."""
+    places = [(among, name) for among in AMONG for name in INSTANCE_METRICS]
+    rows, size = {}, 1.0
+    for method in results.plan.methods:
+        found = results.plan.measurements(method, "instances")
+        if found:
+            scores = (results.scores(found, *place, digits=1 if place[1] == "mean rank" else 3) for place in places)
+            rows[label(method)] = dict(zip(map(": ".join, places), scores, strict=True))
+            size = results.contents[found[0]]["directions"][AMONG[0]]["gallery"]
+    return Table(
+        "instances",
+        "The photo that each sketch was drawn from",
+        caption(
+            results,
+            "Unseen classes; each sketch's own photo among those of its class, and among all.",
+            f"each preset's own distance ({results.distances()}).",
+            beside=False,
+        ),
+        tuple(map(": ".join, places)),
+        rows,
+        (
+            "acc@k: share of sketches whose own photo is among the first k; ranks count from 1; mean over queries; "
+            f"equal distances keep gallery order. A class has {size:.1f} photos in the mean: acc@1 among them is "
+            f"{1 / size:.3f} by chance. Published numbers stand in the last table.",
+        ),
+    )
+
+
+def across_table(results):
+    """Runs on the pictures of datasets that they were not trained on; files of the same two are seeds of a row."""
+    alike, rows = {}, {}
+    for cell in results.plan.across:
+        alike.setdefault(cell.ground.name, []).append(cell)
+    for name, cells in alike.items():
+        rows[name] = {}
+        for how, again in (("ranked", ""), ("reranked", ", re-ranked")):
+            contents = [results.contents[cell][how] for cell in cells]
+            for direction, metric in itertools.product(ACROSS, METRICS):
+                numbers = tuple(content["directions"][direction][metric] for content in contents)
+                column = f"{INITIALS[direction]} {metric}{again}"
+                rows[name][column] = Value(numbers, convention(contents[0]), cells[0].ground)
+    return Table(
+        "across",
+        "Across datasets",
+        f"{results.plan.warning} Each row says which dataset was trained on, which was tested, and on which classes; "
+        "queries and gallery are their pictures alone. Protocol standard, the distance recorded with the "
+        "embeddings.".strip(),
+        tuple(dict.fromkeys(column for cells in rows.values() for column in cells)),
+        rows,
+        (texts.RERANKED,),
+    )
+
+
+def field_table():
+    """What was published since, by other backbones under other conventions."""
+    field, rows = PUBLISHED["field"], {}
+    for line in field["rows"]:
+        known = {"source": line["source"], "checked": line["checked"], "digits": line.get("digits", 3)}
+        rows[line["method"]] = {"backbone": line["backbone"], "trained": line["trained"]} | {
+            column: Value((number,), line["convention"], dataset=field["columns"][column], **known)
+            for column, number in line["numbers"].items()
+        }
+    return Table(
+        "field",
+        "Where the field stands",
+        "Published numbers, sketch→image on unseen classes. Backbones, lists and conventions differ: compare neither "
+        "rows with each other nor any with the tables above unless all three agree.",
+        ("backbone", "trained", *field["columns"]),
+        rows,
+        tuple(f"{line['method']}: {line['source']}; convention: {line['convention']}." for line in field["rows"]),
+    )

@@ -1,0 +1,241 @@
+"""The retrieval grid: queries with the pictures found for them."""
+
+import textwrap
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from zscmr.evaluation.embeddings import DIRECTIONS
+from zscmr.evaluation.ranking import first_ranks, rank
+from zscmr.utils.console import warn
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import whole_file
+
+RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
+
+INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
+
+PLURAL = {"photo": "photos", "sketch": "sketches"}
+
+
+def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image", rerank=False):
+    """Draw random queries, each of another class, with the `top` pictures nearest to them; write a PNG.
+
+    Rows are in the order of class names. Right classes are framed green, wrong ones red. A picture that cannot be
+    opened is replaced by its class name in a box.
+    """
+    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
+    if not len(asking.vectors) or not len(answering.vectors):
+        raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
+    rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
+    rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
+    own_rows = rows if asking is answering else None
+    order = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
+    hits = answering.labels[order] == asking.labels[rows, None]
+    told = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
+    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
+    if also := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
+        told += f"; {also}"
+    lines = []
+    for row, found, right in zip(rows, order, hits, strict=True):
+        name = features.class_name(asking.labels[row]).replace("_", " ")
+        cells = found_cells(*_classes_and_paths(features, answering, found), right)
+        lines.append(Line(name, Cell(asking.path(row), name), cells))
+    lost = picture_grid(path, arrow(direction).capitalize(), told, lines, features.leaked)
+    for items, count in zip((asking, answering), lost, strict=True):
+        if count:
+            warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
+
+
+def instances_grid(path, features, pairs, distance, seed=0, rerank=False, queries=8, top=9):
+    """Draw random sketches of `pairs`, each of another class, beside their own photo and the nearest of its class."""
+    chosen = _one_per_class(features.sketch.labels[pairs.sketches], queries, np.random.default_rng(seed))
+    rows, lines = pairs.sketches[chosen], []
+    orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
+    for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
+        order = order[features.photo.labels[order] == features.photo.labels[own]]
+        place = int(np.flatnonzero(order == own)[0]) + 1
+        shown = np.r_[own, order[:top]]
+        notes = [f"rank {place} of {len(order)}", *[""] * (len(shown) - 1)]
+        found = found_cells(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
+        name = features.class_name(features.sketch.labels[row]).replace("_", " ")
+        lines.append(Line(name, Cell(features.sketch.path(row), name), found))
+    told = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
+    heads = ("own", *map(str, range(1, top + 1)))
+    picture_grid(path, "Sketch → its own photo", told + ", re-ranked" * rerank, lines, features.leaked, heads)
+
+
+def _classes_and_paths(features, items, rows):
+    return [features.class_name(items.labels[row]) for row in rows], [items.path(row) for row in rows]
+
+
+def arrow(direction):
+    return direction.replace("->", " → ")
+
+
+def seen_classes_note(features, **labels):
+    """Which of the named `labels` (n,) hold seen classes, in words; empty if none do."""
+    among = [name for name, part in labels.items() if not np.isin(part, features.unseen).all()]
+    return f"generalised: seen classes among the {' and the '.join(among)}" if among else ""
+
+
+def lost_because(items):
+    return f"not found in {items.folder}" if items.folder else f"{items.key} comes without a picture folder"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A framed picture with a `note` under it; without the picture, a box with its `name`."""
+
+    path: Path | None
+    name: str
+    note: str = ""
+    frame: str = GREY
+    width: float = 1.0  # of the frame, in hundredths of an inch
+
+
+@dataclass(frozen=True)
+class Line:
+    """A query with its title, and the pictures found for it."""
+
+    words: str
+    query: Cell
+    found: list[Cell]
+
+
+def found_cells(classes, paths, right=None, notes=None):
+    """Cells of retrieved pictures, named by class; framed by whether they are `right` (n,), where that is known."""
+    cells = []
+    for place, (name, path) in enumerate(zip(classes, paths, strict=True)):
+        name = name.replace("_", " ")
+        frame = INK if right is None else RIGHT if right[place] else WRONG
+        note = short(name) + (f"\n{notes[place]}" if notes else "")
+        cells.append(Cell(path, name, note, frame, 1.0 if right is None else 2.5))
+    return cells
+
+
+PITCH, SIDE, LINE = 0.96, 0.87, 1.11  # inches from picture to picture, of a picture, from line to line
+
+WORDS, GAP = 1.5, 0.24  # inches: the column of words, the space between query and pictures found
+
+TITLE, FOOT, TOLD = 0.98, 0.2, 0.15  # inches above and below, and of each further line under the title
+
+DPI = 130
+
+
+def picture_grid(path, title, told, lines, leaked="", heads=None):
+    """Write a PNG with a line of pictures per query. `heads`: what stands above each column; left out, its rank.
+
+    Return how many (queries, found pictures) were replaced by a box.
+    """
+    from matplotlib.figure import Figure
+    from PIL import Image, ImageChops
+
+    longest = max(len(line.found) for line in lines)
+    lower = 0.13 * max(cell.note.count("\n") for line in lines for cell in line.found)  # room for a second line
+    width = WORDS + GAP + PITCH * (1 + max(longest, 5)) + 0.1  # narrower, the text would take too many lines
+    told = _fitting(told, width - 0.26, fontsize=9)
+    further = TOLD * (len(told) - 1)
+    head = TITLE + further
+    height = head + (LINE + lower) * len(lines) + FOOT
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    write = partial(_write, figure)
+    write(0.13, 0.22, title, fontsize=13, weight="bold")
+    for number, words in enumerate(told):
+        write(0.13, 0.45 + TOLD * number, words, fontsize=9, color=GREY)
+    mark_leak(figure, leaked, 1 / height, 0.62 + further)
+    canvas = Image.new("RGB", (int(width * DPI), int(height * DPI)), "white")  # an axes per picture takes seconds
+    lost = [0, 0]
+    for number, line in enumerate(lines):
+        y = head + (LINE + lower) * number
+        write(WORDS - 0.1, y + SIDE / 2, _wrapped(line.words, 14), ha="right", fontsize=11, weight="bold")
+        lost[0] += not _draw(canvas, write, WORDS, y, line.query)
+        for place, cell in enumerate(line.found):
+            x = WORDS + GAP + PITCH * (1 + place)
+            lost[1] += not _draw(canvas, write, x, y, cell)
+            if number == 0:
+                column = heads[place] if heads else str(place + 1)
+                write(x + SIDE / 2, y - 0.11, column, ha="center", fontsize=9, color=GREY)
+    with whole_file(path) as part:
+        # text is dark, on white where there is none; level 6, Pillow's own, saves a tenth for three times the time
+        ImageChops.darker(canvas, rendered(figure)).save(part, format="png", compress_level=2)
+    return lost
+
+
+def rendered(figure):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+
+def _write(figure, x, y, words, va="center", color=INK, **more):
+    """Text at inches from the left and from the top; names may hold a $, which is no mathematics here."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, 1 - y / height, words, va=va, color=color, parse_math=False, **more)
+
+
+def _fitting(words, inches, **look):
+    """`words` in as many lines as it takes for each to be at most so many inches wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure, letters = Figure(dpi=DPI), len(words)
+    text, renderer = figure.text(0, 0, words, parse_math=False, **look), FigureCanvasAgg(figure).get_renderer()
+    while (wide := text.get_window_extent(renderer).width / DPI) > inches:
+        letters = min(letters - 1, int(letters * inches / wide))
+        text.set_text(textwrap.fill(words, letters))
+    return text.get_text().splitlines()
+
+
+def _one_per_class(labels, count, generator):
+    """Rows of `count` items at most, each of another class, drawn at random."""
+    classes = generator.permutation(np.unique(labels))[:count]
+    return np.array([generator.choice(np.flatnonzero(labels == label)) for label in classes])
+
+
+def _draw(canvas, write, x, y, cell):
+    """Draw one framed picture at inches from the left and from the top; False if a box with its name replaces it."""
+    from PIL import ImageDraw, ImageOps
+
+    picture = _picture(cell.path)
+    left, top, side, width = (round(inches * DPI) for inches in (x, y, SIDE, cell.width / 100))
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((left - width, top - width, left + side + width - 1, top + side + width - 1), cell.frame)
+    if picture is None:
+        draw.rectangle((left, top, left + side - 1, top + side - 1), PALE)
+        write(x + SIDE / 2, y + SIDE / 2, _wrapped(cell.name, 10), ha="center", fontsize=8)
+    else:
+        canvas.paste(ImageOps.pad(picture, (side, side), color="white"), (left, top))
+    note = cell.note.partition("\n")[2] if picture is None else cell.note  # the box holds the name already
+    write(x + SIDE / 2, y + SIDE + 0.035, note, va="top", ha="center", fontsize=7)
+    return picture is not None
+
+
+def _picture(path):
+    """The picture in RGB, or None if there is no such file or it is no picture."""
+    from zscmr.datasets.pictures import open_picture
+
+    try:
+        return open_picture(path, round(SIDE * DPI)) if path else None
+    except OSError:
+        return None
+
+
+def short(name):
+    """As much of a name as there is room for under a picture."""
+    return name if len(name) < 18 else name[:16] + "…"
+
+
+def _wrapped(name, width):
+    return textwrap.fill(name.replace("_", " "), width)
+
+
+def mark_leak(figure, leaked, inch, y):
+    if leaked:
+        words = textwrap.shorten(f"WARNING: {leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
+        figure.text(0.02, 1 - y * inch, words, fontsize=8.5, color=WRONG, va="center")

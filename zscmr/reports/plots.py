@@ -1,0 +1,250 @@
+"""Figures as PNG files: curves, bars per class, the map of the space, the confusion matrix.
+
+Whatever was leaked to the embeddings is written on each of them.
+"""
+
+import colorsys
+
+import numpy as np
+
+from zscmr.evaluation.embeddings import DIRECTIONS
+from zscmr.evaluation.metrics import Hits, precision_at, precision_at_recall
+from zscmr.evaluation.ranking import first_ranks
+from zscmr.evaluation.statistics import interval_of_means, mean
+from zscmr.reports.grid import INK, PLURAL, arrow, mark_leak, seen_classes_note
+from zscmr.reports.text_tables import ranked_by
+from zscmr.reports.tsne import tsne
+from zscmr.utils.files import whole_file
+
+RECALLS = np.linspace(0, 1, 21)
+DEPTHS = np.unique(np.geomspace(1, 200, 24).round().astype(int))
+COLOURS = ("#1f6fb4", "#d9771b", "#2a9d4a", "#8c4fa8")  # one a direction
+MAP_POINTS = 800  # of both modalities: exact t-SNE takes a few seconds for as many
+LABELLED = 40  # classes whose names have room on the map
+NUMBERED = 40  # classes whose shares have room in the confusion matrix
+LEADING = 0.2  # inches from line to line of a caption
+CONFUSED = 10  # nearest pictures of a query whose classes are counted
+
+
+def curve_points(hits):
+    """What the curves need of each query: a scorer for `knn_eval.score`."""
+    hits = Hits.of(hits)
+    at = np.stack([precision_at(hits, k) for k in DEPTHS], axis=1)
+    return {"precision at recall": precision_at_recall(hits, RECALLS), "precision at k": at}
+
+
+def curves(path, points, features, distance, seed=0, rerank=False):
+    """Precision over recall and over k, a line per direction, each in a band of 95 % over resampled queries.
+
+    `points`: {direction: Scores of `curve_points`}.
+    """
+    asked = np.concatenate([part.labels for part in points.values()])
+    found = np.concatenate([features.sides(direction)[1].labels for direction in points])
+    also = seen_classes_note(features, queries=asked, gallery=found)
+    told = f"Mean over the queries, band 95 %; {distance} distance{', re-ranked' * rerank}"
+    figure, (left, right) = _panels(2, features, (told, also))
+    for colour, (direction, part) in zip(COLOURS, points.items(), strict=False):
+        for axes, x, name in ((left, RECALLS, "precision at recall"), (right, DEPTHS, "precision at k")):
+            values = part.values[name]
+            if axes is right:  # no rank lies beyond the gallery
+                x = DEPTHS[part.gallery >= DEPTHS]
+                values = values[:, : len(x)]
+            low, high = interval_of_means(values, draws=300, seed=seed)
+            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(x, values.mean(0), color=colour, label=arrow(direction), linewidth=1.8)
+    left.set(xlabel="recall", ylabel="interpolated precision", xlim=(0, 1))
+    last = max(2, DEPTHS[max(part.gallery for part in points.values()) >= DEPTHS][-1])
+    ticks = [k for k in (1, 10, 100) if 2 * k <= last] + [last]
+    right.set(xlabel="k", ylabel="P@k", xscale="log", xlim=(1, last), xticks=ticks)
+    right.set_xticks([], minor=True)
+    right.set_xticklabels(map(str, ticks))
+    for axes in (left, right):
+        axes.set_ylim(0, None)
+        axes.grid(color="#e4e4e0", linewidth=0.7)
+        axes.set_axisbelow(True)
+    right.legend(frameon=False, fontsize=9)
+    save_figure(figure, path)
+
+
+def class_bars(path, results, features):
+    """The first metric of each class in the first direction, best first."""
+    from matplotlib.figure import Figure
+
+    direction, means = next(iter(results["classes"].items()))
+    metric = next(iter(results["directions"][direction]))
+    names = sorted(means, key=means.get)
+    what = f"{metric} of each class, {arrow(direction)}, {ranked_by(results)} distance; dotted: mean"
+    also = seen_classes_note(features, gallery=features.sides(direction)[1].labels)
+    told = what, also and f"unseen queries; {also}"
+    head = _head(features, told)
+    height = 0.6 + 0.2 * len(names) + head
+    figure = Figure(figsize=(7.5, height), dpi=130, facecolor="white")
+    axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + head) / height))
+    axes.barh([name.replace("_", " ") for name in names], [means[name] for name in names], color=COLOURS[0], height=0.7)
+    overall = mean(list(means.values()), None)
+    axes.axvline(overall, color=INK, linewidth=1, linestyle=":")
+    axes.set(xlabel=metric, ylim=(-0.6, len(names) - 0.4))
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    _bare(axes)
+    _caption(figure, features, told)
+    save_figure(figure, path)
+
+
+def space_map(path, features, seed=0):
+    """The evaluated embeddings in two dimensions, by PCA and by t-SNE: photos as dots, sketches as crosses."""
+    per_side = MAP_POINTS // 2
+    parts = [
+        (items.vectors[rows], items.labels[rows])
+        for items in (features.photo, features.sketch)
+        for rows in [_spread(items.labels, per_side, np.random.default_rng(seed))]
+    ]
+    vectors, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if vectors.dtype == np.uint8:  # packed codes
+        vectors = np.unpackbits(vectors, axis=1)
+    photo = np.arange(len(labels)) < len(parts[0][1])
+    flat = vectors.astype(np.float64) - vectors.mean(0)
+    _, _, axes_of_variance = np.linalg.svd(flat, full_matrices=False)
+    pca = flat @ axes_of_variance[:2].T
+    also = seen_classes_note(features, photos=labels[photo], sketches=labels[~photo])
+    told = f"{photo.sum()} photos (dots), {(~photo).sum()} sketches (crosses)"
+    figure, panels = _panels(2, features, (told, also), square=True)
+    classes, which = np.unique(labels, return_inverse=True)
+    colours = _class_colours(len(classes))
+    names = [features.class_name(label).replace("_", " ") for label in classes]
+    for axes, points, name in zip(panels, (pca, tsne(vectors)), ("PCA", "t-SNE"), strict=True):
+        axes.scatter(*points[photo].T, s=9, c=colours[which[photo]], alpha=0.75, linewidths=0)
+        axes.scatter(*points[~photo].T, s=14, c=colours[which[~photo]], alpha=0.75, marker="x", linewidths=0.8)
+        if len(classes) <= LABELLED:
+            _label(axes, points, which, names, colours)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(name, fontsize=10, color=INK)
+    save_figure(figure, path)
+
+
+def _class_colours(count):
+    """(count, 3) RGB: hues around the circle, neighbours unlike in lightness, none too pale for white paper."""
+    looks = ((0.30, 0.90), (0.52, 0.95), (0.40, 0.55))  # lightness, saturation
+    colours = np.array([colorsys.hls_to_rgb(k / count, *looks[k % len(looks)]) for k in range(count)])
+    luminance = colours @ [0.2126, 0.7152, 0.0722]
+    return colours * np.minimum(1, 0.6 / luminance)[:, None]
+
+
+def _label(axes, points, which, names, colours):
+    """Each class's name in its colour, above the one of its points that is nearest to all others of them, or as near to
+    it as other names leave room."""
+    from matplotlib.patheffects import withStroke
+
+    middles = []
+    for label in range(len(names)):
+        own = points[which == label]
+        middles.append(own[np.linalg.norm(own[:, None] - own, axis=2).sum(1).argmin()])
+    for name, colour, (x, y) in zip(names, colours, _apart(np.array(middles), np.ptp(points, axis=0)), strict=True):
+        halo = [withStroke(linewidth=2.5, foreground="white")]
+        look = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
+        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **look)
+
+
+def _apart(places, extent):
+    """`places` (n, 2) pushed up and down until no two labels there lie over each other."""
+    places = places / extent
+    for _ in range(200):
+        gap = places[:, None] - places
+        close = (np.abs(gap[..., 0]) < 0.13) & (np.abs(gap[..., 1]) < 0.028)
+        np.fill_diagonal(close, False)
+        if not close.any():
+            break
+        # of two at the same height, the later one goes up
+        up = np.where(gap[..., 1] != 0, np.sign(gap[..., 1]), np.sign(np.subtract.outer(*[np.arange(len(gap))] * 2)))
+        places[:, 1] += 0.004 * (up * close).sum(1)
+    return places * extent
+
+
+def _spread(labels, count, generator):
+    """At most `count` rows, drawn so that the classes share them evenly."""
+    turn = np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        turn[rows] = generator.permutation(len(rows))
+    return np.sort(np.lexsort((generator.random(len(labels)), turn))[:count])
+
+
+def confusion(path, features, distance, direction="sketch->image", rerank=False):
+    """Which classes the nearest pictures of a class's queries are of: a row per queried class, shares in per cent."""
+    from matplotlib.figure import Figure
+
+    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
+    own_rows = np.arange(len(asking.vectors)) if asking is answering else None
+    order = first_ranks(asking.vectors, answering.vectors, distance, CONFUSED, own_rows, rerank)
+    classes = np.union1d(asking.labels, answering.labels)
+    place = np.searchsorted(classes, answering.labels)[order]
+    asked = np.searchsorted(classes, asking.labels)
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (np.repeat(asked, order.shape[1]), place.ravel()), 1)
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [features.class_name(label).replace("_", " ") for label in classes]
+
+    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
+    also = seen_classes_note(features, queries=asking.labels, gallery=answering.labels)
+    told = f"{arrow(direction).capitalize()}: classes of the {nearby}", also
+    side = max(3.5, 0.24 * len(classes))
+    width, height = side + 2.3, side + 1.3 + _head(features, told)
+    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
+    axes = figure.add_axes((1.5 / width, 1.25 / height, side / width, side / height))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=shares.max())
+    if len(classes) <= NUMBERED:
+        for row, column in np.argwhere(shares.round() >= 1):
+            ink = "white" if shares[row, column] > 0.55 * shares.max() else INK
+            axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=ink)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set(xlabel=f"class of the retrieved {PLURAL[sought]}", ylabel=f"class of the {kind}")
+    axes.tick_params(length=0)
+    bar = figure.colorbar(
+        image, cax=figure.add_axes(((1.6 + side) / width, 1.25 / height, 0.12 / width, side / height))
+    )
+    bar.set_label("% of the retrieved", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    _caption(figure, features, told)
+    save_figure(figure, path)
+
+
+def _panels(count, features, told, square=False):
+    """A figure with a caption, the lines of `told`, and `count` panels side by side."""
+    from matplotlib.figure import Figure
+
+    width, height = 5.2 * count, 5.6 if square else 4.4
+    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
+    panels = figure.subplots(1, count)
+    edge = 0.02 if square else 0.065
+    bottom = 0.02 if square else 0.125
+    space = 0.04 if square else 0.2
+    figure.subplots_adjust(
+        left=edge, right=0.985, bottom=bottom, top=1 - (_head(features, told) + 0.2 * square) / height, wspace=space
+    )
+    if not square:
+        for axes in panels:
+            _bare(axes)
+    _caption(figure, features, told)
+    return figure, panels
+
+
+def _head(features, told):
+    """Inches for the caption's lines and, where there is something to warn of, the warning."""
+    return 0.35 + LEADING * sum(map(bool, told)) + (0.3 if features.leaked else 0)
+
+
+def _bare(axes):
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _caption(figure, features, told):
+    inch, lines = 1 / figure.get_figheight(), list(filter(None, told))
+    for number, words in enumerate(lines):
+        figure.text(0.02, 1 - (0.25 + LEADING * number) * inch, words, fontsize=10, color=INK, va="center")
+    mark_leak(figure, features.leaked, inch, 0.42 + LEADING * len(lines))
+
+
+def save_figure(figure, path):
+    with whole_file(path) as part:
+        figure.savefig(part, format="png")

@@ -1,0 +1,1 @@
+"""Stage I: pictures to CNN features. Frozen backbones, classifiers, and both modalities end to end."""

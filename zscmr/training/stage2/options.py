@@ -1,0 +1,78 @@
+"""Options of stage II, and the preset that results: presets' arithmetic, checks, weights of the terms."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from zscmr import models
+from zscmr.models.base import term_weights
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, flag, flag_fields, setting
+
+LEFT_OUT = "left out: the preset's"
+PRECISIONS = ("float32", "bfloat16")
+OF_PRESET = ("epochs", "batch_size", "learning_rate", "schedule", "held_out")  # fields that a preset has too
+
+
+@dataclass(frozen=True)
+class TrainingOptions(Options):
+    """What to train. `constants`: {name: value} of the system's own settings; those left out are the preset's."""
+
+    model: str = setting("zscmr", "system to train", choices=models.SYSTEMS)
+    preset: str | None = setting(None, "objective and its constants (left out: the system's first)")
+    without: tuple[str, ...] = setting((), "terms left out of the objective", metavar="TERM")
+    term_weights: tuple[str, ...] = setting((), f"such as latent=0.5 ({LEFT_OUT})", None, "TERM=W")
+    epochs: int | None = setting(None, f"passes over the larger modality, 0: nothing is trained ({LEFT_OUT})", least=0)
+    batch_size: int | None = setting(None, f"triads per step ({LEFT_OUT})", least=1)
+    learning_rate: float | None = setting(None, f"Adam's learning rate ({LEFT_OUT})", above=0)
+    schedule: str | None = setting(
+        None, f"course of the learning rate, cosine falls to 0 ({LEFT_OUT})", choices=("constant", "cosine")
+    )
+    held_out: float | None = setting(
+        None, f"share of the seen classes held out to choose the epoch by ({LEFT_OUT})", least=0, below=1
+    )
+    precision: str = setting("float32", "of the matrix products; weights and losses stay float32", choices=PRECISIONS)
+    jit: bool = setting(False, "compile the step with XLA")
+    resident_limit: float = setting(
+        4.0, "GB of features kept on the device; more are streamed from disk", metavar="GB", least=0
+    )
+    seed: int = setting(0, "seed of initial weights, held-out classes, triads and noise", least=0)
+    constants: dict = field(default_factory=dict)
+
+
+def constants_class(options):
+    """The `Settings` of the system that `options` name; its flags are the trainer's."""
+    return models.system(options.model if "model" in options else "zscmr").Settings
+
+
+def resolve(options):
+    """(`options` with the preset's values where they were left out, the `Preset` that they make).
+
+    Raises BadInput for an unknown preset, constant or term, or a constant that the objective has no use for.
+    """
+    presets = models.system(options.model).PRESETS
+    name = options.preset or next(iter(presets))
+    if name not in presets:
+        raise BadInput(f"--preset {name}: --model {options.model} has {', '.join(presets)}")
+    preset = presets[name]
+    constants = _constants(options, name, preset)
+    chosen = {part: getattr(options, part) for part in OF_PRESET if getattr(options, part) is not None}
+    weights = {term: preset.weights.get(term, 1.0) for term in constants.terms}
+    weights = term_weights(options, weights, constants)
+    preset = dataclasses.replace(preset, constants=constants, weights=weights, **chosen)
+    filled = {part: getattr(preset, part) for part in OF_PRESET}
+    values = {flagged.name: getattr(constants, flagged.name) for flagged in flag_fields(constants)}
+    return dataclasses.replace(options, preset=name, constants=values, **filled), preset
+
+
+def _constants(options, preset_name, preset):
+    """The preset's constants with those that were given."""
+    known = {flagged.name for flagged in flag_fields(preset.constants)}
+    for name, value in options.constants.items():
+        if name not in known:
+            raise BadInput(f"{flag(name)} {value}: --model {options.model} has no such constant")
+    constants = dataclasses.replace(preset.constants, **options.constants)
+    for name, value in options.constants.items():
+        if name in constants.unread and value != getattr(preset.constants, name):
+            where = f"beside --bits {constants.size}" if constants.binary else f"under --preset {preset_name}"
+            raise BadInput(f"{flag(name)} {value}: --model {options.model} has no use for it {where}")
+    return constants

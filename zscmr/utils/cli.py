@@ -1,0 +1,112 @@
+"""Command lines: a class of `Options` becomes an argument parser, and errors become one line."""
+
+import argparse
+import dataclasses
+import sys
+import types
+import typing
+from pathlib import Path
+
+from zscmr.utils.console import complain
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import flag, flag_fields
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+
+    def print_help(self, file=None):
+        (file or sys.stdout).write(_encodable(self.format_help(), file or sys.stdout))
+
+
+def _encodable(text, stream):
+    """`text` with a question mark for each letter that the stream's encoding lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def parse(settings_class, description, argv=None, constants_of=None):
+    """Read a command line into an instance of `settings_class`.
+
+    `constants_of`: a function of the namespace parsed so far that returns a further Options class, whose flags are
+    read too; those given become the dict `constants` of the result. Flags cannot be abbreviated.
+    """
+    parser = _parser(settings_class, description)
+    further = None
+    if constants_of:
+        first = _parser(settings_class, "", add_help=False).parse_known_args(argv)[0]
+        further = constants_of(first)
+        group = parser.add_argument_group("constants of the chosen system (left out: the preset's)")
+        _add_flags(group, further)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    words = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    words.pop("debug")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
+    if further:
+        values["constants"] = {f.name: values.pop(f.name) for f in flag_fields(further) if f.name in values}
+    settings = settings_class(**values)
+    object.__setattr__(settings, "given", frozenset(values))
+    return settings
+
+
+def _parser(settings_class, description, **options):
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(description=description.strip(), formatter_class=formatter, allow_abbrev=False, **options)
+    _add_flags(parser, settings_class, with_defaults=True)
+    return parser
+
+
+def _add_flags(parser, options_class, with_defaults=False):
+    """A flag for each field; what is not given is absent from the parsed namespace."""
+    hints = typing.get_type_hints(options_class)
+    for field in flag_fields(options_class):
+        kind, many = _element_type(hints[field.name])
+        required = field.default is dataclasses.MISSING
+        silent = required or not with_defaults or field.default is None or field.default is False or field.default == ()
+        shown = "" if silent else f" (default: {field.default})"
+        options = {"help": (field.metadata["help"] + shown).replace("%", "%%"), "default": argparse.SUPPRESS}
+        if kind is bool:
+            options["action"] = "store_true"
+        else:
+            options |= {"type": kind, "choices": field.metadata["choices"], "metavar": field.metadata["metavar"]}
+        if many:
+            options["nargs"] = "+"
+        if field.metadata["positional"]:
+            options |= {} if required else {"nargs": "?", "default": None}  # SUPPRESS would be read as a value
+            parser.add_argument(field.name, **options)
+        else:
+            parser.add_argument(flag(field.name), required=required and with_defaults, **options)
+
+
+def _element_type(hint):
+    """(constructor, takes several) of an annotation such as `int`, `Path | None`, `tuple[str, ...]`."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def run(main, settings_class, description, argv=None, constants_of=None):
+    """Parse the command line, call `main(settings)`, and exit with the promised status.
+
+    0 on success, 2 with one line on standard error on bad input, 130 on Ctrl-C. `--debug` shows tracebacks.
+    """
+    name, debug = Path(sys.argv[0]).name, "--debug" in (sys.argv[1:] if argv is None else argv)
+    try:
+        main(parse(settings_class, description, argv, constants_of))
+    except (BadInput, OSError) as error:
+        if debug:
+            raise
+        complain(f"{name}: {_described(error)}")
+        sys.exit(2)
+    except KeyboardInterrupt as stop:
+        complain(str(stop) or "interrupted")
+        sys.exit(130)
+
+
+def _described(error):
+    if isinstance(error, BadInput):
+        return error
+    return f"{error.filename or 'file'}: {error.strerror or error}"  # no permission, disk full, a folder for a file

@@ -1,0 +1,157 @@
+"""Files that appear whole, their hashes, and JSON."""
+
+import glob
+import hashlib
+import json
+import os
+import platform
+import secrets
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from zscmr.utils.errors import BadInput, first_line
+
+
+def file_hash(path, kind="sha256"):
+    """Digest of a file's content, as hexadecimal digits."""
+    digest = hashlib.new(kind)
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(2**20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_bytes(path):
+    """The content of a file. Raises BadInput if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from error
+
+
+def is_uri(place):
+    """Whether a path or text names object storage (s3://…), not a place on the disk."""
+    return "://" in str(place)
+
+
+def existing_folder(option, folder):
+    """`folder`, or the nearest one above it that exists. Raises BadInput if a file of that name is in the way."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise BadInput(f"{option}: expected a folder, received the file {there}")
+    return there
+
+
+@contextmanager
+def whole_file(path):
+    """Yield a path in the same folder to write to; the file takes its name only when the block ends without error.
+
+    Temporary names are unique: several processes may write the same file at once, and readers see one complete
+    version.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = _beside(path)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path):
+    """Like `whole_file` for a folder that does not exist yet: yield an empty one that takes its name at the end."""
+    part = _beside(Path(path))
+    part.mkdir(parents=True)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _beside(path):
+    """A temporary name in the same folder that no other call has. Removes leftovers of dead processes."""
+    start = f".part-{platform.node() or 'host'}-"
+    for stale in path.parent.glob(f"{glob.escape(start)}*-{glob.escape(path.name)}"):
+        pid = stale.name.removeprefix(start).partition("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)
+    return path.with_name(f"{start}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+
+
+def _alive(pid):
+    """Whether a process of this machine has the number; True where that cannot be asked."""
+    if os.name != "posix":  # on Windows os.kill ends the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def lock(path, refusal=None):
+    """Hold the lock file `path` within the block. Other processes wait, or raise BadInput(`refusal`).
+
+    The lock ends with its process. The file stays, since another process may be waiting on it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        if not _take(file, wait=refusal is None):
+            raise BadInput(refusal)
+        yield  # closing the file releases the lock
+
+
+def _take(file, wait):
+    """Lock an open file for this process; False if another holds it and `wait` is not set."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        while True:
+            file.seek(0)
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                return True
+            except OSError:
+                if not wait:
+                    return False
+                time.sleep(0.1)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def read_json(path, kind=dict):
+    """Content of a JSON file, which has to be of `kind`. Raises BadInput if it is missing or unreadable."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not readable as JSON ({first_line(error)})") from error
+    if not isinstance(content, kind):
+        raise BadInput(f"{path}: expected JSON of the form of a {kind.__name__}, received a {type(content).__name__}")
+    return content
+
+
+def json_round_trip(content):
+    """`content` as it comes back from JSON: tuples become lists, and what JSON does not know becomes its text."""
+    return json.loads(json.dumps(content, default=str))
+
+
+def write_json(path, content):
+    """Write JSON, indented, in a file that appears whole."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

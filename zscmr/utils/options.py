@@ -1,0 +1,73 @@
+"""Settings as frozen dataclasses: each field knows its flag, help, choices and range, and is checked when made."""
+
+import dataclasses
+import shlex
+
+from zscmr.utils.errors import BadInput
+
+
+def setting(default=dataclasses.MISSING, help="", choices=None, metavar=None, positional=False, **limits):
+    """A field of an `Options` class that becomes a command-line option.
+
+    Without `default` the option is required. `choices` may be any iterable of strings. `limits`: `least` (≥), `above`
+    (>) and `below` (<) bound each number given; None is always allowed where it is the default.
+    """
+    metadata = {"help": help, "choices": choices, "metavar": metavar, "positional": positional, "limits": limits}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Base of all settings. Raises BadInput when a field made by `setting` is out of its range or choices.
+
+    `given` holds the names of the fields that were chosen: on the command line, or by differing from the default.
+    """
+
+    def __post_init__(self):
+        for field in flag_fields(self):
+            value = getattr(self, field.name)
+            for number in value if isinstance(value, tuple) else (value,):
+                _check_range(field, number)
+        chosen = [field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
+        object.__setattr__(self, "given", frozenset(chosen))
+
+
+def flag_fields(options):
+    """The fields of an Options class or instance that are flags."""
+    return [field for field in dataclasses.fields(options) if "help" in field.metadata]
+
+
+def _check_range(field, value):
+    limits, choices = field.metadata["limits"], field.metadata["choices"]
+    if value is None or value == field.default:
+        return
+    if choices and value not in choices:
+        raise BadInput(f"{flag(field.name)}: expected any of {', '.join(map(str, choices))}, received {value}")
+    least, above, below = (limits.get(name) for name in ("least", "above", "below"))
+    in_range = (least is None or value >= least) and (above is None or value > above)
+    if in_range and (below is None or value < below):
+        return
+    words = f"above {above}" if least is None else f"at least {least}"
+    if below is not None:
+        words = f"from {least} to below {below}"
+    raise BadInput(f"{flag(field.name)} should be {words}, received {value}")
+
+
+def flag(name):
+    """The option of a settings field, `batch_size` -> `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def command(script, options):
+    """The shell line that runs `script` with `options`, defaults left out; for messages that can be copied."""
+    positional, words = [], []
+    for field in flag_fields(options):
+        value = getattr(options, field.name)
+        if value == field.default:
+            continue
+        values = [] if value is True else [str(item) for item in (value if isinstance(value, tuple) else (value,))]
+        if field.metadata["positional"]:
+            positional += values
+        else:
+            words += [flag(field.name), *values]
+    return shlex.join(["python", script, *positional, *words])

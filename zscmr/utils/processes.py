@@ -1,0 +1,83 @@
+"""Work in a process of its own, which ends with its parent."""
+
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import tempfile
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from zscmr.utils.errors import BadInput
+
+
+def one_process():
+    """A pool of one spawned process (a forked TensorFlow does not work); a killed parent takes it along."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def run_alone(function, *arguments):
+    """`function(*arguments)` in a process of its own; its result, or the exception that it raised."""
+    with one_process() as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise BadInput(f"the process of {function.__name__} died (out of memory?)") from error
+
+
+def _end_with_parent():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is the parent's to report
+
+    def watch():
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def cores():
+    """The number of CPUs the process may run on: fewer than the machine has under `taskset` or in a container."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def stderr_held_back():
+    """Discard what the block writes to file descriptor 2; if it raises, write it out first.
+
+    The descriptor belongs to the process: what other threads write meanwhile is held back too.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    failed = True
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            if failed:
+                messages.seek(0)
+                sys.stderr.write(messages.read().decode(errors="replace"))
+
+
+def import_tensorflow():
+    """Import and return TensorFlow without its start-up messages.
+
+    No environment variable silences all of them (tensorflow issue 100442).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with stderr_held_back():
+        import tensorflow
+    return tensorflow
