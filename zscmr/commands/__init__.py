@@ -1,10 +1,11 @@
-"""The command lines, one module each: settings, calls to the library, what is printed.
+"""The command lines, one module each: read settings, call the library, print.
 
-Nothing in the library imports them.
+What computes belongs in the library below, which imports no command.
 """
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 from zscmr import __version__
 from zscmr.utils import cli
@@ -27,7 +28,7 @@ COMMANDS = {  # name -> what it does, in the order of a project; each is a modul
 }
 
 
-def run(name, argv=None):
+def run(name: str, argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status (`cli.run`).
 
     `argv`: its flags; left out: those of the process.
@@ -36,15 +37,21 @@ def run(name, argv=None):
     cli.run(module.main, module.Settings, module.__doc__, argv, module.__dict__.get("constants_class"))
 
 
-def main(argv=None):
-    """The command `zscmr`: `zscmr NAME FLAGS…`, `zscmr --version`."""
+def usage() -> str:
+    """Return the text of `zscmr --help`."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
+    first = "usage: zscmr COMMAND [FLAGS]   or   zscmr --version"
+    return "\n".join([first, "", *rows, "", "zscmr COMMAND --help lists the flags of a command."])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command `zscmr`: `zscmr COMMAND FLAGS…`, `zscmr --version`."""
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] == ["--version"]:
         say(f"zscmr {__version__}")
     elif not words or words[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
-        rows = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
-        say("\n".join(["usage: zscmr COMMAND [FLAGS]", "", *rows, "", "zscmr COMMAND --help lists the flags."]))
+        say(usage())
     elif words[0] in COMMANDS:
         sys.argv = [f"zscmr {words[0]}", *words[1:]]  # the name that messages and --help begin with
         run(words[0])
