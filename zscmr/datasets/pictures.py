@@ -37,10 +37,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from zscmr.datasets.picture_formats import INSTALL, SUFFIXES, UNREADABLE  # noqa: F401
 from zscmr.utils.errors import first_line
 from zscmr.utils.processes import cores
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 BUDGET = 2**31  # bytes, of all pictures being decoded at one time
 INK = 64  # grey values by which strokes differ from the paper at least
 DETAIL = 4  # times the wanted size that a JPEG is decoded with, where strokes may fill a small part of it
