@@ -36,7 +36,7 @@ def main(file: str | None = None) -> None:
             arrays["gallery_labels"],
             protocol=protocol,
         )
-        print(f"{protocol:10}", *(f"{name} {value:.3f}" for name, value in scores.items()), sep="  ")
+        print(f"{protocol:9}", *(f"{name} {value:.3f}" for name, value in scores.items()), sep="  ")
 
 
 if __name__ == "__main__":
