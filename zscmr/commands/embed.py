@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zscmr.commands.export import ensure_encoders
 from zscmr.datasets import literature
 from zscmr.datasets.classes import class_indices, class_key, leak, read_class_list, split_classes
 from zscmr.datasets.layouts import PictureOptions, class_folder, listing_hash, matched_trees
@@ -108,6 +109,7 @@ def measure(file):
 
 def embedded(run, modality, tree, folder):
     """(the tree without unreadable pictures, their embeddings (n, t)); what is finished is kept in `folder`."""
+    ensure_encoders(run)
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
     vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
