@@ -22,6 +22,7 @@ from zscmr.datasets.classes import read_split
 from zscmr.evaluation import scoring
 from zscmr.evaluation.embeddings import load, unseen_only
 from zscmr.evaluation.instances import score_instances
+from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.selection import EvaluationOptions, chosen_rows
 from zscmr.formats import runs
 from zscmr.models.base import Tables
@@ -215,7 +216,11 @@ class Measurement(Cell):
 
     @property
     def identity(self):
-        return json_round_trip({"run": self.training.identity, "measured": MEASURES[self.measured]})
+        options = MEASURES[self.measured]
+        identity = {"run": self.training.identity, "measured": options}
+        if "protocol" in options:  # measured anew where its conventions were corrected
+            identity["conventions"] = PROTOCOLS[options["protocol"]].conventions()
+        return json_round_trip(identity)
 
     @property
     def applicable(self):
