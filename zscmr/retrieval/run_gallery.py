@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import slices
+from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.encoder import SHIPPED
@@ -24,7 +24,7 @@ def identity_of(run):
     """The `Identity` of a finished run. Raises BadInput for one that has not ended."""
     file = _embeddings(run)
     dim = matfiles.read_numbers(file, "featuresy", (None, None)).shape[1]
-    return Identity(int(dim), _text(file, "distance") or "euclidean", file_hash(file))
+    return Identity(int(dim), recorded_distance(file), file_hash(file))
 
 
 def open_gallery(run, where=None, make=True):
@@ -63,12 +63,8 @@ def _elsewhere(where, identity, make):
 
 def leaked(run):
     """A sentence on how unseen classes leaked into the run's embeddings; empty if they did not."""
-    return _text(_embeddings(run), "leaked")
-
-
-def _text(file, key):
-    text = matfiles.read(file, key) if key in matfiles.keys(file) else ""
-    return text if isinstance(text, str) else ""
+    file = _embeddings(run)
+    return matfiles.read_text(file, "leaked") if "leaked" in matfiles.keys(file) else ""
 
 
 def _embeddings(run):
@@ -80,7 +76,7 @@ def _embeddings(run):
 
 def _first_rows(run, identity, old):
     """Record batches of the run's own pictures, then of those that the newest of the indexes `old` has added."""
-    features, added = embeddings.load(_embeddings(run)), {}
+    features, added = read_embeddings(_embeddings(run)), {}
     if old:
         added = _added_before(old[-1], identity)
     for modality in MODALITIES:
@@ -106,7 +102,7 @@ def _own_rows(identity, modality, features, items):
 def _added_before(folder, identity):
     """{modality: [record batch]} of the pictures that an index of an earlier version has added."""
     try:
-        about, features = read_json(folder / _OLD_ABOUT), embeddings.load(folder)
+        about, features = read_json(folder / _OLD_ABOUT), read_embeddings(folder)
         source, batches = about["source"]["sha256"], {}
         for modality in MODALITIES:
             listed, items = about["added"][modality], getattr(features, modality)
