@@ -6,7 +6,7 @@ import shutil
 import pytest
 from helpers.toy_gallery import IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
 
-from zscmr.retrieval import Gallery
+from zscmr.retrieval import Table
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def storage(monkeypatch):
 
 
 def test_two_writers_at_once(storage, tmp_path):
-    gallery = Gallery.open("s3://zscmr/gallery", IDENTITY)
+    gallery = Table.open("s3://zscmr/gallery", IDENTITY)
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         write_files(folder, 30)
@@ -45,14 +45,14 @@ def test_two_writers_at_once(storage, tmp_path):
     check_complete(gallery, *folders)
     shutil.rmtree(folders[0])
     assert gallery.update("photo", folders[0], ToyEncoder()).removed == 30
-    check_complete(Gallery.open(gallery.where, IDENTITY), folders[1])
+    check_complete(Table.open(gallery.where, IDENTITY), folders[1])
 
 
 def test_pictures_on_object_storage(storage, tmp_path, refused, capsys):
     contents = {"zebra/1.png": b"one", "plain.png": b"two", "zebra/bad.png": b"bad", ".hidden/1.png": b"no"}
     for name, content in {**contents, "zebra/notes.txt": b"no"}.items():
         storage.put_object(Bucket="zscmr", Key=f"photos/{name}", Body=content)
-    gallery, source = Gallery.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
+    gallery, source = Table.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
     assert gallery.update("photo", source, ToyEncoder()).added == 2
     assert capsys.readouterr().err == "warning: s3://zscmr/photos/zebra/bad.png: bad, skipped\n"
     pictures = gallery.pictures("photo")

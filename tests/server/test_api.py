@@ -10,7 +10,7 @@ import pytest
 from helpers.project import ROOT
 from PIL import Image
 
-from zscmr.retrieval import Wanted
+from zscmr.retrieval import Filter
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
@@ -20,7 +20,7 @@ STATIC = ROOT / "zscmr/server/static"
 
 def test_search_gives_what_the_searcher_finds(server, sketch):
     answer = server.search(sketch, "top=5&class=disc&class=bar")
-    found = server.searcher.search(sketch, top=5, wanted=Wanted(("disc", "bar")))
+    found = server.searcher.search(sketch, top=5, filters=Filter(("disc", "bar")))
     assert answer.pop("milliseconds") > 0
     assert answer == {
         "gallery": "photo",
@@ -36,10 +36,10 @@ def test_search_gives_what_the_searcher_finds(server, sketch):
                 "distance": match.distance,
                 "gone": False,
             }
-            for match in found.matches
+            for match in found.hits
         ],
     }
-    assert len(found.matches) == 5
+    assert len(found.hits) == 5
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
@@ -51,11 +51,11 @@ def test_search_takes_three_formats(server, sketch, suffix, kind):
 
 
 def test_more_like_a_picture(server):
-    photo = server.searcher.gallery.pictures("photo").ids[3]
+    photo = server.searcher.table.pictures("photo").ids[3]
     for gallery in ("photo", "sketch"):
         answer = server.json("POST", f"/search?gallery={gallery}&top=4", {"like": photo})
         expected = server.searcher.like(photo, gallery, 4)
-        assert [one["id"] for one in answer["found"]] == [match.id for match in expected.matches]
+        assert [one["id"] for one in answer["found"]] == [match.id for match in expected.hits]
 
 
 def test_filters(server, drawn, sketch):
@@ -78,7 +78,7 @@ def test_filters(server, drawn, sketch):
 
 def test_pictures_and_thumbnails(serve, folders):
     server = serve()
-    photos = server.searcher.gallery.pictures("photo")
+    photos = server.searcher.table.pictures("photo")
     large = folders["photo"] / "bar/bar_0.jpg"
     Image.new("RGB", (900, 300), "red").save(large)
     picture = photos.ids[list(photos.paths).index(str(large))]
@@ -98,7 +98,7 @@ def test_thumbnails_in_memory_are_bounded(server, monkeypatch):
     from zscmr.server import app
 
     monkeypatch.setattr(app, "KEPT", 3000)
-    photos = server.searcher.gallery.pictures("photo")
+    photos = server.searcher.table.pictures("photo")
     expected = [server.ask("GET", f"/thumbnail/{picture}")[2] for picture in photos.ids]
     kept = server.api.thumbnails._kept
     assert 0 < sum(map(len, kept.values())) <= 3000 and len(kept) < len(photos.ids)
@@ -113,7 +113,7 @@ def test_pictures_that_vanish_show_as_gone(serve, folders, sketch):
     for path in ("picture", "thumbnail"):
         answer = server.json("GET", f"/{path}/{first['id']}", status=410)
         assert answer == {"error": "picture: has gone from the disk"}
-    server.searcher.gallery.update("photo", folders["photo"], None, lambda done, total: None)
+    server.searcher.table.update("photo", folders["photo"], None, lambda done, total: None)
     assert server.search(sketch, "top=1")["found"][0]["id"] != first["id"]
     assert server.json("GET", f"/picture/{first['id']}", status=404)
 
@@ -121,7 +121,7 @@ def test_pictures_that_vanish_show_as_gone(serve, folders, sketch):
 def test_a_picture_that_is_none_any_more_is_not_sent(serve, folders):
     """What lies at the path of a picture later is not part of the gallery unless it is a picture."""
     server = serve()
-    photos = server.searcher.gallery.pictures("photo")
+    photos = server.searcher.table.pictures("photo")
     (folders["photo"] / "bar/bar_0.jpg").write_text("a secret")
     for path in ("picture", "thumbnail"):
         answer = server.json("GET", f"/{path}/{photos.ids[0]}", status=422)
@@ -132,7 +132,7 @@ def test_pictures_on_object_storage(serve, folders, sketch):
     """Paths that are URIs are read as Arrow's file systems do."""
     pytest.importorskip("pyarrow", reason="pyarrow is not installed: object storage is not tested")
     server = serve()
-    rows = server.searcher.gallery.rows
+    rows = server.searcher.table.rows
     files = rows["photo"].paths
     rows["photo"] = dataclasses.replace(rows["photo"], paths=np.array([f"file://{path}" for path in files], object))
     first = server.search(sketch, "top=1")["found"][0]
@@ -237,8 +237,8 @@ class Held:
 
 def test_adding_shows_how_far_it_is(serve, folders, monkeypatch):
     server = serve(may_add=True)
-    held = Held(server.searcher.gallery.update)
-    monkeypatch.setattr(server.searcher.gallery, "update", held)
+    held = Held(server.searcher.table.update)
+    monkeypatch.setattr(server.searcher.table, "update", held)
     wanted = {"folder": str(folders["photo"]), "gallery": "sketch"}
     assert server.json("POST", "/add", wanted, 202)["running"]
     assert held.there.wait(30)
@@ -256,8 +256,8 @@ def test_adding_shows_how_far_it_is(serve, folders, monkeypatch):
 
 def test_adding_ends_with_the_server(serve, folders, monkeypatch):
     server = serve(may_add=True)
-    held = Held(server.searcher.gallery.update)
-    monkeypatch.setattr(server.searcher.gallery, "update", held)
+    held = Held(server.searcher.table.update)
+    monkeypatch.setattr(server.searcher.table, "update", held)
     server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
     assert held.there.wait(30)
     stopper = threading.Thread(target=server.api.adding.stop)
@@ -266,7 +266,7 @@ def test_adding_ends_with_the_server(serve, folders, monkeypatch):
         pass
     held.go.set()
     stopper.join()
-    assert server.api.adding.state()["error"] == "stopped" and server.searcher.gallery.version() == 1
+    assert server.api.adding.state()["error"] == "stopped" and server.searcher.table.version() == 1
     assert not server.api.adding.start("photo", folders["photo"])
 
 
@@ -283,7 +283,7 @@ def test_an_addition_that_fails_says_why(serve, folders, monkeypatch, capsys):
         raise BadInput("none of its pictures can be read")
 
     server = serve(may_add=True)
-    monkeypatch.setattr(server.searcher.gallery, "update", fails)
+    monkeypatch.setattr(server.searcher.table, "update", fails)
     server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
     server.api.adding._thread.join()
     assert server.json("GET", "/health")["adding"]["error"] == "none of its pictures can be read"

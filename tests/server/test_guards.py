@@ -66,7 +66,7 @@ def test_this_machine_s_own_names_are_served(server, host):
 )
 def test_requests_of_other_pages_are_refused(server, headers, status):
     headers = {name: value.format(port=server.port) for name, value in headers.items()}
-    picture = server.searcher.gallery.pictures("photo").ids[0]
+    picture = server.searcher.table.pictures("photo").ids[0]
     for path in ("/classes", f"/thumbnail/{picture}"):
         received, answered, _ = server.ask("GET", path, headers=headers)
         assert received == status
@@ -82,7 +82,7 @@ def test_a_link_elsewhere_leads_to_the_page(server):
 
 def test_a_token_opens(serve, sketch):
     server = serve(token=TOKEN)
-    picture = server.searcher.gallery.pictures("photo").ids[0]
+    picture = server.searcher.table.pictures("photo").ids[0]
     for path in ("/classes", "/health", f"/picture/{picture}", f"/thumbnail/{picture}", "/nothing"):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Cookie": "zscmr_token=é"}):
             assert server.ask("GET", path, headers=headers)[0] == 401
@@ -277,7 +277,7 @@ def test_five_hundred_hostile_requests(serve, sketch, folders, monkeypatch, tmp_
     secret.write_text("this lies beside the gallery")
     Image.new("RGB", (8, 8), "red").save(tmp_path / "beside.png")
     server, draw = serve(), random.Random(0)
-    picture = str(server.searcher.gallery.pictures("photo").ids[0])
+    picture = str(server.searcher.table.pictures("photo").ids[0])
     good = server.ask("GET", f"/picture/{picture}")[2]
     beside = secret, tmp_path / "beside.png"
     secrets = [file.read_bytes() for file in (*beside, ROOT / "zscmr/server/app.py")] + [b"root:"]

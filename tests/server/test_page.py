@@ -230,7 +230,7 @@ def test_a_picture_in_place_of_a_drawing(page, browser, drawn, way):
     else:
         browser.execute_script(GIVE, base64.b64encode(file.read_bytes()).decode(), file.name, "image/jpeg", way)
     page.until(lambda: len(page.shown) == 24)
-    photos = page.server.searcher.gallery.pictures("photo")
+    photos = page.server.searcher.table.pictures("photo")
     assert photos.names[list(photos.ids).index(page.shown[0])] == "disc/disc_2.jpg"
     assert page["query-name"].text == "disc_2.jpg" and page["kind-row"].is_displayed()
     page.browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
@@ -328,12 +328,12 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, mo
     page = Page(browser, server)
     page.stroke(LINE)
     page.shows_search()
-    photos = server.searcher.gallery.pictures("photo")
+    photos = server.searcher.table.pictures("photo")
     gone = photos.names[list(photos.ids).index(page.shown[0])]
     (folders["photo"] / gone).unlink()
     page["search"].click()
     page.until(lambda: len(page.shown) == 23 and page.cards()[0].text.startswith("gone"))
-    update, there, go = server.searcher.gallery.update, threading.Event(), threading.Event()
+    update, there, go = server.searcher.table.update, threading.Event(), threading.Event()
 
     def held(modality, folder, encoder, progress):
         progress(7, 24)
@@ -341,7 +341,7 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, mo
         assert go.wait(30)
         update(modality, folder, encoder, progress)
 
-    monkeypatch.setattr(server.searcher.gallery, "update", held)
+    monkeypatch.setattr(server.searcher.table, "update", held)
     page["add"].click()
     page["add-folder"].send_keys(str(folders["photo"]), Keys.ENTER)
     page.until(lambda: page["adding-text"].text == f"Adding {folders['photo']}: 7 of 24 pictures")

@@ -4,8 +4,8 @@ import socket
 from pathlib import Path
 
 import zscmr
-from zscmr.retrieval.gallery import BLOCK, File, Gallery
 from zscmr.retrieval.sources import open_source
+from zscmr.retrieval.table import BLOCK, File, Gallery
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri

@@ -1,6 +1,6 @@
 """The page to draw on and the HTTP interface under it, which docs/api.md describes."""
 
-from zscmr.retrieval.gallery import INSTALL
+from zscmr.retrieval.table import INSTALL
 from zscmr.utils.errors import BadInput, first_line
 
 

@@ -18,8 +18,9 @@ from starlette.staticfiles import StaticFiles
 
 from zscmr.datasets.pictures import read_header, read_thumbnail
 from zscmr.formats.dataset_directory import MODALITIES
-from zscmr.retrieval import Wanted
+from zscmr.retrieval import Filter
 from zscmr.retrieval.searcher import UnknownPicture
+from zscmr.retrieval.sources import read_remote
 from zscmr.server.guards import COOKIE, FORMATS, Desk, Guard, check_picture, read_body, refusal, same_token
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
@@ -40,7 +41,7 @@ class Question:
     kind: str
     gallery: str
     top: int
-    wanted: Wanted
+    filters: Filter
 
     @classmethod
     def of(cls, parameters):
@@ -61,8 +62,8 @@ class Question:
         if not (top.isascii() and top.isdecimal() and len(top) < 5 and 1 <= int(top) <= MOST):
             raise BadInput(f"top: expected a number from 1 to {MOST}, received {top!r}")
         unseen = None if values["unseen"] is None else values["unseen"] == "1"
-        wanted = Wanted(tuple(parameters.getlist("class")), values["folder"], unseen)
-        return cls(values["kind"], values["gallery"], int(top), wanted)
+        filters = Filter(tuple(parameters.getlist("class")), values["folder"], unseen)
+        return cls(values["kind"], values["gallery"], int(top), filters)
 
 
 class Thumbnails:
@@ -126,10 +127,10 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body)
-        return self.searcher.search(body, question.kind, question.gallery, question.top, question.wanted)
+        return self.searcher.search(body, question.kind, question.gallery, question.top, question.filters)
 
     def _like(self, like, question):
-        return self.searcher.like(like, question.gallery, question.top, question.wanted)
+        return self.searcher.like(like, question.gallery, question.top, question.filters)
 
     def _answer(self, question, find, sent):
         began = time.perf_counter()
@@ -149,7 +150,7 @@ class Api:
                     "distance": match.distance,
                     "gone": not (is_uri(match.path) or os.path.isfile(match.path)),
                 }
-                for match in found.matches
+                for match in found
             ],
         }
 
@@ -183,8 +184,7 @@ class Api:
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
 
     def _path(self, picture_id):
-        view, row = self.searcher.find(picture_id)
-        return str(view.pictures.paths[row])
+        return self.searcher.picture(picture_id).path
 
     def _read(self, read, path):
         try:
@@ -200,9 +200,10 @@ class Api:
     def _classes(self):
         answer = {}
         for modality in MODALITIES:
-            names = zip(("classes", "folders"), self.searcher.view(modality).counts, strict=True)
+            counts = self.searcher.counts(modality)
             answer[modality] = {
-                name: [{"name": key, "pictures": count} for key, count in counts.items()] for name, counts in names
+                name: [{"name": key, "pictures": count} for key, count in of.items()]
+                for name, of in (("classes", counts.classes), ("folders", counts.folders))
             }
         return answer
 
@@ -210,8 +211,8 @@ class Api:
         return JSONResponse(await self.desk.do(self._health))
 
     def _health(self):
-        pictures = {modality: len(self.searcher.view(modality)) for modality in MODALITIES}
-        about = {"version": self.searcher.gallery.version(), "distance": self.searcher.distance}
+        pictures = {modality: self.searcher.table.count(modality) for modality in MODALITIES}
+        about = {"version": self.searcher.table.version(), "distance": self.searcher.distance}
         return {"pictures": pictures, **about, "adding": self.adding.state(), "may_add": self.may_add}
 
 
@@ -245,14 +246,7 @@ def _content(path):
     """The path of a picture of the gallery, of one on object storage its bytes. Raises OSError where there is none."""
     if not is_uri(path):
         return path
-    from pyarrow import fs
-
-    try:
-        system, place = fs.FileSystem.from_uri(path)
-        with system.open_input_stream(place) as stream:
-            return stream.read()
-    except ValueError as error:  # settings of the storage are missing
-        raise OSError(str(error)) from error
+    return read_remote(path)
 
 
 def _checked(path):
@@ -321,7 +315,7 @@ class Adding:
     def _run(self, modality, folder):
         error = None
         try:
-            self.searcher.gallery.update(modality, folder, self.searcher.encoder(modality), self._progress)
+            self.searcher.table.update(modality, folder, self.searcher.encoder(modality), self._progress)
         except Stopped:
             error = "stopped"
         except Exception as fault:  # whatever ends the addition is said, and the server goes on

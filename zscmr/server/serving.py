@@ -137,8 +137,7 @@ def serve(searcher, address, add=None, may_add=False, browser=True):
 def _prepare(searcher):
     """Open what the first search needs. What fails here fails there too, and is said there."""
     with suppress(Exception):
-        searcher.view("photo")
-        searcher.encoder("sketch")
+        searcher.prepare("photo", "sketch")
 
 
 def _has_screen():
