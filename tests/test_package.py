@@ -21,7 +21,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"]
 
 #: imports of the package whose distribution has another name
-DISTRIBUTIONS = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert", "keras_hub": "keras-hub"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "ai_edge_litert": "ai-edge-litert",
+    "keras_hub": "keras-hub",
+    "pillow_heif": "pillow-heif",
+}
 #: used where it happens to be installed
 INCIDENTAL = {"tensorboard"}
 
