@@ -22,8 +22,8 @@ def build(folder, distance, sketches=100):
         yield rows(identity, "photo", names, names, classes, unseen, photos)
         yield rows(identity, "sketch", names[:sketches], names[:sketches], classes[:sketches], unseen[:sketches], drawn)
 
-    gallery = Table.open(folder, identity, first)
-    return gallery, gallery.pictures("photo"), random.normal(size=(6, DIM)).astype(np.float32)
+    table = Table.open(folder, identity, first)
+    return table, table.pictures("photo"), random.normal(size=(6, DIM)).astype(np.float32)
 
 
 def overlap(found, pictures, expected):
@@ -35,8 +35,7 @@ def overlap(found, pictures, expected):
 @pytest.mark.parametrize("distance", ["cosine", "euclidean", "normalised"])
 def test_the_vector_index_finds_what_it_says(tmp_path, monkeypatch, capsys, distance):
     """Recall is measured at the first opening, kept in the table, and true of other queries; distances are exact."""
-    monkeypatch.setattr(table_index, "LEAST", 1000)
-    gallery, pictures, queries = build(tmp_path / "g", distance)
+    table, pictures, queries = build(tmp_path / "g", distance)
     index = TableIndex(gallery, "photo")
     assert f"the index finds {index.recall:.1%} of the 10 nearest" in capsys.readouterr().out
     assert index.recall >= 0.95
@@ -56,9 +55,8 @@ def test_the_vector_index_finds_what_it_says(tmp_path, monkeypatch, capsys, dist
 
 @pytest.mark.parametrize(("distance", "exact"), [("cosine", True), ("l1", False), ("hamming", False)])
 def test_a_scan_compares_everything(tmp_path, monkeypatch, distance, exact):
-    monkeypatch.setattr(table_index, "LEAST", 1000)
     monkeypatch.setattr(table_index, "_SCANNED", 700)
-    gallery, pictures, queries = build(tmp_path / "g", distance)
+    table, pictures, queries = build(tmp_path / "g", distance)
     index = TableIndex(gallery, "photo", exact=exact)
     found, distances = index.search(queries, top=10)
     expected, apart = Index(pictures.vectors, distance).search(queries, top=10)
@@ -69,8 +67,7 @@ def test_a_scan_compares_everything(tmp_path, monkeypatch, distance, exact):
 @pytest.mark.parametrize("exact", [True, False])
 def test_filters_come_before_the_ranking(tmp_path, monkeypatch, exact, refused):
     """The mask in memory, the condition in the table, and the conditions by hand agree."""
-    monkeypatch.setattr(table_index, "LEAST", 1000)
-    gallery, pictures, queries = build(tmp_path / "g", "cosine")
+    table, pictures, queries = build(tmp_path / "g", "cosine")
     for wanted, by_hand in (
         (Filter(("COWS'S", "ant")), None),
         (Filter(("cow's",)), pictures.classes == "Cow's"),
@@ -89,8 +86,7 @@ def test_filters_come_before_the_ranking(tmp_path, monkeypatch, exact, refused):
 
 
 def test_rows_outside_the_index_are_found_and_many_renew_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(table_index, "LEAST", 1000)
-    gallery, _, queries = build(tmp_path / "g", "cosine")
+    table, _, queries = build(tmp_path / "g", "cosine")
     TableIndex(gallery, "photo")
     capsys.readouterr()
 

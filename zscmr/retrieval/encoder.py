@@ -211,8 +211,13 @@ class ModalityEncoder:
 
     def faults(self, pictures: "Sequence[Picture]", readable: Sequence[bool] | npt.NDArray[np.bool_]) -> list[str]:
         """A line for each of the pictures that is not `readable` (n,): the path and why it is not."""
-        bad = [as_file(picture) for picture, good in zip(pictures, readable, strict=True) if not good]
-        return [why_unreadable(file, self.preprocessing) for file in bad]
+        lines = []
+        for number, (picture, good) in enumerate(zip(pictures, readable, strict=True), start=1):
+            if not good:
+                line: str = why_unreadable(as_file(picture), self.preprocessing)
+                named = isinstance(picture, (str, os.PathLike)) or len(pictures) == 1
+                lines.append(line if named else line.replace("picture", f"picture {number}", 1))
+        return lines
 
 
 class _Columns:
