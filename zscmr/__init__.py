@@ -14,7 +14,7 @@ The face for programs; names are imported when they are first used, none of them
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zscmr import _moved
+from zscmr.utils import moved
 
 if TYPE_CHECKING:
     from zscmr.evaluation.arrays import RetrievalScores as RetrievalScores
@@ -62,7 +62,7 @@ _HOMES = {
     "evaluate": ("zscmr.evaluation.arrays", "evaluate_arrays"),
 }
 
-_moved.install()
+moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Modules that lay loose in zscmr/ before 0.2, importable by their old names for programs written then."""
+"""Old names of modules that lay loose in zscmr/ before 0.2: they still import, with a DeprecationWarning."""
 
 import importlib
 import importlib.abc
@@ -54,7 +54,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         sys.modules[module.__name__] = importlib.import_module(f"zscmr.{MOVED[old]}")
 
 
-def install():
+def install() -> None:
     """Look old names up where no module of that name is found."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())
