@@ -96,7 +96,7 @@ def test_help_shows_defaults(call, name):
 def test_help_of_a_subcommand_is_that_of_its_script(call, name):
     """One script is the face of each subcommand, and both have the same parser."""
     faces = [face for face in FACES if f'commands.run("{name}")' in (ROOT / face).read_text(encoding="utf-8")]
-    assert len(faces) == 1
+    assert len(faces) == 1 and commands.COMMANDS[name].endswith(f" ({faces[0]})")
     _, text, _ = call(faces[0], "--help")
     flags = text[text.index("options:") :]
     _, same, _ = call("zscmr/__main__.py", name, "--help")

@@ -11,20 +11,20 @@ from zscmr import __version__
 from zscmr.utils import cli
 from zscmr.utils.console import say
 
-COMMANDS = {  # name -> what it does, in the order of a project; each is a module of this package
-    "miniature": "draw the embedded miniature dataset",
-    "quickdraw": "render drawings of Quick, Draw! as sketches",
-    "pretrain": "stage I: pictures to CNN features",
-    "word-vectors": "word-vector files to class vectors",
-    "class-graph": "class vectors to a class graph",
-    "index-files": "the index files of two picture trees",
-    "train": "stage II: CNN features to one embedding space",
-    "evaluate": "rank and score embeddings",
-    "embed": "measure a run on another dataset",
-    "export": "write a run's encoders",
-    "search": "find photos with a drawing",
-    "tables": "the paper's tables for a dataset",
-    "ys-tip": "PCMSN by the command its users know",
+COMMANDS = {  # name -> what it does (its script), in the order of a project; each is a module of this package
+    "miniature": "draw the embedded miniature dataset (data/make_miniature.py)",
+    "quickdraw": "render drawings of Quick, Draw! as sketches (data/render_quickdraw.py)",
+    "pretrain": "stage I: pictures to CNN features (pretrain/finetune.py)",
+    "word-vectors": "word-vector files to class vectors (pretrain/word_vectors.py)",
+    "class-graph": "class vectors to a class graph (pretrain/class_graph.py)",
+    "index-files": "the index files of two picture trees (pretrain/index_files.py)",
+    "train": "stage II: CNN features to one embedding space (Unified_XY_triads.py)",
+    "evaluate": "rank and score embeddings (knn_eval.py)",
+    "embed": "measure a run on another dataset (embed.py)",
+    "export": "write a run's encoders (export.py)",
+    "search": "find photos with a drawing (search.py)",
+    "tables": "the paper's tables for a dataset (paper_tables.py)",
+    "ys-tip": "PCMSN by the command its users know (ys_tip.py)",
 }
 
 
@@ -42,7 +42,8 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     rows = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
     first = "usage: zscmr COMMAND [FLAGS]   or   zscmr --version"
-    return "\n".join([first, "", *rows, "", "zscmr COMMAND --help lists the flags of a command."])
+    last = "zscmr COMMAND --help lists the flags. In brackets: the same command as a script, by which messages name it."
+    return "\n".join([first, "", *rows, "", last])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
