@@ -69,7 +69,7 @@ def test_from_pictures_to_table(script, tmp_path):
         (("pretrain/index_files.py", "--photos", "x", "--sketches", "y", "--out", "o"), "x"),
         (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
-        (("embed.py", "--run", "nowhere", "--photos", "x", "--sketches", "y", "--out", "o.mat"), "nowhere"),
+        (("embed.py", "--run", "nowhere", "--photos", "x", "--sketches", "y", "--out", "o.mat"), "x: no such folder"),
         (("export.py", "--run", "nowhere"), "nowhere"),
         (("search.py", "--run", "nowhere", "--query", "x.png"), "nowhere"),
         (("search.py", "--query", "x.png"), "x.png: no such file"),
