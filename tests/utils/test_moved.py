@@ -17,7 +17,7 @@ def test_old_name_is_the_module_that_it_became(old, monkeypatch):
 
 
 def test_other_names_are_not_there():
-    with pytest.raises(ModuleNotFoundError, match="zscmr.nonsense"):
+    with pytest.raises(ModuleNotFoundError, match=r"zscmr\.nonsense"):
         importlib.import_module("zscmr.nonsense")
 
 
