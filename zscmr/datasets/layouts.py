@@ -16,7 +16,7 @@ import numpy as np
 
 from zscmr.datasets import literature
 from zscmr.datasets.classes import class_indices, class_key
-from zscmr.datasets.pictures import SUFFIXES
+from zscmr.datasets.picture_formats import SUFFIXES
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, setting

@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zscmr.datasets.pictures import SUFFIXES
+from zscmr.datasets.picture_formats import SUFFIXES
 from zscmr.retrieval.filters import inside
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
