@@ -341,7 +341,7 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, mo
         assert go.wait(30)
         update(modality, folder, encoder, progress)
 
-    monkeypatch.setattr(server.searcher.table, "update", held)
+    monkeypatch.setattr(server.searcher.gallery, "update", held)
     page["add"].click()
     page["add-folder"].send_keys(str(folders["photo"]), Keys.ENTER)
     page.until(lambda: page["adding-text"].text == f"Adding {folders['photo']}: 7 of 24 pictures")
