@@ -17,7 +17,7 @@ class Held:
     def __init__(self, update):
         self.update, self.there, self.go = update, threading.Event(), threading.Event()
 
-    def __call__(self, modality, folder, encoder, progress):
+    def __call__(self, modality, folder, encoder, progress, rules):
         def held(done, total):
             progress(done, total)
             if done == total // 2:
@@ -67,7 +67,7 @@ def test_only_an_absolute_folder_is_added(serve, folder):
 
 
 def test_an_addition_that_fails_says_why(serve, folders, capsys):
-    def fails(*_):
+    def fails(*_, **__):
         raise BadInput("none of its pictures can be read")
 
     server = serve(may_add=True)

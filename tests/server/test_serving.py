@@ -220,7 +220,13 @@ def hostile_requests(draw, sketch, picture, files):
 
 
 @pytest.mark.parametrize(
-    ("token", "sent"), [(None, {}), (TOKEN, {}), (TOKEN, {"Authorization": f"Bearer {TOKEN}"})], ids=str
+    ("token", "sent"),
+    [
+        pytest.param(None, {}, marks=pytest.mark.slow),
+        (TOKEN, {}),
+        pytest.param(TOKEN, {"Authorization": f"Bearer {TOKEN}"}, marks=pytest.mark.slow),
+    ],
+    ids=["no token asked for", "no token sent", "token sent"],
 )
 def test_hundreds_of_hostile_requests(serve, sketch, folders, tmp_path, token, sent):
     """Every one is answered or closed, none with a file beside the gallery or without the token; the server goes on."""

@@ -136,9 +136,10 @@ def draw(settings, searcher):
     serving = server.library()
     token = choose_token(settings.token, settings.no_token)
     address = Address(settings.host, settings.port, token)
-    adding = (settings.gallery_kind, settings.add) if settings.add else None
-    if adding:
-        searcher.table.check_source(*adding)
+    adding = None
+    if settings.add:
+        searcher.table.check_source(settings.gallery_kind, settings.add)
+        adding = settings.gallery_kind, settings.add, AddRules(settings.follow_links, settings.forget)
     serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
 
 

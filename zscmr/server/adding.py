@@ -2,8 +2,11 @@
 
 import threading
 
+from zscmr.retrieval import AddRules
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
+
+DEFAULT_RULES = AddRules()
 
 
 class Stopped(Exception):
@@ -17,13 +20,13 @@ class Adding:
         self.searcher = searcher
         self._lock, self._thread, self._state, self._stopped = threading.Lock(), None, None, False
 
-    def start(self, modality, folder):
-        """Begin to add `folder`; False if an addition is running."""
+    def start(self, modality, folder, rules=DEFAULT_RULES):
+        """Begin to add `folder` by the `rules`; False if an addition is running."""
         with self._lock:
             if self._stopped or (self._thread and self._thread.is_alive()):
                 return False
             self._state = {"folder": str(folder), "gallery": modality, "done": 0, "total": 0, "running": True}
-            self._thread = threading.Thread(target=self._run, args=(modality, str(folder)), name="adding")
+            self._thread = threading.Thread(target=self._run, args=(modality, str(folder), rules), name="adding")
             self._thread.start()
             return True
 
@@ -42,10 +45,11 @@ class Adding:
             self._stopped = True
         self.wait()
 
-    def _run(self, modality, folder):
+    def _run(self, modality, folder, rules):
         error = None
         try:
-            self.searcher.table.update(modality, folder, self.searcher.encoder(modality), self._progress)
+            encoder = self.searcher.encoder(modality)
+            self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
         except Stopped:
             error = "stopped"
         except Exception as fault:  # whatever ends the addition is said, and the server goes on

@@ -74,7 +74,7 @@ def serve(searcher, address, add=None, may_add=False, browser=True):
     Args:
         searcher: the `Searcher` that answers.
         address: the `Address` to listen on.
-        add: (modality, folder) to bring the gallery up to date with meanwhile, or None.
+        add: (modality, folder, `AddRules`) to bring the gallery up to date with meanwhile, or None.
         may_add: whether requests may add folders.
         browser: whether to open the page in a browser.
     """
