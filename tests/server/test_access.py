@@ -92,6 +92,8 @@ WRONG = [
 @pytest.mark.parametrize("headers", WRONG)
 def test_nothing_is_answered_without_the_token(serve, sketch, headers):
     server = serve(token=TOKEN, may_add=True)
+    routes = {route.path.partition("{")[0] for route in server.server.config.app.app.routes}
+    assert all(any(path.startswith(route) for _, path in every_path(server)) for route in routes)
     headers = {name: value.format(port=server.port).encode() for name, value in headers.items()}
     for method, path in every_path(server):
         status, answered, content = server.ask(method, path, sketch if method == "POST" else None, {**PNG, **headers})

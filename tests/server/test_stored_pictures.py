@@ -13,7 +13,9 @@ from PIL import Image
 pytest.importorskip("starlette", reason="Starlette is not installed: the server is not tested")
 
 from zscmr.retrieval.table import StoredPicture
-from zscmr.server.stored_pictures import LARGEST, Thumbnails, open_stored, read_object
+from zscmr.server.stored_pictures import LARGEST, LARGEST_REMOTE, Thumbnails, open_stored, read_object
+
+pytest_plugins = ("helpers.toy_storage",)
 
 
 def row(path, name=None, **changed):
@@ -210,6 +212,22 @@ def test_an_object_is_read_up_to_a_size(photo):
     for missing in (photo.parent, photo.with_name("none.jpg")):
         with pytest.raises(FileNotFoundError):
             read_object(system, str(missing))
+
+
+@pytest.mark.slow
+def test_an_object_on_s3_is_read_up_to_a_size(storage, photo):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: object storage is not tested")
+    storage.put_object(Bucket="zscmr", Key="cow/1.jpg", Body=photo.read_bytes())
+    picture = dataclasses.replace(row(photo), path="s3://zscmr/cow/1.jpg")
+    assert content(picture) == photo.read_bytes()
+    thumbnails = Thumbnails(2**20)
+    with Image.open(io.BytesIO(thumbnails.get(picture))) as thumbnail:
+        assert thumbnail.size == (20, 20)
+    storage.put_object(Bucket="zscmr", Key="large.jpg", Body=photo.read_bytes() + bytes(LARGEST_REMOTE))
+    with pytest.raises(OSError, match="larger than"):
+        thumbnails.get(dataclasses.replace(picture, path="s3://zscmr/large.jpg"))
+    with pytest.raises(FileNotFoundError):
+        open_stored(dataclasses.replace(picture, path="s3://zscmr/none.jpg"))
 
 
 def test_an_address_of_a_local_file_is_held_to_the_same(photo, secret):

@@ -24,7 +24,7 @@ from zscmr.utils.files import is_uri
 
 STATIC = Path(__file__).parent / "static"
 PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
-CLEAN = {"Cache-Control": "private, max-age=300"}
+THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=300"}
 
 
 class Api:
@@ -95,14 +95,14 @@ class Api:
 
     async def thumbnail(self, request):
         content = await self.desk.do(self._stored, self.thumbnails.get, request.path_params["id"])
-        return Response(content, media_type="image/jpeg", headers=CLEAN)
+        return Response(content, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
 
     def _stored(self, read, picture_id):
         """read(picture) of a picture of the gallery. Raises UnknownPicture, or HTTPException for what is no picture."""
         picture = self.searcher.picture(picture_id)
         try:
             return read(picture)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise HTTPException(410, "picture: has gone from the disk") from error
         except OSError as error:
             raise HTTPException(422, "picture: cannot be read") from error

@@ -64,8 +64,8 @@ def _is_same(picture, path, real, status):
 def _open_without_links(path):
     """The file at an absolute path, open for reading. Raises OSError if the path leads through a link."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # to open a pipe would wait
-    if not path or not os.path.lexists(path):
-        raise FileNotFoundError("no such file")
+    if not path:
+        raise FileNotFoundError("no path is known")
     if hasattr(os, "O_NOFOLLOW_ANY"):  # macOS
         return open(os.open(path, flags | os.O_NOFOLLOW_ANY), "rb")
     if os.open not in os.supports_dir_fd:  # Windows
