@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from zscmr import _moved
 
 if TYPE_CHECKING:
+    from zscmr.evaluation.arrays import RetrievalScores as RetrievalScores
+    from zscmr.evaluation.arrays import evaluate_arrays as evaluate
     from zscmr.evaluation.nearest import Index as Index
     from zscmr.retrieval.encoder import Encoder as Encoder
     from zscmr.retrieval.encoder import EncoderInfo as EncoderInfo
@@ -25,23 +27,40 @@ if TYPE_CHECKING:
     from zscmr.retrieval.gallery import Gallery as Gallery
     from zscmr.retrieval.hits import Answer as Answer
     from zscmr.retrieval.hits import Hit as Hit
+    from zscmr.retrieval.table import Update as Update
     from zscmr.utils.errors import BadInput as BadInput
 
+__all__ = [
+    "Answer",
+    "BadInput",
+    "Encoder",
+    "EncoderInfo",
+    "Filter",
+    "Gallery",
+    "Hit",
+    "Index",
+    "RetrievalScores",
+    "Update",
+    "encoders",
+    "evaluate",
+]
 __version__ = "0.2.0"
 
+#: name -> the module that defines it, and its name there
 _HOMES = {
-    "Answer": "retrieval.hits",
-    "BadInput": "utils.errors",
-    "Encoder": "retrieval.encoder",
-    "EncoderInfo": "retrieval.encoder",
-    "Filter": "retrieval.filters",
-    "Gallery": "retrieval.gallery",
-    "Hit": "retrieval.hits",
-    "Index": "evaluation.nearest",
-    "encoders": "retrieval.encoder",
+    "Answer": ("zscmr.retrieval.hits", "Answer"),
+    "BadInput": ("zscmr.utils.errors", "BadInput"),
+    "Encoder": ("zscmr.retrieval.encoder", "Encoder"),
+    "EncoderInfo": ("zscmr.retrieval.encoder", "EncoderInfo"),
+    "Filter": ("zscmr.retrieval.filters", "Filter"),
+    "Gallery": ("zscmr.retrieval.gallery", "Gallery"),
+    "Hit": ("zscmr.retrieval.hits", "Hit"),
+    "Index": ("zscmr.evaluation.nearest", "Index"),
+    "RetrievalScores": ("zscmr.evaluation.arrays", "RetrievalScores"),
+    "Update": ("zscmr.retrieval.table", "Update"),
+    "encoders": ("zscmr.retrieval.encoder", "encoders"),
+    "evaluate": ("zscmr.evaluation.arrays", "evaluate_arrays"),
 }
-
-__all__ = [*_HOMES, "__version__"]
 
 _moved.install()
 
@@ -49,7 +68,8 @@ _moved.install()
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, attribute = _HOMES[name]
+    value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value
 

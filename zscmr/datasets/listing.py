@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,9 @@ class Scan:
         self.root, self.follow_links = os.path.realpath(root), follow_links
         self.unlisted = {}  # path of a folder or file that is there and could not be looked at -> why
         self.empty = set()  # folders without any entry
-        self.kinds = Counter()  # pictures and videos that cannot be read, by kind
-        self.faults = Counter()  # (folder, why): files skipped in it
-        self.links = self.skipped_folders = 0
+        self.kinds = {}  # path of a picture or video that cannot be read -> its kind
+        self.faults = defaultdict(set)  # (folder, why) -> names skipped in it
+        self.links, self.skipped_folders = set(), set()  # paths
 
     def folder(self, path):
         """([names of folders], [`PictureFile`]) of one folder, sorted by name; hidden entries are left out."""
@@ -78,68 +78,74 @@ class Scan:
             if entry.is_dir():
                 self._add_folder(folder, entry.name, folders)
             elif suffix in _KINDS:
-                self.kinds[_KINDS[suffix]] += 1
+                self.kinds[entry.path] = _KINDS[suffix]
             elif suffix not in SUFFIXES:
                 pass
             elif not is_utf8(entry.name):
-                self.faults[folder, "the name is not UTF-8"] += 1
+                self.faults[folder, "the name is not UTF-8"].add(entry.name)
             else:
                 status = entry.stat()
                 if stat.S_ISREG(status.st_mode):
                     files.append(PictureFile(entry.path, status.st_size, status.st_mtime_ns))
                 else:
-                    self.faults[folder, "not a regular file"] += 1
+                    self.faults[folder, "not a regular file"].add(entry.name)
         except OSError as error:
             self.unlisted[entry.path] = why(error)
             if suffix in SUFFIXES:
-                self.faults[folder, why(error)] += 1
+                self.faults[folder, why(error)].add(entry.name)
 
     def _may_follow(self, link):
         """Whether a link is followed; counts it if it is not."""
-        target = os.path.realpath(link.path)
-        if not os.path.lexists(target):  # broken, or a circle
-            self.links += 1
-            return False
-        if self.follow_links or target.startswith(os.path.join(self.root, "")):
+        if not os.path.exists(link.path):  # or a circle
+            reason = "a link that leads nowhere"
+        elif not (self.follow_links or self._leads_inside(link.path)):
+            reason = "a link that leads out of the folder"
+        else:
             return True
-        self.links += 1
-        self.unlisted[link.path] = "a link that leads out of the folder"
+        self.links.add(link.path)
+        self.unlisted[link.path] = reason
         return False
+
+    def _leads_inside(self, link):
+        return os.path.join(os.path.realpath(link), "").startswith(os.path.join(self.root, ""))
 
     def _add_folder(self, folder, name, folders):
         if is_skipped(os.path.basename(folder), name):
-            self.skipped_folders += 1
+            self.skipped_folders.add(os.path.join(folder, name))
         elif is_utf8(name):
             folders.append(name)
         else:
-            self.faults[folder, "the name of a folder is not UTF-8"] += 1
+            self.faults[folder, "the name of a folder is not UTF-8"].add(name)
 
     def left_out(self):
         """What cannot be read, in words: "2 HEIC, 1 video"; empty if nothing was left out."""
         return ", ".join(f"{count} {kind}{'s' * (kind == 'video' and count > 1)}" for kind, count in self._by_count())
 
     def _by_count(self):
-        return sorted(self.kinds.items(), key=lambda item: (-item[1], item[0]))
+        counts = Counter(self.kinds.values())
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
     def report(self):
         """Print what was skipped: a warning for each folder concerned, and a line on what was left out."""
         for path, reason in sorted(self.unlisted.items()):
             if os.path.splitext(path)[1].lower() not in SUFFIXES and not reason.startswith("a link"):
                 warn(f"{shown(path)}: {reason}, skipped")
-        for (folder, reason), count in sorted(self.faults.items()):
-            files = "1 file" if count == 1 else f"{count} files"
-            warn(f"{shown(folder)}: {files}: {reason}, skipped")
+        for (folder, reason), names in sorted(self.faults.items()):
+            warn(f"{shown(folder)}: {_count(names, 'file')}: {reason}, skipped")
         if self.links:
-            links = "1 link" if self.links == 1 else f"{self.links} links"
             hint = "" if self.follow_links else " that lead out of it or nowhere (--follow-links takes the former)"
-            warn(f"{shown(self.root)}: {links}{hint or ' that lead nowhere'}, skipped")
+            warn(f"{shown(self.root)}: {_count(self.links, 'link')}{hint or ' that lead nowhere'}, skipped")
         if self.kinds:
             install = [f"{kind}: {INSTALL[kind]}" for kind, _ in self._by_count() if kind in INSTALL]
             hint = f" ({'; '.join(install)})" if install else ""
             say(f"{shown(self.root)}: left out, because they cannot be read: {self.left_out()}{hint}")
         if self.skipped_folders:
-            folders = "1 folder" if self.skipped_folders == 1 else f"{self.skipped_folders} folders"
+            folders = _count(self.skipped_folders, "folder")
             say(f"{shown(self.root)}: {folders} of thumbnails, deleted files or system data left out")
+
+
+def _count(items, noun):
+    return f"1 {noun}" if len(items) == 1 else f"{len(items)} {noun}s"
 
 
 def walk(scan):
@@ -185,7 +191,7 @@ def is_utf8(text):
 def why(error):
     """The reason of an OSError in words."""
     if error.errno in (errno.ENOENT, errno.ESTALE):
-        return "vanished while it was listed"
+        return "vanished while being listed"
     return error.strerror or str(error)
 
 

@@ -3,7 +3,7 @@
 import io
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -171,8 +171,8 @@ class ModalityEncoder:
             entry = about[kind]
             file = str(entry.get("file", f"{kind}.tflite"))
             graph = Graph(folder / Path(file).name, entry["sha256"])
-            shape = (entry[key] for key in ("size", "resample", "crop", "fraction"))
-            preprocessing = Preprocessing(*shape, entry.get("ink"))
+            size, resample, crop, fraction = (entry[key] for key in ("size", "resample", "crop", "fraction"))
+            preprocessing = Preprocessing(size, resample, crop, fraction, entry.get("ink"))
             seen = frozenset(class_key(name) for part in ("seen", "held_out") for name in about["classes"][part])
             shrink = entry["shrink"]
         except (KeyError, TypeError, ValueError) as error:
@@ -183,7 +183,9 @@ class ModalityEncoder:
         network = graph if "columns" not in entry else _Columns(graph, start, stop)
         return cls(network, preprocessing, shrink, entry["sha256"], seen)
 
-    def embed(self, pictures, step=None):
+    def embed(
+        self, pictures: "Sequence[Picture]", step: Callable[[int], None] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(embeddings (n, t) float32, readable (n,) bool); unreadable ones give zeros.
 
         `pictures`: a sequence of what `Encoder.embed` takes. `step(done)` is called after each batch.
@@ -193,32 +195,40 @@ class ModalityEncoder:
         vectors[~readable] = 0
         return vectors, readable
 
-    def embed_kept(self, paths, folder, identity, label):
+    def embed_kept(
+        self, paths: "Sequence[str | os.PathLike[str]]", folder: Path, identity: Any, label: str
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """`embed` for many files: embeddings are kept in `folder`, so that a killed call resumes.
 
         `identity`: a JSON value that tells these pictures from others. Shows progress under `label`.
         """
-        paths = [str(path) for path in paths]
+        files = [os.fspath(path) for path in paths]
         key = [self.digest, identity]
         vectors, readable = outputs(
-            folder, key, lambda: self.network, self.preprocessing, paths, BATCH, label, self.shrink
+            folder, key, lambda: self.network, self.preprocessing, files, BATCH, label, self.shrink
         )
         return np.where(readable[:, None], vectors, 0), readable
 
-    def faults(self, pictures, readable):
+    def faults(self, pictures: "Sequence[Picture]", readable: Sequence[bool] | npt.NDArray[np.bool_]) -> list[str]:
         """A line for each of the pictures that is not `readable` (n,): the path and why it is not."""
-        bad = [as_file(picture) for picture, good in zip(pictures, readable, strict=True) if not good]
-        return [why_unreadable(file, self.preprocessing) for file in bad]
+        lines = []
+        for number, (picture, good) in enumerate(zip(pictures, readable, strict=True), start=1):
+            if not good:
+                line: str = why_unreadable(as_file(picture), self.preprocessing)
+                named = isinstance(picture, (str, os.PathLike)) or len(pictures) == 1
+                lines.append(line if named else line.replace("picture", f"picture {number}", 1))
+        return lines
 
 
 class _Columns:
     """Columns `start` to `stop` of what a graph gives: one modality of a graph for both."""
 
-    def __init__(self, graph, start, stop):
+    def __init__(self, graph: Graph, start: int, stop: int) -> None:
         self.graph, self.part, self.width = graph, slice(start, stop), stop - start
 
-    def __call__(self, pictures):
-        return self.graph(pictures)[:, self.part]
+    def __call__(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = self.graph(pictures)
+        return vectors[:, self.part]
 
 
 def exported(folder: Path) -> Path:

@@ -1,14 +1,21 @@
 """Filters of a search, as a mask of pictures in memory and as a condition of the table."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zscmr.datasets.classes import class_key
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zscmr.retrieval.table import Pictures
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Filter:
     def __bool__(self) -> bool:
         return self != EVERYTHING
 
-    def mask(self, pictures):
+    def mask(self, pictures: "Pictures") -> "npt.NDArray[np.bool_]":
         """Mask (n,) of `Pictures`. Raises BadInput for a class or folder that none of them has."""
         mask = np.ones(len(pictures.ids), bool)
         if self.classes:
@@ -41,9 +48,11 @@ class Filter:
             if not below.any():
                 raise self.no_such_folder()
             mask &= below
-        return mask if self.unseen is None else mask & (pictures.unseen == self.unseen)
+        if self.unseen is not None:
+            mask &= pictures.unseen == self.unseen
+        return mask
 
-    def condition(self, modality, names):
+    def condition(self, modality: str, names: Iterable[str]) -> str:
         """The filter as a condition of LanceDB.
 
         Args:
@@ -59,11 +68,11 @@ class Filter:
             parts.append("unseen" if self.unseen else "NOT unseen")
         return " AND ".join(parts)
 
-    def no_such_folder(self):
+    def no_such_folder(self) -> BadInput:
         """The BadInput for a folder without pictures in the gallery."""
         return BadInput(f"folder: no picture of '{self.folder}' in the gallery")
 
-    def _spelt(self, names):
+    def _spelt(self, names: Iterable[str]) -> list[str]:
         """`classes` as the gallery spells them."""
         spelt = {class_key(name): name for name in names}
         if missing := [name for name in self.classes if class_key(name) not in spelt]:
@@ -74,13 +83,13 @@ class Filter:
 EVERYTHING = Filter()
 
 
-def inside(folder):
+def inside(folder: Path | str) -> str:
     """How the paths of all files in a folder, or below a URI, begin; text is taken as it is."""
     root = folder if isinstance(folder, str) else str(folder.resolve())
     separator = "/" if is_uri(root) else os.sep
     return f"{root.rstrip(separator)}{separator}"
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """Text as a literal of a LanceDB condition."""
     return "'" + text.replace("'", "''") + "'"

@@ -44,4 +44,5 @@ class Gallery(Searcher):
         Raises BadInput for a folder without a readable picture.
         """
         place = os.fspath(folder) if is_uri(folder) else Path(folder).expanduser()
-        return self.table.update(kind, place, self.encoder(kind), rules=AddRules(follow_links, forget))
+        done: Update = self.table.update(kind, place, self.encoder(kind), rules=AddRules(follow_links, forget))
+        return done

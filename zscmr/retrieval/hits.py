@@ -1,7 +1,11 @@
 """What a search returns, for command, page and programs alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zscmr.retrieval.table import Pictures
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,13 @@ class Answer:
         return self.hits[position]
 
 
-def answers(pictures, distances, searched, count, how=""):
+def answers(
+    pictures: "Sequence[Pictures]",
+    distances: Sequence[Sequence[float]],
+    searched: int,
+    count: int,
+    how: str = "",
+) -> list[Answer]:
     """An `Answer` for each query.
 
     Args:
@@ -55,7 +65,9 @@ def answers(pictures, distances, searched, count, how=""):
     return [Answer(_hits(*both), searched, count, how) for both in zip(pictures, distances, strict=True)]
 
 
-def _hits(found, distances):
-    columns = found.classes, found.paths, found.names, found.ids
-    rows = zip(distances, *columns, found.unseen, strict=True)
-    return tuple(Hit(float(distance), *map(str, texts), bool(unseen)) for distance, *texts, unseen in rows)
+def _hits(found: "Pictures", distances: Sequence[float]) -> tuple[Hit, ...]:
+    rows = zip(distances, found.classes, found.paths, found.names, found.ids, found.unseen, strict=True)
+    return tuple(
+        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen))
+        for distance, class_name, path, name, key, unseen in rows
+    )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import slices
+from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
 from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.table import Identity, Table, picture_id, rows
@@ -20,7 +20,7 @@ def identity_of(run):
     """The `Identity` of a finished run. Raises BadInput for one that has not ended."""
     file = _embeddings(run)
     dim = matfiles.read_numbers(file, "featuresy", (None, None)).shape[1]
-    return Identity(int(dim), _text(file, "distance") or "euclidean", file_hash(file))
+    return Identity(int(dim), recorded_distance(file), file_hash(file))
 
 
 def open_run_table(run, where=None, make=True):
@@ -61,12 +61,8 @@ def open_table(where, identity, make=True):
 
 def leaked(run):
     """A sentence on how unseen classes leaked into the run's embeddings; empty if they did not."""
-    return _text(_embeddings(run), "leaked")
-
-
-def _text(file, key):
-    text = matfiles.read(file, key) if key in matfiles.keys(file) else ""
-    return text if isinstance(text, str) else ""
+    file = _embeddings(run)
+    return matfiles.read_text(file, "leaked") if "leaked" in matfiles.keys(file) else ""
 
 
 def _embeddings(run):
@@ -78,7 +74,7 @@ def _embeddings(run):
 
 def _first_rows(run, identity):
     """Record batches of the run's own pictures."""
-    features = embeddings.load(_embeddings(run))
+    features = read_embeddings(_embeddings(run))
     for modality, items in (("photo", features.photo), ("sketch", features.sketch)):
         yield from _own_rows(identity, modality, features, items)
 

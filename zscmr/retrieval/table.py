@@ -161,10 +161,10 @@ class Table:
                 raise BadInput(f"{where}: expected a gallery or an empty folder, received a folder of other files")
         library = _library()
         with refusal(where):
-            gallery = cls(where, identity, library.connect(where))
-            table = gallery._found() or gallery._made(first)
-            _check(where, table.schema, identity)
-        return gallery
+            table = cls(where, identity, library.connect(where))
+            opened = table._found() or table._made(first)
+            _check(where, opened.schema, identity)
+        return table
 
     def pictures(self, modality):
         """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
@@ -347,14 +347,12 @@ class Table:
         return {file.path: file for file in files if file.path not in own}, own
 
     @staticmethod
-    def _embedded(gallery, modality, source, new, encoder, step):
+    def _embedded(table, modality, source, new, encoder, step):
         """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
         added = set()
         for start in range(0, len(new), BLOCK):
             block = new[start : start + BLOCK]
-            paths, faults = gallery.embed(
-                modality, source, block, encoder, lambda done, start=start: step(start + done)
-            )
+            paths, faults = table.embed(modality, source, block, encoder, lambda done, start=start: step(start + done))
             for why in faults:
                 warn(f"{why}, skipped")
             added |= {*paths}
