@@ -26,8 +26,8 @@ import numpy as np
 
 from tests.helpers import toy_gallery
 from zscmr.evaluation.ranking import rank
-from zscmr.retrieval import Gallery, Identity, Index, TableIndex
-from zscmr.retrieval.gallery import rows
+from zscmr.retrieval import Identity, Index, Table, TableIndex
+from zscmr.retrieval.table import rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.options import Options, setting
@@ -128,7 +128,7 @@ def filled(where, count):
             yield rows(IDENTITY, "photo", names, names, [f"class {n}" for n in classes], classes % 5 == 0, vectors)
 
     start = time.perf_counter()
-    gallery = Gallery.open(where, IDENTITY, batches)
+    gallery = Table.open(where, IDENTITY, batches)
     size = sum(file.stat().st_size for file in Path(where).rglob("*") if file.is_file())
     say(f"{count:,} pictures written in {time.perf_counter() - start:.0f} s, {size / 1e9:.2f} GB")
     return gallery
@@ -151,7 +151,7 @@ def measure_gallery(settings, folder):
     for number in range(3):
         toy_gallery.write_files(folder / f"new {number}", 1000)
         start = clocks()
-        gallery = Gallery.open(folder / "gallery", IDENTITY)
+        gallery = Table.open(folder / "gallery", IDENTITY)
         opened = clocks()
         held = len(gallery.pictures("photo").ids)
         read = clocks()
@@ -178,7 +178,7 @@ def adding(where, folder, seconds, block=100):
 
 def measure_writers(settings, folder):
     """Kills come as a random one of 500 pictures is embedded, 100 a commit; then eight writers add five folders."""
-    gallery, random = Gallery.open(folder / "gallery", toy_gallery.IDENTITY), np.random.default_rng(0)
+    gallery, random = Table.open(folder / "gallery", toy_gallery.IDENTITY), np.random.default_rng(0)
     counts = [0]
     for number in range(settings.kills):
         toy_gallery.write_files(folder / "in", 500, start=500 * number)
@@ -207,6 +207,7 @@ def measure_table(settings, folder):
     gallery = filled(folder / "gallery", settings.rows)
     start = time.perf_counter()
     index = TableIndex(gallery, "photo")
+    recall = index.recall()
     size = sum(file.stat().st_size for file in (folder / "gallery").rglob("_indices/**/*") if file.is_file())
     say(f"index built and measured in {time.perf_counter() - start:.0f} s, {size / 1e9:.2f} GB")
     spawn = multiprocessing.get_context("spawn")
@@ -217,12 +218,12 @@ def measure_table(settings, folder):
     process.join()
     queries = class_vectors(100, seed=4)[0][:20]
     start = time.perf_counter()
-    exact = TableIndex(gallery, "photo", exact=True).search(queries, TOP)[0]
+    exact = TableIndex(gallery, "photo").search(queries, TOP, exact=True)
     scanned = time.perf_counter() - start
-    shares = [len({*one.ids} & found[place]) / TOP for place, one in enumerate(exact)]
+    shares = [len({hit.id for hit in one} & ids) / TOP for one, ids in zip(exact, found[:20], strict=True)]
     say(
         f"{settings.rows:,} pictures in the table: median {statistics.median(times):.1f} ms, 95 % within "
-        f"{np.percentile(times, 95):.1f} ms; recall@{TOP} {np.mean(shares):.3f} of 20 queries, {index.recall:.3f} as "
+        f"{np.percentile(times, 95):.1f} ms; recall@{TOP} {np.mean(shares):.3f} of 20 queries, {recall:.3f} as "
         f"measured when built; memory {peak / 1e9:.2f} GB; a scan for 20 queries takes {scanned:.1f} s"
     )
 
@@ -235,13 +236,13 @@ def peak_memory():
 
 def serve(where, count, answers):
     """In a process of its own: answer `count` queries one by one; put (ms of each, ids of each, peak bytes)."""
-    index = TableIndex(Gallery.open(where, IDENTITY), "photo")
+    index = TableIndex(Table.open(where, IDENTITY), "photo")
     times, found = [], []
     for query in class_vectors(count, seed=4)[0]:
         start = time.perf_counter()
-        pictures = index.search(query[None], TOP)[0][0]
+        (answer,) = index.search(query[None], TOP)
         times.append(1e3 * (time.perf_counter() - start))
-        found.append({*pictures.ids})
+        found.append({hit.id for hit in answer})
     answers.put((times, found, peak_memory()))
 
 

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of t
 import numpy as np
 
 from zscmr.retrieval import Searcher
-from zscmr.retrieval.gallery import Gallery, rows
 from zscmr.retrieval.run_gallery import identity_of
+from zscmr.retrieval.table import Table, rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
@@ -45,6 +45,7 @@ def main(settings):
     with tempfile.TemporaryDirectory() as folder:
         sketches = fill(settings, folder)
         command = ["search.py", "--run", settings.run, "--gallery", folder, "--draw", "--port", "0", "--no-browser"]
+        command.append("--no-token")
         began = time.perf_counter()
         server = subprocess.Popen(
             [sys.executable, *map(str, command)],
@@ -65,7 +66,7 @@ def main(settings):
 
 def fill(settings, folder):
     """Write the gallery; the run's sketches as bytes of PNGs."""
-    own = Searcher.open(settings.run.resolve()).gallery
+    own = Searcher.open(settings.run.resolve()).table
     photos, sketches = own.pictures("photo"), own.pictures("sketch")
     files = [Path(path) for path in sketches.paths[:: max(1, len(sketches.paths) // 200)]]
     if not files or not all(file.is_file() for file in files):
@@ -76,7 +77,7 @@ def fill(settings, folder):
     identity = identity_of(settings.run)
     names = [f"{number}/{name}" for number, name in enumerate(chosen.names)]
     batch = rows(identity, "photo", [""] * len(names), names, chosen.classes, chosen.unseen, vectors.astype(np.float32))
-    Gallery.open(folder, identity).write(batch)
+    Table.open(folder, identity).write(batch)
     return [file.read_bytes() for file in files]
 
 

@@ -20,6 +20,7 @@ MOVED = {  # old name below zscmr -> new one
     "index_files": "datasets.index_files",
     "layouts": "datasets.layouts",
     "literature": "datasets.literature",
+    "mat_hdf5": "formats.mat_hdf5",
     "litert": "inference.graph",
     "matfiles": "formats.matfiles",
     "miniature": "datasets.miniature",

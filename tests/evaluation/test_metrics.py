@@ -19,6 +19,7 @@ SCORES = [
     lambda rows: metrics.average_precision(rows, 3, "hits"),
     lambda rows: metrics.average_precision(rows, 4, "hits"),
     lambda rows: metrics.precision_at(rows, 3),
+    lambda rows: metrics.precision_at(rows, 4, "min(k, R)"),
     lambda rows: metrics.recall_at(rows, 2),
     lambda rows: metrics.ndcg_at(rows, 4),
     lambda rows: metrics.nmrr(rows),
@@ -56,6 +57,9 @@ def test_worked_example():
     assert metrics.average_precision(example)[0] == pytest.approx((1 + 2 / 3 + 3 / 6 + 4 / 10) / 4)  # .6417
     assert metrics.average_precision(example, 5)[0] == pytest.approx(5 / 12)  # .4167, by R
     assert metrics.average_precision(example, 5, "hits")[0] == pytest.approx(5 / 6)  # .8333
+    # Precision of the first min(10, 4) = 4 ranks, 1010: 2 hits / 4; of all ten, 4 / 10.
+    assert metrics.precision_at(example, 10, "min(k, R)")[0] == pytest.approx(2 / 4)
+    assert metrics.precision_at(example, 10, "k")[0] == pytest.approx(4 / 10)
     # 0110: precisions 1/2, 2/3; interpolated the first becomes 2/3 as well.
     assert metrics.average_precision(hits("0110"), None, "R", True)[0] == pytest.approx(2 / 3)
     # ANMRR of 0110 alone: R = 2, K = min(8, 4) = 4, AVR = 2.5, NMRR = (2.5 − 1.5) / (5 − 1.5).

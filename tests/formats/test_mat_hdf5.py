@@ -123,10 +123,6 @@ def checksums(file):
     chunked(file, fletcher32=True)
 
 
-def logical_enum(file):
-    file["x"] = np.array([True, False])
-
-
 def odd_pairs(file):
     file["x"] = np.zeros(3, np.dtype([("real", "f8"), ("imag", "i8")]))
 
@@ -134,6 +130,13 @@ def odd_pairs(file):
 def huge_empty_value(file):
     file["x"] = np.array([2**31 - 1, 2**31 - 1], np.uint64)
     file["x"].attrs["MATLAB_empty"] = np.uint8(1)
+
+
+def string_object(file):
+    """What MATLAB writes for x = "cosine": numbers that point into its own data."""
+    file["x"] = np.array([[0xDD000000, 2, 1, 1, 1, 1]], np.uint32).T
+    file["x"].attrs["MATLAB_class"] = np.bytes_("string")
+    file["x"].attrs["MATLAB_object_decode"] = np.int32(3)
 
 
 def text_of_floats(file):
@@ -164,7 +167,7 @@ HOSTILE = {
     short_chunk: "expected a chunk of 800 bytes, received 792",
     two_filters: "HDF5 filters [1, 1]",
     checksums: "HDF5 filters [1, 3]",
-    logical_enum: "values of type bool",
+    string_object: "an object, expected numbers",
     odd_pairs: "values of type",
     huge_empty_value: "an empty array whose dimensions are not those of one",
     text_of_floats: "characters of type float64",

@@ -145,6 +145,37 @@ def test_another_kind_of_variable_is_refused_by_name(tmp_path, large, refused):
         assert refused(function, path, *words) == expected
 
 
+@pytest.mark.parametrize("large", [1, matfiles.LARGE], ids=["v7.3", "v5"])
+def test_one_text_is_a_text_however_it_is_stored(tmp_path, large, refused):
+    path = tmp_path / "a.mat"
+    cells = {key: np.array([row], object) for key, row in {"c": ["cosine"], "two": ["a", "b"], "seven": [7.0]}.items()}
+    matfiles.write(path, {"t": "cosine ", "none": "", "n": NUMBERS, **cells}, large)
+    assert matfiles.read_text(path, "t") == matfiles.read_text(path, "c") == "cosine"
+    assert matfiles.read_text(path, "none") == ""
+    for key, received in (("n", "float64 of 2 × 3"), ("two", "a cell of 1 × 2"), ("seven", "a cell of 1 × 1")):
+        assert refused(matfiles.read_text, path, key) == f"{path}: '{key}' should be a text, received {received}"
+
+
+def test_letters_in_a_row_or_a_column_are_a_text(tmp_path):
+    for number, shape in enumerate([(1, 6), (6, 1)]):
+        letters = np.array(list("cosine")).reshape(shape)
+        scipy.io.savemat(tmp_path / "v5.mat", {"t": letters}, appendmat=False)
+        assert matfiles.read_text(tmp_path / "v5.mat", "t") == "cosine"
+        with h5py.File(tmp_path / f"{number}.mat", "w") as file:
+            file["t"] = np.vectorize(ord)(letters).astype(np.uint16)
+            file["t"].attrs["MATLAB_class"] = np.bytes_("char")
+        assert matfiles.read_text(tmp_path / f"{number}.mat", "t") == "cosine"
+
+
+@pytest.mark.parametrize("large", [1, matfiles.LARGE], ids=["v7.3", "v5"])
+def test_a_logical_is_bool_and_numbers_are_not(tmp_path, large):
+    mask = np.array([[True, False, True]])
+    matfiles.write(tmp_path / "a.mat", {"mask": mask, "numbers": mask.astype(np.uint8)}, large)
+    read = matfiles.read(tmp_path / "a.mat", "mask")
+    assert read.dtype == bool and read.tolist() == mask.tolist()
+    assert matfiles.read(tmp_path / "a.mat", "numbers").dtype == np.uint8
+
+
 def test_complex_numbers_and_rows_of_text_are_no_real_numbers(tmp_path, refused):
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {"wave": NUMBERS + 1j, "rows": np.array(["ab", "cd"])}, appendmat=False)

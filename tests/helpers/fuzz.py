@@ -23,7 +23,7 @@ from zscmr.datasets import drawings as quickdraw  # noqa: E402
 from zscmr.datasets import loader  # noqa: E402
 from zscmr.datasets import word_vectors as vector_files  # noqa: E402
 from zscmr.datasets.classes import read_class_list  # noqa: E402
-from zscmr.evaluation import embeddings  # noqa: E402
+from zscmr.evaluation.embedding_files import read_embeddings  # noqa: E402
 from zscmr.formats import matfiles  # noqa: E402
 from zscmr.utils.errors import BadInput  # noqa: E402
 from zscmr.utils.files import read_json  # noqa: E402
@@ -147,8 +147,8 @@ KINDS = {
     "mat v5": (write_v5, "f.mat", read_every_variable),
     "mat v5 compressed": (write_v5_compressed, "f.mat", read_every_variable),
     "mat v7.3": (write_v73, "f.mat", read_every_variable),
-    "embeddings": (write_embeddings, "f.mat", embeddings.load),
-    "embeddings npz": (write_embeddings_npz, "f.npz", embeddings.load),
+    "embeddings": (write_embeddings, "f.mat", read_embeddings),
+    "embeddings npz": (write_embeddings_npz, "f.npz", read_embeddings),
     "features": of_dataset("imagematnew.mat"),
     "labels": of_dataset("label_sk.mat"),
     "names": of_dataset("names_images.mat"),

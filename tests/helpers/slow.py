@@ -66,8 +66,9 @@ def loop_ap(relevance, k, divide, interpolated):
 
 
 def loop_precision(relevance, k, divide):
-    divisor = {"k": k, "gallery": min(k, len(relevance)), "min(k, R)": min(k, sum(relevance))}[divide]
-    return sum(relevance[:k]) / divisor if divisor else 0.0
+    depth = min(k, sum(relevance)) if divide == "min(k, R)" else k
+    divisor = min(k, len(relevance)) if divide == "gallery" else depth
+    return sum(relevance[:depth]) / divisor if divisor else 0.0
 
 
 def loop_ndcg(relevance, k):

@@ -10,8 +10,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from zscmr.retrieval import gallery as module
-from zscmr.retrieval.gallery import Gallery, Identity
+from zscmr.retrieval import table as module
+from zscmr.retrieval.table import Identity, Table
 
 DIM = 8
 IDENTITY = Identity(DIM, "euclidean", "toy")
@@ -56,7 +56,7 @@ def write_files(folder, count, start=0):
 def main(where, folder, seconds, block=module.BLOCK):
     """Print a line when all is loaded, then add the folder, `block` pictures a commit, with a line for each picture."""
     module.BLOCK = int(block)
-    gallery = Gallery.open(where, IDENTITY)
+    gallery = Table.open(where, IDENTITY)
     print("ready", flush=True)
     gallery.update("photo", Path(folder), ToyEncoder(float(seconds)), lambda done, total: print(done, flush=True))
 

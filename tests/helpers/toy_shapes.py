@@ -1,6 +1,8 @@
-"""A gallery in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
+"""A table in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
 
 import hashlib
+import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image, ImageDraw
 from zscmr.datasets.pictures import read_pictures, why_unreadable
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Searcher
-from zscmr.retrieval.gallery import Identity, Pictures
+from zscmr.retrieval.table import Counts, Identity, Pictures, StoredPicture
 
 SIZE = 6
 SHAPES = {
@@ -31,15 +33,21 @@ class ToyEncoder:
         return [why_unreadable(path, SIZE) for path, good in zip(paths, readable, strict=True) if not good]
 
 
-class ToyGallery:
-    """`Gallery` as far as a `Searcher` uses it; `update` takes the folder's pictures in place of all before."""
+class ToyTable:
+    """`Table` as far as a `Searcher` uses it; `update` takes the folder's pictures in place of all before."""
 
+    where = "toy"
     identity = Identity(SIZE * SIZE, "euclidean", "toy")
 
     def __init__(self, folders):
-        self.number, self.rows = 1, {}
+        self.number, self.rows, self.states = 1, {}, {}
         for modality in MODALITIES:
-            self.rows[modality] = pictures_of(modality, folders.get(modality))
+            self._take(modality, folders.get(modality))
+
+    def _take(self, modality, folder):
+        self.rows[modality] = rows = pictures_of(modality, folder)
+        states = ((path, os.stat(path)) for path in rows.paths)
+        self.states |= {path: (status.st_size, status.st_mtime_ns) for path, status in states}
 
     def version(self):
         return self.number
@@ -47,11 +55,30 @@ class ToyGallery:
     def pictures(self, modality):
         return self.rows[modality]
 
-    def update(self, modality, folder, encoder, progress=None):
-        rows = pictures_of(modality, Path(folder))
-        for done in range(len(rows.ids)):
-            progress(done, len(rows.ids))
-        self.rows[modality] = rows
+    def count(self, modality):
+        return len(self.rows[modality].ids)
+
+    def search_bytes(self, modality):
+        return self.rows[modality].vectors.nbytes
+
+    def counts(self, modality):
+        folders = [str(Path(path).parent) for path in self.rows[modality].paths]
+        classes = [dict(sorted(Counter(names).items())) for names in (self.rows[modality].classes, folders)]
+        return Counts(self.count(modality), *classes)
+
+    def picture(self, picture_id):
+        for modality, of in self.rows.items():
+            for row in np.flatnonzero(of.ids == picture_id):
+                texts = str(of.ids[row]), modality, of.paths[row], of.names[row], of.classes[row]
+                state = self.states[of.paths[row]]
+                return StoredPicture(*texts, bool(of.unseen[row]), *state, of.vectors[row])
+        return None
+
+    def update(self, modality, folder, encoder, progress=None, rules=None):
+        count = len(pictures_of(modality, folder).ids)
+        for done in range(count):
+            progress(done, count)
+        self._take(modality, folder)
         self.number += 1
 
 
@@ -91,4 +118,4 @@ def draw_gallery(folder, per_class=8):
 
 
 def toy_searcher(folders):
-    return Searcher(ToyGallery(folders), lambda modality: ToyEncoder())
+    return Searcher(ToyTable(folders), lambda modality: ToyEncoder())

@@ -8,7 +8,7 @@ import pytest
 from helpers import toy_gallery
 from helpers.toy_gallery import IDENTITY, ToyEncoder, check_complete, write_files
 
-from zscmr.retrieval import Gallery
+from zscmr.retrieval import Table
 from zscmr.retrieval.cluster import Cluster
 
 
@@ -32,7 +32,7 @@ def test_a_machine_that_dies_loses_and_doubles_nothing(machines, tmp_path):
     """40 shards; a raylet is killed once the first of them are written."""
     raylets, nodes = machines
     write_files(tmp_path / "in", 400)
-    gallery = Gallery.open(tmp_path / "g", IDENTITY)
+    gallery = Table.open(tmp_path / "g", IDENTITY)
     cluster = Cluster(raylets.address, partial(ToyEncoder, 0.02), shard=10)
     done = []
 

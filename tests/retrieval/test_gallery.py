@@ -13,14 +13,14 @@ import pytest
 from helpers.project import posix
 from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complete, write_files
 
-from zscmr.retrieval import gallery as module
-from zscmr.retrieval.gallery import Gallery, Identity, rows
+from zscmr.retrieval import table as module
 from zscmr.retrieval.sources import pictures_in
+from zscmr.retrieval.table import Identity, Table, rows
 
 
 @pytest.fixture
 def opened(tmp_path):
-    return Gallery.open(tmp_path / "g", IDENTITY)
+    return Table.open(tmp_path / "g", IDENTITY)
 
 
 def test_rows_are_as_promised(opened, tmp_path):
@@ -94,9 +94,9 @@ def test_codes_are_packed(tmp_path):
     signs = np.where(np.random.default_rng(0).normal(size=(3, 12)) > 0, 1.0, -1.0)
     identity, names = Identity(12, "hamming", "toy"), ["a", "b", "c"]
     batch = rows(identity, "sketch", ["", "/b", "/c"], names, names, [True] * 3, signs)
-    pictures = Gallery.open(tmp_path / "g", identity, lambda: [batch]).pictures("sketch")
+    pictures = Table.open(tmp_path / "g", identity, lambda: [batch]).pictures("sketch")
     np.testing.assert_array_equal(pictures.vectors, np.packbits(signs > 0, axis=1))
-    assert Gallery.open(tmp_path / "g", identity).search_bytes("sketch") == 3 * 128  # a query takes 64 bytes a pair
+    assert Table.open(tmp_path / "g", identity).search_bytes("sketch") == 3 * 128  # a query takes 64 bytes a pair
     assert list(pictures.names) == names and list(pictures.paths) == ["", "/b", "/c"]
 
 
@@ -166,16 +166,16 @@ def cut(folder, pattern):
 
 def made(folder):
     write_files(folder.parent / "in", 4)
-    Gallery.open(folder, IDENTITY).update("photo", folder.parent / "in", ToyEncoder())
+    Table.open(folder, IDENTITY).update("photo", folder.parent / "in", ToyEncoder())
     return folder
 
 
 @pytest.mark.parametrize(
     ("prepare", "expected"),
     [
-        (lambda g: Gallery.open(g, Identity(DIM, "euclidean", "another")), "expected digest toy, received another"),
-        (lambda g: Gallery.open(g, Identity(DIM + 1, "euclidean", "toy")), "expected dim 8, received 9"),
-        (lambda g: Gallery.open(g, Identity(DIM, "cosine", "toy")), "expected distance euclidean, received cosine"),
+        (lambda g: Table.open(g, Identity(DIM, "euclidean", "another")), "expected digest toy, received another"),
+        (lambda g: Table.open(g, Identity(DIM + 1, "euclidean", "toy")), "expected dim 8, received 9"),
+        (lambda g: Table.open(g, Identity(DIM, "cosine", "toy")), "expected distance euclidean, received cosine"),
         (lambda g: other_metadata(g, format=2), "expected a gallery of format 1, received format 2"),
         (lambda g: other_metadata(g), "expected a gallery with columns id, modality, path"),
         (foreign_table, "a LanceDB table that is no gallery"),
@@ -190,7 +190,7 @@ def test_what_is_no_gallery_of_this_run_is_refused(tmp_path, refused, prepare, e
     where = tmp_path / "g"
     prepare(where)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    message = refused(lambda: Gallery.open(where, IDENTITY).pictures("photo"))
+    message = refused(lambda: Table.open(where, IDENTITY).pictures("photo"))
     assert message.startswith(f"{where}: ") and expected in message
     assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
@@ -202,7 +202,7 @@ def test_a_place_without_permission_is_refused(tmp_path, refused):
         folder.chmod(0o555)
     elif not folder.is_dir():
         pytest.skip("root may write everywhere here")
-    message = refused(Gallery.open, folder / "gallery", IDENTITY)
+    message = refused(Table.open, folder / "gallery", IDENTITY)
     assert message.startswith(f"{folder / 'gallery'}: cannot be used as a gallery (") and "ermi" in message
 
 
@@ -211,10 +211,10 @@ def test_a_uri_that_cannot_be_reached_is_refused(where, refused, monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    message = refused(Gallery.open, where, IDENTITY)
+    message = refused(Table.open, where, IDENTITY)
     assert message.startswith(f"{where}: cannot be used as a gallery (") and len(message) < 400
 
 
 def test_without_lancedb_the_install_line_is_given(opened, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "lancedb", None)
-    assert "python -m pip install -r requirements-search.txt" in refused(Gallery.open, opened.where, IDENTITY)
+    assert "python -m pip install -r requirements-search.txt" in refused(Table.open, opened.where, IDENTITY)

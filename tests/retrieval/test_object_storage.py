@@ -1,41 +1,16 @@
 """Gallery and pictures over S3, against a server on this machine that speaks it."""
 
-import logging
 import shutil
 
-import pytest
 from helpers.toy_gallery import IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
 
-from zscmr.retrieval import Gallery
+from zscmr.retrieval import Table
 
-
-@pytest.fixture
-def storage(monkeypatch):
-    """A client of the server, which holds the empty bucket `zscmr`."""
-    server = pytest.importorskip("moto.server", reason="moto[server] is not installed: no test of object storage")
-    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed: no test of object storage")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    running = server.ThreadedMotoServer(port=0, verbose=False)
-    running.start()
-    url = f"http://127.0.0.1:{running.get_host_and_port()[1]}"
-    for name, value in (
-        ("ACCESS_KEY_ID", "key"),
-        ("SECRET_ACCESS_KEY", "secret"),
-        ("REGION", "us-east-1"),
-        ("DEFAULT_REGION", "us-east-1"),
-        ("ENDPOINT_URL", url),
-        ("ENDPOINT", url),
-        ("ALLOW_HTTP", "true"),
-    ):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="zscmr")
-    yield client
-    running.stop()
+pytest_plugins = ("helpers.toy_storage",)
 
 
 def test_two_writers_at_once(storage, tmp_path):
-    gallery = Gallery.open("s3://zscmr/gallery", IDENTITY)
+    gallery = Table.open("s3://zscmr/gallery", IDENTITY)
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         write_files(folder, 30)
@@ -45,14 +20,14 @@ def test_two_writers_at_once(storage, tmp_path):
     check_complete(gallery, *folders)
     shutil.rmtree(folders[0])
     assert gallery.update("photo", folders[0], ToyEncoder()).removed == 30
-    check_complete(Gallery.open(gallery.where, IDENTITY), folders[1])
+    check_complete(Table.open(gallery.where, IDENTITY), folders[1])
 
 
 def test_pictures_on_object_storage(storage, tmp_path, refused, capsys):
     contents = {"zebra/1.png": b"one", "plain.png": b"two", "zebra/bad.png": b"bad", ".hidden/1.png": b"no"}
     for name, content in {**contents, "zebra/notes.txt": b"no"}.items():
         storage.put_object(Bucket="zscmr", Key=f"photos/{name}", Body=content)
-    gallery, source = Gallery.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
+    gallery, source = Table.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
     assert gallery.update("photo", source, ToyEncoder()).added == 2
     assert capsys.readouterr().err == "warning: s3://zscmr/photos/zebra/bad.png: bad, skipped\n"
     pictures = gallery.pictures("photo")

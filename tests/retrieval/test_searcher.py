@@ -5,9 +5,9 @@ import threading
 
 import numpy as np
 import pytest
-from helpers.toy_shapes import ToyEncoder, ToyGallery, draw_gallery, toy_searcher
+from helpers.toy_shapes import ToyEncoder, ToyTable, draw_gallery, toy_searcher
 
-from zscmr.retrieval import Searcher, Wanted
+from zscmr.retrieval import Filter, Searcher
 
 
 @pytest.fixture
@@ -31,19 +31,19 @@ def slowly(pictures, vector, allowed):
 
 
 def check(found, expected):
-    assert [match.id for match in found.matches] == [name for name, _ in expected]
-    np.testing.assert_allclose([match.distance for match in found.matches], [apart for _, apart in expected], atol=1e-6)
+    assert [match.id for match in found.hits] == [name for name, _ in expected]
+    np.testing.assert_allclose([match.distance for match in found.hits], [apart for _, apart in expected], atol=1e-6)
 
 
 def test_answers_are_those_of_a_slow_sort(searcher, folders):
     query = folders["sketch"] / "disc/disc_3.png"
-    pictures, vector = searcher.gallery.pictures("photo"), ToyEncoder().embed([query])[0][0]
+    pictures, vector = searcher.table.pictures("photo"), ToyEncoder().embed([query])[0][0]
     expected = slowly(pictures, vector, lambda place: True)
     for picture in (query, query.read_bytes()):
         found = searcher.search(picture, top=5)
         check(found, expected[:5])
         assert found.searched == 24
-    first = found.matches[0]
+    first = found.hits[0]
     assert os.path.isfile(first.path) and first.name.startswith(f"{first.class_name}/")
     assert first.unseen == (first.class_name == "cross")
 
@@ -51,17 +51,17 @@ def test_answers_are_those_of_a_slow_sort(searcher, folders):
 @pytest.mark.parametrize(
     ("wanted", "allowed"),
     [
-        (Wanted(("bar",)), lambda of, row: of.classes[row] == "bar"),
-        (Wanted(("bar", "cross")), lambda of, row: of.classes[row] in ("bar", "cross")),
-        (Wanted(unseen=True), lambda of, row: of.classes[row] == "cross"),
-        (Wanted(("bar",), unseen=True), lambda of, row: False),
+        (Filter(("bar",)), lambda of, row: of.classes[row] == "bar"),
+        (Filter(("bar", "cross")), lambda of, row: of.classes[row] in ("bar", "cross")),
+        (Filter(unseen=True), lambda of, row: of.classes[row] == "cross"),
+        (Filter(("bar",), unseen=True), lambda of, row: False),
     ],
 )
 def test_only_what_is_wanted_is_searched(searcher, folders, wanted, allowed):
     query = folders["sketch"] / "bar/bar_0.png"
-    pictures, vector = searcher.gallery.pictures("photo"), ToyEncoder().embed([query])[0][0]
+    pictures, vector = searcher.table.pictures("photo"), ToyEncoder().embed([query])[0][0]
     expected = slowly(pictures, vector, lambda row: allowed(pictures, row))
-    found = searcher.search(query, top=100, wanted=wanted)
+    found = searcher.search(query, top=100, filters=wanted)
     check(found, expected)
     assert found.searched == len(expected)
 
@@ -73,10 +73,8 @@ def test_what_is_not_there_is_refused(searcher, refused):
 
 @pytest.mark.parametrize("gallery", ["photo", "sketch"])
 def test_more_like_a_picture_leaves_it_out(searcher, gallery):
-    photos = searcher.gallery.pictures("photo")
-    expected = slowly(
-        searcher.gallery.pictures(gallery), photos.vectors[5], lambda row: gallery == "sketch" or row != 5
-    )
+    photos = searcher.table.pictures("photo")
+    expected = slowly(searcher.table.pictures(gallery), photos.vectors[5], lambda row: gallery == "sketch" or row != 5)
     found = searcher.like(photos.ids[5], gallery, top=30)
     check(found, expected)
     assert found.searched == len(expected) == (23 if gallery == "photo" else 24)
@@ -86,14 +84,14 @@ def test_the_only_picture_of_a_class_has_none_like_it(folders):
     for file in sorted((folders["photo"] / "disc").iterdir())[1:]:
         file.unlink()
     searcher = toy_searcher(folders)
-    (row,) = np.flatnonzero(searcher.gallery.pictures("photo").classes == "disc")
-    found = searcher.like(searcher.gallery.pictures("photo").ids[row], wanted=Wanted(("disc",)))
-    assert found.matches == [] and found.searched == 0
+    (row,) = np.flatnonzero(searcher.table.pictures("photo").classes == "disc")
+    found = searcher.like(searcher.table.pictures("photo").ids[row], filters=Filter(("disc",)))
+    assert found.hits == [] and found.searched == 0
 
 
 def test_an_empty_gallery_answers_with_nothing(folders):
     found = toy_searcher({"sketch": folders["sketch"]}).search(folders["sketch"] / "bar/bar_0.png")
-    assert found.matches == [] and found.searched == 0
+    assert found.hits == [] and found.searched == 0
 
 
 def test_the_index_follows_the_gallery(searcher, folders):
@@ -101,13 +99,13 @@ def test_the_index_follows_the_gallery(searcher, folders):
     before = searcher.view("photo")
     assert searcher.view("photo") is before
     (folders["photo"] / "bar/bar_0.jpg").unlink()
-    searcher.gallery.update("photo", folders["photo"], None, lambda done, total: None)
+    searcher.table.update("photo", folders["photo"], None, lambda done, total: None)
     assert searcher.search(query).searched == 23
     assert before.nearest(ToyEncoder().embed([query])[0], 5).searched == 24  # who holds the old one keeps it
 
 
 def test_searches_go_on_while_the_next_index_is_made(folders):
-    class Slow(ToyGallery):
+    class Slow(ToyTable):
         def pictures(self, modality):
             rows = super().pictures(modality)
             if self.number > 1:
@@ -118,7 +116,7 @@ def test_searches_go_on_while_the_next_index_is_made(folders):
     begun, go = threading.Event(), threading.Event()
     searcher = Searcher(Slow(folders), lambda modality: ToyEncoder())
     before = searcher.view("photo")
-    searcher.gallery.number = 2
+    searcher.table.number = 2
     maker = threading.Thread(target=searcher.view, args=("photo",))
     maker.start()
     assert begun.wait(30) and searcher.view("photo") is before
@@ -134,7 +132,7 @@ def test_an_encoder_is_opened_once(folders):
         opened.append(modality)
         return ToyEncoder()
 
-    searcher = Searcher(ToyGallery(folders), open_encoder)
+    searcher = Searcher(ToyTable(folders), open_encoder)
     threads = [threading.Thread(target=searcher.encoder, args=("sketch",)) for _ in range(8)]
     for thread in threads:
         thread.start()

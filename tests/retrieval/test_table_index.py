@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from zscmr.retrieval import Gallery, Identity, Index, TableIndex, Wanted, table_index
-from zscmr.retrieval.gallery import rows
+from zscmr.retrieval import Filter, Identity, Index, Table, TableIndex, table_index
+from zscmr.retrieval.table import rows
 
 COUNT, DIM = 3000, 8
 
@@ -22,7 +22,7 @@ def build(folder, distance, sketches=100):
         yield rows(identity, "photo", names, names, classes, unseen, photos)
         yield rows(identity, "sketch", names[:sketches], names[:sketches], classes[:sketches], unseen[:sketches], drawn)
 
-    gallery = Gallery.open(folder, identity, first)
+    gallery = Table.open(folder, identity, first)
     return gallery, gallery.pictures("photo"), random.normal(size=(6, DIM)).astype(np.float32)
 
 
@@ -72,10 +72,10 @@ def test_filters_come_before_the_ranking(tmp_path, monkeypatch, exact, refused):
     monkeypatch.setattr(table_index, "LEAST", 1000)
     gallery, pictures, queries = build(tmp_path / "g", "cosine")
     for wanted, by_hand in (
-        (Wanted(("COWS'S", "ant")), None),
-        (Wanted(("cow's",)), pictures.classes == "Cow's"),
-        (Wanted(unseen=False), pictures.classes != "Cow's"),
-        (Wanted(("bee",), "/photos/a", False), (pictures.classes == "bee") & (np.arange(COUNT) % 2 == 0)),
+        (Filter(("COWS'S", "ant")), None),
+        (Filter(("cow's",)), pictures.classes == "Cow's"),
+        (Filter(unseen=False), pictures.classes != "Cow's"),
+        (Filter(("bee",), "/photos/a", False), (pictures.classes == "bee") & (np.arange(COUNT) % 2 == 0)),
     ):
         if by_hand is None:
             assert refused(wanted.mask, pictures) == refused(TableIndex, gallery, "photo", wanted, exact)

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from zscmr.commands.export import ensure_encoders
 from zscmr.datasets import literature
 from zscmr.datasets.classes import class_indices, class_key, leak, read_class_list, split_classes
 from zscmr.datasets.layouts import PictureOptions, class_folder, listing_hash, matched_trees
 from zscmr.evaluation import scoring
-from zscmr.evaluation.selection import EvaluationOptions, chosen_rows
+from zscmr.evaluation.embedding_files import recorded_distance
+from zscmr.evaluation.options import EvaluationOptions
+from zscmr.evaluation.selection import chosen_rows
 from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.reports import text_tables
@@ -108,6 +111,7 @@ def measure(file):
 
 def embedded(run, modality, tree, folder):
     """(the tree without unreadable pictures, their embeddings (n, t)); what is finished is kept in `folder`."""
+    ensure_encoders(run)
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
     vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
@@ -122,7 +126,7 @@ def run_distance(run):
     """What the embeddings of a finished run are ranked by, as its encoders, or its own embeddings, record it."""
     about, own = run / runs.ENCODERS / runs.ABOUT, run / runs.EMBEDDINGS
     if own.is_file():
-        return matfiles.read(own, "distance")
+        return recorded_distance(own)
     if about.is_file() and "distance" in (recorded := read_json(about)):
         return recorded["distance"]
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")

@@ -14,15 +14,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from zscmr.evaluation import embeddings, instances, scoring
+from zscmr.evaluation import instances, scoring
 from zscmr.evaluation.distances import distances
-from zscmr.evaluation.embeddings import DIRECTIONS, load, unseen_only
+from zscmr.evaluation.embedding_files import newest
+from zscmr.evaluation.embedding_files import read_embeddings as load  # its name for programs
+from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.metrics import Hits, average_precision, hits_at, ndcg_at, nmrr, precision_at, recall_at
 from zscmr.evaluation.nearest import nearest
+from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.ranking import hit_blocks, rank, rank_blocks
 from zscmr.evaluation.scoring import Scores, Setup, evaluate
-from zscmr.evaluation.selection import EvaluationOptions, chosen_rows
+from zscmr.evaluation.selection import chosen_rows, unseen_only
 from zscmr.formats import runs
 from zscmr.reports import page as report
 from zscmr.reports import plots, text_tables
@@ -79,7 +82,7 @@ def main(settings):
     scoring.check_directions(settings.directions)
     if settings.top and settings.compare:
         raise BadInput("--top: does not go with --compare")
-    path = embeddings.newest(NEWEST_RUN) if settings.features == NEWEST_RUN else settings.features
+    path = newest(NEWEST_RUN) if settings.features == NEWEST_RUN else settings.features
     if (path / NEWEST_RUN.name).exists():  # a run directory
         path = path / NEWEST_RUN.name
     check_outputs(path, settings)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.formats import runs
-from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder
@@ -41,6 +40,8 @@ class Settings(Options):
 
 
 def main(settings):
+    from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
+
     if not runs.read_results(settings.run):
         raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
     if settings.saved_models:
@@ -53,3 +54,13 @@ def main(settings):
     if settings.saved_models:
         for folder in write_saved_models(settings.run, settings.saved_models, settings.weights):
             say(f"wrote {folder}")
+
+
+def ensure_encoders(run, weights=None):
+    """Write the encoders of a run that has none, or anew where `weights` says where its CNNs are; else do nothing."""
+    if weights is None and (run / runs.ENCODERS / runs.ABOUT).is_file():
+        return
+    say(f"{run}: exporting its encoders once, with TensorFlow")
+    from zscmr.training.export import write_encoders
+
+    write_encoders(run, weights)

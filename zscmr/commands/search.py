@@ -9,23 +9,26 @@ Prints distance, class and name of the nearest pictures and draws them; --draw s
 RUN/search, holds the run's own photos too, of seen and of unseen classes.
 """
 
+import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zscmr import server
+from zscmr.commands.export import ensure_encoders
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
-from zscmr.retrieval import Searcher, Wanted
-from zscmr.retrieval.answers import answers_of, draw_answers, listing, write_answers
+from zscmr.retrieval import AddRules, Filter, Searcher
+from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
 from zscmr.retrieval.cluster import Cluster
-from zscmr.retrieval.encoder import SHIPPED
+from zscmr.retrieval.encoder import SHIPPED, several
 from zscmr.retrieval.run_gallery import leaked
 from zscmr.retrieval.sources import queries_in
+from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.options import Options, flag, setting
+from zscmr.utils.options import Options, setting
 
 GALLERY = Path("gallery")  # of the encoder that comes with the project
 
@@ -49,6 +52,10 @@ class Settings(Options):
     add: str | None = setting(
         None, "bring the gallery up to date with the pictures in this folder, or below this URI", metavar="DIR|URI"
     )
+    forget: bool = setting(
+        False, "with --add: drop pictures from the gallery even if the folder is gone, or most of its pictures are"
+    )
+    follow_links: bool = setting(False, "with --add: take what links that lead out of the folder point to")
     ray: str | None = setting(
         None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
     )
@@ -61,8 +68,14 @@ class Settings(Options):
     grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png, or search.png)", metavar="PNG")
     draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
     port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
-    host: str = setting("127.0.0.1", "address of the page; one that others can reach needs --token", metavar="NAME")
-    token: str | None = setting(None, "word that whoever uses the page has to know", metavar="WORD")
+    host: str = setting("127.0.0.1", "address of the page", metavar="NAME")
+    token: str | None = setting(
+        None,
+        "token that whoever uses the page has to know (default: a random one); other users can read it in the list of "
+        "processes, but not in the environment variable ZSCMR_TOKEN",
+        metavar="TOKEN",
+    )
+    no_token: bool = setting(False, "let every user of this machine use the page")
     allow_add: bool = setting(False, "let the page and its interface add folders to the gallery")
     no_browser: bool = setting(False, "do not open a browser on the page")
     memory: float = setting(
@@ -75,16 +88,10 @@ class Settings(Options):
 
 def main(settings):
     check(settings)
-    check_run(settings)
     queries, faults = queries_in(settings.query)
     if settings.query and not queries:
         raise BadInput(several(faults))
-    memory = int(settings.memory * 1e9)
-    make = settings.add is not None
-    if settings.run:
-        searcher = Searcher.open(settings.run, settings.gallery, make, settings.weights, memory)
-    else:
-        searcher = Searcher.shipped(settings.gallery or GALLERY, make, memory)
+    searcher = open_searcher(settings)
     if settings.draw:
         draw(settings, searcher)
     elif settings.add:
@@ -100,53 +107,57 @@ def check(settings):
         raise BadInput("--draw: expected without --query; pictures can be dropped on the page")
     if settings.unseen_only and settings.seen_only:
         raise BadInput("--unseen-only and --seen-only exclude each other")
-    for name in ("json", "grid"):
-        if (file := getattr(settings, name)) and file.is_dir():
-            raise BadInput(f"{flag(name)}: expected a file, received the folder {file}")
+    for name, file in (("--json", settings.json), ("--grid", settings.grid)):
+        if file and file.is_dir():
+            raise BadInput(f"{name}: expected a file, received the folder {file}")
     if settings.add and Path(settings.add).is_file():
         raise BadInput(f"--add {settings.add}: expected a folder, received a file")
     if settings.ray and (settings.draw or not settings.add):
         raise BadInput("--ray: embeds what --add names, expected --add without --draw")
-
-
-def check_run(settings):
-    run = settings.run
-    if run and not (run / runs.CONFIG).is_file():
-        raise BadInput(f"--run {run}: no run directory (it has no {runs.CONFIG})")
-    if settings.weights and not run:
+    if (settings.forget or settings.follow_links) and not settings.add:
+        raise BadInput(f"{'--forget' if settings.forget else '--follow-links'}: expected with --add")
+    if settings.run and not (settings.run / runs.CONFIG).is_file():
+        raise BadInput(f"--run {settings.run}: no run directory (it has no {runs.CONFIG})")
+    if settings.weights and not settings.run:
         raise BadInput("--weights belongs to --run")
 
 
-def several(faults):
-    """One line for several faults."""
-    others = f" (and {len(faults) - 1} more that cannot be used)" if len(faults) > 1 else ""
-    return f"{faults[0]}{others}"
+def open_searcher(settings):
+    memory, make = int(settings.memory * 1e9), settings.add is not None
+    if not settings.run:
+        return Searcher.shipped(settings.gallery or GALLERY, make, memory)
+    searcher = Searcher.open(settings.run, settings.gallery, make, memory)
+    ensure_encoders(settings.run, settings.weights)
+    return searcher
 
 
 def draw(settings, searcher):
     """Serve the page; pictures of --add come into the gallery meanwhile."""
     serving = server.library()
-    address = serving.Address(settings.host, settings.port, settings.token)
-    adding = (settings.gallery_kind, settings.add) if settings.add else None
-    if adding:
-        searcher.gallery.check_source(*adding)
+    token = choose_token(settings.token, settings.no_token)
+    address = Address(settings.host, settings.port, token)
+    adding = None
+    if settings.add:
+        searcher.table.check_source(settings.gallery_kind, settings.add)
+        adding = settings.gallery_kind, settings.add, AddRules(settings.follow_links, settings.forget)
     serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
 
 
 def add(settings, searcher):
-    gallery, kind = searcher.gallery, settings.gallery_kind
+    """Bring the gallery up to date with the folder of --add."""
+    kind, rules = settings.gallery_kind, AddRules(settings.follow_links, settings.forget)
     cluster = Cluster(settings.ray, searcher.opener(kind)) if settings.ray else None
-    done = gallery.update(kind, settings.add, searcher.encoder(kind), cluster=cluster)
+    done = searcher.table.update(kind, settings.add, searcher.encoder(kind), cluster=cluster, rules=rules)
     say(
         f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
-        f"{gallery.count(settings.gallery_kind)} in the gallery"
+        f"{searcher.table.count(kind)} in the gallery"
     )
 
 
 def search(settings, searcher, queries, faults):
-    """Embed the queries, find their nearest in the gallery, print and draw what is found."""
+    """Embed the queries, find their nearest in the gallery, print and draw them."""
     began = time.perf_counter()
-    gallery, encoder = searcher.gallery, searcher.encoder(settings.query_kind)
+    encoder = searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
     vectors, readable = encoder.embed(queries)
     faults = faults + encoder.faults(queries, readable)
@@ -155,35 +166,38 @@ def search(settings, searcher, queries, faults):
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    check_vectors(vectors[readable], "--query: the embedding of picture", gallery.identity.distance)
+    check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
-    wanted = Wanted(settings.classes, settings.below, unseen)
-    ranking = searcher.rank(vectors[readable], settings.gallery_kind, settings.top, wanted, settings.exact)
-    answers = answers_of(queries, ranking)
-    for answer in answers:
-        say(listing(answer))
-    if ranking.how:
-        say(f"{ranking.searched:,} pictures, {ranking.how}")
-    show(settings, gallery, ranking, answers)
+    filters = Filter(settings.classes, settings.below, unseen)
+    found = searcher.search_vectors(vectors[readable], settings.gallery_kind, settings.top, filters, settings.exact)
+    if not found[0].searched:
+        raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
+    answers = [replace(answer, query=str(query)) for answer, query in zip(found, queries, strict=True)]
+    for line in itertools.chain.from_iterable(map(lines, answers)):
+        say(line)
+    if answers[0].how:
+        say(f"{answers[0].searched:,} pictures, {answers[0].how}")
+    labels = query_labels(queries, searcher.classes(settings.gallery_kind, filters))
+    show(settings, searcher, answers, labels)
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def show(settings, gallery, ranking, answers):
-    """Write the files of the answers, which `ranking` gave."""
-    kind, distance, how = settings.gallery_kind, gallery.identity.distance, ranking.how
+def show(settings, searcher, answers, labels):
+    """Write the files of the answers."""
+    kind, searched, how = settings.gallery_kind, answers[0].searched, answers[0].how
     if note := leaked(settings.run) if settings.run else "":
         warn(note)
     if settings.json:
-        place = {"modality": kind, "pictures": ranking.searched, "unseen_only": settings.unseen_only}
-        place |= {"search": how or "exact"}
+        gallery = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only}
+        gallery |= {"search": how or "exact"}
         run = str(settings.run or SHIPPED)
-        about = {"run": run, "query_kind": settings.query_kind, "gallery": place, "distance": distance}
+        about = {"run": run, "query_kind": settings.query_kind, "gallery": gallery, "distance": searcher.distance}
         write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
     grid = settings.grid or (settings.run or Path()) / "search.png"
     title = f"{settings.query_kind.capitalize()} → {kind}"
-    where = f"{ranking.searched} pictures in {gallery.where}, {distance} distance" + (f", {how}" if how else "")
-    draw_answers(grid, title, where, answers, note)
+    subtitle = f"{searched} pictures in {searcher.table.where}, {searcher.distance} distance"
+    draw_answers(grid, title, subtitle + (f", {how}" if how else ""), answers, labels, note)
     say(f"wrote {grid}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from zscmr.datasets import literature
 from zscmr.datasets.classes import class_indices, class_key
-from zscmr.datasets.picture_formats import SUFFIXES
+from zscmr.datasets.listing import Scan
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, setting
@@ -68,12 +68,13 @@ def list_pictures(root, modality, duplicates="drop"):
     A picture that two folders hold (same class, same name but for its suffix) counts once, unless `duplicates` is
     "keep". Raises BadInput if there is no class folder, or one holds no picture file.
     """
-    folders = _class_trees(Path(root), modality)
+    scan = Scan(root)
+    folders = _class_trees(Path(root), modality, scan)
     common = Path(os.path.commonpath(folders))
     names, found, twice = {}, {}, 0  # class key -> name as first spelt; class key -> paths
     for folder in folders:
         others = {key: {path.stem for path in paths} for key, paths in found.items()}
-        for key, (name, paths) in _read_classes(folder).items():
+        for key, (name, paths) in _read_classes(folder, scan).items():
             fresh = [path for path in paths if path.stem not in others.get(key, ())]
             twice += len(paths) - len(fresh)
             names.setdefault(key, name)
@@ -81,6 +82,7 @@ def list_pictures(root, modality, duplicates="drop"):
     if twice:
         done = "kept twice" if duplicates == "keep" else "counted once; --duplicates keep counts them twice"
         say(f"{root}: {twice} {modality} pictures lie in two folders and are {done}")
+    scan.report()
     classes = sorted(names.values())
     files, labels = [], []
     for label, name in enumerate(classes):
@@ -90,12 +92,12 @@ def list_pictures(root, modality, duplicates="drop"):
     return PictureTree(common, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
 
 
-def _class_trees(root, modality):
+def _class_trees(root, modality, scan):
     """The folders under `root` whose folders are classes, at least one."""
     if not root.is_dir():
         fault = "expected a folder of class folders, received a file"
         raise BadInput(f"{root}: {fault if root.exists() else 'no such folder of class folders'}")
-    inside = _folders(root)
+    inside = _folders(root, scan)
     if not inside:
         raise BadInput(f"{root}: no class folders in it")
     versions = [folder.name for folder in inside if folder.name.startswith("tx_")]
@@ -106,21 +108,30 @@ def _class_trees(root, modality):
             say(f"{root}: {_AS_DRAWN} is read, its {len(versions) - 1} shifted or scaled versions are not")
         return [root / _AS_DRAWN]
     known = {name.casefold() for name in _CONTAINERS[modality]}
-    containers = [folder for folder in inside if folder.name.casefold() in known and _folders(folder)]
-    return [tree for folder in containers for tree in _class_trees(folder, modality)] or [root]
+    containers = [folder for folder in inside if folder.name.casefold() in known and _folders(folder, scan)]
+    return [tree for folder in containers for tree in _class_trees(folder, modality, scan)] or [root]
 
 
-def _folders(root):
-    return sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+def _folders(root, scan):
+    return [root / name for name in _listed(root, scan)[0]]
 
 
-def _read_classes(root):
+def _listed(folder, scan):
+    """`scan.folder`; raises BadInput for a folder that cannot be listed, since a class would be missing."""
+    names, files = scan.folder(str(folder))
+    if why := scan.unlisted.get(str(folder)):
+        raise BadInput(f"{folder}: {why}")
+    return names, files
+
+
+def _read_classes(root, scan):
     """Class key -> (name, picture paths) of the class folders in `root`."""
     classes = {}
-    for folder in _folders(root):
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    for folder in _folders(root, scan):
+        paths = [Path(file.path) for file in _listed(folder, scan)[1]]
         if not paths:
-            raise BadInput(f"{folder}: no pictures in this class folder")
+            left_out = f" that can be read; left out: {scan.left_out()}" if scan.kinds else ""
+            raise BadInput(f"{folder}: no pictures in this class folder{left_out}")
         key = class_key(folder.name)
         if key in classes:
             raise BadInput(f"{folder}: the same class as {classes[key][0]} (case, spaces, '_' and '-' do not count)")

@@ -154,22 +154,27 @@ def _gains(count):
 
 
 def hits_at(hits, k):
-    """Relevant items in the first k, (queries,); their mean over the orders of tied items."""
+    """Relevant items in the first k, (queries,); their mean over the orders of tied items. `k`: one, or (queries,)."""
     hits = Hits.of(hits)
-    return hits.total(hits.hits / hits.size * hits.within(k))
+    depth = k if np.ndim(k) == 0 else k[hits.query]
+    return hits.total(hits.hits / hits.size * hits.within(depth))
 
 
 def precision_at(hits, k, divide="gallery"):
     """Precision of the first k items, (queries,): hits in the first k / D.
 
-    `divide`: `gallery`, D = k or the gallery's size where that is smaller; `k`; or `min(k, R)`. A query without
-    relevant items counts 0.
+    `divide`: `gallery`, D = k or the gallery's size where that is smaller; `k`; or `min(k, R)`, which ends the ranking
+    there: hits in the first min(k, R) / min(k, R). A query without relevant items counts 0.
     """
     hits = Hits.of(hits)
-    if divide not in ("gallery", "k", "min(k, R)"):
+    if divide == "gallery":
+        return hits_at(hits, k) / min(k, hits.ranked)
+    if divide == "k":
+        return hits_at(hits, k) / k
+    if divide != "min(k, R)":
         raise ValueError(f"divide: expected gallery, k or min(k, R), received {divide}")
-    divisor = {"gallery": min(k, hits.ranked), "k": k, "min(k, R)": np.clip(hits.relevant, 1, k)}[divide]
-    return hits_at(hits, k) / divisor
+    depth = np.minimum(k, hits.relevant)
+    return hits_at(hits, depth) / np.maximum(depth, 1)
 
 
 def recall_at(hits, k):

@@ -20,7 +20,7 @@ MAP_DIVISOR_CAPTIONS = {
 PRECISION_DIVISOR_CAPTIONS = {
     "gallery": "P@k divides by k, or by the gallery size where that is smaller",
     "k": "P@k divides by k",
-    "min(k, R)": "P@k divides by min(k, R)",
+    "min(k, R)": "P@k is the precision of the first min(k, R)",
 }
 
 
@@ -129,8 +129,8 @@ def compared(hits):
         scores[f"mAP@all {kind}"] = metrics.average_precision(hits, None, "R", interpolated)
         for divide in ("R", "min(k, R)", "hits"):
             scores[f"mAP@200 {kind}, / {divide}"] = metrics.average_precision(hits, 200, divide, interpolated)
-    for divide in ("k", "gallery", "min(k, R)"):
-        scores[f"P@100 / {divide}"] = metrics.precision_at(hits, 100, divide)
+    for name, divide in (("P@100 / k", "k"), ("P@100 / gallery", "gallery"), ("P@min(100, R)", "min(k, R)")):
+        scores[name] = metrics.precision_at(hits, 100, divide)
     scores |= {name: metric(hits) for name, metric in metrics.METRICS.items()}
     scores["knncode-mAP"] = _knncode_scores(hits)["knncode-mAP"]
     return scores

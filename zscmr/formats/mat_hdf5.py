@@ -17,7 +17,7 @@ LARGE_RATIO = 100  # bytes an array above MAX_BYTES may have per stored one; fea
 _MAX_COMPACT = 2**16  # bytes of an array that HDF5 keeps in its description
 _BLOCK = 2**24  # bytes written at a time
 _DEFLATE, _SHUFFLE = 1, 2  # filter codes of HDF5
-_MATLAB_CLASS = {"float32": "single", "float64": "double"}
+_MATLAB_CLASS = {"float32": "single", "float64": "double", "bool": "logical"}
 
 
 def keys(path):
@@ -63,7 +63,11 @@ class _Reader:
             return _empty(kind, self.numbers(node, depth + 1))
         if h5py.check_ref_dtype(node.dtype) is h5py.Reference:
             return self.cell(node, depth)
+        if "MATLAB_object_decode" in node.attrs:
+            raise Damaged("an object, expected numbers, text or a cell")
         numbers = self.numbers(node, depth)
+        if kind == b"logical":
+            return numbers.astype(bool)
         return _text(numbers) if kind == b"char" else numbers
 
     def numbers(self, node, depth):
@@ -183,10 +187,10 @@ def _text(codes):
 
 
 def _is_numeric(dtype):
-    """Integers, floats of at most 8 bytes, or MATLAB's complex numbers: pairs `real`, `imag` of a float type."""
+    """Integers, bool, floats of at most 8 bytes, or MATLAB's complex numbers: pairs `real`, `imag` of a float type."""
     if dtype.names == ("real", "imag"):
         return dtype["real"] == dtype["imag"] and dtype["real"].kind == "f" and dtype["real"].itemsize in (4, 8)
-    return dtype.kind in "fiu" and dtype.itemsize <= 8
+    return dtype.kind in "fiub" and dtype.itemsize <= 8
 
 
 def _filters(node):
@@ -244,11 +248,12 @@ def _write_value(file, name, value):
             references[index] = _write_value(file, key, item).ref
         node = file.create_dataset(name, data=references)
     else:
-        node = file.create_dataset(name, shape=array.shape[::-1], dtype=array.dtype)
+        stored = np.uint8 if kind == "logical" else array.dtype
+        node = file.create_dataset(name, shape=array.shape[::-1], dtype=stored)
         rows = _BLOCK // array[:1].nbytes + 1
         for start in range(0, len(array), rows):  # in blocks: the array may be larger than memory
             node[..., start : start + rows] = array[start : start + rows].T
     node.attrs["MATLAB_class"] = np.bytes_(kind)
-    if kind == "char":
-        node.attrs["MATLAB_int_decode"] = np.int32(2)
+    if kind in ("char", "logical"):
+        node.attrs["MATLAB_int_decode"] = np.int32(2 if kind == "char" else 1)  # bytes of an entry
     return node

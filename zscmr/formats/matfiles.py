@@ -40,9 +40,9 @@ def read(path, key, large=None):
     """One variable of a .mat file.
 
     Numbers keep MATLAB's shape (at least 2-D); a cell is an object array of str, numbers and arrays; a char array is
-    a str, or an array with a str a row. Structs, sparse arrays and objects are refused. An array of `large` bytes or
-    more that lies uncompressed in a v7.3 file is a read-only np.memmap, column-major. Raises BadInput naming the file
-    and the key.
+    a str, or an array with a str a row; a MATLAB logical is an array of bool. Structs, sparse arrays and objects are
+    refused. An array of `large` bytes or more that lies uncompressed in a v7.3 file is a read-only np.memmap,
+    column-major. Raises BadInput naming the file and the key.
     """
     path = _existing(path)
     present = keys(path)
@@ -74,6 +74,21 @@ def read_cell(path, key):
     if isinstance(value, np.ndarray) and value.dtype == object:
         return value
     raise BadInput(f"{path}: '{key}' should be a cell, received {_described(value)}")
+
+
+def read_text(path, key):
+    """A variable that has to be one text, as a stripped str: characters in a row or column, or a cell that holds one.
+
+    Raises BadInput for anything else, MATLAB's string objects among it.
+    """
+    value = text = read(path, key)
+    if isinstance(value, np.ndarray) and value.dtype == np.dtype("U1"):
+        text = "".join(value.ravel())
+    elif isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        text = value.item()
+    if isinstance(text, str):
+        return text.strip()
+    raise BadInput(f"{path}: '{key}' should be a text, received {_described(value)}")
 
 
 def read_names(path, key):
@@ -171,7 +186,10 @@ def _read_v5(path, key):
         mat_check.check(file, variable)
         codec = "utf-16-le" if mat_check.byte_order(file) == "<" else "utf-16-be"
         file.seek(0)
-        return _plain(scipy.io.loadmat(file, variable_names=[key], chars_as_strings=True, uint16_codec=codec)[key])
+        value = _plain(scipy.io.loadmat(file, variable_names=[key], chars_as_strings=True, uint16_codec=codec)[key])
+        file.seek(0)
+        matlab_class = next(matlab_class for name, _, matlab_class in scipy.io.whosmat(file) if name == key)
+        return value.astype(bool) if matlab_class == "logical" else value
 
 
 def _plain(value):

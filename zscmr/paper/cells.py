@@ -20,9 +20,11 @@ from zscmr import models
 from zscmr.datasets.class_graph import class_graph
 from zscmr.datasets.classes import read_split
 from zscmr.evaluation import scoring
-from zscmr.evaluation.embeddings import load, unseen_only
+from zscmr.evaluation.embedding_files import read_embeddings
 from zscmr.evaluation.instances import score_instances
-from zscmr.evaluation.selection import EvaluationOptions, chosen_rows
+from zscmr.evaluation.options import EvaluationOptions
+from zscmr.evaluation.protocols import PROTOCOLS
+from zscmr.evaluation.selection import chosen_rows, unseen_only
 from zscmr.formats import runs
 from zscmr.models.base import Tables
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
@@ -215,7 +217,11 @@ class Measurement(Cell):
 
     @property
     def identity(self):
-        return json_round_trip({"run": self.training.identity, "measured": MEASURES[self.measured]})
+        options = MEASURES[self.measured]
+        identity = {"run": self.training.identity, "measured": options}
+        if "protocol" in options:  # measured anew where its conventions were corrected
+            identity["conventions"] = PROTOCOLS[options["protocol"]].conventions()
+        return json_round_trip(identity)
 
     @property
     def applicable(self):
@@ -295,7 +301,7 @@ class Across(Cell):
     @staticmethod
     def of(file, runs_folder):
         """Raises BadInput if the file is not one of embed.py's."""
-        features = unseen_only(load(file))
+        features = unseen_only(read_embeddings(file))
         if not features.across:
             raise BadInput(f"--across {file}: no variable 'across', which embed.py writes")
         which = f"{len(features.unseen)} classes"

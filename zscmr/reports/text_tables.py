@@ -141,7 +141,7 @@ def comparison_table(results):
         "Mean over queries unless class means are named. / R, / min(k, R), / hits: what AP@200 divides by. "
         "`normalised` ranks as cosine does. Published: sake = mAP@all interpolated, class means; mAP@200 interpolated, "
         "/ min(k, R); P@100 / k; all normalised. sempcyc = raw; / hits; / k; euclidean. zse = interpolated; "
-        "/ min(k, R); / min(k, R); normalised. knncode = knncode-mAP under l1. "
+        "/ min(k, R); P@min(100, R); normalised. knncode = knncode-mAP under l1. "
     )
     return "\n".join([*lines, *_leak(results), *_wrapped(how + always(results))])
 

@@ -1,62 +1,42 @@
-"""What a search finds: ranked, printed, written as JSON, drawn."""
+"""Answers of a search for a reader: printed, written as JSON, drawn."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from zscmr.datasets.classes import class_key
 from zscmr.reports import grid
-from zscmr.retrieval.gallery import UNKNOWN, Pictures
+from zscmr.retrieval.table import UNKNOWN
 from zscmr.utils.console import warn
 from zscmr.utils.files import write_json
 
-SHOWN = 20  # queries, and pictures found of each, that the grid shows at most
+SHOWN = 20  # most queries, and most hits of each, that the grid shows
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What was found for a query, nearest first: the pictures and their distances (k,).
-
-    `label`: the query's class, known where it lies in a folder of that name and the gallery has the class.
-    """
-
-    query: Path
-    label: str | None
-    found: Pictures
-    distances: np.ndarray
+def query_labels(queries, classes):
+    """The class of each query file: that of the gallery's `classes` which its folder names, else None."""
+    names = {class_key(name): name for name in classes}
+    return [names.get(class_key(query.resolve().parent.name)) for query in queries]
 
 
-def answers_of(queries, ranking):
-    """An `Answer` for each query file, from the `searcher.Ranking` of their embeddings."""
-    classes = {class_key(name): name for name in ranking.classes}
-    labels = [classes.get(class_key(query.resolve().parent.name)) for query in queries]
-    return [Answer(*parts) for parts in zip(queries, labels, ranking.found, ranking.distances, strict=True)]
-
-
-def listing(answer):
-    """Lines of place, distance, class and name."""
-    found = answer.found
-    width = max(map(len, found.classes))
-    lines = [
-        f"  {place:>3}  {distance:9.4f}  {class_name:<{width}}  {name}"
-        for place, (class_name, name, distance) in enumerate(
-            zip(found.classes, found.names, answer.distances, strict=True), start=1
-        )
+def lines(answer):
+    """Lines of rank, distance, class and name, under one of the query."""
+    width = max((len(hit.class_name) for hit in answer), default=0)
+    hits = [
+        f"  {rank:>3}  {hit.distance:9.4f}  {hit.class_name:<{width}}  {hit.name}"
+        for rank, hit in enumerate(answer, start=1)
     ]
-    return "\n".join([str(answer.query), *lines])
+    return [str(answer.query), *hits]
 
 
 def write_answers(file, about, answers):
     """Write the answers as JSON; `about`: what was searched and how."""
     queries = [
         {
-            "query": str(answer.query),
+            "query": answer.query,
             "found": [
-                {"name": name, "class": class_name, "distance": float(distance), "picture": path or None}
-                for name, class_name, distance, path in zip(
-                    answer.found.names, answer.found.classes, answer.distances, answer.found.paths, strict=True
-                )
+                {"name": hit.name, "class": hit.class_name, "distance": hit.distance, "picture": hit.path or None}
+                for hit in answer
             ],
         }
         for answer in answers
@@ -64,30 +44,34 @@ def write_answers(file, about, answers):
     write_json(file, {**about, "queries": queries})
 
 
-def draw_answers(path, title, where, answers, leaked=""):
-    """Draw a grid; where a query's class is known, right classes are framed green, wrong ones red.
+def draw_answers(path, title, subtitle, answers, labels, leaked=""):
+    """Draw a grid of queries and their hits; where a query's class is known, right classes are green, others red.
 
-    `where`: what was searched, in words.
+    Args:
+        path: PNG to write.
+        title: of the grid.
+        subtitle: what was searched.
+        answers: an `Answer` for each query.
+        labels: the class of each query, None where unknown.
+        leaked: a sentence on unseen classes that were trained on, or empty.
     """
-    lines = []
-    for answer in answers[:SHOWN]:
-        found, file = answer.found.take(slice(SHOWN)), answer.query.name
-        right = None if answer.label is None else found.classes == answer.label
-        notes = [f"{distance:.3f}" for distance in answer.distances]
-        words = answer.label or answer.query.stem
-        query = grid.Cell(answer.query, answer.query.stem, "" if answer.label is None else grid.short(file))
-        paths = [Path(file) if file else None for file in found.paths]
-        captions = np.where(found.classes == UNKNOWN, [Path(name).stem for name in found.names], found.classes)
-        lines.append(grid.Line(words, query, grid.found_cells(captions, paths, right, notes)))
-    words = where
-    if any(answer.label is not None for answer in answers[:SHOWN]):
-        words += "; class of the query's folder green, other classes red"
+    rows = []
+    for answer, label in list(zip(answers, labels, strict=True))[:SHOWN]:
+        query, hits = Path(answer.query), answer.hits[:SHOWN]
+        right = None if label is None else np.array([hit.class_name == label for hit in hits])
+        cell = grid.Cell(query, query.stem, "" if label is None else grid.short(query.name))
+        captions = [Path(hit.name).stem if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
+        paths = [Path(hit.path) if hit.path else None for hit in hits]
+        notes = [f"{hit.distance:.3f}" for hit in hits]
+        rows.append(grid.Line(label or query.stem, cell, grid.found_cells(captions, paths, right, notes)))
+    if any(label is not None for label in labels[:SHOWN]):
+        subtitle += "; class of the query's folder green, other classes red"
     else:
-        words += "; plain frames: the queries' folders name no class of the gallery"
+        subtitle += "; plain frames: the queries' folders name no class of the gallery"
     if len(answers) > SHOWN:
-        words += f"; the first {SHOWN} of {len(answers)} queries"
-    if (found := len(answers[0].found.ids)) > SHOWN:
-        words += f"; the nearest {SHOWN} of {found} found"
-    lost = sum(grid.picture_grid(path, title, words, lines, leaked))
+        subtitle += f"; the first {SHOWN} of {len(answers)} queries"
+    if (found := len(answers[0])) > SHOWN:
+        subtitle += f"; the nearest {SHOWN} of {found} found"
+    lost = sum(grid.picture_grid(path, title, subtitle, rows, leaked))
     if lost:
         warn(f"{path}: class names in place of {lost} pictures whose files are gone or unreadable")

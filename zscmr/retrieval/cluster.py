@@ -4,8 +4,8 @@ import socket
 from pathlib import Path
 
 import zscmr
-from zscmr.retrieval.gallery import BLOCK, File, Gallery
 from zscmr.retrieval.sources import open_source
+from zscmr.retrieval.table import BLOCK, File, Table
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
@@ -23,7 +23,7 @@ class Cluster:
     def __init__(self, address, open_encoder, shard=BLOCK):
         self.address, self.open_encoder, self.shard = address, open_encoder, shard
 
-    def embedded(self, gallery, modality, source, files, encoder, step):
+    def embedded(self, table, modality, source, files, encoder, step):
         """Embed and write `files`; return the paths (set) of those that can be read. Warns of others."""
         if not files:
             return set()
@@ -36,7 +36,7 @@ class Cluster:
         ]
         nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         each = max(1, min((cpus for cpus in nodes if cpus), default=1))  # an encoder keeps all CPUs of a machine busy
-        actors = {"where": _shared(gallery.where), "identity": gallery.identity, "modality": modality}
+        actors = {"where": _shared(table.where), "identity": table.identity, "modality": modality}
         actors |= {"root": str(source.root), "open_encoder": self.open_encoder}
         done = data.from_arrow(shards).map_batches(
             _Embedding,
@@ -88,14 +88,14 @@ class _Embedding:
     """An actor: opens encoder and gallery once, then embeds and writes shard after shard."""
 
     def __init__(self, where, identity, modality, root, open_encoder):
-        self.gallery, self.modality = Gallery.open(where, identity), modality
+        self.table, self.modality = Table.open(where, identity), modality
         self.source, self.encoder = open_source(root), open_encoder()
 
     def __call__(self, shard):
         import pyarrow
 
         files = [File(**row) for row in shard.to_pylist()]
-        added, faults = self.gallery.embed(self.modality, self.source, files, self.encoder)
+        added, faults = self.table.embed(self.modality, self.source, files, self.encoder)
         others = [file.path for file in files if file.path not in {*added}]
         return pyarrow.table({"path": added + others, "fault": [""] * len(added) + faults})
 

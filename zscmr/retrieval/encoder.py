@@ -1,118 +1,299 @@
-"""Pictures -> embeddings, through the exported encoders of a run, or its CNN and system."""
+"""Encoders: pictures to embeddings, through exported graphs. No TensorFlow where LiteRT is installed."""
 
+import io
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
+import numpy.typing as npt
 
 from zscmr.datasets.classes import class_key
 from zscmr.datasets.pictures import Preprocessing, why_unreadable
 from zscmr.formats import runs
-from zscmr.inference import outputs as feature_export
+from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.graph import Graph
-from zscmr.utils.errors import BadInput
-from zscmr.utils.files import file_hash, read_json
+from zscmr.inference.outputs import outputs, outputs_now
+from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.files import read_json
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BATCH = 16  # pictures decoded together
-SHIPPED = Path(__file__).parent / "encoders" / "lite0"
+ENCODERS = Path(__file__).parent / "encoders"  # those that come with the project, a folder each
+DEFAULT = "lite0"
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+SHIPPED = ENCODERS / DEFAULT
+
+Picture: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image", npt.NDArray[np.uint8]]
 
 
-class Columns:
-    """Columns `start` to `stop` of what a graph gives: one modality of a graph for both."""
+@dataclass(frozen=True)
+class EncoderInfo:
+    """An encoder that comes with the project.
 
-    def __init__(self, graph, start, stop):
-        self.graph, self.part, self.width = graph, slice(start, stop), stop - start
+    Args:
+        name: what `Encoder.load` takes.
+        megabytes: size of its files.
+        dim: numbers of an embedding.
+        distance: what its embeddings are compared by.
+        scores: sketch→photo mAP@all by unseen list, of networks trained alike without the classes of the list.
+        card: the file that says what it was made with, what it retrieves and what it cannot.
+    """
 
-    def __call__(self, pictures):
-        return self.graph(pictures)[:, self.part]
+    name: str
+    megabytes: float
+    dim: int
+    distance: str
+    scores: dict[str, float]
+    card: Path
+
+
+def encoders() -> list[EncoderInfo]:
+    """List the encoders that come with the project, sorted by name."""
+    return [_info(folder) for folder in sorted(ENCODERS.iterdir()) if (folder / runs.ABOUT).is_file()]
+
+
+def _info(folder: Path) -> EncoderInfo:
+    about = read_json(folder / runs.ABOUT)
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    dim, scores = about["photo"]["dim"], about.get("scores", {})
+    return EncoderInfo(folder.name, round(size, 1), dim, about["distance"], scores, folder / "README.md")
 
 
 class Encoder:
-    """The way from pictures of one modality to the embeddings of a run.
+    """Pictures of both kinds to embeddings, preprocessing included. Thread-safe.
 
-    Thread-safe; prints nothing but progress, and changes no argument.
+    `Encoder.load` opens one. `Encoder.open` and `Encoder.shipped` give the encoder of a single kind.
     """
 
-    def __init__(self, network, preprocessing, shrink=None, digest="", seen=frozenset()):
-        """`network`: pictures (n, size, size, 3) uint8 -> embeddings (n, `width`) float32.
+    def __init__(self, folder: Path) -> None:
+        """`folder`: with about.json and the graphs that it names. Raises BadInput if it is damaged."""
+        self.folder = folder
+        self._of_kind: dict[str, ModalityEncoder] = {}
+        self._lock = threading.Lock()
+        self.dim: int = self.of_kind("photo").dim
 
-        `digest` tells the network from others. `seen`: keys (`class_key`) of the classes that it was trained on.
+    @classmethod
+    def load(cls, source: "str | os.PathLike[str]" = DEFAULT) -> "Encoder":
+        """Open an encoder.
+
+        Args:
+            source: name of one that comes with the project (`encoders`), a run directory, or its encoders/ directory.
+
+        Raises BadInput for an unknown name, a run without exported encoders, or a damaged graph.
+        """
+        if isinstance(source, str) and (ENCODERS / source / runs.ABOUT).is_file() and Path(source).name == source:
+            return cls(ENCODERS / source)
+        folder = Path(source).expanduser()
+        if not folder.is_dir():
+            names = ", ".join(info.name for info in encoders())
+            raise BadInput(f"{source}: no directory, and none of the encoders that come with the project ({names})")
+        return cls(exported(folder))
+
+    @classmethod
+    def open(cls, folder: "str | os.PathLike[str]", kind: str) -> "ModalityEncoder":
+        """The encoder of pictures of one kind, "photo" or "sketch", of a run directory or its encoders/ directory.
+
+        Raises BadInput for a run without exported encoders, or a graph that is not the one that was written.
+        """
+        return ModalityEncoder.read(exported(Path(folder)), kind)
+
+    @classmethod
+    def shipped(cls, kind: str) -> "ModalityEncoder":
+        """The encoder of pictures of one kind that comes with the project."""
+        return ModalityEncoder.read(SHIPPED, kind)
+
+    def of_kind(self, kind: str) -> "ModalityEncoder":
+        """The encoder of pictures of one kind, "photo" or "sketch"."""
+        with self._lock:
+            if kind not in self._of_kind:
+                self._of_kind[kind] = ModalityEncoder.read(self.folder, kind)
+            return self._of_kind[kind]
+
+    def embed(self, pictures: "Picture | Sequence[Picture]", kind: str = "sketch") -> npt.NDArray[np.float32]:
+        """Embed pictures.
+
+        Args:
+            pictures: a picture or a sequence of them: paths, the bytes of files, PIL images, uint8 arrays (h, w),
+                (h, w, 3) or (h, w, 4); an array (n, h, w, 3 or 4) is n pictures.
+            kind: "photo" or "sketch".
+
+        Returns:
+            Embeddings (n, dim), float32; (1, dim) for one picture.
+
+        Raises TypeError for what is no picture, and BadInput for an unknown kind or a picture that cannot be read,
+        which it names.
+        """
+        encoder = self.of_kind(kind)
+        listed = as_list(pictures)
+        vectors, readable = encoder.embed(listed)
+        if not readable.all():
+            raise BadInput(several(encoder.faults(listed, readable)))
+        return vectors
+
+
+class ModalityEncoder:
+    """Pictures of one kind to embeddings. Thread-safe; prints nothing but progress, and changes no argument."""
+
+    def __init__(
+        self,
+        network: Any,
+        preprocessing: Preprocessing,
+        shrink: int | None = None,
+        digest: str = "",
+        seen: frozenset[str] = frozenset(),
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            network: pictures (n, size, size, 3) uint8 -> embeddings (n, `width`) float32.
+            preprocessing: how a picture becomes (size, size, 3).
+            shrink: pixels, the side that pictures are scaled to before all else.
+            digest: tells the network from others.
+            seen: keys (`class_key`) of the classes that it was trained on.
         """
         self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
         self.seen = seen
+        self.dim: int = network.width
 
     @classmethod
-    def open(cls, folder, modality, weights=None):
-        """The encoder of a modality, "photo" or "sketch", of a run directory or its `encoders` folder.
-
-        Exported encoders need no TensorFlow. A run without them needs its CNN: `weights` says where its weights are if
-        they have moved, a file for a frozen backbone, else the dataset directory. Raises BadInput for a run whose CNN
-        is unknown, missing or another, or a graph that is not the one that was written.
-        """
-        folder = Path(folder)
-        if (folder / runs.ENCODERS / runs.ABOUT).is_file() and weights is None:
-            folder = folder / runs.ENCODERS
-        if (folder / runs.ABOUT).is_file():
-            return cls._exported(folder, modality)
-        from zscmr.training.compiled import Compiled
-        from zscmr.training.export import open_network
-
-        model, preprocessing, shrink = open_network(folder, modality, weights)
-        embeddings = folder / runs.EMBEDDINGS  # what it embedded, which changes with its weights
-        digest = file_hash(embeddings) if embeddings.is_file() else ""
-        return cls(Compiled(model), preprocessing, shrink, digest, _seen(read_json(folder / runs.CONFIG)))
-
-    @classmethod
-    def _exported(cls, folder, modality):
+    def read(cls, folder: Path, kind: str) -> "ModalityEncoder":
+        """The encoder that a folder with about.json holds for a kind. Raises BadInput."""
+        if kind not in MODALITIES:
+            raise BadInput(f"kind: expected any of {', '.join(MODALITIES)}, received {kind!r}")
         about = read_json(folder / runs.ABOUT)
         try:
-            entry = about[modality]
-            file = str(entry.get("file", f"{modality}.tflite"))
+            entry = about[kind]
+            file = str(entry.get("file", f"{kind}.tflite"))
             graph = Graph(folder / Path(file).name, entry["sha256"])
-            shape = (entry[key] for key in ("size", "resample", "crop", "fraction"))
-            preprocessing = Preprocessing(*shape, entry.get("ink"))
-            shrink, seen = entry["shrink"], _seen(about)
+            size, resample, crop, fraction = (entry[key] for key in ("size", "resample", "crop", "fraction"))
+            preprocessing = Preprocessing(size, resample, crop, fraction, entry.get("ink"))
+            seen = frozenset(class_key(name) for part in ("seen", "held_out") for name in about["classes"][part])
+            shrink = entry["shrink"]
         except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{modality}' with {error}") from error
+            raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{kind}' with {error}") from error
         start, stop = entry.get("columns", (0, graph.width))
         if (graph.size, stop - start) != (entry["size"], entry["dim"]) or not 0 <= start < stop <= graph.width:
-            raise BadInput(f"{folder / runs.ABOUT}: '{modality}' is not of the graph in {file}")
-        network = graph if "columns" not in entry else Columns(graph, start, stop)
+            raise BadInput(f"{folder / runs.ABOUT}: '{kind}' is not of the graph in {file}")
+        network = graph if "columns" not in entry else _Columns(graph, start, stop)
         return cls(network, preprocessing, shrink, entry["sha256"], seen)
 
-    @classmethod
-    def shipped(cls, modality):
-        """The encoder that comes with the project (zscmr/retrieval/encoders); its card says what it learnt from."""
-        return cls._exported(SHIPPED, modality)
+    def embed(
+        self, pictures: "Sequence[Picture]", step: Callable[[int], None] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """(embeddings (n, t) float32, readable (n,) bool); unreadable ones give zeros.
 
-    def embed(self, paths, step=None):
-        """(embeddings (n, t) float32, readable (n,) bool) of picture files; unreadable ones give zeros.
-
-        `paths`: of files, or the bytes of such. `step(done)` is called after each batch.
+        `pictures`: a sequence of what `Encoder.embed` takes. `step(done)` is called after each batch.
         """
-        paths = [path if isinstance(path, bytes) else str(path) for path in paths]
-        vectors, readable = feature_export.outputs_now(
-            self.network, self.preprocessing, paths, BATCH, self.shrink, step
-        )
+        files = [as_file(picture) for picture in pictures]
+        vectors, readable = outputs_now(self.network, self.preprocessing, files, BATCH, self.shrink, step)
         vectors[~readable] = 0
         return vectors, readable
 
-    def embed_kept(self, paths, folder, identity, label):
-        """`embed` for many pictures: embeddings are kept in `folder`, so that a killed call resumes.
+    def embed_kept(
+        self, paths: "Sequence[str | os.PathLike[str]]", folder: Path, identity: Any, label: str
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """`embed` for many files: embeddings are kept in `folder`, so that a killed call resumes.
 
         `identity`: a JSON value that tells these pictures from others. Shows progress under `label`.
         """
-        paths = [str(path) for path in paths]
-        vectors, readable = feature_export.outputs(
-            folder, [self.digest, identity], lambda: self.network, self.preprocessing, paths, BATCH, label, self.shrink
+        files = [os.fspath(path) for path in paths]
+        key = [self.digest, identity]
+        vectors, readable = outputs(
+            folder, key, lambda: self.network, self.preprocessing, files, BATCH, label, self.shrink
         )
         return np.where(readable[:, None], vectors, 0), readable
 
-    def faults(self, paths, readable):
-        """A line for each of the picture files `paths` that is not `readable` (n,): the path and why it is not."""
-        return [
-            why_unreadable(path, self.preprocessing) for path, good in zip(paths, readable, strict=True) if not good
-        ]
+    def faults(self, pictures: "Sequence[Picture]", readable: Sequence[bool] | npt.NDArray[np.bool_]) -> list[str]:
+        """A line for each of the pictures that is not `readable` (n,): the path and why it is not."""
+        lines = []
+        for number, (picture, good) in enumerate(zip(pictures, readable, strict=True), start=1):
+            if not good:
+                line: str = why_unreadable(as_file(picture), self.preprocessing)
+                named = isinstance(picture, (str, os.PathLike)) or len(pictures) == 1
+                lines.append(line if named else line.replace("picture", f"picture {number}", 1))
+        return lines
 
 
-def _seen(about):
-    return frozenset(class_key(name) for part in ("seen", "held_out") for name in about["classes"][part])
+class _Columns:
+    """Columns `start` to `stop` of what a graph gives: one modality of a graph for both."""
+
+    def __init__(self, graph: Graph, start: int, stop: int) -> None:
+        self.graph, self.part, self.width = graph, slice(start, stop), stop - start
+
+    def __call__(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = self.graph(pictures)
+        return vectors[:, self.part]
+
+
+def exported(folder: Path) -> Path:
+    """The directory of the graphs of a run directory, or the directory itself if it holds graphs. Raises BadInput."""
+    for place in (folder / runs.ENCODERS, folder):
+        if (place / runs.ABOUT).is_file():
+            return place
+    if not (folder / runs.CONFIG).is_file():
+        raise BadInput(f"{folder}: neither a run directory nor one of exported encoders")
+    raise BadInput(f"{folder}: its encoders are not exported; python export.py --run {folder} writes them")
+
+
+def several(faults: Sequence[str]) -> str:
+    """One line for several faults."""
+    others = f" (and {len(faults) - 1} more that cannot be used)" if len(faults) > 1 else ""
+    return f"{faults[0]}{others}"
+
+
+def as_list(pictures: "Picture | Sequence[Picture]") -> "list[Picture]":
+    """A list of pictures; one picture becomes a list of one. Raises TypeError for what is neither."""
+    if is_one(pictures):
+        return [pictures]  # type: ignore[list-item]
+    try:
+        return list(pictures)  # type: ignore[arg-type]
+    except TypeError:
+        raise _no_picture(pictures) from None
+
+
+def is_one(pictures: Any) -> bool:
+    """Whether this is one picture, not a sequence of them."""
+    if isinstance(pictures, np.ndarray):
+        return pictures.ndim != 4 and pictures.dtype.kind not in "OU"
+    return isinstance(pictures, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(pictures, "getexif")
+
+
+def as_file(picture: "Picture") -> "str | bytes":
+    """What the picture reader takes: a path, or the bytes of a file. Images and arrays become PNG, without loss."""
+    if isinstance(picture, (str, os.PathLike)):
+        path = os.fspath(picture)
+        return os.fsdecode(path)
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return bytes(picture)
+    from PIL import Image
+
+    if isinstance(picture, np.ndarray):
+        shape = picture.shape
+        if picture.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))) or 0 in shape:
+            expected = "expected a uint8 array (h, w), (h, w, 3) or (h, w, 4)"
+            raise TypeError(f"{expected}, received {picture.dtype} {shape}")
+        picture = Image.fromarray(np.ascontiguousarray(picture))
+    if not isinstance(picture, Image.Image):
+        raise _no_picture(picture)
+    content = io.BytesIO()
+    try:
+        if picture.mode in ("F", "I"):
+            picture.save(content, "TIFF")  # as PNG the first cannot be stored, and the second loses its range
+        else:
+            exif = picture.getexif()  # which side is up
+            picture = picture if picture.mode in _PNG_MODES else picture.convert("RGB")
+            picture.save(content, "PNG", compress_level=1, exif=exif)
+    except (OSError, ValueError, SyntaxError) as error:  # its file is closed, cut short, or damaged
+        raise BadInput(f"PIL image {getattr(picture, 'filename', '')}: {first_line(error)}") from error
+    return content.getvalue()
+
+
+def _no_picture(value: Any) -> TypeError:
+    expected = "a path, bytes, a PIL image or a uint8 array"
+    return TypeError(f"expected a picture ({expected}), received {type(value).__name__}")

@@ -1,8 +1,10 @@
-"""Which pictures of a gallery may be found."""
+"""Filters of a search, as a mask of pictures in memory and as a condition of the table."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,61 +12,84 @@ from zscmr.datasets.classes import class_key
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zscmr.retrieval.table import Pictures
+
 
 @dataclass(frozen=True)
-class Wanted:
-    """Pictures of `classes`, below `folder`, of unseen or of seen classes; what is left out restricts nothing.
+class Filter:
+    """Restricts a search; fields left out restrict nothing.
 
-    A `folder` that is text, not a Path, is compared with the paths as they are listed, and no file system is asked.
+    Args:
+        classes: names of classes; case, spaces, '_' and '-' do not count.
+        folder: pictures below it. A Path is resolved; text is compared with the paths as the gallery lists them.
+        unseen: True for classes that the encoder was not trained on, False for those that it was.
     """
 
     classes: tuple[str, ...] = ()
     folder: Path | str | None = None
     unseen: bool | None = None
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self != EVERYTHING
 
-    def mask(self, pictures):
-        """Which of `pictures` (n,) are wanted. Raises BadInput for a class or folder that none of them has."""
+    def mask(self, pictures: "Pictures") -> "npt.NDArray[np.bool_]":
+        """Mask (n,) of `Pictures`. Raises BadInput for a class or folder that none of them has."""
         mask = np.ones(len(pictures.ids), bool)
         if self.classes:
-            mask &= np.isin(pictures.classes, self._named(np.unique(pictures.classes)))
+            names, codes = pictures.class_codes
+            mask &= np.isin(names, self._spelt(names))[codes]
         if self.folder is not None:
+            folders, codes = pictures.folder_codes
             start = inside(self.folder)
-            below = np.fromiter((path.startswith(start) for path in pictures.paths), bool, len(mask))
+            below = np.array([name.startswith(start) for name in folders], bool)[codes]
             if not below.any():
-                raise BadInput(f"folder: no picture of '{self.folder}' in the gallery")
+                raise self.no_such_folder()
             mask &= below
-        return mask if self.unseen is None else mask & (pictures.unseen == self.unseen)
+        if self.unseen is not None:
+            mask &= pictures.unseen == self.unseen
+        return mask
 
-    def condition(self, modality, present):
-        """The same as a condition of LanceDB, for pictures of `modality`; `present`: the gallery's class names."""
-        parts = [f"modality = {_quoted(modality)}"]
+    def condition(self, modality: str, names: Iterable[str]) -> str:
+        """The filter as a condition of LanceDB.
+
+        Args:
+            modality: "photo" or "sketch".
+            names: the class names of the gallery. Raises BadInput for a class that is none of them.
+        """
+        parts = [f"modality = {quoted(modality)}"]
         if self.classes:
-            parts.append(f"class IN ({', '.join(map(_quoted, self._named(present)))})")
+            parts.append(f"class IN ({', '.join(map(quoted, self._spelt(names)))})")
         if self.folder is not None:
-            parts.append(f"starts_with(path, {_quoted(inside(self.folder))})")
+            parts.append(f"starts_with(path, {quoted(inside(self.folder))})")
         if self.unseen is not None:
             parts.append("unseen" if self.unseen else "NOT unseen")
         return " AND ".join(parts)
 
-    def _named(self, present):
-        names = {class_key(name): name for name in present}
-        if missing := [name for name in self.classes if class_key(name) not in names]:
+    def no_such_folder(self) -> BadInput:
+        """The BadInput for a folder without pictures in the gallery."""
+        return BadInput(f"folder: no picture of '{self.folder}' in the gallery")
+
+    def _spelt(self, names: Iterable[str]) -> list[str]:
+        """`classes` as the gallery spells them."""
+        spelt = {class_key(name): name for name in names}
+        if missing := [name for name in self.classes if class_key(name) not in spelt]:
             raise BadInput(f"the gallery has no class '{missing[0]}'")
-        return [names[class_key(name)] for name in self.classes]
+        return [spelt[class_key(name)] for name in self.classes]
 
 
-EVERYTHING = Wanted()
+EVERYTHING = Filter()
 
 
-def inside(folder):
+def inside(folder: Path | str) -> str:
     """How the paths of all files in a folder, or below a URI, begin; text is taken as it is."""
-    place = folder if isinstance(folder, str) else str(folder.resolve())
-    separator = "/" if is_uri(place) else os.sep
-    return f"{place.rstrip(separator)}{separator}"
+    root = folder if isinstance(folder, str) else str(folder.resolve())
+    separator = "/" if is_uri(root) else os.sep
+    return f"{root.rstrip(separator)}{separator}"
 
 
-def _quoted(text):
+def quoted(text: str) -> str:
+    """Text as a literal of a LanceDB condition."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,419 +1,48 @@
-"""A gallery that grows: pictures and their embeddings in a LanceDB table, in a folder or at a URI.
+"""The gallery of a program: pictures added and searched in a few lines."""
 
-Each change is one commit of LanceDB: a process that is killed leaves the version before. The id of a picture is the
-table's primary key, so that of two writers who bring the same picture one row stays.
-"""
-
-import hashlib
-import json
 import os
-import re
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
-from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-
-from zscmr.datasets.classes import class_key
-from zscmr.evaluation import codes
-from zscmr.evaluation.distances import PAIR_BYTES, check_vectors
-from zscmr.retrieval.filters import EVERYTHING, Wanted
-from zscmr.retrieval.sources import open_source
-from zscmr.utils.console import Progress, warn
-from zscmr.utils.errors import BadInput, first_line
+from zscmr.evaluation.distances import MEMORY
+from zscmr.retrieval.encoder import Encoder
+from zscmr.retrieval.run_gallery import encoder_identity, open_table
+from zscmr.retrieval.searcher import Searcher
+from zscmr.retrieval.table import AddRules, Update
 from zscmr.utils.files import is_uri
 
-INSTALL = "python -m pip install -r requirements-search.txt"
-TABLE = "pictures"
-PICTURE_COLUMNS = ["id", "path", "name", "class", "unseen", "vector"]
-FORMAT = 1  # of the table's columns and metadata
-UNKNOWN = "unknown"  # class of added pictures that lie in no class folder
-BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
-_BATCH = 2**14  # rows read at once; LanceDB's own 1,024 take five times as long
-_SMALL = 64  # fragments that are merged when there are as many
-_KEPT = timedelta(hours=1)  # how long readers may stay on a version that compaction has replaced
-_UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own pictures
 
+class Gallery(Searcher):
+    """Pictures and their embeddings in a folder or on object storage. Thread-safe.
 
-@dataclass(frozen=True)
-class Identity:
-    """Which embeddings a gallery holds: `dim` numbers, or bits under hamming, ranked by `distance`, of the run or
-    encoder with this `digest`."""
-
-    dim: int
-    distance: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The pictures of one modality, row by row."""
-
-    ids: np.ndarray  # (n,) str, 16 hexadecimal digits each
-    paths: np.ndarray  # (n,) str, absolute; empty where unknown
-    names: np.ndarray  # (n,) str, to be shown
-    classes: np.ndarray  # (n,) str, UNKNOWN where there is none
-    unseen: np.ndarray  # (n,) bool, whether nothing was trained on the class
-    vectors: np.ndarray  # (n, dim) float32, or packed codes (n, bytes) uint8
-
-    def take(self, rows):
-        """The pictures of the given rows."""
-        return Pictures(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-
-@dataclass(frozen=True)
-class Update:
-    """What an update did: pictures `added`, `kept` as they were, and `removed`, replaced ones included."""
-
-    added: int
-    kept: int
-    removed: int
-
-
-@dataclass(frozen=True)
-class File:
-    """A picture of a folder as its row lists it."""
-
-    path: str
-    class_name: str
-    size: int  # bytes
-    modified: int  # ns
-
-
-class Gallery:
-    """The table of one `Identity`. Thread-safe: every call opens the newest version for itself."""
-
-    def __init__(self, where, identity, connection):
-        self.where, self.identity, self._connection = where, identity, connection
-
-    @classmethod
-    def open(cls, where, identity, first=None):
-        """The gallery in the folder or at the URI `where`, made where there is none.
-
-        `first()` gives the record batches (`rows`) that a new one begins with; without it `where` has to be empty or a
-        gallery. Raises BadInput for a table of another identity or format, or one that cannot be read or made.
-        """
-        where = str(where)
-        place = Path(where)
-        if not is_uri(where) and place.exists() and not (place / f"{TABLE}.lance").exists():
-            if not place.is_dir():
-                raise BadInput(f"{where}: expected the folder of a gallery, received a file")
-            if first is None and any(place.iterdir()):
-                raise BadInput(f"{where}: expected a gallery or an empty folder, received a folder of other files")
-        library = _library()
-        with refusal(where):
-            gallery = cls(where, identity, library.connect(where))
-            table = gallery._found() or gallery._made(first)
-            _check(where, table.schema, identity)
-        return gallery
-
-    def pictures(self, modality):
-        """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
-        condition = EVERYTHING.condition(modality, ())
-        with refusal(self.where):
-            return pictures_of(read_rows(self.table(), PICTURE_COLUMNS, condition), self.identity)
-
-    def count(self, modality, wanted=EVERYTHING):
-        """How many pictures of "photo" or "sketch" there are, or of those that are `wanted`."""
-        condition = wanted.condition(modality, self.class_names() if wanted.classes else ())
-        with refusal(self.where):
-            return self.table().count_rows(condition)
-
-    def search_bytes(self, modality):
-        """The bytes that an `Index` over `pictures(modality).vectors` has to be allowed: for the rows, or a query."""
-        kind = schema_of(self.identity).field("vector").type
-        return self.count(modality) * max(kind.list_size * kind.value_type.bit_width // 8, 2 * PAIR_BYTES)
-
-    def class_names(self, condition=None):
-        """The classes of all pictures, or of those that meet a `Wanted.condition`, sorted."""
-        with refusal(self.where):
-            batches = read_rows(self.table(), ["class"], condition)
-            return sorted({name for batch in batches for name in batch.column(0).unique().to_pylist()})
-
-    def version(self):
-        """A number that rises with every change."""
-        with refusal(self.where):
-            return self.table().version
-
-    def update(self, modality, folder, encoder, progress=None, cluster=None):
-        """Bring the gallery up to date with a folder or URI: embed new and changed pictures, drop those that are gone.
-
-        A folder that is gone takes all its pictures along. A call that was killed is continued by the next. Warns of
-        pictures that cannot be read. `progress(done, total)` replaces the progress bar. A `Cluster` embeds in place of
-        `encoder`. Returns an `Update`. Raises BadInput for a folder without a readable picture.
-        """
-        source, there, found = self._compared(modality, folder)
-        if not source.exists:
-            warn(f"--add {folder}: no such folder; the {len(there)} pictures added from there leave the gallery")
-        names = {class_key(name): name for name in self.class_names()}
-        files = [_described(file, source.own_name, names) for file in found]
-        kept = {file.path for file in files if there.get(file.path) == file}
-        new = [file for file in files if file.path not in kept]
-        with _progress(progress, modality, len(new)) as step:
-            embedded = cluster.embedded if cluster else self._embedded
-            added = embedded(self, modality, source, new, encoder, step)
-        if new and not added and not kept:
-            raise BadInput(f"--add {folder}: none of its pictures can be read")
-        gone = there.keys() - kept
-        self._delete([picture_id(modality, path) for path in gone - added])
-        self._compact()
-        return Update(len(added), len(kept), len(gone))
-
-    def check_source(self, modality, folder):
-        """Refuse a folder or URI without pictures, unless some were added from there: raises BadInput."""
-        if not open_source(folder).has_pictures():
-            self._compared(modality, folder)
-
-    def _compared(self, modality, folder):
-        """(source, {path: file added from there}, [files there now]), without files that are the run's own."""
-        source = open_source(folder)
-        there, own = self._listed(modality, source.root)
-        found = [file for file in source.files() if file.path not in own]
-        if not found and not there and not own:
-            raise BadInput(f"--add {folder}: {'no pictures in this folder' if source.exists else 'no such folder'}")
-        return source, there, found
-
-    def embed(self, modality, source, files, encoder, step=None):
-        """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
-        paths = [file.path for file in files]
-        with source.local(paths) as local:
-            vectors, readable = encoder.embed(local, step)
-            faults = encoder.faults(local, readable)
-        bad = [place for place, good in enumerate(readable) if not good]
-        faults = [why.replace(local[place], paths[place]) for why, place in zip(faults, bad, strict=True)]
-        good = [file for file, good in zip(files, readable, strict=True) if good]
-        if good:
-            self.write(_file_rows(self.identity, modality, good, encoder.seen, vectors[readable]))
-        return [file.path for file in good], faults
-
-    def table(self):
-        """LanceDB's table, at the newest version."""
-        return self._connection.open_table(TABLE)
-
-    def write(self, batch):
-        """Add a record batch of `rows`; a row of a picture that is there replaces it."""
-        import pyarrow
-
-        with refusal(self.where):
-            merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-            merge.execute(pyarrow.Table.from_batches([batch]))
-
-    def _found(self):
-        try:
-            return self.table()
-        except ValueError as error:
-            if "was not found" in str(error):
-                return None
-            raise
-
-    def _made(self, first):
-        import pyarrow
-
-        schema = schema_of(self.identity)
-        batches = first() if first else ()
-        try:
-            reader = pyarrow.RecordBatchReader.from_batches(schema, batches)
-            return self._connection.create_table(TABLE, reader, schema=schema)
-        except ValueError as error:
-            if "already exists" in str(error):  # another process was faster
-                return self.table()
-            raise
-
-    def _listed(self, modality, root):
-        """({path: `File`} of added pictures in a folder, paths (set) of the run's own in it)."""
-        columns, condition = ["path", "class", "size", "modified"], Wanted(folder=root).condition(modality, ())
-        with refusal(self.where):
-            batches = read_rows(self.table(), columns, condition)
-            files = [File(*row.values()) for batch in batches for row in batch.to_pylist()]
-        own = {file.path for file in files if file.size == _UNMANAGED}
-        return {file.path: file for file in files if file.path not in own}, own
-
-    @staticmethod
-    def _embedded(gallery, modality, source, new, encoder, step):
-        """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
-        added = set()
-        for start in range(0, len(new), BLOCK):
-            block = new[start : start + BLOCK]
-            paths, faults = gallery.embed(
-                modality, source, block, encoder, lambda done, start=start: step(start + done)
-            )
-            for why in faults:
-                warn(f"{why}, skipped")
-            added |= {*paths}
-        return added
-
-    def _delete(self, ids):
-        with refusal(self.where):
-            for start in range(0, len(ids), BLOCK):
-                listed = ", ".join(f"'{one}'" for one in ids[start : start + BLOCK])
-                self.table().delete(f"id IN ({listed})")
-
-    def _compact(self):
-        """Merge small fragments once they are many. Another writer's commit may cancel that, which costs nothing."""
-        with refusal(self.where):
-            table = self.table()
-            if table.stats()["fragment_stats"]["num_small_fragments"] < _SMALL:
-                return
-            with suppress(RuntimeError, ValueError, OSError):
-                table.optimize(cleanup_older_than=_KEPT)
-
-
-def picture_id(modality, path):
-    """16 hexadecimal digits that stay with a picture."""
-    return hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16]
-
-
-def rows(identity, modality, paths, names, classes, unseen, vectors, sizes=None, modified=None):
-    """A record batch of pictures with their `vectors` (n, dim); without `sizes` no folder keeps them up to date.
-
-    A picture without a path is identified by its name.
+    Two galleries at one place, in one process or in several, lose nothing.
     """
-    import pyarrow
 
-    count = len(names)
-    check_vectors(vectors, "gallery", identity.distance)
-    vectors = codes.packed(vectors) if identity.distance == "hamming" else np.asarray(vectors, np.float32)
-    schema = schema_of(identity)
-    kind = schema.field("vector").type
-    values = pyarrow.array(np.ascontiguousarray(vectors).ravel())
-    columns = {
-        "id": [picture_id(modality, path or name) for path, name in zip(paths, names, strict=True)],
-        "modality": [modality] * count,
-        "path": paths,
-        "name": [None if name == path else name for path, name in zip(paths, names, strict=True)],
-        "class": classes,
-        "unseen": np.asarray(unseen, bool),
-        "size": [_UNMANAGED] * count if sizes is None else sizes,
-        "modified": [0] * count if modified is None else modified,
-        "vector": pyarrow.FixedSizeListArray.from_arrays(values, kind.list_size),
-    }
-    arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
-    return pyarrow.record_batch(arrays, schema=schema)
+    def __init__(self, where: "str | os.PathLike[str]", encoder: Encoder, memory: int = MEMORY) -> None:
+        """Open a gallery, or begin one where there is none.
 
+        Args:
+            where: a folder, or a URI such as s3://bucket/gallery.
+            encoder: embeds what is added and what is searched with. The one that the gallery was begun with.
+            memory: bytes of vectors that are searched in memory; above it the table's index answers.
 
-def _library():
-    os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings are no lines of ours
-    try:
-        import lancedb
-    except ImportError as error:
-        raise BadInput(f"the gallery needs LanceDB: {INSTALL} ({first_line(error)})") from error
-    return lancedb
+        Raises BadInput for the gallery of another encoder, or one that cannot be read or made.
+        """
+        place = where if is_uri(where) else Path(where).expanduser()
+        super().__init__(open_table(place, encoder_identity(encoder.folder)), encoder.of_kind, memory)
 
+    def add(
+        self, folder: "str | os.PathLike[str]", kind: str = "photo", *, follow_links: bool = False, forget: bool = False
+    ) -> Update:
+        """Bring the gallery up to date with the pictures in a folder and the folders in it.
 
-@contextmanager
-def refusal(where):
-    """Raise BadInput, one line, for what LanceDB raises within the block."""
-    try:
-        yield
-    except (ValueError, RuntimeError, OSError) as error:
-        reason = re.sub(r",? (location: |/\S+\.rs:).*", "", first_line(error))[:300]
-        raise BadInput(f"{where}: cannot be used as a gallery ({reason})") from error
+        Args:
+            folder: a folder, or a URI. Pictures in a folder of it are of the class that this folder names.
+            kind: what the pictures are, "photo" or "sketch".
+            follow_links: take what links that lead out of the folder point to.
+            forget: drop rows even if the folder has gone or most of its pictures have.
 
-
-def schema_of(identity):
-    import pyarrow as pa
-
-    key = {"lance-schema:unenforced-primary-key": "true"}  # concurrent commits of the same ids conflict
-    packed = identity.distance == "hamming"
-    vector = pa.list_(pa.uint8(), -(-identity.dim // 8)) if packed else pa.list_(pa.float32(), identity.dim)
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), False, key),
-            pa.field("modality", pa.string(), False),
-            pa.field("path", pa.string(), False),
-            pa.field("name", pa.string()),  # where it is not the path
-            pa.field("class", pa.string(), False),
-            pa.field("unseen", pa.bool_(), False),
-            pa.field("size", pa.int64(), False),
-            pa.field("modified", pa.int64(), False),
-            pa.field("vector", vector, False),
-        ],
-        {"zscmr": json.dumps({"format": FORMAT, **asdict(identity)})},
-    )
-
-
-def _check(where, schema, identity):
-    """Raise BadInput unless a table with this schema belongs to `identity`."""
-    try:
-        recorded = json.loads((schema.metadata or {})[b"zscmr"])
-        version = recorded.pop("format")
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise BadInput(f"{where}: holds a LanceDB table that is no gallery of this project") from error
-    if version != FORMAT:
-        raise BadInput(f"{where}: expected a gallery of format {FORMAT}, received format {version}")
-    for name, value in asdict(identity).items():
-        if recorded.get(name) != value:
-            expected, received = (str(one)[:16] for one in (value, recorded.get(name)))
-            raise BadInput(
-                f"{where}: the gallery of another run, or of this one before it changed: expected {name} {expected}, "
-                f"received {received}; another --gallery, or none in its place, begins anew"
-            )
-    expected = schema_of(identity)
-    if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
-        raise BadInput(f"{where}: expected a gallery with columns {', '.join(expected.names)} of their types")
-
-
-def read_rows(table, columns, condition=None):
-    """Record batches of a table's `columns`, of the rows that meet a `Wanted.condition`."""
-    query = table.search().select(columns)
-    return (query.where(condition) if condition else query).to_batches(batch_size=_BATCH)
-
-
-def pictures_of(batches, identity):
-    """`Pictures` of record batches with the columns PICTURE_COLUMNS."""
-    import pyarrow as pa
-
-    schema = schema_of(identity)
-    batches = [batch.select(PICTURE_COLUMNS) for batch in batches]
-    kinds = pa.schema([schema.field(name) for name in PICTURE_COLUMNS]).remove_metadata()
-    table = pa.Table.from_batches([batch.cast(kinds) for batch in batches], kinds)
-    paths, names = (table.column(name).to_numpy() for name in ("path", "name"))
-    classes = table.column("class").combine_chunks().dictionary_encode()
-    return Pictures(
-        table.column("id").to_numpy(),
-        paths,
-        np.where(names == None, paths, names),  # noqa: E711  element by element
-        np.array(classes.dictionary.to_pylist(), object)[classes.indices.to_numpy()],
-        table.column("unseen").to_numpy(),
-        vectors_of(table.column("vector").chunks, identity),
-    )
-
-
-def vectors_of(chunks, identity):
-    """An array (n, dim), or of packed codes (n, bytes), of a vector column's chunks."""
-    kind = schema_of(identity).field("vector").type
-    vectors = np.empty((sum(map(len, chunks)), kind.list_size), kind.value_type.to_pandas_dtype())
-    first = 0
-    for chunk in chunks:
-        vectors[first : first + len(chunk)] = chunk.flatten().to_numpy().reshape(len(chunk), -1)
-        first += len(chunk)
-    return vectors
-
-
-@contextmanager
-def _progress(progress, label, total):
-    """Yield a function of how many are done."""
-    if progress:
-        yield lambda done: progress(done, total)
-        return
-    with Progress(f"{label}: embeddings", total) as bar:
-        yield bar.update
-
-
-def _described(found, own_name, names):
-    """A picture as the gallery lists it.
-
-    Its class is the folder it lies in, if that is not the source's own, or names a class of `names` {key: class name}.
-    """
-    folder = found.folder or own_name
-    key = class_key(folder)
-    named = found.folder or key in names
-    return File(found.path, names.setdefault(key, folder) if named else UNKNOWN, found.size, found.modified)
-
-
-def _file_rows(identity, modality, files, seen, vectors):
-    paths, classes = [file.path for file in files], [file.class_name for file in files]
-    unseen = [class_key(name) not in seen for name in classes]
-    sizes, modified = [file.size for file in files], [file.modified for file in files]
-    return rows(identity, modality, paths, paths, classes, unseen, vectors, sizes, modified)
+        Raises BadInput for a folder without a readable picture.
+        """
+        place = os.fspath(folder) if is_uri(folder) else Path(folder).expanduser()
+        done: Update = self.table.update(kind, place, self.encoder(kind), rules=AddRules(follow_links, forget))
+        return done

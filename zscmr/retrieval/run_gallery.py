@@ -1,22 +1,18 @@
-"""The gallery of a run: its own pictures, from `unified_features.mat`, and what was added; that of no run."""
+"""The tables of a run, which holds its own pictures of `unified_features.mat`, and of encoders without a run."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 
-from zscmr.evaluation import embeddings
 from zscmr.evaluation.distances import slices
+from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
-from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.encoder import SHIPPED
-from zscmr.retrieval.gallery import Gallery, Identity, picture_id, rows
-from zscmr.utils.console import warn
+from zscmr.retrieval.table import Identity, Table, picture_id, rows
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, is_uri, read_json
 
 FOLDER = "search"  # of the run directory
-_OLD_ABOUT = "index.json"  # of the indexes RUN/search/N that earlier versions wrote
 _ROWS = 2**16  # written at a time
 
 
@@ -24,51 +20,49 @@ def identity_of(run):
     """The `Identity` of a finished run. Raises BadInput for one that has not ended."""
     file = _embeddings(run)
     dim = matfiles.read_numbers(file, "featuresy", (None, None)).shape[1]
-    return Identity(int(dim), _text(file, "distance") or "euclidean", file_hash(file))
+    return Identity(int(dim), recorded_distance(file), file_hash(file))
 
 
-def open_gallery(run, where=None, make=True):
-    """The gallery of a run: in RUN/search, or that of added pictures alone in the folder or at the URI `where`.
+def open_run_table(run, where=None, make=True):
+    """The `Table` of a run: in RUN/search, or that of added pictures alone in the folder or at the URI `where`.
 
-    The first call puts the run's own pictures into RUN/search, and those of an earlier version's index. Raises
-    BadInput where `make` is not set and there is no folder `where`.
+    The first call puts the run's own pictures into RUN/search. Raises BadInput where `make` is not set and there is
+    no folder `where`.
     """
     identity = identity_of(run)
     if where is not None:
-        return _elsewhere(where, identity, make)
-    root = Path(run) / FOLDER
-    numbered = (folder for folder in root.glob("[0-9]*") if folder.name.isdigit())
-    old = sorted(numbered, key=lambda folder: int(folder.name))
-    gallery = Gallery.open(root, identity, lambda: _first_rows(run, identity, old))
-    for leftover in (*old, root / ".part-added"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    return gallery
+        return open_table(where, identity, make)
+    return Table.open(Path(run) / FOLDER, identity, lambda: _first_rows(run, identity))
 
 
-def open_shipped(where, make=True):
-    """The gallery of the encoder that comes with the project, in the folder or at the URI `where`.
+def open_shipped_table(where, make=True):
+    """The `Table` of the encoder that comes with the project; `where` and `make` as of `open_table`."""
+    return open_table(where, encoder_identity(SHIPPED), make)
+
+
+def encoder_identity(folder):
+    """The `Identity` of the embeddings of exported encoders in a folder; of a run's own, that of the run."""
+    if folder.name == runs.ENCODERS and (folder.parent / runs.EMBEDDINGS).is_file():
+        return identity_of(folder.parent)
+    about = read_json(folder / runs.ABOUT)
+    photo = about["photo"]
+    return Identity(photo["dim"], about["distance"], photo["sha256"])
+
+
+def open_table(where, identity, make=True):
+    """The `Table` of added pictures in the folder or at the URI `where`.
 
     Raises BadInput where `make` is not set and there is no folder `where`.
     """
-    about = read_json(SHIPPED / runs.ABOUT)
-    photo = about["photo"]
-    return _elsewhere(where, Identity(photo["dim"], about["distance"], photo["sha256"]), make)
-
-
-def _elsewhere(where, identity, make):
     if not make and not is_uri(where) and not Path(where).exists():
         raise BadInput(f"--gallery {where}: no such gallery; --add DIR makes one")
-    return Gallery.open(where, identity)
+    return Table.open(where, identity)
 
 
 def leaked(run):
     """A sentence on how unseen classes leaked into the run's embeddings; empty if they did not."""
-    return _text(_embeddings(run), "leaked")
-
-
-def _text(file, key):
-    text = matfiles.read(file, key) if key in matfiles.keys(file) else ""
-    return text if isinstance(text, str) else ""
+    file = _embeddings(run)
+    return matfiles.read_text(file, "leaked") if "leaked" in matfiles.keys(file) else ""
 
 
 def _embeddings(run):
@@ -78,14 +72,11 @@ def _embeddings(run):
     return file
 
 
-def _first_rows(run, identity, old):
-    """Record batches of the run's own pictures, then of those that the newest of the indexes `old` has added."""
-    features, added = embeddings.load(_embeddings(run)), {}
-    if old:
-        added = _added_before(old[-1], identity)
-    for modality in MODALITIES:
-        yield from _own_rows(identity, modality, features, getattr(features, modality))
-        yield from added.get(modality, ())
+def _first_rows(run, identity):
+    """Record batches of the run's own pictures."""
+    features = read_embeddings(_embeddings(run))
+    for modality, items in (("photo", features.photo), ("sketch", features.sketch)):
+        yield from _own_rows(identity, modality, features, items)
 
 
 def _own_rows(identity, modality, features, items):
@@ -101,26 +92,3 @@ def _own_rows(identity, modality, features, items):
         classes = [features.class_name(items.labels[row]) for row in chosen]
         listed = [paths[row] for row in chosen], [names[row] for row in chosen]
         yield rows(identity, modality, *listed, classes, unseen[chosen], items.vectors[chosen])
-
-
-def _added_before(folder, identity):
-    """{modality: [record batch]} of the pictures that an index of an earlier version has added."""
-    try:
-        about, features = read_json(folder / _OLD_ABOUT), embeddings.load(folder)
-        source, batches = about["source"]["sha256"], {}
-        for modality in MODALITIES:
-            listed, items = about["added"][modality], getattr(features, modality)
-            tail = slice(int(about["own"][modality]), None)
-            if listed:
-                paths, classes, sizes, modified = map(list, zip(*listed, strict=True))
-                unseen = np.isin(items.labels[tail], features.unseen)
-                batches[modality] = [
-                    rows(identity, modality, paths, paths, classes, unseen, items.vectors[tail], sizes, modified)
-                ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{folder}: not a readable index of an earlier version; delete it") from error
-    if source != identity.digest:
-        if count := sum(len(part[0]) for part in batches.values()):
-            warn(f"{folder}: was made before the run's embeddings changed; --add its {count} pictures again")
-        return {}
-    return batches

@@ -1,57 +1,27 @@
-"""A gallery with its encoders, and indexes that follow it: what commands, the server and Python search with."""
+"""The one search path: command, page and programs search a gallery through `Searcher.search_vectors`."""
 
+import dataclasses
 import functools
 import os
 import threading
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from zscmr.evaluation.distances import MEMORY
+from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.evaluation.nearest import Index
 from zscmr.formats.dataset_directory import MODALITIES
-from zscmr.retrieval.encoder import Encoder
-from zscmr.retrieval.filters import EVERYTHING
-from zscmr.retrieval.run_gallery import open_gallery, open_shipped
+from zscmr.retrieval.encoder import Encoder, as_list, is_one, several
+from zscmr.retrieval.filters import EVERYTHING, Filter
+from zscmr.retrieval.hits import Answer, answers
+from zscmr.retrieval.run_gallery import open_run_table, open_shipped_table
 from zscmr.retrieval.table_index import TableIndex
 from zscmr.utils.errors import BadInput
 
-
-@dataclass(frozen=True)
-class Match:
-    """A picture that was found; `unseen`: of a class that was not trained on."""
-
-    id: str
-    path: str
-    name: str
-    class_name: str
-    unseen: bool
-    distance: float
-
-
-@dataclass(frozen=True)
-class Found:
-    """The nearest pictures, nearest first, of so many `searched`, of so many `pictures` of the gallery."""
-
-    matches: list[Match]
-    searched: int
-    pictures: int
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """For each of several vectors the nearest pictures, `Pictures` nearest first, and their distances (k,).
-
-    `searched` pictures of the `classes` could be found; `how` says how, if not by comparing all of them in memory.
-    """
-
-    found: list
-    distances: list
-    searched: int
-    classes: list
-    how: str = ""
+if TYPE_CHECKING:
+    from zscmr.retrieval.encoder import Picture
 
 
 class UnknownPicture(BadInput):
@@ -59,145 +29,181 @@ class UnknownPicture(BadInput):
 
 
 class View:
-    """The pictures of one modality at one version of a gallery, ready to be searched. Searching changes nothing."""
+    """The pictures of one modality in memory. Searching changes nothing."""
 
-    def __init__(self, version, pictures, distance, memory=MEMORY):
-        """`pictures`: a `gallery.Pictures`; `distance`: a metric of `Index`."""
-        self.version, self.pictures = version, pictures
+    def __init__(self, pictures, distance, memory=MEMORY):
+        """`pictures`: a `Pictures`; `distance`: a metric of `Index`; `memory`: bytes, of `Index`."""
+        self.pictures = pictures
         self.index = Index(pictures.vectors, distance, memory) if len(pictures.ids) else None
-        self._rows = {name: row for row, name in enumerate(pictures.ids)}
 
-    def __len__(self):
-        return len(self.pictures.ids)
+    def search(self, vectors, top, filters=EVERYTHING, but=None, exact=True):
+        """An `Answer` for each of the vectors (q, dim); arguments are those of `TableIndex.search`."""
+        mask, count = None, len(self.pictures.ids)
+        if filters or but is not None:
+            mask = filters.mask(self.pictures)
+            if but is not None:
+                mask &= self.pictures.ids != but
+        searched = count if mask is None else int(np.count_nonzero(mask))
+        if not searched:
+            return answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
+        rows, distances = self.index.search(vectors, top, mask)
+        return answers([self.pictures.take(row) for row in rows], distances, searched, count)
 
-    def row(self, picture_id):
-        """Row of the picture with this id, None where there is none."""
-        return self._rows.get(picture_id)
+    def classes(self, filters=EVERYTHING):
+        """The classes of the pictures that pass a filter, sorted."""
+        names, codes = self.pictures.class_codes
+        return sorted(names[code] for code in np.unique(codes[filters.mask(self.pictures)]))
 
-    @functools.cached_property
-    def counts(self):
-        """({class: pictures}, {folder: pictures}), sorted by name; the pictures of a folder lie in it directly."""
-        folders = [os.path.dirname(path) for path in self.pictures.paths if path]
-        return tuple(dict(sorted(Counter(names).items())) for names in (self.pictures.classes, folders))
 
-    def nearest(self, vector, top, wanted=EVERYTHING, but=None):
-        """`Found` for a vector (1, dim), among the pictures that are `wanted`, the row `but` apart."""
-        kept = wanted.mask(self.pictures)
-        if but is not None:
-            kept[but] = False
-        if not kept.any():
-            return Found([], 0, len(self))
-        (rows,), (distances,) = self.index.search(vector, top, None if kept.all() else kept)
-        of = self.pictures
-        columns = zip(of.ids[rows], of.paths[rows], of.names[rows], of.classes[rows], of.unseen[rows], strict=True)
-        matches = [
-            Match(*map(str, texts), bool(unseen), float(distance))
-            for (*texts, unseen), distance in zip(columns, distances, strict=True)
-        ]
-        return Found(matches, int(np.count_nonzero(kept)), len(self))
+class Latest:
+    """A value that belongs to a version of the gallery.
+
+    One thread makes the value of a new version; others get the one before meanwhile, and wait only for the first.
+    """
+
+    def __init__(self, make: Callable[[], Any]):
+        self._make, self._lock = make, threading.Lock()
+        self._version, self._value = None, None
+
+    def get(self, version):
+        current = self._version, self._value
+        if current[0] == version:
+            return current[1]
+        if not self._lock.acquire(blocking=current[0] is None):
+            return current[1]
+        try:
+            if self._version != version:
+                value = self._make()
+                self._value, self._version = value, version
+            return self._value
+        finally:
+            self._lock.release()
 
 
 class Searcher:
     """Searches a gallery with pictures or with what is in it.
 
-    Thread-safe. Encoders are opened, and indexes made, at first use; an index is made anew once the gallery has
-    changed, and searches that come meanwhile are answered from the one before.
+    Thread-safe. Encoders are opened at first use. A gallery of up to `memory` bytes of vectors is searched in memory,
+    a larger one in its table, by an index of LanceDB; both follow the gallery as it changes.
     """
 
-    def __init__(self, gallery, open_encoder, memory=MEMORY):
-        """`gallery`: a `Gallery`; `open_encoder`: modality -> `Encoder`; `memory`: of `Index`."""
-        self.gallery, self.distance, self.memory = gallery, gallery.identity.distance, memory
+    def __init__(self, table, open_encoder, memory=MEMORY):
+        """`table`: a `Table`; `open_encoder`: modality -> `ModalityEncoder`; `memory`: bytes."""
+        self.table, self.distance, self.memory = table, table.identity.distance, memory
         self._open_encoder = open_encoder
         self._encoders, self._encoder_lock = {}, threading.Lock()
-        self._views, self._view_locks = {}, {modality: threading.Lock() for modality in MODALITIES}
+        self._engines = {modality: Latest(functools.partial(self._engine, modality)) for modality in MODALITIES}
+        self._counts = {modality: Latest(functools.partial(table.counts, modality)) for modality in MODALITIES}
 
     @classmethod
-    def open(cls, run, where=None, make=True, weights=None, memory=MEMORY):
-        """The searcher of a run directory: `where` and `make` as of `open_gallery`, `weights` as of `Encoder.open`."""
-        gallery = open_gallery(run, where, make)
-        weights = weights and Path(weights).resolve()
-        return cls(gallery, functools.partial(Encoder.open, Path(run).resolve(), weights=weights), memory)
+    def open(cls, run, where=None, make=True, memory=MEMORY):
+        """The searcher of a run directory; `where` and `make` as of `open_run_table`."""
+        open_encoder = functools.partial(Encoder.open, Path(run).resolve())
+        return Searcher(open_run_table(run, where, make), open_encoder, memory)
 
     @classmethod
     def shipped(cls, where, make=True, memory=MEMORY):
-        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_shipped`."""
-        return cls(open_shipped(where, make), Encoder.shipped, memory)
+        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_shipped_table`."""
+        return Searcher(open_shipped_table(where, make), Encoder.shipped, memory)
 
     def opener(self, modality):
         """A function without arguments that opens the encoder of a modality anew, in other processes too."""
         return functools.partial(self._open_encoder, modality)
 
     def encoder(self, modality):
-        """The `Encoder` of a modality."""
+        """The `ModalityEncoder` of a modality."""
         with self._encoder_lock:
             if modality not in self._encoders:
                 self._encoders[modality] = self._open_encoder(modality)
             return self._encoders[modality]
 
-    def view(self, modality):
-        """The newest `View` of a modality that is ready."""
-        version, ready = self.gallery.version(), self._views.get(modality)
-        if ready and ready.version == version:
-            return ready
-        if not self._view_locks[modality].acquire(blocking=ready is None):
-            return ready  # another thread makes the next one
-        try:
-            ready = self._views.get(modality)
-            if not ready or ready.version != version:
-                ready = View(version, self.gallery.pictures(modality), self.distance, self.memory)
-                self._views[modality] = ready
-            return ready
-        finally:
-            self._view_locks[modality].release()
-
-    def find(self, picture_id):
-        """(view, row) of the picture with this id. Raises UnknownPicture where there is none."""
-        for modality in MODALITIES:
-            view = self.view(modality)
-            if (row := view.row(picture_id)) is not None:
-                return view, row
-        raise UnknownPicture(f"no picture {picture_id!r} in the gallery")
-
-    def embed(self, picture, kind):
-        """The embedding (1, dim) of a picture file, or of the bytes of one. Raises BadInput if it cannot be read."""
+    def embed(self, pictures, kind):
+        """Embeddings (n, dim) of a list of pictures. Raises BadInput that names one that cannot be read."""
         encoder = self.encoder(kind)
-        vectors, readable = encoder.embed([picture])
-        if not readable[0]:
-            raise BadInput(encoder.faults([picture], readable)[0])
+        vectors, readable = encoder.embed(pictures)
+        if not readable.all():
+            raise BadInput(several(encoder.faults(pictures, readable)))
+        check_vectors(vectors, "query", self.distance)
         return vectors
 
-    def search(self, picture, kind="sketch", gallery="photo", top=10, wanted=EVERYTHING):
-        """`Found` for a picture file, or the bytes of one: the `top` nearest.
+    @overload
+    def search(
+        self,
+        pictures: "Picture",
+        kind: str = "sketch",
+        gallery: str = "photo",
+        top: int = 10,
+        filters: Filter = EVERYTHING,
+        exact: bool = False,
+    ) -> Answer: ...
 
-        `kind`: what the picture is; `gallery`: what is searched, "photo" or "sketch". Raises BadInput for a picture
-        that cannot be read.
+    @overload
+    def search(
+        self,
+        pictures: "Sequence[Picture]",
+        kind: str = "sketch",
+        gallery: str = "photo",
+        top: int = 10,
+        filters: Filter = EVERYTHING,
+        exact: bool = False,
+    ) -> list[Answer]: ...
+
+    def search(self, pictures, kind="sketch", gallery="photo", top=10, filters=EVERYTHING, exact=False):
+        """Find the nearest pictures: an `Answer` for one picture, a list of them for a sequence.
+
+        Args:
+            pictures: as of `Encoder.embed`.
+            kind: what the pictures are, "photo" or "sketch".
+            gallery: what is searched, "photo" or "sketch".
+            top: number of hits.
+            filters: a `Filter`.
+            exact: above `memory`, compare every picture instead of asking the table's index.
+
+        Raises TypeError for what is no picture, and BadInput for one that cannot be read, an unknown kind, or a
+        filter that names what the gallery lacks.
         """
-        return self.view(gallery).nearest(self.embed(picture, kind), top, wanted)
+        listed = as_list(pictures)
+        found = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
+        paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
+        found = [dataclasses.replace(answer, query=path) for answer, path in zip(found, paths, strict=True)]
+        return found[0] if is_one(pictures) else found
 
-    def rank(self, vectors, gallery="photo", top=10, wanted=EVERYTHING, exact=False):
-        """`Ranking` for vectors (q, dim). The index of the table answers for a gallery above `memory`, unless `exact`.
+    def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
+        """An `Answer` for each of the vectors (q, dim); `but`: id of a picture to leave out; others as of `search`."""
+        engine = self._latest(self._engines, gallery)
+        return engine.search(vectors, top, filters, but, exact)
 
-        Raises BadInput where there is nothing to search.
-        """
-        searched = self.gallery.count(gallery, wanted)
-        if not searched:
-            raise BadInput(f"{self.gallery.where}: no {gallery} to search in the gallery")
-        if self.gallery.search_bytes(gallery) <= self.memory:
-            view = self.view(gallery)
-            mask = wanted.mask(view.pictures)
-            rows, distances = view.index.search(vectors, top, mask if wanted else None)
-            found = [view.pictures.take(row) for row in rows]
-            return Ranking(found, list(distances), searched, np.unique(view.pictures.classes[mask]).tolist())
-        index = TableIndex(self.gallery, gallery, wanted, exact)
-        how = (
-            f"by an index that finds {index.recall:.1%} of the nearest"
-            if index.recall < 1
-            else "every picture compared"
-        )
-        return Ranking(*index.search(vectors, top), searched, self.gallery.class_names(index.condition), how)
+    def like(self, picture_id, gallery="photo", top=10, filters=EVERYTHING, exact=False):
+        """`search` with a picture of the gallery, which is left out. Raises UnknownPicture."""
+        vector = self.picture(picture_id).vector
+        return self.search_vectors(vector[None], gallery, top, filters, exact, picture_id)[0]
 
-    def like(self, picture_id, gallery="photo", top=10, wanted=EVERYTHING):
-        """`search` with a picture of the gallery, which is not among those searched."""
-        source, row = self.find(picture_id)
-        view = self.view(gallery)
-        return view.nearest(source.pictures.vectors[row : row + 1], top, wanted, view.row(picture_id))
+    def picture(self, picture_id):
+        """The `StoredPicture` with this id. Raises UnknownPicture where there is none."""
+        stored = self.table.picture(picture_id)
+        if stored is None:
+            raise UnknownPicture(f"no picture {picture_id!r} in the gallery")
+        return stored
+
+    def counts(self, modality):
+        """The `Counts` of a modality; kept until the gallery changes."""
+        return self._latest(self._counts, modality)
+
+    def classes(self, gallery="photo", filters=EVERYTHING):
+        """The names of the classes of the pictures that pass a filter, sorted."""
+        return self._latest(self._engines, gallery).classes(filters)
+
+    def prepare(self, gallery="photo", kind="sketch"):
+        """Make ready what the first search of a gallery needs, and the encoder of its queries."""
+        self._latest(self._engines, gallery)
+        self.encoder(kind)
+
+    def _latest(self, values, modality):
+        if modality not in MODALITIES:
+            raise BadInput(f"gallery: expected any of {', '.join(MODALITIES)}, received {modality!r}")
+        return values[modality].get(self.table.version())
+
+    def _engine(self, modality):
+        if self.table.search_bytes(modality) <= self.memory:
+            return View(self.table.pictures(modality), self.distance, self.memory)
+        return TableIndex(self.table, modality)

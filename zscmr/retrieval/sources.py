@@ -1,55 +1,89 @@
 """Pictures to be added, in a folder or on object storage, and those to search with."""
 
+import itertools
+import os
 import tempfile
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from zscmr.datasets.listing import Scan, is_skipped, pictures_in, shown, walk
 from zscmr.datasets.picture_formats import SUFFIXES
 from zscmr.retrieval.filters import inside
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
 
+REMOTE_BYTES = 2**28  # of one file on object storage; larger ones are skipped
+
 
 @dataclass(frozen=True)
-class Found:
-    """A picture file: its absolute path or URI, the folder it lies in, empty for that of the source itself, and what
-    tells whether it has changed."""
+class SourceFile:
+    """A picture file of a source.
+
+    Args:
+        path: absolute path, or URI.
+        folder: name of the folder it lies in; empty for the source itself.
+        size: bytes.
+        modified: ns; with the size it tells whether the file has changed.
+    """
 
     path: str
     folder: str
-    size: int  # bytes
-    modified: int  # ns
+    size: int
+    modified: int
 
 
-def open_source(where):
-    """`Folder` or `Bucket`. Raises BadInput for a URI that cannot be read."""
-    return Bucket(str(where)) if is_uri(where) else Folder(Path(where))
+def open_source(where, follow_links=False):
+    """`Folder` or `Bucket`. Raises BadInput for a file, or a URI that cannot be read."""
+    return Bucket(str(where)) if is_uri(where) else Folder(Path(where), follow_links)
 
 
 class Folder:
     """Pictures in a folder and the folders in it."""
 
-    def __init__(self, folder):
-        self.root = folder.resolve()
+    def __init__(self, folder, follow_links=False):
+        self.root, self.follow_links = folder.resolve(), follow_links
         self.exists = self.root.exists()
+        if self.exists and not self.root.is_dir():
+            raise BadInput(f"--add {folder}: expected a folder, received a file")
+        self._scan = Scan(self.root, follow_links)
 
     def files(self):
-        """[`Found`], sorted; warns of names that UTF-8 cannot write."""
+        """[`SourceFile`], sorted; prints what was skipped."""
+        self._scan = Scan(self.root, self.follow_links)
         found = []
-        for path in pictures_in(self.root):
-            if not _is_utf8(path):
-                warn(f"{path!r}: the name is not UTF-8, skipped")
-                continue
-            state = path.stat()
-            folder = "" if path.parent == self.root else path.parent.name
-            found.append(Found(str(path), folder, state.st_size, state.st_mtime_ns))
-        return found
+        for file in walk(self._scan) if self.exists else ():
+            parent = os.path.dirname(file.path)
+            folder = "" if parent == str(self.root) else os.path.basename(parent)
+            found.append(SourceFile(file.path, folder, file.size, file.modified))
+        self._scan.report()
+        return sorted(found, key=lambda file: file.path)
 
     def has_pictures(self):
         """Whether `files` would find any; ends at the first."""
-        return any(_is_utf8(path) for path in _pictures(self.root))
+        return next(walk(Scan(self.root, self.follow_links)), None) is not None
+
+    def doubts(self, missing):
+        """{folder or file: (why, [paths])} of the paths `missing` from `files` that may be there all the same.
+
+        They lie in what could not be listed, or in a folder that held several pictures and is empty now, as a mount
+        point is without its drive.
+        """
+        doubted = {}
+        for path in sorted(missing):
+            part = path
+            while len(part) >= len(str(self.root)):
+                reason = self._scan.unlisted.get(part) or ("is empty" if part in self._scan.empty else None)
+                if reason:
+                    doubted.setdefault(part, (reason, []))[1].append(path)
+                    break
+                part = os.path.dirname(part)
+        return {part: of for part, of in doubted.items() if of[0] != "is empty" or len(of[1]) > 1}
+
+    def left_out(self):
+        """Pictures of kinds that cannot be read, in words."""
+        return self._scan.left_out()
 
     @property
     def own_name(self):
@@ -74,18 +108,31 @@ class Bucket:
         self.exists = bool(listed)
 
     def files(self):
-        """[`Found`], sorted."""
+        """[`SourceFile`], sorted; warns of files that are too large."""
         found = []
         for entry in sorted(self._listed, key=lambda entry: entry.path):
             relative = PurePosixPath(entry.path).relative_to(self._path.strip("/") or ".")
-            if relative.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts):
-                uri = f"{inside(self.root)}{relative}"
-                found.append(Found(uri, relative.parent.name, entry.size, entry.mtime_ns or 0))
+            folders = ("", *relative.parts[:-1])
+            skipped = any(is_skipped(*pair) for pair in itertools.pairwise(folders))
+            if skipped or relative.name.startswith(".") or relative.suffix.lower() not in SUFFIXES:
+                continue
+            uri = f"{inside(self.root)}{relative}"
+            if entry.size is not None and entry.size > REMOTE_BYTES:
+                warn(f"{uri}: {entry.size:,} bytes, more than {REMOTE_BYTES:,}, skipped")
+                continue
+            found.append(SourceFile(uri, relative.parent.name, entry.size, entry.mtime_ns or 0))
         return found
 
     def has_pictures(self):
         """Whether `files` would find any."""
         return bool(self.files())
+
+    def doubts(self, missing):
+        """{}: a listing of object storage is complete, or was refused."""
+        return {}
+
+    def left_out(self):
+        return ""
 
     @property
     def own_name(self):
@@ -93,13 +140,13 @@ class Bucket:
 
     @contextmanager
     def local(self, paths):
-        """A context manager that gives local files with the content of `paths`."""
+        """A context manager that gives local files with the content of `paths`; none for one that has gone."""
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for number, path in enumerate(paths):
                 file = Path(folder) / f"{number}{PurePosixPath(path).suffix}"
-                with _refusal(path), self._system.open_input_stream(self._at(path)) as stream:
-                    file.write_bytes(stream.read())
+                with _refusal(path), suppress(FileNotFoundError):
+                    file.write_bytes(_read(self._system, self._at(path)))
                 files.append(str(file))
             yield files
 
@@ -107,24 +154,22 @@ class Bucket:
         return f"{self._path.rstrip('/')}/{uri.removeprefix(inside(self.root))}"
 
 
-def pictures_in(folder):
-    """Picture files of a folder and the folders in it, hidden ones apart, sorted."""
-    return sorted(_pictures(folder))
+def read_remote(uri):
+    """The content of a file on object storage. Raises OSError if it is missing or larger than REMOTE_BYTES."""
+    from pyarrow import fs
 
-
-def _pictures(folder):
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield path
-
-
-def _is_utf8(path):
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return _read(*fs.FileSystem.from_uri(uri))
+    except ValueError as error:  # settings of the storage are missing
+        raise OSError(str(error)) from error
+
+
+def _read(system, path):
+    with system.open_input_stream(path) as stream:
+        content = stream.read(REMOTE_BYTES + 1)
+    if len(content) > REMOTE_BYTES:
+        raise OSError(f"more than {REMOTE_BYTES:,} bytes")
+    return content
 
 
 @contextmanager
@@ -142,9 +187,9 @@ def queries_in(paths):
         if path.is_dir():
             pictures = pictures_in(path)
             files += pictures
-            faults += [] if pictures else [f"{path}: no pictures in this folder"]
+            faults += [] if pictures else [f"{shown(path)}: no pictures in this folder"]
         elif path.exists():
             files.append(path)
         else:
-            faults.append(f"{path}: no such file")
+            faults.append(f"{shown(path)}: no such file")
     return files, faults

@@ -1,111 +1,170 @@
 """Search among more pictures than memory holds: LanceDB's vector index, or a scan of the whole table."""
 
 import json
+import threading
 from datetime import timedelta
+from functools import cached_property
 
 import numpy as np
 
 from zscmr.evaluation.distances import check_vectors, pair_keys
 from zscmr.evaluation.nearest import Index
-from zscmr.retrieval.filters import EVERYTHING
-from zscmr.retrieval.gallery import PICTURE_COLUMNS, pictures_of, refusal, vectors_of
+from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.retrieval.filters import EVERYTHING, Filter, quoted
+from zscmr.retrieval.hits import answers
+from zscmr.retrieval.table import PICTURE_COLUMNS, pictures_of, refusal, vectors_of
 from zscmr.utils.console import Progress, say
 
 DISTANCES = {"euclidean": "l2", "cosine": "cosine", "normalised": "cosine"}  # LanceDB's names; others are scanned
 RECALL, NEAREST = 0.96, 10  # share of the ten nearest that the index is set to find
 SAMPLE = 64  # queries that measure it
 PROBES = (16, 32, 64, 128, 256, 512, 1024)  # partitions read of each query, tried in this order
-REFINED = 30  # times as many candidates as pictures wanted are compared by their own vectors
-LEAST = 10_000  # rows that an index is worth building for
+REFINED = 30  # candidates compared by their own vectors, for each picture to be found
+LEAST = 10_000  # pictures of a modality that an index is worth building for
 STALE = 0.2  # share of rows outside the index at which it is built anew
 _NAME, _MEASURED = "vector_idx", "zscmr-recall"
 _SCANNED = 2**16  # rows ranked together in a scan
 
 
 class TableIndex:
-    """Nearest pictures of a modality, of those that are `wanted`, read from the table. Thread-safe.
+    """Nearest pictures of one modality, read from the table as it was when this was made. Thread-safe.
 
-    `recall`: the share of the ten nearest that was found when the index was built; 1 where every row is compared,
-    which `exact` forces, and l1 and hamming always do. Distances are those of the vectors themselves.
+    Distances are those of the vectors themselves, whichever way the candidates were found.
     """
 
-    def __init__(self, gallery, modality, wanted=EVERYTHING, exact=False):
-        """Build the index where there is none, or where a fifth of the rows are not in it."""
-        self.gallery, self.distance = gallery, gallery.identity.distance
-        self.condition = wanted.condition(modality, gallery.class_names() if wanted.classes else ())
-        self.recall, self._probes = 1.0, None
-        with refusal(gallery.where):
-            self._table = gallery.table()
-            self._everything = self._table.count_rows(self.condition) == self._table.count_rows()
-            if exact or self.distance not in DISTANCES or self._table.count_rows() < LEAST:
-                return
-            if not _current(self._table):
-                build(gallery, modality)
-                self._table = gallery.table()
-            measured = _measured(self._table)
-            self.recall, self._probes = measured["recall"], measured["probes"]
+    def __init__(self, table, modality, least=LEAST):
+        """`least`: pictures of the modality from which on an index is used, and built where there is none."""
+        self.table, self.modality, self.least, self.distance = table, modality, least, table.identity.distance
+        self._lock, self._measured = threading.Lock(), None
+        with refusal(table.where):
+            self._rows = table.table()
+            self._all = self._rows.count_rows()
+            self.count = self._rows.count_rows(EVERYTHING.condition(modality, ()))
 
-    def search(self, queries, top=10):
-        """([`Pictures`], [distances (k,)]) of the `top` nearest of each query (q, dim), nearest first."""
-        check_vectors(queries, "query", self.distance if self.distance != "hamming" else None)
-        condition = None if self._everything else self.condition
-        with refusal(self.gallery.where):
-            if self._probes is None:
-                return self._scanned(queries, top, condition)
-            found = [self._nearest(query, top, condition, self._probes) for query in queries]
-        return [pictures for pictures, _ in found], [distances for _, distances in found]
+    @cached_property
+    def class_names(self):
+        """The classes of the table, sorted."""
+        return self.table.class_names()
 
-    def _nearest(self, query, top, condition, probes):
+    def recall(self, exact=False):
+        """The share of the ten nearest pictures of the modality that a search finds.
+
+        1 where every row is compared: if `exact`, for l1 and hamming, and for fewer than `least` pictures. Else as
+        measured and kept in the table. Builds and measures the index where that was not done.
+        """
+        if exact or self.distance not in DISTANCES or self.count < self.least:
+            return 1.0
+        with self._lock, refusal(self.table.where):
+            if self._measured is None:
+                if not _current(self._rows):
+                    build(self.table)
+                    self._rows = self.table.table()
+                if self.modality not in _measured(self._rows):
+                    measure(self.table, self.modality)
+                    self._rows = self.table.table()
+                self._measured = _measured(self._rows)[self.modality]
+        return self._measured["recall"]
+
+    def search(self, vectors, top=10, filters=EVERYTHING, but=None, exact=False):
+        """An `Answer` for each query.
+
+        Args:
+            vectors: queries (q, dim), or packed codes.
+            top: number of hits.
+            filters: a `Filter`. Raises BadInput if it names a class or folder that the gallery lacks.
+            but: id of a picture to leave out.
+            exact: compare every row.
+        """
+        check_vectors(vectors, "query", self.distance if self.distance != "hamming" else None)
+        recall = self.recall(exact)
+        condition = self._condition(filters)
+        if but is not None:
+            condition += f" AND id != {quoted(but)}"
+        with refusal(self.table.where):
+            searched = self._rows.count_rows(condition)
+            if not searched:
+                self._check_folder(filters)
+            condition = None if searched == self._all else condition
+            if recall == 1.0 or not searched:
+                found = self._scanned(vectors, top, condition) if searched else [(self._none(), ())] * len(vectors)
+                how = "every picture compared"
+            else:
+                found = [self._nearest(vector, top, condition) for vector in vectors]
+                how = f"by an index that finds {recall:.1%} of the nearest"
+        pictures, distances = zip(*found, strict=True)
+        return answers(pictures, distances, searched, self.count, how)
+
+    def classes(self, filters=EVERYTHING):
+        """The classes of the pictures that pass a filter, sorted."""
+        return self.table.class_names(self._condition(filters))
+
+    def _condition(self, filters):
+        return filters.condition(self.modality, self.class_names if filters.classes else ())
+
+    def _check_folder(self, filters):
+        if filters.folder is not None:
+            below = Filter(folder=filters.folder).condition(self.modality, ())
+            if not self._rows.count_rows(below):
+                raise filters.no_such_folder()
+
+    def _none(self):
+        return pictures_of([], self.table.identity)
+
+    def _nearest(self, vector, top, condition):
         """(`Pictures`, distances (k,)) by the index, ordered by the vectors themselves."""
-        request = _request(self._table, query, self.distance, top, condition, probes)
-        pictures = pictures_of(
-            request.select([*PICTURE_COLUMNS, "_distance"]).to_arrow().to_batches(), self.gallery.identity
-        )
+        request = _request(self._rows, vector, self.distance, top, condition, self._measured["probes"])
+        rows = request.select([*PICTURE_COLUMNS, "_distance"]).to_arrow()
+        pictures = pictures_of(rows.to_batches(), self.table.identity)
         rows = np.arange(len(pictures.ids))
-        keys = pair_keys(query[None], np.zeros_like(rows), pictures.vectors, rows, self.distance)
+        keys = pair_keys(vector[None], np.zeros_like(rows), pictures.vectors, rows, self.distance)
         order = np.argsort(keys, kind="stable")
         return pictures.take(order), np.sqrt(keys[order]) if self.distance != "cosine" else keys[order]
 
-    def _scanned(self, queries, top, condition):
-        rows, distances = scan(self._table, self.gallery.identity, queries, top, condition)
+    def _scanned(self, vectors, top, condition):
+        """[(`Pictures`, distances (k,))] of all queries, by reading all vectors."""
+        rows, distances = scan(self._rows, self.table.identity, vectors, top, condition)
         columns = [*PICTURE_COLUMNS, "_rowid"]
-        wanted = np.unique(rows)
-        table = self._table.take_row_ids(wanted.tolist()).select(columns[:-1]).with_row_id().to_arrow()
-        place = {row: number for number, row in enumerate(table.column("_rowid").to_pylist())}
-        pictures = pictures_of(table.to_batches(), self.gallery.identity)
-        return [pictures.take([place[row] for row in found]) for found in rows.tolist()], list(distances)
+        table = self._rows.take_row_ids(np.unique(rows).tolist()).select(columns[:-1]).with_row_id().to_arrow()
+        positions = {row: number for number, row in enumerate(table.column("_rowid").to_pylist())}
+        pictures = pictures_of(table.to_batches(), self.table.identity)
+        found = [pictures.take([positions[row] for row in nearest]) for nearest in rows.tolist()]
+        return list(zip(found, distances, strict=True))
 
 
-def build(gallery, modality):
-    """Build the table's vector index, measure its recall, and record both in the table.
-
-    Recall is measured on embeddings of the other modality where the gallery has some, else on its own, each without
-    itself. The fewest partitions that reach RECALL are read from then on.
-    """
+def build(table):
+    """Build the table's vector index, of both modalities, in place of one that is there."""
     from lancedb.index import IvfPq
 
-    table, distance = gallery.table(), gallery.identity.distance
-    say(f"{gallery.where}: building the index of {table.count_rows():,} vectors")
-    parts = next(part for part in (4, 2, 1) if gallery.identity.dim % part == 0)  # dimensions coded by a byte
-    config = IvfPq(distance_type=DISTANCES[distance], num_sub_vectors=gallery.identity.dim // parts)
-    table.create_index("vector", config=config, name=_NAME, replace=True, wait_timeout=timedelta(days=7))
-    table = gallery.table()
+    rows, identity = table.table(), table.identity
+    say(f"{table.where}: building the index of {rows.count_rows():,} vectors")
+    parts = next(part for part in (4, 2, 1) if identity.dim % part == 0)  # dimensions coded by a byte
+    config = IvfPq(distance_type=DISTANCES[identity.distance], num_sub_vectors=identity.dim // parts)
+    rows.create_index("vector", config=config, name=_NAME, replace=True, wait_timeout=timedelta(days=7))
+    _record(table, {})  # what was measured is of the index before
+
+
+def measure(table, modality):
+    """Measure the recall of the index for searches of one modality, and record it in the table.
+
+    Queries are embeddings of the other modality where the gallery has some, else pictures of its own, each without
+    itself. The fewest partitions that reach RECALL are read from then on.
+    """
+    rows, identity = table.table(), table.identity
     condition = EVERYTHING.condition(modality, ())
-    queries, own = _sample(table, gallery.identity, modality)
-    nearest, _ = scan(table, gallery.identity, queries, NEAREST + 1, condition)
+    queries, own = _sample(rows, identity, modality)
+    nearest, _ = scan(rows, identity, queries, NEAREST + 1, condition)
     nearest = [
         [row for row in found if row != itself][:NEAREST] for found, itself in zip(nearest.tolist(), own, strict=True)
     ]
-    condition = None if table.count_rows(condition) == table.count_rows() else condition
+    condition = None if rows.count_rows(condition) == rows.count_rows() else condition
     with Progress("recall", len(PROBES)) as bar:
         for done, probes in enumerate(PROBES):
             bar.update(done)
-            recall = _recall(table, distance, queries, own, nearest, condition, probes)
+            recall = _recall(rows, identity.distance, queries, own, nearest, condition, probes)
             if recall >= RECALL:
                 break
-    measured = json.dumps({"recall": round(recall, 3), "probes": probes, "rows": table.count_rows()})
-    table.update_field_metadata({"path": "vector", "metadata": {_MEASURED: measured}})
-    say(f"{gallery.where}: the index finds {recall:.1%} of the {NEAREST} nearest")
+    _record(table, _measured(rows) | {modality: {"recall": round(recall, 3), "probes": probes}})
+    say(f"{table.where}: the index finds {recall:.1%} of the {NEAREST} nearest {modality} pictures")
 
 
 def scan(table, identity, queries, top, condition=None):
@@ -160,15 +219,25 @@ def _sample(table, identity, modality):
     return vectors_of(rows.column("vector").chunks, identity)[chosen], ids[chosen].tolist()
 
 
-def _measured(table):
+def _record(table, measured):
+    """Write what was measured, {modality: {"recall", "probes"}}, into the table."""
+    table.table().update_field_metadata({"path": "vector", "metadata": {_MEASURED: json.dumps(measured)}})
+
+
+def _measured(rows):
+    """What `_record` wrote; empty where nothing readable is recorded, or by an earlier version for both modalities."""
     try:
-        measured = json.loads(table.schema.field("vector").metadata[_MEASURED.encode()])
-        return {name: kind(measured[name]) for name, kind in (("recall", float), ("probes", int), ("rows", int))}
+        recorded = json.loads(rows.schema.field("vector").metadata[_MEASURED.encode()])
+        return {
+            modality: {"recall": float(recorded[modality]["recall"]), "probes": int(recorded[modality]["probes"])}
+            for modality in MODALITIES
+            if modality in recorded
+        }
     except (KeyError, TypeError, ValueError):
-        return None
+        return {}
 
 
-def _current(table):
-    """Whether there is an index whose recall was measured, with most rows in it."""
-    statistics = table.index_stats(_NAME) if _measured(table) else None
-    return statistics is not None and statistics.num_unindexed_rows <= STALE * table.count_rows()
+def _current(rows):
+    """Whether there is an index with most rows in it."""
+    statistics = rows.index_stats(_NAME)
+    return statistics is not None and statistics.num_unindexed_rows <= STALE * rows.count_rows()

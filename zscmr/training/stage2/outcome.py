@@ -5,8 +5,10 @@ import importlib.util
 import numpy as np
 
 from zscmr.datasets.scaling import scaled
-from zscmr.evaluation import embeddings
+from zscmr.evaluation.embedding_files import read_embeddings
+from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.scoring import evaluate
+from zscmr.evaluation.selection import unseen_only
 from zscmr.formats import runs
 from zscmr.reports.grid import retrieval_grid
 from zscmr.training.stage2 import outcome as tensorboard
@@ -18,13 +20,13 @@ def score_run(folder, dataset, split):
 
     Returns {"CNN features alone", "shared space": results of `evaluate`}.
     """
-    features = embeddings.unseen_only(embeddings.load(folder / runs.EMBEDDINGS))
+    features = unseen_only(read_embeddings(folder / runs.EMBEDDINGS))
     photo, sketch = (np.isin(items.labels, split.unseen) for items in (dataset.photo, dataset.sketch))
     labels = dataset.photo.labels[photo], dataset.sketch.labels[sketch]
     seen = np.concatenate([split.seen, split.held_out])
     photos = scaled(dataset.photo.features, dataset.photo.labels, seen)[photo]
     sketches = scaled(dataset.sketch.features, dataset.sketch.labels, seen)[sketch]
-    directions = tuple(embeddings.DIRECTIONS)
+    directions = tuple(DIRECTIONS)
     if photos.shape[1] != sketches.shape[1]:  # two spaces of different size: nothing to compare across
         directions = ("sketch->sketch", "image->image")
     shared = features.photo.vectors, features.sketch.vectors

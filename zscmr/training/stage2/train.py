@@ -12,7 +12,7 @@ from zscmr import models
 from zscmr.datasets import batches
 from zscmr.datasets.class_graph import class_graph
 from zscmr.datasets.classes import leak
-from zscmr.evaluation.embeddings import relative_place
+from zscmr.evaluation.embedding_files import relative_place
 from zscmr.evaluation.scoring import score_across
 from zscmr.formats import matfiles, runs
 from zscmr.models.base import Inputs

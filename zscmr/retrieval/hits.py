@@ -1,0 +1,73 @@
+"""What a search returns, for command, page and programs alike."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zscmr.retrieval.table import Pictures
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A picture that a search found."""
+
+    distance: float
+    class_name: str  # table.UNKNOWN where there is none
+    path: str  # absolute path or URI; empty where unknown
+    name: str  # to be shown
+    id: str  # 16 hexadecimal digits
+    unseen: bool  # whether the encoder was not trained on the class
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The nearest pictures of one query, nearest first. Iterates over its hits.
+
+    Args:
+        hits: the nearest pictures.
+        searched: pictures that passed the filter.
+        pictures: pictures of the modality in the gallery.
+        how: empty if the vectors were compared in memory, else how the table was searched.
+        query: what the user gave, if it was a path.
+    """
+
+    hits: tuple[Hit, ...]
+    searched: int
+    pictures: int
+    how: str = ""
+    query: str | None = None
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, position: int) -> Hit:
+        return self.hits[position]
+
+
+def answers(
+    pictures: "Sequence[Pictures]",
+    distances: Sequence[Sequence[float]],
+    searched: int,
+    count: int,
+    how: str = "",
+) -> list[Answer]:
+    """An `Answer` for each query.
+
+    Args:
+        pictures: a `Pictures` for each query, nearest first.
+        distances: their distances, (k,) for each query.
+        searched, count, how: as of `Answer`.
+    """
+    return [Answer(_hits(*both), searched, count, how) for both in zip(pictures, distances, strict=True)]
+
+
+def _hits(found: "Pictures", distances: Sequence[float]) -> tuple[Hit, ...]:
+    rows = zip(distances, found.classes, found.paths, found.names, found.ids, found.unseen, strict=True)
+    return tuple(
+        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen))
+        for distance, class_name, path, name, key, unseen in rows
+    )
