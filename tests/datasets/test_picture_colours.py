@@ -97,6 +97,8 @@ def test_tiff_whose_white_is_zero(bits):
     tags = {258: bits, 262: 0, 273: 8, 279: ramp.nbytes}
     data = pictures_fuzz.tiff(tags, ramp.tobytes())
     np.testing.assert_array_equal(np.asarray(pictures.open_picture(data, 4))[..., 0], 255 - RAMP[::15, ::15])
+    turned = pictures.open_picture(pictures_fuzz.tiff(tags | {274: 3}, ramp.tobytes()), 4)
+    np.testing.assert_array_equal(np.asarray(turned)[::-1, ::-1, 0], 255 - RAMP[::15, ::15])
 
 
 COLOUR = Image.fromarray(np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 90)], 2).astype(np.uint8))

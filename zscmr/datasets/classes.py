@@ -1,22 +1,26 @@
 """Class names: how they are compared, lists of unseen ones, and the seen/unseen split."""
 
+import codecs
 import difflib
+import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from zscmr.utils.errors import BadInput
+from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.seeds import generator
 
+SPLITS = Path(__file__).with_name("splits")  # unseen lists of the literature
 UNSEEN = "unseen.txt"  # of a dataset directory: names of its unseen classes
 
 
 def class_key(name):
     """The form in which class names are compared: case, spaces, `_` and `-` do not count, nor whether a file system
     keeps an accent apart from its letter."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", str(name)).casefold() if letter not in " _-")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(name)).casefold())
+    return "".join(letter for letter in folded if letter not in " _-")
 
 
 def class_indices(names):
@@ -43,19 +47,40 @@ def class_positions(wanted, present, where):
 
 
 def read_class_list(path):
-    """Class names of a text file, one a line; `#` starts a comment. Raises BadInput if it is missing or empty."""
-    path = Path(path)
+    """Class names of a text file, one a line; `#` starts a comment.
+
+    `path`: of a file in UTF-8, or in UTF-16 with a byte-order mark; or the name of a list in `SPLITS`, such as
+    sketchy-25-sake, where no file is called so. Raises BadInput if it is missing, empty, or no text.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a readable list of class names ({error})") from error
-    names = [line.split("#")[0].strip() for line in lines]
+        text = _decoded(_list_file(path).read_bytes())
+    except (OSError, ValueError) as error:  # ValueError: UnicodeDecodeError, a null in the path
+        raise BadInput(f"{path}: not a readable list of class names ({first_line(error)})") from error
+    names = [line.split("#")[0].strip() for line in text.splitlines()]
     names = [name for name in names if name]
     if not names:
         raise BadInput(f"{path}: no class names in it")
     return names
+
+
+def _list_file(path):
+    """The file itself, or that of the list in `SPLITS` of this name. Raises BadInput if there is neither."""
+    path = Path(path)
+    if os.path.exists(path):
+        return path
+    lists = {file.stem: file for file in SPLITS.glob("*.txt")}
+    if str(path) in lists:
+        return lists[str(path)]
+    known = f"; lists that come with zscmr: {', '.join(sorted(lists))}" if len(path.parts) == 1 else ""
+    raise BadInput(f"{path}: no such file{known}")
+
+
+def _decoded(content):
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if marked else "utf-8-sig").replace("\ufeff", "")  # marks of files joined
+    if "\0" in text:
+        raise ValueError("it holds null characters; save it as UTF-8")
+    return text
 
 
 @dataclass(frozen=True)
@@ -79,8 +104,8 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewe
     unseen class, or when fewer than `fewest_seen` seen classes would remain.
     """
     unseen = np.sort(class_positions(unseen_names, classes, where))
-    if len(np.unique(unseen)) != len(unseen):
-        raise BadInput(f"{where}: a class occurs twice")
+    if len(repeated := unseen[:-1][np.diff(unseen) == 0]):
+        raise BadInput(f"{where}: class '{classes[repeated[0]]}' occurs twice (case, spaces, '_' and '-' do not count)")
     seen = np.setdiff1d(np.arange(len(classes)), unseen)
     count = max(2, round(held_out_share * len(seen))) if held_out_share > 0 else 0
     if len(seen) - count < fewest_seen:

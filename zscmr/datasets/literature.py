@@ -1,11 +1,8 @@
 """The datasets of the literature: the class lists that tell which one it is, and how many pictures it has."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from zscmr.datasets.classes import class_indices, read_class_list
-
-SPLITS = Path(__file__).with_name("splits")
+from zscmr.datasets.classes import SPLITS, class_indices, read_class_list
 
 
 @dataclass(frozen=True)

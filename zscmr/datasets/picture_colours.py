@@ -8,7 +8,6 @@ from PIL import Image, ImageCms
 
 _SAMPLE = 2**20  # pixels from which percentiles are taken
 _WHOLE, _FLOAT = [2**bits - 1 for bits in (8, 10, 12, 14, 16)], [1, 255]  # white in usual files
-_WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262  # TIFF
 _ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
@@ -38,7 +37,7 @@ def _from_greys(picture):
     greys = np.asarray(picture, dtype=np.float64)
     transparent = greys == picture.info["transparency"] if is_transparent(picture) else None
     greys = scaled_greys(greys, _WHOLE if picture.mode.startswith("I") else _FLOAT)
-    if getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts 8 bits only
+    if picture.info.get("white_is_zero"):
         greys = 255 - greys
     if transparent is not None:
         greys[transparent] = 255

@@ -87,6 +87,7 @@ _SIGNATURES = (
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 #: bytes that may be read before the pixels: more would be metadata that takes Pillow minutes or gigabytes
 _METADATA = {"JPEG": 2**24, "GIF": 2**20, "TIFF": 2**19}
+_PHOTOMETRIC = 262  # TIFF tag
 _TIFF_CODECS = {
     "raw", "tiff_ccitt", "group3", "group4", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_deflate", "packbits",
     "lzma", "zstd", "webp",
@@ -94,7 +95,10 @@ _TIFF_CODECS = {
 
 
 def open_header(file):
-    """The PIL image of an open binary file, its pixels not decoded yet. Raises an exception for all other files."""
+    """The PIL image of an open binary file, its pixels not decoded yet. Raises an exception for all other files.
+
+    `info["white_is_zero"]` of a TIFF: whether its greys are negative, which Pillow corrects for 8 bits only.
+    """
     _silence_pillow()
     start = file.read(64)
     file.seek(0)
@@ -104,8 +108,10 @@ def open_header(file):
     picture = _opener(name)(_needed_chunks(file) if name == "PNG" else file)
     if name in _METADATA:
         file.left = None
-    if name == "TIFF" and picture.info["compression"] not in _TIFF_CODECS:
-        raise OSError(f"a TIFF compressed by {picture.info['compression']}")
+    if name == "TIFF":
+        if picture.info["compression"] not in _TIFF_CODECS:
+            raise OSError(f"a TIFF compressed by {picture.info['compression']}")
+        picture.info["white_is_zero"] = picture.tag_v2.get(_PHOTOMETRIC) == 0
     return picture
 
 

@@ -258,11 +258,7 @@ _EXIF_BYTES = 2**16  # that are looked at for the orientation
 def upright(picture):
     """The picture turned as its EXIF orientation says. (`ImageOps.exif_transpose` also encodes the EXIF data anew.)"""
     turn = _TURNS.get(_orientation(picture))
-    if turn is None:
-        return picture
-    turned = picture.transpose(turn)
-    picture.close()  # its pixels are not needed in memory beside the turned ones
-    return turned
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _orientation(picture):
