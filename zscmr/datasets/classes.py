@@ -17,8 +17,7 @@ UNSEEN = "unseen.txt"  # of a dataset directory: names of its unseen classes
 
 
 def class_key(name):
-    """The form in which class names are compared: case, spaces, `_` and `-` do not count, nor whether a file system
-    keeps an accent apart from its letter."""
+    """Return the form in which class names are compared: without case, spaces, `_`, `-`, and in one Unicode form."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(name)).casefold())
     return "".join(letter for letter in folded if letter not in " _-")
 
@@ -28,22 +27,23 @@ def class_indices(names):
     return {class_key(name): index for index, name in enumerate(names)}
 
 
-def class_positions(wanted, present, where):
-    """Index in `present` of each class name in `wanted`, compared by `class_key`.
+def class_positions(names, present, where):
+    """Index in `present` of each class name in `names`, compared by `class_key`.
 
-    Raises BadInput naming the first class that `where` lacks and the nearest spellings, or a name that occurs twice.
+    Raises BadInput naming the first class that `present` lacks and the nearest spellings, or one that occurs twice in
+    it. `where` describes `present` in the message.
     """
     position = {}
     for index, name in enumerate(present):
         if position.setdefault(class_key(name), index) != index:
             raise BadInput(f"{where}: class '{name}' occurs twice (case, spaces, '_' and '-' do not count)")
-    missing = [name for name in wanted if class_key(name) not in position]
+    missing = [name for name in names if class_key(name) not in position]
     if missing:
         near = difflib.get_close_matches(class_key(missing[0]), position, n=3)
         hint = f"; nearest: {', '.join(present[position[key]] for key in near)}" if near else ""
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BadInput(f"{where}: no class '{missing[0]}'{more}{hint}")
-    return np.array([position[class_key(name)] for name in wanted], dtype=np.int64)
+    return np.array([position[class_key(name)] for name in names], dtype=np.int64)
 
 
 def read_class_list(path):
@@ -85,8 +85,13 @@ def _decoded(content):
 
 @dataclass(frozen=True)
 class Split:
-    """Class indices, disjoint: `seen` to train on, `held_out` seen classes kept from training to choose the epoch
-    by, `unseen` for the final evaluation only."""
+    """Class indices, disjoint.
+
+    Args:
+        seen: classes to train on.
+        held_out: seen classes that are not trained on; the epoch is chosen by them.
+        unseen: classes of the final evaluation only.
+    """
 
     seen: np.ndarray
     held_out: np.ndarray
@@ -94,14 +99,22 @@ class Split:
 
     def names(self, classes):
         """The same as class names, for the run's config.json."""
-        return {part: [classes[label] for label in getattr(self, part)] for part in ("seen", "held_out", "unseen")}
+        parts = {"seen": self.seen, "held_out": self.held_out, "unseen": self.unseen}
+        return {part: [classes[label] for label in labels] for part, labels in parts.items()}
 
 
 def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewest_seen=2):
-    """Split the classes by an unseen list and hold out a share of the seen ones for model selection.
+    """Split the classes by an unseen list and hold out some of the seen ones for model selection.
 
-    The held-out classes are a function of `seed` and the seen names only. Raises BadInput for an unknown or repeated
-    unseen class, or when fewer than `fewest_seen` seen classes would remain.
+    Args:
+        classes: C names.
+        unseen_names: names of the unseen classes.
+        where: describes the unseen list in messages.
+        held_out_share: part of the seen classes, from 0; at least 2 classes if it is not 0.
+        seed: determines the held-out classes, together with the number of seen ones.
+        fewest_seen: classes that have to remain.
+
+    Raises BadInput for an unknown or repeated unseen class, or when fewer than `fewest_seen` seen classes remain.
     """
     unseen = np.sort(class_positions(unseen_names, classes, where))
     if len(repeated := unseen[:-1][np.diff(unseen) == 0]):
@@ -113,24 +126,23 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewe
         if len(seen) >= fewest_seen:
             cause = f"--held-out {held_out_share:g}: {count} of {len(seen)} seen classes held out"
         raise BadInput(f"{cause} leaves too few to train on")
-    drawn = generator(seed, "held-out classes").permutation(len(seen))[:count]
-    held_out = np.sort(seen[drawn])
+    held_out = np.sort(seen[generator(seed, "held-out classes").permutation(len(seen))[:count]])
     return Split(seen=np.setdiff1d(seen, held_out), held_out=held_out, unseen=unseen)
 
 
 def read_split(dataset, unseen_file, held_out_share, seed):
-    """The split of a dataset by the list in `unseen_file`, or by unseen.txt of its directory where that is None."""
+    """Split the classes of a dataset by the list `unseen_file`, or by unseen.txt of its directory if that is None."""
     file = unseen_file or dataset.directory / UNSEEN
     return split_classes(dataset.classes, read_class_list(file), file, held_out_share, seed)
 
 
-def leak(trained_ones, trained, unseen):
-    """A sentence on the `unseen` class names among the `trained` ones, empty if there are none.
+def leak(subject, trained, unseen):
+    """Return a sentence on the `unseen` class names that are among the `trained` ones, empty if there are none.
 
-    `trained_ones`: subject and verb, such as "the run was".
+    `subject`: with its verb, such as "the run was".
     """
     keys = set(map(class_key, trained))
     leaked = [name for name in unseen if class_key(name) in keys]
     if not leaked:
         return ""
-    return f"{trained_ones} trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"
+    return f"{subject} trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"
