@@ -98,6 +98,7 @@ LARGE = {  # what is stored in a large picture, and how
     "rgb.png": ("RGB", {}),
     "rgba.png": ("RGBA", {}),
     "grey.png": ("L", {}),
+    "palette.png": ("P", {"transparency": bytes(range(256))}),
     "deep.png": ("I;16", {}),
     "baseline.jpg": ("RGB", {}),
     "progressive.jpg": ("RGB", {"progressive": True, "subsampling": 0}),

@@ -4,7 +4,7 @@ Of several frames the first is read. Memory is reserved before a picture is deco
 all threads of the process together hold at most `BUDGET` bytes of pictures, and a picture that alone would need more is
 refused. The most pixels that fit:
 
-    PNG, GIF                268 million; with transparency 178 million, 16-bit greys 126 million
+    PNG, GIF                268 million; with transparency 126 to 178 million, 16-bit greys 119 million
     JPEG                    350 million, decoded at 1/2, 1/4 or 1/8 of its side if that is enough
     WebP, TIFF, AVIF, HEIC  80 to 130 million
 
@@ -221,7 +221,11 @@ def _picture_bytes(picture, side):
     """Memory that the pixels take, and what is held with them: while they are turned or become RGB, or while they
     are scaled to (side, side), first across, then down."""
     pixels, stored = picture.width * picture.height, _BYTES.get(picture.mode, 4)
-    more = 15 if is_deep(picture) else 8 if is_transparent(picture) else 4
+    more = 4
+    if is_deep(picture):
+        more = 16  # float64, masks, 8-bit, RGB
+    elif is_transparent(picture):
+        more = 8 if picture.mode == "RGBA" else 13  # RGBA, white, and both combined
     scaling = 4 * side * max(picture.size) + 10 * side * side
     return max(pixels * (stored + more), 4 * pixels + scaling)
 
