@@ -36,14 +36,26 @@ def code(document):
     return blocks + [words for words in inline if words.startswith(("python ", "pip ", "zscmr "))], inline
 
 
+def parts(line):
+    """Yield the words of each command of a shell line; `;`, `&` and `|` end one where no quotes hold them."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split = True
+    words = []
+    for word in [*lexer, ";"]:
+        if word.strip(";&|"):
+            words.append(word)
+        else:
+            yield words
+            words = []
+
+
 def printed_commands():
     """Yield (document, words) of each command of this project, Python, or pip in the shell lines of the documents."""
     for document in DOCUMENTS:
         for line in code(document)[0]:
-            for part in re.split(r"&&|;|\|", line):
-                if not re.search(r"\b(python|pip|zscmr) ", part):
-                    continue
-                words = shlex.split(part, comments=True)
+            if not re.search(r"\b(python|pip|zscmr) ", line):
+                continue
+            for words in parts(line):
                 while words and "=" in words[0]:  # VARIABLE=value python …
                     words = words[1:]
                 if words[:2] in (["python", "-m"], ["pip", "install"]):
