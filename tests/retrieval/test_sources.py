@@ -42,3 +42,29 @@ def test_queries_are_files_and_the_pictures_of_folders(tmp_path):
     files, faults = queries_in([tmp_path / "in", odd, tmp_path / "empty", missing])
     assert files == [tmp_path / "in/a/c.png", tmp_path / "in/b.png", odd]
     assert faults == [f"{tmp_path}/empty: no pictures in this folder", rf"{tmp_path}/no\xff\n.png: no such file"]
+    files, faults = queries_in([tmp_path / ("x" * 300), odd / "inner.png", odd])
+    assert files == [odd] and [fault.rpartition(": ")[2] for fault in faults] == [
+        "File name too long",
+        "Not a directory",
+    ]
+
+
+@posix
+def test_a_source_that_cannot_be_listed_says_why(tmp_path, monkeypatch, capsys):
+    """Once, as the reason of the refusal; permissions do not bind root, so that the system call refuses."""
+
+    def refuses(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    source = open_source(tmp_path)
+    assert source.files() == [] and source.why_empty() == "Permission denied"
+    assert source.doubts({f"{tmp_path}/a/b.png"}) == {str(tmp_path): ("Permission denied", [f"{tmp_path}/a/b.png"])}
+    assert capsys.readouterr().err == ""
+
+
+def test_pictures_that_cannot_be_read_are_named_where_there_are_no_others(tmp_path):
+    write(tmp_path / "a.cr2", tmp_path / "b.mov")
+    source = open_source(tmp_path)
+    source.files()
+    assert source.why_empty() == "no pictures in this folder that can be read, but 1 RAW, 1 video"
