@@ -24,7 +24,7 @@ from zscmr.reports import text_tables
 from zscmr.retrieval import Encoder
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder, read_json
+from zscmr.utils.files import alone, existing_folder, read_json
 from zscmr.utils.options import setting
 
 
@@ -44,6 +44,12 @@ def main(settings):
     if settings.out.suffix != ".mat" or settings.out.is_dir():
         raise BadInput(f"--out: expected a .mat file, received {settings.out}")
     existing_folder("--out", settings.out.parent)
+    with alone("--out", settings.out):
+        embed(settings)
+
+
+def embed(settings):
+    """Embed both trees and write, then measure, the .mat file."""
     trees = matched_trees(settings.photos, settings.sketches, settings.duplicates)
     classes = trees["photo"].classes
     config, distance = read_json(settings.run / runs.CONFIG), run_distance(settings.run)

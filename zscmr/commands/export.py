@@ -13,7 +13,7 @@ from zscmr.formats import runs
 from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder
+from zscmr.utils.files import alone, existing_folder
 from zscmr.utils.options import Options, setting
 
 
@@ -43,6 +43,12 @@ class Settings(Options):
 def main(settings):
     if not runs.read_results(settings.run):
         raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
+    with alone("--run", settings.run):
+        export(settings)
+
+
+def export(settings):
+    """Write what the settings ask for."""
     if settings.saved_models:
         existing_folder("--saved-models", settings.saved_models)
     if settings.shared:

@@ -4,6 +4,7 @@ Without --data it draws the embedded miniature dataset and runs stage I on it fi
 classes held out from training; unseen classes are touched once, at the end, to evaluate.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from zscmr.training.stage2.options import TrainingOptions, constants_class, reso
 from zscmr.training.stage2.outcome import score_run
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
+from zscmr.utils.files import alone
 from zscmr.utils.options import command, setting
 
 __all__ = ["Settings", "constants_class", "main"]
@@ -38,8 +40,15 @@ class Settings(TrainingOptions):
 
 
 def main(settings):
+    strategies.keep_small_products_whole()  # before anything starts TensorFlow, as a look at the miniature does
     chief = strategies.is_chief()
     settings, folder = open_run(settings, chief)
+    with alone("--path", folder) if chief and folder else nullcontext():  # a numbered directory is the process's own
+        run(settings, folder, chief)
+
+
+def run(settings, folder, chief):
+    """Start the run of `settings`, or go on with the one in `folder`."""
     if settings.resume and (results := runs.read_results(folder)):
         if chief:
             say(f"{folder} is complete")
@@ -56,7 +65,6 @@ def main(settings):
         runs.check_same_data(folder, split.names(dataset.classes), about)
     if chief:
         describe(dataset, split, preset)
-    strategies.keep_small_products_whole()
     with strategies.choose_strategy(preset.batch_size, settings.jit).scope():
         state = stage2.build_state(settings, preset, dataset, split)
         if chief and not settings.resume:  # what cannot be trained was refused above and leaves no directory

@@ -5,6 +5,7 @@ import dataclasses
 import sys
 import types
 import typing
+from contextlib import contextmanager
 from pathlib import Path
 
 from zscmr.utils.console import complain
@@ -14,7 +15,8 @@ from zscmr.utils.options import flag, flag_fields
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        complain(f"{self.prog}: {message} (--help lists the options)")
+        self.exit(2)
 
     def print_help(self, file=None):
         (file or sys.stdout).write(_encodable(self.format_help(), file or sys.stdout))
@@ -89,13 +91,28 @@ def _element_type(hint):
 
 
 def run(main, settings_class, description, argv=None, constants_of=None):
-    """Parse the command line, call `main(settings)`, and exit with the promised status.
+    """Parse the command line, call `main(settings)`, and exit with the promised status (`exits`).
 
-    0 on success, 2 with one line on standard error on bad input, 130 on Ctrl-C. `--debug` shows tracebacks.
+    Args:
+      main: function of an instance of `settings_class`.
+      settings_class: an Options class, whose fields are the flags.
+      description: text of --help.
+      argv: the flags; left out: those of the process.
+      constants_of: see `parse`.
+    """
+    with exits(argv):
+        main(parse(settings_class, description, argv, constants_of))
+
+
+@contextmanager
+def exits(argv=None):
+    """End the process as promised if the block raises; `--debug` among the flags `argv` shows tracebacks.
+
+    Status 2 with one line on standard error on bad input, 130 on Ctrl-C.
     """
     name, debug = Path(sys.argv[0]).name, "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
-        main(parse(settings_class, description, argv, constants_of))
+        yield
     except (BadInput, OSError) as error:
         if debug:
             raise
