@@ -41,7 +41,7 @@ class Settings(Options):
 
 
 def main(settings):
-    if not runs.read_results(settings.run):
+    if not runs.Run(settings.run).results():
         raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
     with alone("--run", settings.run):
         export(settings)

@@ -49,7 +49,7 @@ def main(settings):
 
 def run(settings, folder, chief):
     """Start the run of `settings`, or go on with the one in `folder`."""
-    if settings.resume and (results := runs.read_results(folder)):
+    if settings.resume and (results := runs.Run(folder).results()):
         if chief:
             say(f"{folder} is complete")
             print_tables(results)
@@ -62,7 +62,7 @@ def run(settings, folder, chief):
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
     about = stage2.describe_dataset(dataset)
     if settings.resume:
-        runs.check_same_data(folder, split.names(dataset.classes), about)
+        runs.Run(folder).check_same_data(split.names(dataset.classes), about)
     if chief:
         describe(dataset, split, preset)
     with strategies.choose_strategy(preset.batch_size, settings.jit).scope():
@@ -70,7 +70,8 @@ def run(settings, folder, chief):
         if chief and not settings.resume:  # what cannot be trained was refused above and leaves no directory
             if preset.constants.wants_graph:
                 about["class_graph"] = graph_source(dataset, split)
-            folder = runs.create(folder, settings, split.names(dataset.classes), dataset.provenance, about)
+            run = runs.Run.create(folder, settings, split.names(dataset.classes), dataset.provenance, about)
+            folder = run.folder
         try:
             stage2.train(state, settings, preset, folder, dataset, split, chief)
         except KeyboardInterrupt as stop:

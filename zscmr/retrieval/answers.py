@@ -8,7 +8,7 @@ import numpy as np
 from zscmr.datasets.classes import class_key
 from zscmr.reports import grid
 from zscmr.retrieval.gallery import UNKNOWN, Pictures
-from zscmr.utils.console import warn
+from zscmr.utils.console import visible, warn
 from zscmr.utils.files import write_json
 
 SHOWN = 20  # queries, and pictures found of each, that the grid shows at most
@@ -39,12 +39,12 @@ def listing(answer):
     found = answer.found
     width = max(map(len, found.classes))
     lines = [
-        f"  {place:>3}  {distance:9.4f}  {class_name:<{width}}  {name}"
+        f"  {place:>3}  {distance:9.4f}  {class_name:<{width}}  {visible(name)}"
         for place, (class_name, name, distance) in enumerate(
             zip(found.classes, found.names, answer.distances, strict=True), start=1
         )
     ]
-    return "\n".join([str(answer.query), *lines])
+    return "\n".join([visible(answer.query), *lines])
 
 
 def write_answers(file, about, answers):

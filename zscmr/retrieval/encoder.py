@@ -59,7 +59,7 @@ class Encoder:
         model, preprocessing, shrink = open_network(folder, modality, weights)
         embeddings = folder / runs.EMBEDDINGS  # what it embedded, which changes with its weights
         digest = file_hash(embeddings) if embeddings.is_file() else ""
-        return cls(Compiled(model), preprocessing, shrink, digest, _seen(read_json(folder / runs.CONFIG)))
+        return cls(Compiled(model), preprocessing, shrink, digest, _seen(runs.Run(folder).config()))
 
     @classmethod
     def _exported(cls, folder, modality):

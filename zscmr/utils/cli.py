@@ -3,14 +3,13 @@
 import argparse
 import dataclasses
 import sys
-import types
 import typing
 from contextlib import contextmanager
 from pathlib import Path
 
 from zscmr.utils.console import complain
 from zscmr.utils.errors import BadInput
-from zscmr.utils.options import flag, flag_fields
+from zscmr.utils.options import element_type, flag, flag_fields
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,7 +62,7 @@ def _add_flags(parser, options_class, with_defaults=False):
     """A flag for each field; what is not given is absent from the parsed namespace."""
     hints = typing.get_type_hints(options_class)
     for field in flag_fields(options_class):
-        kind, many = _element_type(hints[field.name])
+        kind, many = element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
         silent = required or not with_defaults or field.default is None or field.default is False or field.default == ()
         shown = "" if silent else f" (default: {field.default})"
@@ -79,15 +78,6 @@ def _add_flags(parser, options_class, with_defaults=False):
             parser.add_argument(field.name, **options)
         else:
             parser.add_argument(flag(field.name), required=required and with_defaults, **options)
-
-
-def _element_type(hint):
-    """(constructor, takes several) of an annotation such as `int`, `Path | None`, `tuple[str, ...]`."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
-    if typing.get_origin(hint) is tuple:
-        return typing.get_args(hint)[0], True
-    return hint, False
 
 
 def run(main, settings_class, description, argv=None, constants_of=None):
