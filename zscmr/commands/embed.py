@@ -27,7 +27,7 @@ from zscmr.reports import text_tables
 from zscmr.retrieval import Encoder
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder, read_json
+from zscmr.utils.files import alone, existing_folder, read_json
 from zscmr.utils.options import setting
 
 
@@ -47,14 +47,20 @@ def main(settings):
     if settings.out.suffix != ".mat" or settings.out.is_dir():
         raise BadInput(f"--out: expected a .mat file, received {settings.out}")
     existing_folder("--out", settings.out.parent)
+    with alone("--out", settings.out):
+        embed(settings)
+
+
+def embed(settings):
+    """Embed both trees and write, then measure, the .mat file."""
     trees = matched_trees(settings.photos, settings.sketches, settings.duplicates)
     classes = trees["photo"].classes
-    config, distance = read_json(settings.run / runs.CONFIG), run_distance(settings.run)
+    config, distance = runs.Run(settings.run).config(), run_distance(settings.run)
     chosen, which = evaluated_classes(settings, config, classes)
     split = split_classes(classes, chosen, settings.unseen or settings.run, held_out_share=0, fewest_seen=0)
     trained, tested = dataset_names(config, trees["photo"])
     across = f"trained on {trained}, tested on {tested}: {len(chosen)} classes {which}"
-    leaked = run_leak(config, [classes[label] for label in split.unseen])
+    leaked = run_leak(settings.run, [classes[label] for label in split.unseen])
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
@@ -77,7 +83,7 @@ def evaluated_classes(settings, config, classes):
     else:
         names, which = read_class_list(settings.unseen), f"of {settings.unseen.name}"
         if settings.drop_trained:
-            trained = class_indices(runs.trained_classes(config))
+            trained = class_indices(runs.Run(settings.run).trained_classes())
             names = [name for name in names if class_key(name) not in trained]
             which += " that the run was not trained on"
     if not names:
@@ -86,9 +92,9 @@ def evaluated_classes(settings, config, classes):
     return names, which
 
 
-def run_leak(config, unseen):
+def run_leak(run, unseen):
     """A sentence on the evaluated classes that the run, or its CNNs, were trained on; empty if there are none."""
-    return leak("the run was", runs.trained_classes(config), unseen)
+    return leak("the run was", runs.Run(run).trained_classes(), unseen)
 
 
 def dataset_names(config, tree):

@@ -166,11 +166,11 @@ class Training(Cell):
     def measure(self, worker):
         """(scores, whether this call trained from the first epoch to the last)."""
         whole = False
-        if not (runs.read_results(self.folder) and self.is_ours()):
+        if not (runs.Run(self.folder).results() and self.is_ours()):
             whole = self.train(worker)
         # the embeddings stay, for the other cells; a table's hundred runs would fill the disk with the rest
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-        return runs.read_results(self.folder)["shared space"], whole
+        return runs.Run(self.folder).results()["shared space"], whole
 
     def is_ours(self):
         """Whether the run directory was made with the settings of this cell."""

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from zscmr.datasets.classes import class_key
-from zscmr.datasets.listing import visible
 from zscmr.reports import grid
 from zscmr.retrieval.table import UNKNOWN
-from zscmr.utils.console import warn
+from zscmr.utils.console import visible, warn
 from zscmr.utils.files import write_json
 
 SHOWN = 20  # most queries, and most hits of each, that the grid shows
