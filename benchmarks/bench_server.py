@@ -45,6 +45,7 @@ def main(settings):
     with tempfile.TemporaryDirectory() as folder:
         sketches = fill(settings, folder)
         command = ["search.py", "--run", settings.run, "--gallery", folder, "--draw", "--port", "0", "--no-browser"]
+        command.append("--no-token")
         began = time.perf_counter()
         server = subprocess.Popen(
             [sys.executable, *map(str, command)],

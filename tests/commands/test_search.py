@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -472,14 +473,17 @@ def test_draw_serves_the_run(finished, folder):
     words = "import sys; from zscmr.commands import search; "
     words += f"search.main(search.Settings(run=search.Path({run!r}), draw=True, port=0, "
     words += f"add=search.Path({str(folder / 'new')!r}), no_browser=True)); sys.exit('tensorflow' in sys.modules)"
-    process = subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    address = process.stdout.readline().split()[0]
+    environment = {**os.environ, "ZSCMR_TOKEN": "correct-horse_battery"}
+    command, pipe = [sys.executable, "-c", words], subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, text=True)
+    address, _, token = process.stdout.readline().split()[0].partition("?token=")
     try:
-        state = None
+        assert token == "correct-horse_battery"
+        sent, state = {"Authorization": f"Bearer {token}", "Content-Type": "image/png"}, None
         while not state or state["running"]:
-            state = json.load(urllib.request.urlopen(f"{address}health"))["adding"]
+            state = json.load(urllib.request.urlopen(urllib.request.Request(f"{address}health", None, sent)))["adding"]
         assert "error" not in state
-        posted = urllib.request.Request(f"{address}search?top=30", query.read_bytes(), {"Content-Type": "image/png"})
+        posted = urllib.request.Request(f"{address}search?top=30", query.read_bytes(), sent)
         answer = json.load(urllib.request.urlopen(posted))
     finally:
         process.send_signal(signal.SIGINT)
@@ -495,7 +499,12 @@ def test_draw_serves_the_run(finished, folder):
     [
         ({}, "--query: expected pictures to search with, a folder to --add, or --draw, received none of them"),
         ({"draw": True, "query": ("x.png",)}, "--draw: expected without --query"),
-        ({"draw": True, "host": "0.0.0.0"}, "--host 0.0.0.0: others can reach this address; it needs a --token"),
+        (
+            {"draw": True, "host": "0.0.0.0", "no_token": True},
+            "--host 0.0.0.0: others can reach this address; it needs",
+        ),
+        ({"draw": True, "token": "short"}, "--token: expected at least 12 letters, digits, _ or -"),
+        ({"draw": True, "token": "long-enough-one", "no_token": True}, "--token and --no-token exclude each other"),
     ],
 )
 def test_what_draw_does_not_go_with(folder, refused, flags, why):

@@ -1,6 +1,7 @@
 """Fixtures: a server over the toy gallery. A test module takes them with `pytest_plugins`."""
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import shutil
@@ -9,20 +10,23 @@ import threading
 import pytest
 
 from helpers.toy_shapes import draw_gallery, toy_searcher
-from zscmr.server.app import Adding, Api
-from zscmr.server.serving import Address, Server
+from zscmr.server.address import Address
+from zscmr.server.app import Api
+from zscmr.server.limits import LIMITS
+from zscmr.server.serving import Server
 
 
 class Running:
     """A server in a thread, asked over a real connection."""
 
-    def __init__(self, searcher, token=None, may_add=False):
-        self.searcher, self.token = searcher, token
-        self.api = Api(searcher, Adding(searcher), token, may_add)
-        self.listener = Address(port=0).bind()
+    def __init__(self, searcher, token=None, may_add=False, **limits):
+        self.searcher, address = searcher, Address(port=0, token=token)
+        self.api = Api(searcher, may_add, dataclasses.replace(LIMITS, **limits))
+        self.listener = address.bind()
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.server = Server(self.api)
+        self.address = address.url(self.listener)
+        self.server = Server(self.api, token)
         self.thread = threading.Thread(target=self.server.run, args=([self.listener],))
 
     def ask(self, method, path, body=None, headers=None):
@@ -44,8 +48,8 @@ class Running:
         assert received == status, (method, path, received, content[:300])
         return json.loads(content)
 
-    def search(self, picture, words="", status=200):
-        return self.json("POST", f"/search?{words}", picture, status, content_type="image/png")
+    def search(self, picture, query="", status=200):
+        return self.json("POST", f"/search?{query}", picture, status, content_type="image/png")
 
 
 @contextlib.contextmanager
@@ -81,7 +85,7 @@ def folders(drawn, tmp_path):
 
 @pytest.fixture
 def serve(folders):
-    """serve(token=…, may_add=…): a `Running` over `folders`, ended with the test."""
+    """serve(token=…, may_add=…, body_seconds=…): a `Running` over `folders`, ended with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda **more: stack.enter_context(running(toy_searcher(folders), **more))
 

@@ -1,6 +1,7 @@
 """A table in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
 
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -41,9 +42,14 @@ class ToyTable:
     identity = Identity(SIZE * SIZE, "euclidean", "toy")
 
     def __init__(self, folders):
-        self.number, self.rows = 1, {}
+        self.number, self.rows, self.states = 1, {}, {}
         for modality in MODALITIES:
-            self.rows[modality] = pictures_of(modality, folders.get(modality))
+            self._take(modality, folders.get(modality))
+
+    def _take(self, modality, folder):
+        self.rows[modality] = rows = pictures_of(modality, folder)
+        states = ((path, os.stat(path)) for path in rows.paths)
+        self.states |= {path: (status.st_size, status.st_mtime_ns) for path, status in states}
 
     def version(self):
         return self.number
@@ -65,17 +71,16 @@ class ToyTable:
     def picture(self, picture_id):
         for modality, of in self.rows.items():
             for row in np.flatnonzero(of.ids == picture_id):
-                status = Path(of.paths[row]).stat() if Path(of.paths[row]).exists() else None
-                state = (status.st_size, status.st_mtime_ns) if status else (0, 0)
                 texts = str(of.ids[row]), modality, of.paths[row], of.names[row], of.classes[row]
+                state = self.states[of.paths[row]]
                 return StoredPicture(*texts, bool(of.unseen[row]), *state, of.vectors[row])
         return None
 
-    def update(self, modality, folder, encoder, progress=None):
-        rows = pictures_of(modality, Path(folder))
-        for done in range(len(rows.ids)):
-            progress(done, len(rows.ids))
-        self.rows[modality] = rows
+    def update(self, modality, folder, encoder, progress=None, rules=None):
+        count = len(pictures_of(modality, folder).ids)
+        for done in range(count):
+            progress(done, count)
+        self._take(modality, folder)
         self.number += 1
 
 

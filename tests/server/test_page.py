@@ -19,6 +19,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from zscmr.server.browser import opened
+
 pytest_plugins = ("helpers.toy_server",)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -90,8 +92,8 @@ class Page:
         searched = f"{len(expected)} nearest of {answer['searched']} "
         self.until(lambda: searched in self["status"].text and " ms" in self["status"].text)
 
-    def shows_search(self, words="top=24"):
-        self.shows(self.server.search(self.drawn, words))
+    def shows_search(self, query="top=24"):
+        self.shows(self.server.search(self.drawn, query))
 
     def cards(self):
         return self.browser.find_elements(By.CSS_SELECTOR, "#grid button")
@@ -234,10 +236,10 @@ def test_a_picture_in_place_of_a_drawing(page, browser, drawn, way):
     assert photos.names[list(photos.ids).index(page.shown[0])] == "disc/disc_2.jpg"
     assert page["query-name"].text == "disc_2.jpg" and page["kind-row"].is_displayed()
     page.browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
-    page.until(lambda: "kind=sketch" in asked(browser))
+    page.until(lambda: "kind=sketch" in requested(browser))
 
 
-def asked(browser):
+def requested(browser):
     return browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name).join(' ')")
 
 
@@ -323,7 +325,7 @@ def test_light_and_dark(page, browser):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, monkeypatch):
+def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     server = serve(may_add=True)
     page = Page(browser, server)
     page.stroke(LINE)
@@ -333,15 +335,15 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, mo
     (folders["photo"] / gone).unlink()
     page["search"].click()
     page.until(lambda: len(page.shown) == 23 and page.cards()[0].text.startswith("gone"))
-    update, there, go = server.searcher.table.update, threading.Event(), threading.Event()
+    update, reached, go = server.searcher.table.update, threading.Event(), threading.Event()
 
-    def held(modality, folder, encoder, progress):
+    def held(modality, folder, encoder, progress, rules):
         progress(7, 24)
-        there.set()
+        reached.set()
         assert go.wait(30)
         update(modality, folder, encoder, progress)
 
-    monkeypatch.setattr(server.searcher.table, "update", held)
+    server.searcher.table.update = held
     page["add"].click()
     page["add-folder"].send_keys(str(folders["photo"]), Keys.ENTER)
     page.until(lambda: page["adding-text"].text == f"Adding {folders['photo']}: 7 of 24 pictures")
@@ -351,11 +353,43 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders, mo
     page.close()
 
 
-def test_a_token_in_the_address_opens_the_page(browser, serve):
-    server = serve(token="correct-horse_battery")
-    closed = Page(browser, server)
-    assert closed["status"].text == "token: missing or wrong"
-    browser.get_log("browser")  # the browser lists the two refusals
-    page = Page(browser, server, "?token=correct-horse_battery")
-    assert page["status"].text.startswith("Draw something") and "token" not in browser.current_url
+TOKEN = "correct-horse_battery"
+
+
+def test_the_printed_address_opens_the_page(browser, serve):
+    """The address loses its token, which stays as a cookie that scripts cannot read; the page can be loaded again."""
+    server = serve(token=TOKEN)
+    browser.get(f"{server.url}/")
+    assert "token: missing or wrong" in browser.page_source and browser.get_cookies() == []
+    browser.get_log("browser")  # the browser lists the refusal
+    page = Page(browser, server, server.address.removeprefix(f"{server.url}/"))
+    assert page["status"].text.startswith("Draw something") and browser.current_url.startswith(f"{server.url}/#")
+    assert browser.execute_script("return document.cookie") == ""
+    (cookie,) = browser.get_cookies()
+    assert cookie["name"] == f"zscmr_token_{server.port}" and cookie["httpOnly"] and cookie["sameSite"] == "Strict"
+    browser.refresh()
+    page.until(lambda: page["status"].text.startswith("Draw something"))
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    page.until(lambda: browser.execute_script("return document.querySelector('#grid img').naturalWidth") == 96)
     page.close()
+
+
+def test_two_servers_keep_their_cookies(browser, serve):
+    """Browsers share cookies among the ports of a host."""
+    servers = [serve(token=TOKEN), serve(token="another-good_token")]
+    for server in servers:
+        Page(browser, server, server.address.removeprefix(f"{server.url}/"))
+    for server in servers:
+        assert Page(browser, server)["status"].text.startswith("Draw something")
+
+
+def test_the_file_that_opens_the_browser_opens_the_page(browser, serve, monkeypatch):
+    """A request that a local file begins comes without cookies at first, and so would its being loaded again."""
+    monkeypatch.setenv("DISPLAY", ":0")
+    server = serve(token=TOKEN)
+    with opened(server.address, True, browser.get):
+        WebDriverWait(browser, 30, 0.02).until(lambda _: browser.current_url.startswith(f"{server.url}/#"))
+    assert browser.find_element(By.ID, "status").text.startswith("Draw something")
+    browser.refresh()
+    WebDriverWait(browser, 30, 0.02).until(lambda _: browser.find_element(By.ID, "status").text.startswith("Draw"))

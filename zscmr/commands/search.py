@@ -25,6 +25,7 @@ from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.encoder import SHIPPED, several
 from zscmr.retrieval.run_gallery import leaked
 from zscmr.retrieval.sources import queries_in
+from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, setting
@@ -67,8 +68,14 @@ class Settings(Options):
     grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png, or search.png)", metavar="PNG")
     draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
     port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
-    host: str = setting("127.0.0.1", "address of the page; one that others can reach needs --token", metavar="NAME")
-    token: str | None = setting(None, "word that whoever uses the page has to know", metavar="WORD")
+    host: str = setting("127.0.0.1", "address of the page", metavar="NAME")
+    token: str | None = setting(
+        None,
+        "token that whoever uses the page has to know (default: a random one); other users can read it in the list of "
+        "processes, but not in the environment variable ZSCMR_TOKEN",
+        metavar="TOKEN",
+    )
+    no_token: bool = setting(False, "let every user of this machine use the page")
     allow_add: bool = setting(False, "let the page and its interface add folders to the gallery")
     no_browser: bool = setting(False, "do not open a browser on the page")
     memory: float = setting(
@@ -127,10 +134,12 @@ def open_searcher(settings):
 def draw(settings, searcher):
     """Serve the page; pictures of --add come into the gallery meanwhile."""
     serving = server.library()
-    address = serving.Address(settings.host, settings.port, settings.token)
-    adding = (settings.gallery_kind, settings.add) if settings.add else None
-    if adding:
-        searcher.table.check_source(*adding)
+    token = choose_token(settings.token, settings.no_token)
+    address = Address(settings.host, settings.port, token)
+    adding = None
+    if settings.add:
+        searcher.table.check_source(settings.gallery_kind, settings.add)
+        adding = settings.gallery_kind, settings.add, AddRules(settings.follow_links, settings.forget)
     serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
 
 

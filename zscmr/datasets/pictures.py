@@ -22,7 +22,7 @@ import struct
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,8 +162,9 @@ MEMORY = Budget(BUDGET)
 def read_picture(path, size, shrink=None):
     """One picture as (size, size, 3) uint8 RGB; `size` is a side in pixels or a `Preprocessing`.
 
-    `path`, here and below: of a file, or the bytes of one. With `shrink` it is seen as if it had been stored
-    (shrink, shrink), see `_stored_small`. Raises OSError for a file that is no picture, ends early, or is too large.
+    `path`, here and below: of a file, or a file open for reading, or the bytes of one. With `shrink` it is seen as if
+    it had been stored (shrink, shrink), see `_stored_small`. Raises OSError for a file that is no picture, ends early,
+    or is too large.
     """
     preprocessing = Preprocessing.of(size)
     return _decode(path, preprocessing, shrink, preprocessing.apply, np.asarray)
@@ -267,20 +268,24 @@ def _cause(error):
 
 
 def _fault(source, cause):
-    return " ".join(f"{'picture' if isinstance(source, bytes) else source}: {cause}".splitlines())
+    name = "picture" if isinstance(source, (bytes, io.BufferedReader)) else source
+    return " ".join(f"{name}: {cause}".splitlines())
 
 
 def _source_bytes(source):
     """Size of a picture file or of bytes. Raises OSError for what is no regular file."""
     if isinstance(source, bytes):
         return len(source)
-    status = os.stat(source)
+    status = os.fstat(source.fileno()) if isinstance(source, io.BufferedReader) else os.stat(source)
     if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its writer
         raise OSError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     return status.st_size
 
 
 def _opened(source):
+    if isinstance(source, io.BufferedReader):  # it stays open
+        source.seek(0)
+        return nullcontext(source)
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 

@@ -1,4 +1,7 @@
-"""The page to draw on and the HTTP interface under it, which docs/api.md describes."""
+"""The page to draw on and the HTTP interface under it, which docs/api.md describes: who may ask, and what is answered.
+
+Whatever finds, embeds or stores pictures belongs in `retrieval`, which programs use without a server.
+"""
 
 from zscmr.retrieval.table import INSTALL
 from zscmr.utils.errors import BadInput, first_line

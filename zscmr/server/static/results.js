@@ -11,10 +11,10 @@ export function showResults(grid, answer, pick) {
 
 export const PLURALS = {photo: "photos", sketch: "sketches"};
 
-export function showStatus(status, {found, searched, gallery, milliseconds}) {
+export function showStatus(status, {found, searched, gallery, milliseconds, how}) {
   const time = Math.max(1, Math.round(milliseconds));
   status.textContent = searched
-    ? `The ${found.length} nearest of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms`
+    ? `The ${found.length} nearest of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
     : `No such ${PLURALS[gallery]} in the gallery.`;
 }
 

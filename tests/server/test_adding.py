@@ -1,0 +1,78 @@
+"""Adding folders while the server answers."""
+
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
+pytest_plugins = ("helpers.toy_server",)
+
+from zscmr.utils.errors import BadInput  # noqa: E402
+
+
+class Held:
+    """The table's `update` that stands still half-way until it may go on."""
+
+    def __init__(self, update):
+        self.update, self.reached, self.go = update, threading.Event(), threading.Event()
+
+    def __call__(self, modality, folder, encoder, progress, rules):
+        def held(done, total):
+            progress(done, total)
+            if done == total // 2:
+                self.reached.set()
+                assert self.go.wait(30)
+
+        self.update(modality, folder, encoder, held)
+
+
+def test_adding_shows_how_far_it_is(serve, folders):
+    server = serve(may_add=True)
+    held = server.searcher.table.update = Held(server.searcher.table.update)
+    body = {"folder": str(folders["photo"]), "gallery": "sketch"}
+    assert server.json("POST", "/add", body, 202)["running"]
+    assert held.reached.wait(30)
+    expected = {"folder": body["folder"], "gallery": "sketch", "done": 12, "total": 24, "running": True}
+    assert server.json("GET", "/health")["adding"] == expected
+    assert server.json("POST", "/add", body, 409) == {"error": "add: an addition is running already"}
+    held.go.set()
+    server.api.adding.wait()
+    health = server.json("GET", "/health")
+    assert not health["adding"]["running"] and health["version"] == 2
+    assert {folder["name"] for folder in server.json("GET", "/classes")["sketch"]["folders"]} == {
+        str(folders["photo"] / name) for name in ("bar", "cross", "disc")
+    }
+
+
+def test_adding_ends_with_the_server(serve, folders):
+    server = serve(may_add=True)
+    held = server.searcher.table.update = Held(server.searcher.table.update)
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    assert held.reached.wait(30)
+    stopper = threading.Thread(target=server.api.adding.stop)
+    stopper.start()
+    while not server.api.adding._stopped:
+        time.sleep(0.001)
+    held.go.set()
+    stopper.join()
+    assert server.api.adding.state()["error"] == "stopped" and server.searcher.table.version() == 1
+    assert not server.api.adding.start("photo", folders["photo"])
+
+
+@pytest.mark.parametrize("folder", ["pictures", "/no/such/folder", "/dev/null", "/a\0b", "", "~"])
+def test_only_an_absolute_folder_is_added(serve, folder):
+    answer = serve(may_add=True).json("POST", "/add", {"folder": folder}, 400)
+    assert answer == {"error": "folder: expected the absolute path of a folder"}
+
+
+def test_an_addition_that_fails_says_why(serve, folders, capsys):
+    def fails(*_, **__):
+        raise BadInput("none of its pictures can be read")
+
+    server = serve(may_add=True)
+    server.searcher.table.update = fails
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    server.api.adding.wait()
+    assert server.json("GET", "/health")["adding"]["error"] == "none of its pictures can be read"
+    assert "none of its pictures can be read" in capsys.readouterr().err

@@ -1,0 +1,39 @@
+"""The parameters of a search."""
+
+import pytest
+
+pytest.importorskip("starlette", reason="Starlette is not installed: the server is not tested")
+
+from starlette.datastructures import QueryParams
+
+from zscmr.retrieval import Filter
+from zscmr.server.question import Question
+
+
+def of(text):
+    return Question.of(QueryParams(text), 1000)
+
+
+def test_what_is_left_out_restricts_nothing():
+    assert of("") == Question("sketch", "photo", 20, Filter())
+    assert of("top=1000&kind=photo&gallery=sketch") == Question("photo", "sketch", 1000, Filter())
+    assert of("class=a&class=b&folder=/x&unseen=0").filters == Filter(("a", "b"), "/x", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("top=0", "top: expected a number from 1 to 1000, received '0'"),
+        ("top=1001", "top: expected a number from 1 to 1000, received '1001'"),
+        ("top=00001", "top: expected a number"),
+        ("top=-1", "top: expected a number"),
+        ("top=", "top: expected a number"),
+        ("top=%C2%B2", "top: expected a number"),
+        ("top=1&top=2", "top: expected once, received 2 times"),
+        ("kind=song", "kind: expected any of photo, sketch, received 'song'"),
+        ("unseen=yes", "unseen: expected any of 0, 1, received 'yes'"),
+        ("size=1", "size: expected any of kind, gallery, top, folder, unseen, class"),
+    ],
+)
+def test_others_are_refused(refused, text, why):
+    assert refused(of, text).startswith(why)
