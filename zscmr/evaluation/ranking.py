@@ -15,8 +15,8 @@ from zscmr.evaluation.distances import (
     CORES,
     MEMORY,
     PAIR_BYTES,
-    Space,
     checked_own_rows,
+    pair_keys,
     query_block,
     slices,
 )
@@ -149,8 +149,13 @@ class _Ordering:
     """
 
     def __init__(self, queries, gallery, metric, memory, own_rows):
-        self.space, self.own_rows = Space(queries, gallery, metric, memory), own_rows
-        self.keys = self.space.keys
+        self.queries, self.gallery, self.metric, self.own_rows = queries, gallery, metric, own_rows
+        self.index = Index(gallery, metric, memory / 8, np.float64)
+        self.error = self.index.error(queries)
+
+    def keys(self, rows, each=map):
+        """Keys (rows, gallery) of the queries `rows`, a slice or numbers."""
+        return self.index.keys(self.queries[rows], each)
 
     def order(self, keys, rows, relevant=None):
         """(gallery rows nearest first (rows, ranked), which tie with the one before, or None if none does).
@@ -172,8 +177,8 @@ class _Ordering:
         if len(lines) == 0:
             return order, None
         tied = np.zeros(order.shape, bool)
-        queries = np.arange(len(self.space.queries))[rows][lines]
-        order[lines], tied[lines] = _reordered(order[lines], near[lines], doubtful[lines], queries, self.space)
+        queries = np.arange(len(self.queries))[rows][lines]
+        order[lines], tied[lines] = self._reordered(order[lines], near[lines], doubtful[lines], queries)
         return order, tied
 
     def hits(self, keys, rows, relevant):
@@ -194,8 +199,8 @@ class _Ordering:
         if not doubtful.any():
             return hits, None
         lines = np.unique(line[doubtful])
-        again = np.arange(len(self.space.queries))[rows][lines]
-        order, tied_there = self.order(self.keys(again, map), again, relevant[lines])
+        again = np.arange(len(self.queries))[rows][lines]
+        order, tied_there = self.order(self.keys(again), again, relevant[lines])
         hits[lines] = np.take_along_axis(relevant[lines], order, axis=1)
         tied = np.zeros(hits.shape, bool)
         if tied_there is not None:
@@ -215,21 +220,20 @@ class _Ordering:
     def _doubt(self, values, rows, width):
         """Largest difference (rows,) at which two values of a row may be in the wrong order."""
         farthest = values[:, -1] if values.shape[1] else 0.0
-        return 2 * self.space.error[rows] + farthest * 2.0 ** (width - 51)
+        return 2 * self.error[rows] + farthest * 2.0 ** (width - 51)
 
-
-def _reordered(order, near, doubtful, queries, space):
-    """`order` with each cluster of near neighbours that holds a doubtful pair in exact order, and what ties in it."""
-    cluster = np.cumsum(np.pad(~near, ((0, 0), (1, 0)), constant_values=True), axis=1)
-    cluster += (np.arange(len(order)) * (order.shape[1] + 1))[:, None]
-    wanted = np.zeros(cluster.max() + 1, bool)
-    wanted[cluster[:, 1:][doubtful]] = True
-    line, place = np.nonzero(wanted[cluster])
-    item, cluster = order[line, place], cluster[line, place]
-    exact = space.exact(queries[line], item)
-    by_distance = np.lexsort((item, exact, cluster))
-    order[line, place] = item[by_distance]
-    exact = exact[by_distance]
-    tied = np.zeros(order.shape, bool)
-    tied[line[1:], place[1:]] = (cluster[1:] == cluster[:-1]) & (exact[1:] == exact[:-1])
-    return order, tied
+    def _reordered(self, order, near, doubtful, queries):
+        """`order` with each cluster of near items that holds a doubtful pair in exact order, and what ties in it."""
+        cluster = np.cumsum(np.pad(~near, ((0, 0), (1, 0)), constant_values=True), axis=1)
+        cluster += (np.arange(len(order)) * (order.shape[1] + 1))[:, None]
+        wanted = np.zeros(cluster.max() + 1, bool)
+        wanted[cluster[:, 1:][doubtful]] = True
+        line, place = np.nonzero(wanted[cluster])
+        item, cluster = order[line, place], cluster[line, place]
+        exact = pair_keys(self.queries, queries[line], self.gallery, item, self.metric)
+        by_distance = np.lexsort((item, exact, cluster))
+        order[line, place] = item[by_distance]
+        exact = exact[by_distance]
+        tied = np.zeros(order.shape, bool)
+        tied[line[1:], place[1:]] = (cluster[1:] == cluster[:-1]) & (exact[1:] == exact[:-1])
+        return order, tied

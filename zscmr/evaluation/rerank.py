@@ -18,7 +18,7 @@ photo than other photos are. A query that is a gallery item itself keeps its pla
 
 import numpy as np
 
-from zscmr.evaluation.distances import Space, slices
+from zscmr.evaluation.distances import slices
 from zscmr.evaluation.nearest import Index
 
 # k1, k2: the paper's. λ: chosen on seen classes held out from stage I and II (FIDELITY.md, "Re-ranking")
@@ -34,8 +34,8 @@ class Reranking:
     """
 
     def __init__(self, queries, gallery, metric, memory, own_rows):
-        self.space, self.own_rows = Space(queries, gallery, metric, memory), own_rows
-        self.index = Index(gallery, metric, memory)
+        self.queries, self.own_rows = queries, own_rows
+        self.index, self.whole = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
         itself = np.arange(len(gallery))
         others, _ = self.index.search(gallery, NEIGHBOURS, own_rows=itself)
         near = np.hstack([itself[:, None], others])
@@ -44,9 +44,9 @@ class Reranking:
 
     def keys(self, rows, each):
         """d* (rows, gallery) of the queries in the slice `rows`; `each` maps a function over a sequence."""
-        keys = np.maximum(self.space.keys(rows, each), 0)
+        keys = np.maximum(self.whole.keys(self.queries[rows], each), 0)
         keys *= ORIGINAL / np.maximum(keys.max(axis=1, keepdims=True), np.finfo(float).tiny)
-        near, _ = self.index.search(self.space.queries[rows], EXPANSION)
+        near, _ = self.index.search(self.queries[rows], EXPANSION)
         encoded = _mean_of(near, keys.shape[1]) @ self.sets
         for row, overlap in enumerate(each(lambda row: self._overlap(encoded[[row]]), range(len(keys)))):
             keys[row] += (1 - ORIGINAL) * (1 - overlap / (2 - overlap))
