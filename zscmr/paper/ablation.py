@@ -3,6 +3,7 @@
 import textwrap
 
 from zscmr.evaluation.embeddings import INITIALS
+from zscmr.reports.fonts import legible, look
 from zscmr.utils.files import whole_file
 
 COLOURS = {"sketch->image": "#2b6ca3", "image->sketch": "#e0893b"}
@@ -20,14 +21,16 @@ def draw_ablation(table, path, warning=""):
             column = f"{name}: {INITIALS[direction]}"
             values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
             bars(panel, place, values, colour, direction.replace("->", "→"))
-        panel.set_title(title(name, next(iter(values.values()))), fontsize=10)
+        above = legible(title(name, next(iter(values.values()))))
+        panel.set_title(above, fontsize=10, **look(above))
         panel.set_xticks(range(len(table.rows)), [textwrap.fill(row, 14) for row in table.rows], fontsize=8)
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(y=0.25)  # room for the legend above the bars
     panels[0].set_ylabel("mAP@all, unseen classes")
     panels[0].legend(frameon=False, loc="upper left", fontsize=9)
     if warning:
-        figure.suptitle(warning, fontsize=9)
+        warning = legible(warning)
+        figure.suptitle(warning, fontsize=9, **look(warning))
     with whole_file(path) as part:
         figure.savefig(part, format="png")
 

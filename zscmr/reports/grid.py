@@ -9,6 +9,7 @@ import numpy as np
 
 from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.ranking import first_ranks, rank
+from zscmr.reports.fonts import legible, look
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import whole_file
@@ -174,18 +175,21 @@ def rendered(figure):
 
 
 def _write(figure, x, y, words, va="center", color=INK, **more):
-    """Text at inches from the left and from the top; names may hold a $, which is no mathematics here."""
+    """Text at inches from the left and from the top."""
     width, height = figure.get_size_inches()
-    figure.text(x / width, 1 - y / height, words, va=va, color=color, parse_math=False, **more)
+    words = legible(words)
+    figure.text(x / width, 1 - y / height, words, va=va, color=color, **look(words), **more)
 
 
-def _fitting(words, inches, **look):
+def _fitting(words, inches, fontsize):
     """`words` in as many lines as it takes for each to be at most so many inches wide."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    words = legible(words)
     figure, letters = Figure(dpi=DPI), len(words)
-    text, renderer = figure.text(0, 0, words, parse_math=False, **look), FigureCanvasAgg(figure).get_renderer()
+    text = figure.text(0, 0, words, fontsize=fontsize, **look(words))
+    renderer = FigureCanvasAgg(figure).get_renderer()
     while (wide := text.get_window_extent(renderer).width / DPI) > inches:
         letters = min(letters - 1, int(letters * inches / wide))
         text.set_text(textwrap.fill(words, letters))
@@ -237,5 +241,5 @@ def _wrapped(name, width):
 
 def mark_leak(figure, leaked, inch, y):
     if leaked:
-        words = textwrap.shorten(f"WARNING: {leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
-        figure.text(0.02, 1 - y * inch, words, fontsize=8.5, color=WRONG, va="center")
+        words = textwrap.shorten(f"WARNING: {legible(leaked)}", int(14 * figure.get_figwidth()), placeholder=" …")
+        figure.text(0.02, 1 - y * inch, words, fontsize=8.5, color=WRONG, va="center", **look(words))

@@ -11,6 +11,7 @@ from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.metrics import Hits, precision_at, precision_at_recall
 from zscmr.evaluation.ranking import first_ranks
 from zscmr.evaluation.statistics import interval_of_means, mean
+from zscmr.reports.fonts import legible, look
 from zscmr.reports.grid import INK, PLURAL, arrow, mark_leak, seen_classes_note
 from zscmr.reports.text_tables import ranked_by
 from zscmr.reports.tsne import tsne
@@ -80,7 +81,8 @@ def class_bars(path, results, features):
     height = 0.6 + 0.2 * len(names) + head
     figure = Figure(figsize=(7.5, height), dpi=130, facecolor="white")
     axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + head) / height))
-    axes.barh([name.replace("_", " ") for name in names], [means[name] for name in names], color=COLOURS[0], height=0.7)
+    axes.barh(range(len(names)), [means[name] for name in names], color=COLOURS[0], height=0.7)
+    _name_ticks(axes.set_yticks, names)
     overall = mean(list(means.values()), None)
     axes.axvline(overall, color=INK, linewidth=1, linestyle=":")
     axes.set(xlabel=metric, ylim=(-0.6, len(names) - 0.4))
@@ -140,8 +142,9 @@ def _label(axes, points, which, names, colours):
         middles.append(own[np.linalg.norm(own[:, None] - own, axis=2).sum(1).argmin()])
     for name, colour, (x, y) in zip(names, colours, _apart(np.array(middles), np.ptp(points, axis=0)), strict=True):
         halo = [withStroke(linewidth=2.5, foreground="white")]
-        look = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
-        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **look)
+        style = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
+        name = legible(name)
+        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **style, **look(name))
 
 
 def _apart(places, extent):
@@ -181,8 +184,6 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
     counts = np.zeros((len(classes), len(classes)))
     np.add.at(counts, (np.repeat(asked, order.shape[1]), place.ravel()), 1)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [features.class_name(label).replace("_", " ") for label in classes]
-
     nearby = f"{order.shape[1]} nearest {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
     also = seen_classes_note(features, queries=asking.labels, gallery=answering.labels)
     told = f"{arrow(direction).capitalize()}: classes of the {nearby}", also
@@ -195,8 +196,9 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
         for row, column in np.argwhere(shares.round() >= 1):
             ink = "white" if shares[row, column] > 0.55 * shares.max() else INK
             axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=ink)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
+    names = [features.class_name(label) for label in classes]
+    _name_ticks(axes.set_xticks, names, rotation=90, fontsize=7)
+    _name_ticks(axes.set_yticks, names, fontsize=7)
     axes.set(xlabel=f"class of the retrieved {PLURAL[sought]}", ylabel=f"class of the {kind}")
     axes.tick_params(length=0)
     bar = figure.colorbar(
@@ -206,6 +208,12 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
     bar.ax.tick_params(labelsize=7)
     _caption(figure, features, told)
     save_figure(figure, path)
+
+
+def _name_ticks(set_ticks, names, **style):
+    """Class names along an axis, by its `set_xticks` or `set_yticks`."""
+    names = [legible(name.replace("_", " ")) for name in names]
+    set_ticks(range(len(names)), names, **style, **look("".join(names)))
 
 
 def _panels(count, features, told, square=False):
