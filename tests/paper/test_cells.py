@@ -9,7 +9,8 @@ from helpers.toy_tables import fabricate, plan_of
 from zscmr.commands import tables as paper_tables
 from zscmr.datasets import loader
 from zscmr.paper import ground
-from zscmr.paper.cells import Method, Rates, Training, machine
+from zscmr.paper.cells import Method, Training, machine
+from zscmr.paper.rates import Rates
 from zscmr.utils.files import write_json
 
 graph_script = load_script("pretrain/class_graph.py")

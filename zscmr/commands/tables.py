@@ -18,7 +18,9 @@ from zscmr.datasets.class_graph import graph_source
 from zscmr.paper import ground, plan, typeset
 from zscmr.paper import tables as content
 from zscmr.paper.ablation import draw_ablation
-from zscmr.paper.cells import Across, Method, Rates, Worker, tables_of
+from zscmr.paper.cells import Across, Method, tables_of
+from zscmr.paper.rates import Rates
+from zscmr.paper.worker import Worker
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput

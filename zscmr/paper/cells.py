@@ -4,14 +4,12 @@ A cell whose file was made with the same settings from the same features is neve
 are not noticed: another --runs folder begins anew.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import platform
 import shutil
 import time
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +30,6 @@ from zscmr.paper.ground import Elsewhere, Ground
 from zscmr.training.stage2.options import TrainingOptions, resolve
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
-from zscmr.utils.processes import one_process
 
 #: how the same embeddings are measured besides protocol `standard`: `EvaluationOptions`, sketch→image
 MEASURES = {
@@ -48,7 +45,7 @@ MEASURES = {
     "instances": {"instances": True},
 }
 
-# Seconds on two CPU cores without a GPU, on 1280-d features; finished cells correct them (`Rates`).
+# Seconds on two CPU cores without a GPU, on 1280-d features; finished cells correct them (`rates.Rates`).
 RUN_SECONDS = 3.0  # building, compiling, export, figures
 EPOCH_SECONDS = 0.05  # checkpoint, held-out score
 PICTURE_SECONDS = 3e-8  # an epoch, per picture and feature
@@ -336,31 +333,6 @@ class Across(Cell):
         return found, True
 
 
-class Rates:
-    """How long cells take: the documented rates, corrected by the cells that were finished on this machine."""
-
-    def __init__(self):
-        self.spent = {}  # kind -> [seconds measured, seconds by the documented rates]
-
-    def note(self, cell, content):
-        if content.get("seconds") and content["machine"] == machine():
-            for kind in (cell.kind, type(cell)):
-                pair = self.spent.setdefault(kind, [0.0, 0.0])
-                pair[0] += content["seconds"]
-                pair[1] += cell.seconds
-
-    @property
-    def source(self):
-        return "by the cells finished here" if self.spent else "by documented rates of two CPU cores"
-
-    def expected(self, cell):
-        for kind in (cell.kind, type(cell)):
-            if kind in self.spent:
-                measured, documented = self.spent[kind]
-                return cell.seconds * measured / documented
-        return cell.seconds
-
-
 def tables_of(model):
     """A system's part in the paper's tables, `models.base.Tables`."""
     return getattr(models.system(model), "TABLES", Tables())
@@ -368,45 +340,3 @@ def tables_of(model):
 
 def machine():
     return f"{platform.node()}, {os.cpu_count()} cores"
-
-
-MOST_RUNS = 20  # in one process; importing TensorFlow anew takes as long as a short run
-MOST_KEPT = 1e9  # bytes of features that its runs may leave behind; each was seen to leave its own
-
-
-class Worker:
-    """A process that trains one run after another, replaced before it grows large."""
-
-    def __init__(self, train_run, feature_bytes):
-        """`train_run(*arguments)` does one run; importable, so that a spawned process finds it."""
-        self.train_run = train_run
-        self.most = max(1, min(MOST_RUNS, int(MOST_KEPT / feature_bytes)))
-        self.pool, self.done = None, 0
-
-    def train(self, log, append, *arguments):
-        """One run; what it prints goes to the file `log`."""
-        if self.done % self.most == 0:
-            self.stop()
-            self.pool = one_process()
-        self.done += 1
-        try:
-            self.pool.submit(_train, self.train_run, log, append, arguments).result()
-        except BrokenProcessPool as error:
-            raise BadInput(f"{log}: the training process of this run died (out of memory?)") from error
-
-    def stop(self):
-        if self.pool:
-            self.pool.shutdown()
-            self.pool = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-
-def _train(train_run, log, append, arguments):
-    mode, out, errors = "a" if append else "w", contextlib.redirect_stdout, contextlib.redirect_stderr
-    with open(log, mode, encoding="utf-8") as file, out(file), errors(file):
-        train_run(*arguments)

@@ -4,100 +4,28 @@ import itertools
 
 from zscmr.evaluation.embeddings import DIRECTIONS, INITIALS
 from zscmr.evaluation.instances import AMONG, DEPTHS
-from zscmr.evaluation.protocols import DISTANCES, PROTOCOLS, TIES
+from zscmr.evaluation.protocols import PROTOCOLS, TIES
 from zscmr.evaluation.scoring import ACROSS
 from zscmr.paper.baselines import DIM
 from zscmr.paper.cells import MEASURES, Baselines, tables_of
 from zscmr.paper.ground import PUBLISHED
 from zscmr.paper.plan import FULL
+from zscmr.paper.results import (
+    DATASETS,
+    METRICS,
+    Results,
+    as_measured,
+    as_published,
+    convention,
+    label,
+    measured_values,
+    published,
+)
 from zscmr.paper.typeset import Table, Value
 from zscmr.reports import text_tables as texts
 
-METRICS = tuple(PUBLISHED["metrics"])
-DATASETS = tuple(PUBLISHED["datasets"])
 ARROWS = {direction: direction.replace("->", "→") for direction in DIRECTIONS}
-BASELINES = ("features alone", "LDA map")
 INSTANCE_METRICS = (*(f"acc@{k}" for k in DEPTHS), "mean rank")
-
-
-class Results:
-    """The finished cells of a plan, as values of tables."""
-
-    def __init__(self, plan):
-        self.plan = plan
-        self.contents = {cell: cell.stored() for cell in plan.cells()}
-
-    def scores(self, cells, direction, metric, part="directions", digits=3):
-        """`Value` of a metric over cells that differ by seed; None without any."""
-        contents = [self.contents[cell] for cell in cells]
-        if not contents:
-            return None
-        numbers = tuple(content[part][direction][metric] for content in contents)
-        return Value(numbers, convention(contents[0]), cells[0].ground, digits=digits)
-
-    def method(self, method, direction, metric, ground=None):
-        return self.scores(self.plan.trainings(method, ground), direction, metric)
-
-    def baseline(self, name, direction, metric, ground=None):
-        cell = Baselines(ground or self.plan.main)
-        if cell not in self.contents:
-            return None
-        results = self.contents[cell]["baselines"][name]
-        return Value((results["directions"][direction][metric],), convention(results), cell.ground)
-
-    def everyone(self):
-        """{row: function (direction, metric, ground) -> Value} of the baselines and all methods."""
-        rows = {}
-        for name in BASELINES:
-            rows[name] = lambda *where, name=name: self.baseline(name, *where)
-        for method in self.plan.methods:
-            rows[label(method)] = lambda *where, method=method: self.method(method, *where)
-        return rows
-
-    def distances(self):
-        """Which distance each preset ranks by, in words."""
-        found = []
-        for method in self.plan.methods:
-            content = self.contents[self.plan.trainings(method)[0]]
-            name = label(method).removesuffix(", ours")
-            found.append(f"{name} {distance(content)}")
-        return ", ".join(found)
-
-
-def label(method):
-    bits = dict(method.changes).get("bits")
-    return f"{method.model} {method.preset}{f' {bits} bits' if bits else ''}, ours"
-
-
-def distance(results):
-    return DISTANCES[results["distance"]].removesuffix(" distance")
-
-
-def convention(results):
-    reranked = ", re-ranked: uses the gallery as a whole" if results.get("reranked") else ""
-    return f"{results['protocol']}, {distance(results)}, ties {results['ties']}{reranked}"
-
-
-def as_published(dataset):
-    """Above the columns of published numbers."""
-    return f"{dataset}, published"
-
-
-def as_measured(ground):
-    """Above the columns of measured numbers."""
-    return f"{ground.name}, measured"
-
-
-def published(pair, dataset):
-    """{column: Value} of published mAP@all and P@100 of a dataset; empty where nothing was published."""
-    names = [f"{as_published(dataset)}: {metric}" for metric in METRICS]
-    values = [Value((number,), PUBLISHED["convention"], dataset=dataset) for number in pair or ()]
-    return dict(zip(names, values, strict=False))
-
-
-def measured_cells(cells):
-    """The cells without those that were not measured."""
-    return {name: value for name, value in cells.items() if value is not None}
 
 
 def all_tables(plan):
@@ -138,7 +66,7 @@ def comparison_table(results):
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": DIM}
     measured = {}
     for row, score in results.everyone().items():
-        cells = measured_cells({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
+        cells = measured_values({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
         if cells:
             measured[row] = {"size": str(sizes[row]), **cells}
     columns = ("size", *(f"{where}: {metric}" for where in (*map(as_published, DATASETS), ours) for metric in METRICS))
@@ -163,7 +91,7 @@ def directions_table(results):
         ]
         rows[f"ZSCMR, {dataset}, published"] = dict(zip(columns, numbers, strict=True))
     for row, score in results.everyone().items():
-        cells = measured_cells(dict(zip(columns, (score(*place) for place in places), strict=True)))
+        cells = measured_values(dict(zip(columns, (score(*place) for place in places), strict=True)))
         if cells:
             rows[f"{row}, {results.plan.main.name}"] = cells
     return Table(
@@ -282,7 +210,7 @@ def unseen_lists_table(results):
     for ground in results.plan.grounds:
         found = {}
         for row, score in results.everyone().items():
-            cells = measured_cells({metric: score("sketch->image", metric, ground) for metric in METRICS})
+            cells = measured_values({metric: score("sketch->image", metric, ground) for metric in METRICS})
             if cells:
                 found[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
         groups.append(next(iter(found)))
@@ -317,7 +245,7 @@ def codes_table(results):
             found = results.plan.measurements(method, measured) if measured else results.plan.trainings(method)
             for metric in METRICS:
                 cells[f"{ours}: {kind}, {metric}"] = results.scores(found, "sketch->image", metric)
-        rows[label(method)] = measured_cells(cells)
+        rows[label(method)] = measured_values(cells)
     columns = [f"{as_published(dataset)}: {metric}" for dataset in DATASETS for metric in METRICS]
     columns += [f"{ours}: {kind}, {metric}" for kind in kinds for metric in METRICS]
     how = (
