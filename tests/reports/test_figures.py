@@ -49,8 +49,8 @@ def drawn(tmp_path, monkeypatch):
     def draw(*words, **variables):
         kept = {}
 
-        def keep_grid(path, title, told, lines, leaked=""):
-            kept.update({path.name: lines, "told": told})
+        def keep_grid(path, title, subtitle, lines, leaked=""):
+            kept.update({path.name: lines, "subtitle": subtitle})
             return 0, 0
 
         monkeypatch.setattr(plots, "save_figure", lambda figure, path: kept.update({path.name: figure}))
@@ -85,22 +85,22 @@ def test_grid_and_confusion_are_of_the_first_direction(drawn):
     """image->sketch finds all six sketches, three of each class; image->image all photos but the query, of five of its
     own class four."""
     kept = drawn("--directions", "image->sketch", "sketch->image")
-    assert [len(line.found) for line in kept["retrieval.png"]] == [6, 6]
+    assert [len(line.retrieved) for line in kept["retrieval.png"]] == [6, 6]
     axes = kept["confusion.png"].axes[0]
     assert [text.get_text() for text in axes.texts] == ["50"] * 4
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("class of the retrieved sketches", "class of the photo")
     kept = drawn("--directions", "image->image")
-    assert [[cell.name for cell in line.found].count(line.words) for line in kept["retrieval.png"]] == [4, 4]
+    assert [[cell.name for cell in line.retrieved].count(line.title) for line in kept["retrieval.png"]] == [4, 4]
     assert [text.get_text() for text in kept["confusion.png"].axes[0].texts] == ["44", "56", "56", "44"]
 
 
 def test_figures_say_where_seen_classes_stand(drawn):
     def told(*words, **variables):
         kept = drawn(*words, **variables)
-        return {"retrieval.png": kept["told"]} | {
+        return {"retrieval.png": kept["subtitle"]} | {
             name: "; ".join(text.get_text() for text in figure.texts)
             for name, figure in kept.items()
-            if name not in ("retrieval.png", "told")
+            if name not in ("retrieval.png", "subtitle")
         }
 
     assert not any("generalised" in words for words in told().values())
@@ -126,7 +126,7 @@ def test_names_on_the_map_have_the_colour_of_their_points(drawn):
 def test_rows_of_the_grid_are_in_order(drawn):
     everyone = {"unseen": None, "classes": ["pear", "apple", "Fig", "date"]}
     lines = drawn(**everyone, namesx=None, namesy=None)["retrieval.png"]
-    assert [line.words for line in lines] == ["apple", "date", "Fig", "pear"]
+    assert [line.title for line in lines] == ["apple", "date", "Fig", "pear"]
 
 
 def test_the_shell_line_of_a_report_can_be_given_again():

@@ -44,8 +44,8 @@ def test_a_family_that_has_the_letter_is_taken(monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_grid_of_such_names(name, tmp_path, quiet):
-    cells = grid.found_cells([name, name], [None, None], notes=[name, "0.1"])
-    line = grid.Line(name, grid.Cell(None, name, name), cells)
+    cells = grid.framed_pictures([name, name], [None, None], notes=[name, "0.1"])
+    line = grid.Line(name, grid.FramedPicture(None, name, name), cells)
     grid.picture_grid(tmp_path / "g.png", name, f"told of {name}", [line], leaked=name)
     assert (tmp_path / "g.png").stat().st_size > 1000
 

@@ -105,7 +105,7 @@ def measure(file):
     features = chosen_rows(file, options)
     setup = scoring.Setup.of(options, features.distance)
     scores = scoring.score_features(file, features, setup, scoring.ACROSS)
-    say(text_tables.scores_table(scoring.summary(scores, setup, features), str(file)))
+    say(text_tables.format_scores(scoring.summary(scores, setup, features), str(file)))
 
 
 def embedded(run, modality, tree, folder):

@@ -30,7 +30,7 @@ from zscmr.formats import runs
 from zscmr.reports import page as report
 from zscmr.reports import plots, text_tables
 from zscmr.reports.grid import retrieval_grid
-from zscmr.reports.text_tables import scores_table as table
+from zscmr.reports.text_tables import format_scores as table
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder, whole_file
@@ -95,16 +95,16 @@ def main(settings):
     say(table(results, title))
     if settings.instances:
         results["instances"] = instances.score_instances(path, features, setup, settings.bootstrap)
-        say(text_tables.instances_table(results))
+        say(text_tables.format_instances(results))
     if settings.per_class:
-        say(text_tables.classes_table(results))
+        say(text_tables.format_classes(results))
     if settings.against:
         theirs = Setup.of(settings, other.distance)
         results["against"] = scoring.test_against(scores, setup, settings.against, other, theirs, settings.directions)
-        say(text_tables.differences_table(results))
+        say(text_tables.format_differences(results))
     if settings.compare:
         results["compare"] = scoring.compare_conventions(path, features, setup, settings.directions)
-        say(text_tables.comparison_table(results))
+        say(text_tables.format_conventions(results))
     if settings.json:
         with whole_file(settings.json) as part:
             part.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

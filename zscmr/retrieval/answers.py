@@ -75,10 +75,10 @@ def draw_answers(path, title, where, answers, leaked=""):
         right = None if answer.label is None else found.classes == answer.label
         notes = [f"{distance:.3f}" for distance in answer.distances]
         words = answer.label or answer.query.stem
-        query = grid.Cell(answer.query, answer.query.stem, "" if answer.label is None else grid.short(file))
+        query = grid.FramedPicture(answer.query, answer.query.stem, "" if answer.label is None else grid.short(file))
         paths = [Path(file) if file else None for file in found.paths]
         captions = np.where(found.classes == UNKNOWN, [Path(name).stem for name in found.names], found.classes)
-        lines.append(grid.Line(words, query, grid.found_cells(captions, paths, right, notes)))
+        lines.append(grid.Line(words, query, grid.framed_pictures(captions, paths, right, notes)))
     words = where
     if any(answer.label is not None for answer in answers[:SHOWN]):
         words += "; class of the query's folder green, other classes red"
