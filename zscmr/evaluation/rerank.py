@@ -28,12 +28,13 @@ ROWS = 2**12  # gallery items encoded at once
 
 
 class Reranking:
-    """An ordering of gallery items for `ranking`: those of each query by d*, equal ones in gallery order.
+    """An ordering (`orderings.py`) by d*, equal items in gallery order.
 
     Holds the encodings of the gallery, about 100 non-zero numbers an item.
     """
 
     def __init__(self, queries, gallery, metric, memory, own_rows):
+        self.shape = len(queries), len(gallery)
         self.queries, self.own_rows = queries, own_rows
         self.index, self.whole = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
         itself = np.arange(len(gallery))
@@ -71,13 +72,14 @@ class Reranking:
         return order, np.pad(ranked[:, 1:] == ranked[:, :-1], ((0, 0), (1, 0)))
 
     def hits(self, keys, rows, relevant):
+        """(whether the item at each rank is relevant (rows, ranked), ties as in `order`)."""
         order, tied = self.order(keys, rows)
         return np.take_along_axis(relevant, order, axis=1), tied
 
 
 def encode_sets(near, neighbours):
     """Rows e(i) (n, n), sparse, from `near` (n, 1 + neighbours): each item, then its nearest others in order."""
-    from scipy import sparse  # a third of a second, which a plain ranking must not take
+    from scipy import sparse  # imported here: it takes 0.3 s
 
     reciprocal, half = (_reciprocal(near[:, : k + 1]) for k in (neighbours, round(neighbours / 2)))
     sizes = half.sum(axis=1).A1

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -81,36 +82,27 @@ class Scores:
         return Scores(values, self.labels[chosen], self.rows[chosen], self.relevant[chosen], self.gallery)
 
 
-def evaluate(
-    photos,
-    sketches,
-    photo_labels,
-    sketch_labels,
-    *,
-    distance=None,
-    protocol="standard",
-    directions=tuple(DIRECTIONS),
-    queries=None,
-    seed=0,
-    ties=None,
-    top=None,
-    rerank=False,
-    memory=MEMORY,
-    progress=False,
-):
-    """Score retrieval between photos (photos, dim) and sketches (sketches, dim) with one label per row.
+def evaluate(photos, sketches, photo_labels, sketch_labels, *, directions=tuple(DIRECTIONS), **options):
+    """Score retrieval between photos and sketches.
 
     Returns {"protocol", "distance", "ties", "directions": {direction: {metric: mean, "queries", "gallery"}},
-    "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
-    ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
-    `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
-    `hit_blocks`; left out, expected for Hamming distance, else gallery. `top`: score the first ranks
-    only. `rerank`: by the neighbourhoods in the gallery (`rerank.py`); the result then has "reranked". `memory`: bytes.
+    "without_relevant": {"directions": {direction: queries with R = 0}}}, and "reranked" where that is so. "gallery"
+    counts the items each query is ranked against: within one modality all but itself.
+
+    Args:
+        photos: (photos, dim), or packed codes.
+        sketches: (sketches, dim), or packed codes.
+        photo_labels: (photos,).
+        sketch_labels: (sketches,).
+        directions: keys of `DIRECTIONS`.
+        options: fields of `Setup`; left out, the distance is the protocol's, else euclidean, and ties count as in
+            `tie_rule`.
     """
     check_directions(directions)
-    distance = distance or PROTOCOLS[protocol].distance or "euclidean"
-    ties = tie_rule(ties, distance, top, protocol)
-    setup = Setup(protocol, distance, ties, queries, top, memory, seed, rerank=rerank, progress=progress)
+    protocol = options.get("protocol", "standard")
+    distance = options.pop("distance", None) or PROTOCOLS[protocol].distance or "euclidean"
+    ties = tie_rule(options.pop("ties", None), distance, options.get("top"), protocol)
+    setup = Setup(distance=distance, ties=ties, **options)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
     for modality, rows in vectors.items():
@@ -155,17 +147,17 @@ def score(vectors, labels, direction, setup, scorer=None):
     if ranked < 1:
         raise BadInput(f"{direction}: the gallery is empty, expected at least 1 {answering} to retrieve")
 
-    scorer = scorer or (lambda hits: PROTOCOLS[setup.protocol].score(hits, setup.top, setup.also))
-    asked = labels[asking][rows]
+    scorer = scorer or partial(PROTOCOLS[setup.protocol].score, top=setup.top, also=setup.also)
+    query_labels = labels[asking][rows]
     blocks = hit_blocks(
         vectors[asking] if len(rows) == len(vectors[asking]) else vectors[asking][rows],
         vectors[answering],
         setup.distance,
-        asked,
+        query_labels,
         labels[answering],
         own_rows,
-        setup.ties,
-        setup.top,
+        ties=setup.ties,
+        top=setup.top,
         memory=setup.memory,
         rerank=setup.rerank,
     )
@@ -177,7 +169,7 @@ def score(vectors, labels, direction, setup, scorer=None):
         scored += [scorer(hits) for hits in parts]
         relevant += [hits.relevant for hits in parts]
     values = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
-    return Scores(values, asked, rows, np.concatenate(relevant), ranked)
+    return Scores(values, query_labels, rows, np.concatenate(relevant), ranked)
 
 
 def draw_queries(available, wanted, seed):
