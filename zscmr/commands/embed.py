@@ -20,6 +20,7 @@ from zscmr.evaluation import scoring
 from zscmr.evaluation.embedding_files import recorded_distance
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.selection import chosen_rows
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.reports import text_tables
@@ -105,7 +106,7 @@ def measure(file):
     features = chosen_rows(file, options)
     setup = scoring.Setup.of(options, features.distance)
     scores = scoring.score_features(file, features, setup, scoring.ACROSS)
-    say(text_tables.format_scores(scoring.summary(scores, setup, features), str(file)))
+    say(text_tables.format_scores(summary(scores, setup, features), str(file)))
 
 
 def embedded(run, modality, tree, folder):

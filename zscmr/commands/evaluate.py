@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.evaluation import instances, scoring
+from zscmr.evaluation.comparisons import compare_conventions, paired_tests
 from zscmr.evaluation.distances import distances
 from zscmr.evaluation.embedding_files import newest
 from zscmr.evaluation.embedding_files import read_embeddings as load  # its name for programs
@@ -26,6 +27,7 @@ from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.ranking import hit_blocks, rank, rank_blocks
 from zscmr.evaluation.scoring import Scores, Setup, evaluate
 from zscmr.evaluation.selection import chosen_rows, unseen_only
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import runs
 from zscmr.reports import page as report
 from zscmr.reports import plots, text_tables
@@ -90,7 +92,7 @@ def main(settings):
     other = paired_rows(path, features, settings) if settings.against else None
     setup = Setup.of(settings, features.distance)
     scores = scoring.score_features(path, features, setup, settings.directions)
-    results = {"features": str(path), **scoring.summary(scores, setup, features, settings.bootstrap)}
+    results = {"features": str(path), **summary(scores, setup, features, settings.bootstrap)}
     title = f"{path}, {described(features, settings)}"
     say(table(results, title))
     if settings.instances:
@@ -100,10 +102,10 @@ def main(settings):
         say(text_tables.format_classes(results))
     if settings.against:
         theirs = Setup.of(settings, other.distance)
-        results["against"] = scoring.test_against(scores, setup, settings.against, other, theirs, settings.directions)
+        results["against"] = paired_tests(scores, setup, settings.against, other, theirs, settings.directions)
         say(text_tables.format_differences(results))
     if settings.compare:
-        results["compare"] = scoring.compare_conventions(path, features, setup, settings.directions)
+        results["compare"] = compare_conventions(path, features, setup, settings.directions)
         say(text_tables.format_conventions(results))
     if settings.json:
         with whole_file(settings.json) as part:

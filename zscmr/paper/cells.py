@@ -23,6 +23,7 @@ from zscmr.evaluation.instances import score_instances
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.selection import chosen_rows, unseen_only
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import runs
 from zscmr.models.base import Tables
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
@@ -248,7 +249,7 @@ class Measurement(Cell):
         if options.instances:
             return {"protocol": "own photo", "ties": setup.ties, **score_instances(file, features, setup)}, True
         scores = scoring.score_features(file, features, setup, ("sketch->image",))
-        return scoring.summary(scores, setup, features), True
+        return summary(scores, setup, features), True
 
 
 @dataclass(frozen=True)
@@ -329,7 +330,7 @@ class Across(Cell):
             features = chosen_rows(self.file, options)
             setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
             scores = scoring.score_features(self.file, features, setup, scoring.ACROSS)
-            found["reranked" if how else "ranked"] = scoring.summary(scores, setup, features)
+            found["reranked" if how else "ranked"] = summary(scores, setup, features)
         return found, True
 
 

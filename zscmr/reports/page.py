@@ -24,7 +24,7 @@ def write_report(folder, features, results, title, setup, points, provenance):
     Args:
         folder: where to write.
         features: `Features` of the rows that were evaluated.
-        results: of `scoring.summary`, with what the command added.
+        results: of `summaries.summary`, with what the command added.
         title: of the page.
         setup: `scoring.Setup` of the evaluation.
         points: {direction: Scores of `plots.curve_points`}.
