@@ -1,4 +1,4 @@
-"""Embeds another dataset with a run's exported encoders and measures the run on it: train on one, test on another.
+"""Embed another dataset with a run's exported encoders and measure the run on it: train on one, test on another.
 
     python embed.py --run runs/mine --photos photos --sketches sketches --out other.mat
 
@@ -67,7 +67,7 @@ def main(settings):
 
 
 def evaluated_classes(settings, config, classes):
-    """(names of the classes to evaluate, which these are in words). Raises BadInput if there are none."""
+    """(names of the classes to evaluate, a phrase on which these are). Raises BadInput if there are none."""
     if settings.drop_trained and not settings.unseen:
         raise BadInput("--drop-trained: goes with --unseen, without which trained classes are left out anyway")
     if not settings.unseen:
@@ -110,7 +110,14 @@ def measure(file):
 
 
 def embedded(run, modality, tree, folder):
-    """(the tree without unreadable pictures, their embeddings (n, t)); what is finished is kept in `folder`."""
+    """Embed a tree: (the tree without unreadable pictures, their embeddings (n, t)).
+
+    Args:
+        run: run directory.
+        modality: photo or sketch.
+        tree: pictures of the modality.
+        folder: keeps what is finished; a stopped call goes on.
+    """
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
     vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
@@ -131,9 +138,18 @@ def run_distance(run):
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")
 
 
-def write(out, distance, sides, classes, unseen, told):
-    """Write the .mat file, to be ranked by `distance`; `told`: further variables, text."""
-    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **told}
+def write(out, distance, sides, classes, unseen, texts):
+    """Write the .mat file.
+
+    Args:
+        out: the file.
+        distance: what to rank it by.
+        sides: {modality: (tree, embeddings)}.
+        classes: class names.
+        unseen: indices of the classes to evaluate.
+        texts: {variable: text} of further ones.
+    """
+    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **texts}
     for letter, (tree, vectors) in zip("xy", sides.values(), strict=True):
         root = class_folder(tree)
         names = [Path(file).relative_to(Path(file).parent.parent).as_posix() for file in tree.files]

@@ -1,4 +1,4 @@
-"""Ranks photos and sketches of unseen classes against each other and scores the rankings.
+"""Rank photos and sketches of unseen classes against each other and score the rankings.
 
     python knn_eval.py [FEATURES] [--protocol sake] [--directions 'sketch->image' 'image->sketch'] [--compare]
 
@@ -114,21 +114,21 @@ def main(settings):
     if settings.figures:
         singly = dataclasses.replace(setup, ties="gallery", top=None)
         points = scoring.score_features(path, features, singly, settings.directions, plots.curve_points)
-        made = provenance_lines(path, features, settings)
-        for file in report.write_report(settings.figures, features, results, title, setup, points, made):
+        provenance = provenance_lines(path, features, settings)
+        for file in report.write_report(settings.figures, features, results, title, setup, points, provenance):
             say(f"wrote {file}")
 
 
 def check_outputs(path, settings):
-    """Refuse before the work, not after it, what --json and --figures cannot write. `path`: the embeddings."""
+    """Raise BadInput, before any work, for what --json and --figures cannot write. `path`: the embeddings."""
     if settings.json:
         if settings.json.is_dir():
             raise BadInput(f"--json: expected a file, received the folder {settings.json}")
         if settings.json.resolve() in {file.resolve() for file in (path, settings.against or path)}:
             raise BadInput(f"--json: {settings.json} holds the embeddings, expected another file")
     for option, folder in (("--json", settings.json and settings.json.parent), ("--figures", settings.figures)):
-        if folder and not os.access(there := existing_folder(option, folder), os.W_OK):
-            raise BadInput(f"{option}: no permission to write to {there}")
+        if folder and not os.access(parent := existing_folder(option, folder), os.W_OK):
+            raise BadInput(f"{option}: no permission to write to {parent}")
 
 
 def paired_rows(path, features, settings):
@@ -142,7 +142,7 @@ def paired_rows(path, features, settings):
 
 
 def provenance_lines(path, features, settings):
-    """Lines that say what a report was made from and how: the shell line, the file, the run that wrote it."""
+    """Lines on the origin of a report: the shell line, the file, the run that wrote it."""
     files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(file.stat().st_mtime for file in files)))
     lines = [
@@ -163,9 +163,10 @@ def provenance_lines(path, features, settings):
 
 
 def described(features, settings):
-    words = [f"{len(features.unseen)} {'unseen ' if features.zero_shot else ''}classes"]
+    """The classes and the options that a title names."""
+    parts = [f"{len(features.unseen)} {'unseen ' if features.zero_shot else ''}classes"]
     if settings.generalised:
-        words.append(f"generalised as {settings.generalised}")
+        parts.append(f"generalised as {settings.generalised}")
     if settings.bits:
-        words.append(f"{settings.bits}-bit {settings.codes or 'itq'} codes")
-    return ", ".join(words)
+        parts.append(f"{settings.bits}-bit {settings.codes or 'itq'} codes")
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Exact distances by one matrix product: vectors made ready once, then searched often."""
+"""Exact distances from matrix products: the gallery is prepared once, then searched often."""
 
 import numpy as np
 
@@ -65,16 +65,16 @@ class Index:
         if self.metric != "hamming":
             check_vectors(queries, "query", self.metric)
         own_rows = checked_own_rows(own_rows, len(queries))
-        kept = np.ones(len(self.vectors), bool)
+        mask = np.ones(len(self.vectors), bool)
         if keep is not None:
-            kept[:] = False
-            kept[np.asarray(keep)] = True  # a mask, or rows
-        itself = own_rows is not None and bool(kept[own_rows].any())
-        top = min(top, int(np.count_nonzero(kept)) - itself)
+            mask[:] = False
+            mask[np.asarray(keep)] = True  # a mask, or rows
+        itself = own_rows is not None and bool(mask[own_rows].any())
+        top = min(top, int(np.count_nonzero(mask)) - itself)
         rows, distances = np.empty((len(queries), top), np.int64), np.empty((len(queries), top))
         if not top:
             return rows, distances
-        left_out = None if keep is None else np.flatnonzero(~kept)
+        left_out = None if keep is None else np.flatnonzero(~mask)
         for part in slices(len(queries), query_block(len(self.vectors), self.memory)):
             own = None if own_rows is None else own_rows[part]
             rows[part], distances[part] = self._search(queries[part], top, left_out, own)

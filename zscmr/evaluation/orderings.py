@@ -89,11 +89,11 @@ class KeyOrdering:
         values, last = bits.view(np.float64), hits.shape[1] - 1
         if last < 1:
             return hits, None
-        line, place = np.divmod(np.flatnonzero(hits), last + 1)
-        doubt, own = self._doubt(values, rows, 1)[line], values[line, place]
+        line, column = np.divmod(np.flatnonzero(hits), last + 1)
+        doubt, own = self._doubt(values, rows, 1)[line], values[line, column]
         doubtful = np.zeros(len(line), bool)
-        for beside in (np.maximum(place - 1, 0), np.minimum(place + 1, last)):
-            doubtful |= ~hits[line, beside] & (np.abs(values[line, beside] - own) <= doubt)
+        for neighbour in (np.maximum(column - 1, 0), np.minimum(column + 1, last)):
+            doubtful |= ~hits[line, neighbour] & (np.abs(values[line, neighbour] - own) <= doubt)
         if not doubtful.any():
             return hits, None
         lines = np.unique(line[doubtful])
@@ -124,14 +124,14 @@ class KeyOrdering:
         """`order` with each cluster of near items that holds a doubtful pair in exact order, and what ties in it."""
         cluster = np.cumsum(np.pad(~near, ((0, 0), (1, 0)), constant_values=True), axis=1)
         cluster += (np.arange(len(order)) * (order.shape[1] + 1))[:, None]
-        wanted = np.zeros(cluster.max() + 1, bool)
-        wanted[cluster[:, 1:][doubtful]] = True
-        line, place = np.nonzero(wanted[cluster])
-        item, cluster = order[line, place], cluster[line, place]
+        mask = np.zeros(cluster.max() + 1, bool)
+        mask[cluster[:, 1:][doubtful]] = True
+        line, column = np.nonzero(mask[cluster])
+        item, cluster = order[line, column], cluster[line, column]
         exact = pair_keys(self.queries, queries[line], self.gallery, item, self.metric)
         by_distance = np.lexsort((item, exact, cluster))
-        order[line, place] = item[by_distance]
+        order[line, column] = item[by_distance]
         exact = exact[by_distance]
         tied = np.zeros(order.shape, bool)
-        tied[line[1:], place[1:]] = (cluster[1:] == cluster[:-1]) & (exact[1:] == exact[:-1])
+        tied[line[1:], column[1:]] = (cluster[1:] == cluster[:-1]) & (exact[1:] == exact[:-1])
         return order, tied

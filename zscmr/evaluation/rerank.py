@@ -36,7 +36,7 @@ class Reranking:
     def __init__(self, queries, gallery, metric, memory, own_rows):
         self.shape = len(queries), len(gallery)
         self.queries, self.own_rows = queries, own_rows
-        self.index, self.whole = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
+        self.index, self.exact = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
         itself = np.arange(len(gallery))
         others, _ = self.index.search(gallery, NEIGHBOURS, own_rows=itself)
         near = np.hstack([itself[:, None], others])
@@ -45,7 +45,7 @@ class Reranking:
 
     def keys(self, rows, each):
         """d* (rows, gallery) of the queries in the slice `rows`; `each` maps a function over a sequence."""
-        keys = np.maximum(self.whole.keys(self.queries[rows], each), 0)
+        keys = np.maximum(self.exact.keys(self.queries[rows], each), 0)
         keys *= ORIGINAL / np.maximum(keys.max(axis=1, keepdims=True), np.finfo(float).tiny)
         near, _ = self.index.search(self.queries[rows], EXPANSION)
         encoded = _mean_of(near, keys.shape[1]) @ self.sets
@@ -89,9 +89,9 @@ def encode_sets(near, neighbours):
         shared = (own @ half).multiply(own).tocoo()  # |R(i, k1) ∩ R(j, k1/2)| of each j in R(i, k1)
         most = 3 * shared.data >= 2 * sizes[shared.col]
         joined = sparse.csr_matrix((shared.data[most], (shared.row[most], shared.col[most])), shape=own.shape)
-        whole = (own + joined @ half).tocsr()
-        whole.data = np.repeat(1 / np.diff(whole.indptr), np.diff(whole.indptr))
-        parts.append(whole)
+        encoded = (own + joined @ half).tocsr()
+        encoded.data = np.repeat(1 / np.diff(encoded.indptr), np.diff(encoded.indptr))
+        parts.append(encoded)
     return sparse.vstack(parts, format="csr")
 
 

@@ -17,10 +17,10 @@ def draw_ablation(table, path, warning=""):
     figure = Figure(figsize=(max(4.6 * len(names), 6.5), 4.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
-        for place, (direction, colour) in enumerate(COLOURS.items()):
+        for number, (direction, colour) in enumerate(COLOURS.items()):
             column = f"{name}: {INITIALS[direction]}"
             values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
-            bars(panel, place, values, colour, direction.replace("->", "→"))
+            bars(panel, number, values, colour, direction.replace("->", "→"))
         above = legible(title(name, next(iter(values.values()))))
         panel.set_title(above, fontsize=10, **look(above))
         panel.set_xticks(range(len(table.rows)), [textwrap.fill(row, 14) for row in table.rows], fontsize=8)
@@ -35,17 +35,17 @@ def draw_ablation(table, path, warning=""):
         figure.savefig(part, format="png")
 
 
-def bars(panel, place, values, colour, label):
+def bars(panel, number, values, colour, label):
     """Bars of {group: Value}, the `place`-th of two in each group, numbers above them; published bars are hatched."""
-    where = [group + 0.4 * (place - 0.5) for group in values]
+    positions = [group + 0.4 * (number - 0.5) for group in values]
     heights = [value.mean for value in values.values()]
     whiskers = [value.deviation or 0 for value in values.values()]
     published = next(iter(values.values())).ground is None
     look = {"alpha": 0.55, "hatch": "//"} if published else {}
-    panel.bar(where, heights, 0.38, color=colour, edgecolor="white", label=label, **look)
+    panel.bar(positions, heights, 0.38, color=colour, edgecolor="white", label=label, **look)
     if any(whiskers):
-        panel.errorbar(where, heights, whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
-    for x, value, whisker in zip(where, values.values(), whiskers, strict=True):
+        panel.errorbar(positions, heights, whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
+    for x, value, whisker in zip(positions, values.values(), whiskers, strict=True):
         text = f"{value.mean:.{value.digits}f}".removeprefix("0")
         panel.annotate(text, (x, value.mean + whisker), (0, 2), textcoords="offset points", ha="center", fontsize=7)
 
@@ -54,7 +54,7 @@ def title(name, value):
     """Above a panel: what its bars were measured on, or that they are published."""
     if value.ground is None:
         return name
-    place, count = value.ground, len(value.numbers)
+    ground, count = value.ground, len(value.numbers)
     seeds = f"{count} seeds" if count > 1 else "1 seed"
-    words = [place.backbone, seeds, *["not comparable"] * bool(place.differences)]
-    return f"{place.name}, {place.list_name}\n{', '.join(words)} {value.marks}".rstrip()
+    parts = [ground.backbone, seeds, *["not comparable"] * bool(ground.differences)]
+    return f"{ground.name}, {ground.list_name}\n{', '.join(parts)} {value.marks}".rstrip()

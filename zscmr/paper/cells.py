@@ -64,10 +64,10 @@ class Method:
 
     @property
     def name(self):
-        words = [self.model, self.preset]
+        parts = [self.model, self.preset]
         for setting, value in self.changes:
-            words += [setting, *map(str, value)] if isinstance(value, tuple) else [setting, str(value)]
-        return "-".join(words).replace("_", "-")
+            parts += [setting, *map(str, value)] if isinstance(value, tuple) else [setting, str(value)]
+        return "-".join(parts).replace("_", "-")
 
     def with_changes(self, changes):
         """The method with other settings of the trainer, its preset among them."""
@@ -89,8 +89,8 @@ class Cell:
     def make(self, worker):
         """Compute the cell and returns its contents; `worker` trains."""
         began = time.monotonic()
-        results, whole = self.measure(worker)
-        seconds = time.monotonic() - began if whole else None
+        results, complete = self.measure(worker)
+        seconds = time.monotonic() - began if complete else None
         content = {"cell": self.identity, "seconds": seconds, "machine": machine(), **results}
         write_json(self.path, content)
         return content
@@ -163,12 +163,12 @@ class Training(Cell):
 
     def measure(self, worker):
         """(scores, whether this call trained from the first epoch to the last)."""
-        whole = False
+        complete = False
         if not (runs.read_results(self.folder) and self.is_ours()):
-            whole = self.train(worker)
+            complete = self.train(worker)
         # the embeddings stay, for the other cells; a table's hundred runs would fill the disk with the rest
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-        return runs.read_results(self.folder)["shared space"], whole
+        return runs.read_results(self.folder)["shared space"], complete
 
     def is_ours(self):
         """Whether the run directory was made with the settings of this cell."""
@@ -176,9 +176,9 @@ class Training(Cell):
         if not config.exists():
             return False
         places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
-        wanted = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
+        expected = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
         stored = read_json(config)["settings"]
-        return {name: value for name, value in stored.items() if name not in runs.PLACES} == wanted
+        return {name: value for name, value in stored.items() if name not in runs.PLACES} == expected
 
     def train(self, worker):
         """Run the trainer, its output going to a log file. Return whether it trained from the first epoch."""
@@ -324,14 +324,14 @@ class Across(Cell):
         return 0.5 + 2 * (1 + RERANKING_TIMES) * PAIR_SECONDS * self.pictures[0] * self.pictures[1]
 
     def measure(self, worker):
-        found = {}
+        results = {}
         for how in ({}, MEASURES["reranked"]):
             options = EvaluationOptions(**how)
             features = chosen_rows(self.file, options)
             setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
             scores = scoring.score_features(self.file, features, setup, scoring.ACROSS)
-            found["reranked" if how else "ranked"] = summary(scores, setup, features)
-        return found, True
+            results["reranked" if how else "ranked"] = summary(scores, setup, features)
+        return results, True
 
 
 def tables_of(model):

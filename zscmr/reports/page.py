@@ -70,7 +70,7 @@ def write_report(folder, features, results, title, setup, points, provenance):
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     page += f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     with whole_file(folder / "report.html") as part:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")  # names may be no UTF-8
     return [folder / name for name in (*drawn, "report.html")]
 
 
