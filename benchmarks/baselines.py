@@ -2,8 +2,8 @@
 
     python benchmarks/baselines.py --data data/mine [--unseen FILE]
 
-A learned system that does not beat the LDA map has not earned its place. Prints retrieval of the unseen classes in all
-directions, protocol `standard`, cosine. Needs features of equal width in both modalities, from one backbone.
+A learned system has to beat the LDA map. Print retrieval of the unseen classes in all directions, protocol `standard`,
+cosine. The features of both modalities need the same width.
 """
 
 import sys

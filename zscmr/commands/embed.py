@@ -27,7 +27,7 @@ from zscmr.reports import text_tables
 from zscmr.retrieval import Encoder
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder, read_json
+from zscmr.utils.files import existing_folder, lock, read_json
 from zscmr.utils.options import setting
 
 
@@ -58,9 +58,11 @@ def main(settings):
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
-    sides = {modality: embedded(settings.run, modality, trees[modality], work / modality) for modality in MODALITIES}
-    write(settings.out, distance, sides, classes, split.unseen, {"leaked": leaked, "across": across})
-    shutil.rmtree(work, ignore_errors=True)
+    refusal = f"--out {settings.out}: another embed.py is at work there"
+    with lock(settings.out.with_name(f".{settings.out.name}.lock"), refusal):
+        sides = {side: embedded(settings.run, side, trees[side], work / side) for side in MODALITIES}
+        write(settings.out, distance, sides, classes, split.unseen, {"leaked": leaked, "across": across})
+        shutil.rmtree(work, ignore_errors=True)
     counts = " and ".join(f"{len(tree.files):,} of {modality}" for modality, (tree, _) in sides.items())
     say(f"wrote embeddings, {counts}, to {settings.out}")
     measure(settings.out)
