@@ -1,4 +1,4 @@
-"""Embeds another dataset with a run's exported encoders and measures the run on it: train on one, test on another.
+"""Embed another dataset with a run's exported encoders and measure the run on it: train on one, test on another.
 
     python embed.py --run runs/mine --photos photos --sketches sketches --out other.mat
 
@@ -21,6 +21,7 @@ from zscmr.evaluation import scoring
 from zscmr.evaluation.embedding_files import recorded_distance
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.selection import chosen_rows
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.reports import text_tables
@@ -64,7 +65,7 @@ def embed(settings):
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
-    sides = {modality: embedded(settings.run, modality, trees[modality], work / modality) for modality in MODALITIES}
+    sides = {side: embedded(settings.run, side, trees[side], work / side) for side in MODALITIES}
     write(settings.out, distance, sides, classes, split.unseen, {"leaked": leaked, "across": across})
     shutil.rmtree(work, ignore_errors=True)
     counts = " and ".join(f"{len(tree.files):,} of {modality}" for modality, (tree, _) in sides.items())
@@ -73,7 +74,7 @@ def embed(settings):
 
 
 def evaluated_classes(settings, config, classes):
-    """(names of the classes to evaluate, which these are in words). Raises BadInput if there are none."""
+    """(names of the classes to evaluate, a phrase on which these are). Raises BadInput if there are none."""
     if settings.drop_trained and not settings.unseen:
         raise BadInput("--drop-trained: goes with --unseen, without which trained classes are left out anyway")
     if not settings.unseen:
@@ -112,11 +113,18 @@ def measure(file):
     features = chosen_rows(file, options)
     setup = scoring.Setup.of(options, features.distance)
     scores = scoring.score_features(file, features, setup, scoring.ACROSS)
-    say(text_tables.scores_table(scoring.summary(scores, setup, features), str(file)))
+    say(text_tables.format_scores(summary(scores, setup, features), str(file)))
 
 
 def embedded(run, modality, tree, folder):
-    """(the tree without unreadable pictures, their embeddings (n, t)); what is finished is kept in `folder`."""
+    """Embed a tree: (the tree without unreadable pictures, their embeddings (n, t)).
+
+    Args:
+        run: run directory.
+        modality: photo or sketch.
+        tree: pictures of the modality.
+        folder: keeps what is finished; a stopped call goes on.
+    """
     ensure_encoders(run)
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
@@ -138,9 +146,18 @@ def run_distance(run):
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")
 
 
-def write(out, distance, sides, classes, unseen, told):
-    """Write the .mat file, to be ranked by `distance`; `told`: further variables, text."""
-    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **told}
+def write(out, distance, sides, classes, unseen, texts):
+    """Write the .mat file.
+
+    Args:
+        out: the file.
+        distance: what to rank it by.
+        sides: {modality: (tree, embeddings)}.
+        classes: class names.
+        unseen: indices of the classes to evaluate.
+        texts: {variable: text} of further ones.
+    """
+    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **texts}
     for letter, (tree, vectors) in zip("xy", sides.values(), strict=True):
         root = class_folder(tree)
         names = [Path(file).relative_to(Path(file).parent.parent).as_posix() for file in tree.files]

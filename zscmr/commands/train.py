@@ -14,7 +14,7 @@ from zscmr.datasets.classes import read_split
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import CLASSIFIER
 from zscmr.reports import training_curves
-from zscmr.reports.text_tables import scores_table
+from zscmr.reports.text_tables import format_scores
 from zscmr.training import export as encoders
 from zscmr.training import strategies
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
@@ -148,4 +148,4 @@ def export_encoders(folder, settings):
 
 def print_tables(results):
     for space, scores in results.items():
-        say(scores_table(scores, f"{space}, unseen classes", caption=space == list(results)[-1]))
+        say(format_scores(scores, f"{space}, unseen classes", caption=space == list(results)[-1]))
