@@ -280,7 +280,8 @@ class Table:
         lost = set(missing)
         for part, (why, paths) in source.doubts(missing).items():
             if not forget or why != "is empty":
-                warn(f"{shown(part)}: {why}; {_pictures(len(paths))} added from there stay in the gallery")
+                hint = " (--forget drops them)" if why == "is empty" else ""
+                warn(f"{shown(part)}: {why}; {_pictures(len(paths))} added from there stay in the gallery{hint}")
                 lost -= {*paths}
         if lost and not forget and (not source.exists or 2 * len(lost) > len(rows)):
             state = f"{len(lost)} of its {_pictures(len(rows))} are gone" if source.exists else "no such folder"
