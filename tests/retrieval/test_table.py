@@ -131,7 +131,9 @@ def test_an_empty_folder_keeps_its_rows_where_it_had_several(opened, tmp_path, c
     (folder / "one/a.png").unlink()
     capsys.readouterr()
     assert add(opened, folder) == module.Update(0, 8, 1)
-    expected = f"warning: {folder}/usb: is empty; 2 pictures added from there stay in the gallery\n"
+    expected = (
+        f"warning: {folder}/usb: is empty; 2 pictures added from there stay in the gallery (--forget drops them)\n"
+    )
     assert capsys.readouterr().err == expected
     assert add(opened, folder, FORGET) == module.Update(0, 6, 2)
 

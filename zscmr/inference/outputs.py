@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from zscmr.datasets import pictures
-from zscmr.datasets.pictures import Preprocessing
+from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.utils.console import say, track
 from zscmr.utils.files import read_json, write_json
 

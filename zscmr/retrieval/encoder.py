@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zscmr.datasets.classes import class_key
-from zscmr.datasets.pictures import Preprocessing, why_unreadable
+from zscmr.datasets.pictures import why_unreadable
+from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.graph import Graph

@@ -14,7 +14,7 @@ from zscmr.utils.files import is_uri
 class Gallery(Searcher):
     """Pictures and their embeddings in a folder or on object storage. Thread-safe.
 
-    Two galleries at one place, in one process or in several, lose nothing.
+    Several processes can add to the same gallery at once; nothing is lost.
     """
 
     def __init__(self, where: "str | os.PathLike[str]", encoder: Encoder, memory: int = MEMORY) -> None:
@@ -27,8 +27,8 @@ class Gallery(Searcher):
 
         Raises BadInput for the gallery of another encoder, or one that cannot be read or made.
         """
-        place = where if is_uri(where) else Path(where).expanduser()
-        super().__init__(open_table(place, encoder_identity(encoder.folder)), encoder.of_kind, memory)
+        path = where if is_uri(where) else Path(where).expanduser()
+        super().__init__(open_table(path, encoder_identity(encoder.folder)), encoder.of_kind, memory)
 
     def add(
         self, folder: "str | os.PathLike[str]", kind: str = "photo", *, follow_links: bool = False, forget: bool = False
@@ -43,6 +43,6 @@ class Gallery(Searcher):
 
         Raises BadInput for a folder without a readable picture.
         """
-        place = os.fspath(folder) if is_uri(folder) else Path(folder).expanduser()
-        done: Update = self.table.update(kind, place, self.encoder(kind), rules=AddRules(follow_links, forget))
+        path = os.fspath(folder) if is_uri(folder) else Path(folder).expanduser()
+        done: Update = self.table.update(kind, path, self.encoder(kind), rules=AddRules(follow_links, forget))
         return done

@@ -45,8 +45,10 @@ def encoder_identity(folder):
     if folder.name == runs.ENCODERS and (folder.parent / runs.EMBEDDINGS).is_file():
         return identity_of(folder.parent)
     about = read_json(folder / runs.ABOUT)
-    photo = about["photo"]
-    return Identity(photo["dim"], about["distance"], photo["sha256"])
+    try:
+        return Identity(about["photo"]["dim"], about["distance"], about["photo"]["sha256"])
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{folder / runs.ABOUT}: expected an entry {error}") from error
 
 
 def open_table(where, identity, make=True):

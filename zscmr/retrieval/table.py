@@ -153,16 +153,16 @@ class Table:
         gallery. Raises BadInput for a table of another identity or format, or one that cannot be read or made.
         """
         where = str(where)
-        place = Path(where)
-        if not is_uri(where) and place.exists() and not (place / f"{TABLE}.lance").exists():
-            if not place.is_dir():
+        folder = Path(where)
+        if not is_uri(where) and folder.exists() and not (folder / f"{TABLE}.lance").exists():
+            if not folder.is_dir():
                 raise BadInput(f"{where}: expected the folder of a gallery, received a file")
-            if first is None and any(place.iterdir()):
+            if first is None and any(folder.iterdir()):
                 raise BadInput(f"{where}: expected a gallery or an empty folder, received a folder of other files")
         library = _library()
         with refusal(where):
             table = cls(where, identity, library.connect(where))
-            opened = table._found() or table._made(first)
+            opened = table._existing() or table._created(first)
             _check(where, opened.schema, identity)
         return table
 
@@ -239,9 +239,9 @@ class Table:
 
         Returns an `Update`. Raises BadInput for a folder without a readable picture.
         """
-        source, rows, found = self._compared(modality, folder, rules.follow_links)
+        source, rows, listed = self._compared(modality, folder, rules.follow_links)
         names = {class_key(name): name for name in self.class_names()}
-        files = [_described(file, source.own_name, names) for file in found]
+        files = [_described(file, source.own_name, names) for file in listed]
         kept = {file.path for file in files if rows.get(file.path) == file}
         new = [file for file in files if file.path not in kept]
         missing = rows.keys() - {file.path for file in files}
@@ -266,10 +266,10 @@ class Table:
         """(source, {path: file added from it}, [files in it now]), without files that are the run's own."""
         source = open_source(folder, follow_links)
         rows, own = self._listed(modality, source.root)
-        found = [file for file in source.files() if file.path not in own]
-        if not found and not rows and not own:
+        listed = [file for file in source.files() if file.path not in own]
+        if not listed and not rows and not own:
             raise BadInput(f"--add {folder}: {source.why_empty()}")
-        return source, rows, found
+        return source, rows, listed
 
     def _lost(self, folder, source, rows, missing, forget):
         """The paths of rows to be dropped, of those whose files are `missing`; warns of all that stay.
@@ -280,7 +280,8 @@ class Table:
         lost = set(missing)
         for part, (why, paths) in source.doubts(missing).items():
             if not forget or why != "is empty":
-                warn(f"{shown(part)}: {why}; {_pictures(len(paths))} added from there stay in the gallery")
+                hint = " (--forget drops them)" if why == "is empty" else ""
+                warn(f"{shown(part)}: {why}; {_pictures(len(paths))} added from there stay in the gallery{hint}")
                 lost -= {*paths}
         if lost and not forget and (not source.exists or 2 * len(lost) > len(rows)):
             state = f"{len(lost)} of its {_pictures(len(rows))} are gone" if source.exists else "no such folder"
@@ -296,8 +297,8 @@ class Table:
         with source.local(paths) as local:
             vectors, readable = encoder.embed(local, step)
             faults = encoder.faults(local, readable)
-        bad = [place for place, good in enumerate(readable) if not good]
-        faults = [why.replace(local[place], paths[place]) for why, place in zip(faults, bad, strict=True)]
+        bad = [row for row, good in enumerate(readable) if not good]
+        faults = [why.replace(local[row], paths[row]) for why, row in zip(faults, bad, strict=True)]
         good = [file for file, good in zip(files, readable, strict=True) if good]
         if good:
             self.write(_file_rows(self.identity, modality, good, encoder.seen, vectors[readable]))
@@ -315,7 +316,7 @@ class Table:
             merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pyarrow.Table.from_batches([batch]))
 
-    def _found(self):
+    def _existing(self):
         try:
             return self.table()
         except ValueError as error:
@@ -323,7 +324,7 @@ class Table:
                 return None
             raise
 
-    def _made(self, first):
+    def _created(self, first):
         import pyarrow
 
         schema = schema_of(self.identity)
@@ -465,7 +466,7 @@ def _check(where, schema, identity):
             expected, received = (str(one)[:16] for one in (value, recorded.get(name)))
             raise BadInput(
                 f"{where}: the gallery of another run, or of this one before it changed: expected {name} {expected}, "
-                f"received {received}; another --gallery, or none in its place, begins anew"
+                f"received {received}; another --gallery begins anew"
             )
     expected = schema_of(identity)
     if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
@@ -519,15 +520,15 @@ def _progress(progress, label, total):
         yield bar.update
 
 
-def _described(found, own_name, names):
+def _described(file, own_name, names):
     """A picture as the gallery lists it.
 
     Its class is the folder it lies in, if that is not the source's own, or names a class of `names` {key: class name}.
     """
-    folder = found.folder or own_name
+    folder = file.folder or own_name
     key = class_key(folder)
-    named = found.folder or key in names
-    return File(found.path, names.setdefault(key, folder) if named else UNKNOWN, found.size, found.modified)
+    named = file.folder or key in names
+    return File(file.path, names.setdefault(key, folder) if named else UNKNOWN, file.size, file.modified)
 
 
 def _file_rows(identity, modality, files, seen, vectors):

@@ -3,6 +3,7 @@
 import numpy as np
 from helpers.project import draw_pictures, picture_flags, random_squeezenet, trainer_settings
 
+from zscmr.backbones import networks
 from zscmr.commands import train as trainer
 from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats import matfiles
@@ -17,7 +18,10 @@ NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
     weights = random_squeezenet(tmp_path / "w.npz")
-    flags = {"backbone": "small", "sketch_backbone": "squeezenet", "sketch_weights": weights, "freeze": True}
+    photo_weights = tmp_path / "small.weights.h5"  # random ones are kept nowhere, and could not be exported
+    networks.build("small").save_weights(photo_weights)
+    flags = {"backbone": "small", "weights": photo_weights, "freeze": True}
+    flags |= {"sketch_backbone": "squeezenet", "sketch_weights": weights}
     options = Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **flags)
     make_dataset(options)
     made = read_json(tmp_path / "data/pictures.json")
