@@ -55,13 +55,14 @@ def main(settings):
     error = np.linalg.norm(graph(shown) - expected, axis=1) / np.linalg.norm(expected, axis=1)
     say(f"{settings.backbone}: LiteRT's features differ from TensorFlow's by at most {error.max():.1e} of their length")
     rates = {"TensorFlow": [], "LiteRT": [], "export": []}
+    reading = feature_export.Reading(entry.preprocessing, 16)
     for part in np.array_split(paths, settings.rounds):
         for name, network in (("TensorFlow", compiled), ("LiteRT", graph)):
             rates[name].append(rate(network, shown, len(part)))
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             where = Path(folder) / "kept"
-            feature_export.outputs(where, None, lambda: graph, entry.preprocessing, list(part), 16, "part")
+            feature_export.outputs(where, None, lambda: graph, reading, list(part), "part")
         rates["export"].append(len(part) / (time.perf_counter() - start))
     for name, values in rates.items():
         ratio = statistics.median(a / b for a, b in zip(values, rates["TensorFlow"], strict=True))

@@ -24,9 +24,9 @@ from zscmr.commands import train as trainer
 from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats import matfiles
 from zscmr.reports import grid
-from zscmr.retrieval import Encoder, Pictures, answers
-from zscmr.retrieval.gallery import UNKNOWN
-from zscmr.retrieval.run_gallery import open_gallery
+from zscmr.retrieval import Answer, Encoder, Hit, answers
+from zscmr.retrieval.run_gallery import open_run_table
+from zscmr.retrieval.table import UNKNOWN
 from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options
 from zscmr.training.stage2 import train as stage2
@@ -42,7 +42,7 @@ def make_run(folder, **flags):
     make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
     np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
     join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
-    choices = {"epochs": 3, "batch_size": 8, "dim": 5, "no_encoders": True}  # most tests are of the CNN itself
+    choices = {"epochs": 3, "batch_size": 8, "dim": 5}
     trainer.main(trainer_settings(data=folder / "data", path=folder / "run", **choices))
     return folder
 
@@ -72,6 +72,7 @@ def embedded(run, modality, paths):
     return vectors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
@@ -101,7 +102,7 @@ def check_every_row(folder):
         expected = matfiles.read(file, f"features{side}")
         vectors = embedded(folder / "run", modality, [folder / modality / name for name in names])
         np.testing.assert_allclose(
-            vectors, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()
+            vectors, expected, rtol=1e-4, atol=3e-4 * np.abs(expected).max()
         )  # by another engine
 
 
@@ -163,7 +164,9 @@ def test_filters_and_a_gallery_larger_than_memory(finished, folder, capsys, refu
         assert {one["class"] for one in held["queries"][0]["found"]} == classes
         assert (held["gallery"]["search"], read["gallery"]["search"]) == ("exact", "every picture compared")
     assert "8 pictures, every picture compared" in capsys.readouterr().out
-    assert "no photo to search" in refused(find, folder, query, below=folder)
+    for memory in (1.0, 1e-9):
+        message = refused(find, folder, query, below=folder, memory=memory)
+        assert message == f"folder: no picture of '{folder}' in the gallery"
     assert refused(find, folder, query, classes=("zebra",)) == "the gallery has no class 'zebra'"
     assert "exclude each other" in refused(find, folder, query, seen_only=True, unseen_only=True)
 
@@ -180,18 +183,11 @@ def test_a_folder_of_queries_in_batches(finished, folder):
 
 def test_pictures_without_a_class_are_shown_by_name(tmp_path, monkeypatch):
     """And a query whose folder names no class leaves the frames plain."""
-    pictures = Pictures(
-        ids=np.array(["1", "2"]),
-        vectors=np.zeros((2, 3), np.float32),
-        classes=np.array([UNKNOWN, "cow"]),
-        names=np.array(["/far/my_dog.png", "cow/1.png"]),
-        paths=np.array(["", ""]),
-        unseen=np.array([True, True]),
-    )
+    hits = Hit(0.1, UNKNOWN, "", "/far/my_dog.png", "1", True), Hit(0.2, "cow", "", "cow/1.png", "2", True)
     grids = []
     monkeypatch.setattr(grid, "picture_grid", lambda *words: grids.append(words) or (0,))
-    answer = answers.Answer(tmp_path / "q.png", None, pictures, np.array([0.1, 0.2]))
-    answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer])
+    answer = Answer(hits, 2, 2, query=str(tmp_path / "q.png"))
+    answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer], [None])
     (_, _, words, (line,), _) = grids[0]
     assert words.endswith("; plain frames: the queries' folders name no class of the gallery")
     assert [cell.name for cell in line.found] == ["my dog", "cow"]
@@ -238,7 +234,8 @@ def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
         (lambda f: (f / "q.png").mkdir(), {"query": (), "add": "q.png"}, "no pictures in this folder"),
         (lambda f: (f / "run/config.json").unlink(), {}, "run: no run directory"),
         (lambda f: (f / "run/unified_features.mat").unlink(), {"query": "a"}, "unified_features.mat: no such file"),
-        (lambda f: shutil.rmtree(f / "run/checkpoints"), {"query": "a"}, "checkpoints: no checkpoint"),
+        (lambda f: forget_encoders(f, "checkpoints"), {"query": "a"}, "checkpoints: no checkpoint"),
+        (lambda f: None, {"query": "a", "forget": True}, "--forget: expected with --add"),
     ],
 )
 def test_bad_input_is_refused(finished, folder, refused, prepare, changed, expected):
@@ -250,6 +247,11 @@ def test_bad_input_is_refused(finished, folder, refused, prepare, changed, expec
     assert expected in refused(lambda: search.main(search.Settings(**settings)))
 
 
+def forget_encoders(folder, *others):
+    for name in ("encoders", *others):
+        shutil.rmtree(folder / "run" / name)
+
+
 def rewrite(folder, change):
     config = json.loads((folder / "run/config.json").read_text())
     change(config)
@@ -258,13 +260,17 @@ def rewrite(folder, change):
 
 def test_cnn_that_gives_other_features_is_told(finished, folder, refused):
     """The features were replaced after stage I: the run was trained on others than its CNNs give."""
-    rewrite(folder, lambda config: config["dataset"].update(sketch=7))
+    forget_encoders(folder)
+    rewrite(folder, lambda config: config["dataset"].update(photo=7))
     message = refused(find, folder, finished / "sketch/ant/ant_1.png")
-    assert message.startswith(f"{folder / 'run'}: was trained on sketch features 7-d, and the CNN that it names gives ")
+    assert message.startswith(f"{folder / 'run'}: was trained on photo features 7-d, and the CNN that it names gives ")
 
 
+@pytest.mark.slow
 def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
     query = finished / "sketch/ant/ant_1.png"
+
+    forget_encoders(folder)
 
     def message(weights=None):
         return refused(search.main, search.Settings(run=folder / "run", query=(query,), weights=weights))
@@ -273,17 +279,19 @@ def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
         config["settings"]["data"] = config["dataset"]["directory"] = str(folder / "moved")
 
     rewrite(folder, moved)
-    assert message() == f"{folder / 'moved'}: no sketch.weights.h5; --weights names the directory where it is now"
+    assert message() == f"{folder / 'moved'}: no photo.weights.h5; --weights names the directory where it is now"
     assert "expected the dataset directory" in message(query)
     find(folder, query, weights=finished / "data")  # features or not, the weights are all that is needed
+    forget_encoders(folder)
     shutil.copytree(finished / "data", folder / "moved", ignore=shutil.ignore_patterns("*.mat"))
     find(folder, query)
+    forget_encoders(folder)
     made = json.loads((folder / "moved/pictures.json").read_text())
     (folder / "moved/pictures.json").write_text(json.dumps({**made, "seed": 7}))
-    assert "sketch.weights.h5: is of other features than those of" in message()
+    assert "photo.weights.h5: is of other features than those of" in message()
     (folder / "moved/pictures.json").unlink()
-    (folder / "moved/sketch.weights.h5").write_bytes(b"nothing")
-    assert "sketch.weights.h5: not the weights that made the features" in message()
+    (folder / "moved/photo.weights.h5").write_bytes(b"nothing")
+    assert "photo.weights.h5: not the weights that made the features" in message()
 
     rewrite(
         folder,
@@ -323,10 +331,10 @@ def test_added_pictures_are_found(finished, folder, capsys):
     # a copy of a photo of the run stands beside it, at the same distance
     assert {one["name"] for one in found[:2]} == {"ant/ant_0.jpg", f"{new}/plain.jpg"}
 
-    before = open_gallery(folder / "run").version()
+    before = open_run_table(folder / "run").version()
     search.main(search.Settings(run=folder / "run", add=new))
     assert "0 pictures added, 3 were there, 0 replaced or gone; 27 in the gallery" in capsys.readouterr().out
-    assert open_gallery(folder / "run").version() == before
+    assert open_run_table(folder / "run").version() == before
 
     unseen = find(folder, finished / "photo/ant/ant_0.jpg", unseen_only=True, **query)["queries"][0]["found"]
     assert {one["class"] for one in unseen} == {"dog", "fox", "unknown", "zebra"}
@@ -352,7 +360,7 @@ def test_a_gallery_elsewhere_holds_what_was_added_alone(finished, folder, refuse
     assert refused(find, folder, query, gallery=where) == f"{where}: no photo to search in the gallery"
     found = find(folder, query, gallery=where, gallery_kind="sketch", unseen_only=True, top=100)
     assert found["gallery"]["pictures"] == 8
-    pictures = open_gallery(folder / "run", where).pictures("sketch")
+    pictures = open_run_table(folder / "run", where).pictures("sketch")
     names = matfiles.read_names(folder / "run/unified_features.mat", "namesy")
     expected = matfiles.read(folder / "run/unified_features.mat", "featuresy")
     order = [names.index("/".join(path.split("/")[-2:])) for path in pictures.paths]
@@ -363,56 +371,17 @@ def test_the_gallery_belongs_to_the_run_s_embeddings(finished, folder, refused):
     """A copied file is the same file; another one is refused."""
     run = folder / "run"
     rows = matfiles.read(run / "unified_features.mat", "featuresx")
-    np.testing.assert_array_equal(open_gallery(run).pictures("photo").vectors, rows)
+    np.testing.assert_array_equal(open_run_table(run).pictures("photo").vectors, rows)
     (run / "unified_features.mat").touch()
-    version = open_gallery(run).version()
+    version = open_run_table(run).version()
     variables = {
         key: matfiles.read(run / "unified_features.mat", key) for key in matfiles.keys(run / "unified_features.mat")
     }
     content = (run / "unified_features.mat").read_bytes()
     matfiles.write(run / "unified_features.mat", variables | {"featuresx": 2 * variables["featuresx"]})
-    assert "search: the gallery of another run, or of this one before it changed" in refused(open_gallery, run)
+    assert "search: the gallery of another run, or of this one before it changed" in refused(open_run_table, run)
     (run / "unified_features.mat").write_bytes(content)
-    assert open_gallery(run).version() == version
-
-
-def test_an_index_of_an_earlier_version_is_moved(finished, folder, capsys, refused):
-    """RUN/search/N, as version 0.1 wrote it: the run's rows and, after them, added ones."""
-    run = folder / "run"
-    features = knn_eval.load(run / "unified_features.mat")
-    old, added = run / "search/7", [str(folder / "one.jpg"), "zebra", 11, 12]
-    digest = file_hash(run / "unified_features.mat")
-    write_old_index(old, features, added, digest)
-    pictures = open_gallery(run).pictures("photo")
-    assert len(pictures.ids) == 25 and not old.exists()
-    assert (pictures.paths[-1], pictures.classes[-1], pictures.unseen[-1]) == (added[0], "zebra", True)
-    np.testing.assert_array_equal(pictures.vectors[-1], np.full(5, 7.0))
-    np.testing.assert_array_equal(pictures.vectors[:-1], features.photo.vectors)
-    assert list(open_gallery(run).pictures("photo").ids) == list(pictures.ids)  # moved once
-
-    shutil.rmtree(run / "search")
-    write_old_index(old, features, added, "of other embeddings")
-    assert len(open_gallery(run).pictures("photo").ids) == 24
-    assert "--add its 1 pictures again" in capsys.readouterr().err
-    shutil.rmtree(run / "search")
-    write_old_index(old, features, ["too short"], digest)
-    assert "not a readable index of an earlier version" in refused(open_gallery, run)
-    assert old.exists()
-
-
-def write_old_index(folder, features, added, digest):
-    folder.mkdir(parents=True)
-    for side, items, tail in (("x", features.photo, 1), ("y", features.sketch, 0)):
-        np.save(folder / f"features{side}.npy", np.concatenate([items.vectors, np.full((tail, 5), 7.0, np.float32)]))
-        np.save(folder / f"labels{side}.npy", np.append(items.labels, [len(NAMES)] * tail))
-        np.save(folder / f"names{side}.npy", np.array([*items.names, *["one.jpg"] * tail]))
-        np.save(folder / f"pictures{side}.npy", np.array([str(items.folder)]))
-    np.save(folder / "classes.npy", np.array([*features.classes, "zebra"]))
-    np.save(folder / "unseen.npy", np.append(features.unseen, len(NAMES)))
-    np.save(folder / "distance.npy", np.array([features.distance]))
-    own = {"photo": len(features.photo.labels), "sketch": len(features.sketch.labels), "classes": len(NAMES)}
-    about = {"source": {"sha256": digest}, "own": own, "added": {"photo": [added], "sketch": []}}
-    (folder / "index.json").write_text(json.dumps(about))
+    assert open_run_table(run).version() == version
 
 
 def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
@@ -425,6 +394,7 @@ def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished,
     assert rights[0].any() and rights[1] is None
 
 
+@pytest.mark.slow
 def test_trained_weights_that_changed_are_refused(finished, folder, refused):
     """The CNN file beside the features has the right form and other numbers than those that made them."""
     shutil.copytree(finished / "data", folder / "data", ignore=shutil.ignore_patterns("*.mat"))
@@ -435,8 +405,10 @@ def test_trained_weights_that_changed_are_refused(finished, folder, refused):
     assert message.startswith(f"{folder / 'data'}/sketch.weights.h5: not the weights that made the features")
 
 
+@pytest.mark.slow
 def test_renamed_weights_of_a_frozen_backbone_are_accepted(finished, folder, refused):
     """Their content counts: under the former name they are missing, under another one they serve."""
+    forget_encoders(folder)
     weights = folder / "other name.weights.h5"
     networks.build("small").save_weights(weights)
     gone = {"train": "nothing", "weights": "w.weights.h5", "weights_file": str(folder / "w.weights.h5")}
@@ -456,16 +428,30 @@ def test_an_encoder_serves_several_threads(finished):
     np.testing.assert_allclose(np.concatenate(together), np.concatenate(alone), rtol=1e-5, atol=1e-6)
 
 
-def test_exported_encoders_answer_without_tensorflow(finished, folder, script):
-    """`--resume` of a finished run writes encoders/; search then never imports TensorFlow where LiteRT is installed."""
+@pytest.mark.slow
+def test_a_run_without_encoders_is_exported_once(finished, folder, capsys, refused):
+    """With a line about it; a program is told what to run. `--weights` exports anew."""
     query = finished / "sketch/cow/cow_2.png"
-    before = find(folder, query, top=5)["queries"][0]["found"]
-    trainer.main(trainer.Settings(path=folder / "run", resume=True))
+    expected = find(folder, query, top=5)["queries"]
+    forget_encoders(folder)
+    run = folder / "run"
+    message = f"{run}: its encoders are not exported; python export.py --run {run} writes them"
+    assert refused(Encoder.open, run, "photo") == message
+    capsys.readouterr()
+    assert find(folder, query, top=5)["queries"] == expected
+    assert f"{run}: exporting its encoders once, with TensorFlow\n" in capsys.readouterr().out
+    find(folder, query)
+    assert "exporting" not in capsys.readouterr().out
+    find(folder, query, weights=finished / "data")
+    assert "exporting" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_exported_encoders_answer_without_tensorflow(finished, folder):
+    """A finished run holds encoders/; search never imports TensorFlow where LiteRT is installed."""
+    query = finished / "sketch/cow/cow_2.png"
     about = json.loads((folder / "run/encoders/about.json").read_text())
     assert about["photo"]["size"] == 40 and about["sketch"]["dim"] == 5 and about["classes"]["unseen"] == ["dog", "fox"]
-    after = find(folder, query, top=5)["queries"][0]["found"]
-    assert [one["name"] for one in after] == [one["name"] for one in before]
-    np.testing.assert_allclose([one["distance"] for one in after], [one["distance"] for one in before], rtol=1e-3)
     encoder, other = Encoder.open(folder / "run", "photo"), Encoder.open(folder / "run/encoders", "photo")
     paths = sorted((finished / "photo").rglob("*.jpg"))
     np.testing.assert_array_equal(encoder.embed(paths)[0], other.embed(paths)[0])
@@ -477,11 +463,11 @@ def test_exported_encoders_answer_without_tensorflow(finished, folder, script):
 
 
 @posix
+@pytest.mark.slow
 def test_draw_serves_the_run(finished, folder):
     """The page's interface finds what --query finds, with what --add brought in; TensorFlow is not imported."""
     for module in ("uvicorn", "ai_edge_litert"):
         pytest.importorskip(module, reason=f"{module} is not installed: --draw is not tested")
-    trainer.main(trainer.Settings(path=folder / "run", resume=True))
     shutil.copytree(finished / "photo/ant", folder / "new")
     run, query = str(folder / "run"), finished / "sketch/cow/cow_2.png"
     words = "import sys; from zscmr.commands import search; "
@@ -534,7 +520,6 @@ def test_draw_without_its_packages_says_the_line_to_install_them(folder, refused
 
 
 def test_damaged_encoder_is_refused(finished, folder, refused):
-    trainer.main(trainer.Settings(path=folder / "run", resume=True))
     graph, about = folder / "run/encoders/photo.tflite", folder / "run/encoders/about.json"
     content = graph.read_bytes()
     graph.write_bytes(content[:-100])

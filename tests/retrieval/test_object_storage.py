@@ -1,42 +1,99 @@
 """Gallery and pictures over S3, against a server on this machine that speaks it."""
 
 import shutil
+from pathlib import Path
 
-from helpers.toy_gallery import IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
+import numpy as np
+import pytest
+from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
 
-from zscmr.retrieval import Table
+from zscmr.retrieval import AddRules, Table, sources
+from zscmr.retrieval.table import File
 
 pytest_plugins = ("helpers.toy_storage",)
 
 
+@pytest.mark.slow
 def test_two_writers_at_once(storage, tmp_path):
-    gallery = Table.open("s3://zscmr/gallery", IDENTITY)
+    table = Table.open("s3://zscmr/gallery", IDENTITY)
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         write_files(folder, 30)
-    processes = [adding(gallery.where, folder) for folder in folders]
+    processes = [adding(table.where, folder) for folder in folders]
     for process in processes:
         assert process.wait(100) == 0, process.stderr.read()
-    check_complete(gallery, *folders)
+    check_complete(table, *folders)
     shutil.rmtree(folders[0])
-    assert gallery.update("photo", folders[0], ToyEncoder()).removed == 30
-    check_complete(Table.open(gallery.where, IDENTITY), folders[1])
+    assert table.update("photo", folders[0], ToyEncoder(), rules=AddRules(forget=True)).removed == 30
+    check_complete(Table.open(table.where, IDENTITY), folders[1])
 
 
 def test_pictures_on_object_storage(storage, tmp_path, refused, capsys):
     contents = {"zebra/1.png": b"one", "plain.png": b"two", "zebra/bad.png": b"bad", ".hidden/1.png": b"no"}
     for name, content in {**contents, "zebra/notes.txt": b"no"}.items():
         storage.put_object(Bucket="zscmr", Key=f"photos/{name}", Body=content)
-    gallery, source = Table.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
-    assert gallery.update("photo", source, ToyEncoder()).added == 2
+    table, source = Table.open(tmp_path / "g", IDENTITY), "s3://zscmr/photos"
+    assert table.update("photo", source, ToyEncoder()).added == 2
     assert capsys.readouterr().err == "warning: s3://zscmr/photos/zebra/bad.png: bad, skipped\n"
-    pictures = gallery.pictures("photo")
+    pictures = table.pictures("photo")
     for path, class_name, vector in zip(pictures.paths, pictures.classes, pictures.vectors, strict=True):
         name = path.removeprefix("s3://zscmr/photos/")
         assert class_name == {"zebra/1.png": "zebra", "plain.png": "unknown"}[name]
         assert (vector == vector_of(contents[name])).all()
     storage.delete_object(Bucket="zscmr", Key="photos/plain.png")
     storage.put_object(Bucket="zscmr", Key="photos/zebra/1.png", Body=b"another")
-    done = gallery.update("photo", f"{source}/", ToyEncoder())
+    done = table.update("photo", f"{source}/", ToyEncoder())
     assert (done.added, done.kept, done.removed) == (1, 0, 2)
-    assert refused(gallery.update, "photo", "s3://zscmr/none", ToyEncoder()) == "--add s3://zscmr/none: no such folder"
+    assert refused(table.update, "photo", "s3://zscmr/none", ToyEncoder()) == "--add s3://zscmr/none: no such folder"
+
+
+def test_rows_of_a_prefix_that_is_empty_stay_until_they_are_to_be_forgotten(storage, tmp_path, capsys):
+    table, source = Table.open(tmp_path / "g", IDENTITY), "s3://zscmr/emptied"
+    for number in range(4):
+        storage.put_object(Bucket="zscmr", Key=f"emptied/zebra/{number}.png", Body=f"{number}".encode())
+    storage.put_object(Bucket="zscmr", Key="emptied/@eaDir/0.png", Body=b"thumbnail")
+    assert table.update("photo", source, ToyEncoder()).added == 4
+    for number in range(4):
+        storage.delete_object(Bucket="zscmr", Key=f"emptied/zebra/{number}.png")
+    storage.delete_object(Bucket="zscmr", Key="emptied/@eaDir/0.png")
+    assert table.update("photo", source, ToyEncoder()).removed == 0
+    assert "no such folder; 4 pictures stay in the gallery (--forget drops them)" in capsys.readouterr().err
+    assert table.update("photo", source, ToyEncoder(), rules=AddRules(forget=True)).removed == 4
+
+
+def test_what_is_too_large_is_not_read(storage, tmp_path, capsys, monkeypatch):
+    """Neither where the listing says so, nor where a file has grown since."""
+    monkeypatch.setattr(sources, "REMOTE_BYTES", 10)
+    storage.put_object(Bucket="zscmr", Key="large/small.png", Body=b"one")
+    storage.put_object(Bucket="zscmr", Key="large/large.png", Body=b"more than ten bytes")
+    table = Table.open(tmp_path / "g", IDENTITY)
+    assert table.update("photo", "s3://zscmr/large", ToyEncoder()).added == 1
+    told = "warning: s3://zscmr/large/large.png: 19 bytes, more than 10, skipped\n"
+    assert capsys.readouterr().err == told
+    assert sources.read_remote("s3://zscmr/large/small.png") == b"one"
+    with pytest.raises(OSError, match="more than 10 bytes"):
+        sources.read_remote("s3://zscmr/large/large.png")
+    with pytest.raises(FileNotFoundError):
+        sources.read_remote("s3://zscmr/large/none.png")
+
+
+def test_a_file_that_goes_before_it_is_read_is_skipped(storage, tmp_path, capsys):
+    class Late(ToyEncoder):
+        def embed(self, paths, step=None):
+            there = [Path(path).exists() for path in paths]
+            vectors = np.zeros((len(paths), DIM), np.float32)
+            return vectors, np.array(there)
+
+        def faults(self, paths, readable):
+            return [f"{path}: No such file" for path, good in zip(paths, readable, strict=True) if not good]
+
+    for name in ("a", "b"):
+        storage.put_object(Bucket="zscmr", Key=f"late/{name}.png", Body=b"one")
+    source = sources.open_source("s3://zscmr/late")
+    files = [File(file.path, "unknown", file.size, file.modified) for file in source.files()]
+    storage.delete_object(Bucket="zscmr", Key="late/b.png")
+    table = Table.open(tmp_path / "g", IDENTITY)
+    assert table.embed("photo", source, files, Late()) == (
+        ["s3://zscmr/late/a.png"],
+        ["s3://zscmr/late/b.png: No such file"],
+    )

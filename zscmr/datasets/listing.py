@@ -129,7 +129,8 @@ class Scan:
     def report(self):
         """Print what was skipped: a warning for each folder concerned, and a line on what was left out."""
         for path, reason in sorted(self.unlisted.items()):
-            if os.path.splitext(path)[1].lower() not in SUFFIXES and not reason.startswith("a link"):
+            counted = os.path.splitext(path)[1].lower() in SUFFIXES or reason.startswith("a link")
+            if not counted and path != self.root:  # the root is the caller's to name
                 warn(f"{shown(path)}: {reason}, skipped")
         for (folder, reason), names in sorted(self.faults.items()):
             warn(f"{shown(folder)}: {_count(names, 'file')}: {reason}, skipped")

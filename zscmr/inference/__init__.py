@@ -1,4 +1,4 @@
 """Pictures to vectors through a finished network: LiteRT graphs, their export, outputs kept on disk.
 
-Nothing here trains.
+What trains a network, or searches among vectors, does not belong here.
 """

@@ -16,7 +16,7 @@ from zscmr.datasets.pictures import Preprocessing, why_unreadable
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.graph import Graph
-from zscmr.inference.outputs import outputs, outputs_now
+from zscmr.inference.outputs import Reading, outputs, outputs_now
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_json
 
@@ -158,7 +158,7 @@ class ModalityEncoder:
             seen: keys (`class_key`) of the classes that it was trained on.
         """
         self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
-        self.seen = seen
+        self.seen, self._reading = seen, Reading(preprocessing, BATCH, shrink)
         self.dim: int = network.width
 
     @classmethod
@@ -191,7 +191,7 @@ class ModalityEncoder:
         `pictures`: a sequence of what `Encoder.embed` takes. `step(done)` is called after each batch.
         """
         files = [as_file(picture) for picture in pictures]
-        vectors, readable = outputs_now(self.network, self.preprocessing, files, BATCH, self.shrink, step)
+        vectors, readable = outputs_now(self.network, self._reading, files, step)
         vectors[~readable] = 0
         return vectors, readable
 
@@ -204,9 +204,7 @@ class ModalityEncoder:
         """
         files = [os.fspath(path) for path in paths]
         key = [self.digest, identity]
-        vectors, readable = outputs(
-            folder, key, lambda: self.network, self.preprocessing, files, BATCH, label, self.shrink
-        )
+        vectors, readable = outputs(folder, key, lambda: self.network, self._reading, files, label)
         return np.where(readable[:, None], vectors, 0), readable
 
     def faults(self, pictures: "Sequence[Picture]", readable: Sequence[bool] | npt.NDArray[np.bool_]) -> list[str]:

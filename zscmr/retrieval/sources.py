@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import stat
 import tempfile
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -81,9 +82,13 @@ class Folder:
                 part = os.path.dirname(part)
         return {part: of for part, of in doubted.items() if of[0] != "is empty" or len(of[1]) > 1}
 
-    def left_out(self):
-        """Pictures of kinds that cannot be read, in words."""
-        return self._scan.left_out()
+    def why_empty(self):
+        """Why `files` found none, in words."""
+        if not self.exists:
+            return "no such folder"
+        left_out = self._scan.left_out()
+        found_none = f"no pictures in this folder{f' that can be read, but {left_out}' if left_out else ''}"
+        return self._scan.unlisted.get(str(self.root), found_none)
 
     @property
     def own_name(self):
@@ -131,8 +136,9 @@ class Bucket:
         """{}: a listing of object storage is complete, or was refused."""
         return {}
 
-    def left_out(self):
-        return ""
+    def why_empty(self):
+        """Why `files` found none, in words."""
+        return "no pictures in this folder" if self.exists else "no such folder"
 
     @property
     def own_name(self):
@@ -184,12 +190,15 @@ def queries_in(paths):
     """(picture files to search with, [what is wrong with a path]); a folder stands for the pictures in it."""
     files, faults = [], []
     for path in paths:
-        if path.is_dir():
-            pictures = pictures_in(path)
-            files += pictures
-            faults += [] if pictures else [f"{shown(path)}: no pictures in this folder"]
-        elif path.exists():
-            files.append(path)
-        else:
+        try:
+            if stat.S_ISDIR(path.stat().st_mode):
+                pictures = pictures_in(path)
+                files += pictures
+                faults += [] if pictures else [f"{shown(path)}: no pictures in this folder"]
+            else:
+                files.append(path)
+        except FileNotFoundError:
             faults.append(f"{shown(path)}: no such file")
+        except OSError as error:
+            faults.append(f"{shown(path)}: {error.strerror}")
     return files, faults

@@ -266,10 +266,7 @@ class Table:
         rows, own = self._listed(modality, source.root)
         found = [file for file in source.files() if file.path not in own]
         if not found and not rows and not own:
-            left_out = f" that can be read, but {source.left_out()}" if source.left_out() else ""
-            raise BadInput(
-                f"--add {folder}: " + (f"no pictures in this folder{left_out}" if source.exists else "no such folder")
-            )
+            raise BadInput(f"--add {folder}: {source.why_empty()}")
         return source, rows, found
 
     def _lost(self, folder, source, rows, missing, forget):

@@ -94,17 +94,8 @@ def _outputs(folder, identity, make_network, modality, tree, settings, provenanc
     workers = strategies.Workers(strategy) if strategies.several_workers() else None
     if not strategies.is_chief():
         folder = own_folder(settings.out) / modality
-    return feature_export.outputs(
-        folder,
-        identity,
-        make_network,
-        preprocessing(provenance, modality),
-        tree.paths(),
-        settings.batch_size,
-        modality,
-        settings.shrink,
-        workers,
-    )
+    reading = feature_export.Reading(preprocessing(provenance, modality), settings.batch_size, settings.shrink)
+    return feature_export.outputs(folder, identity, make_network, reading, tree.paths(), modality, workers)
 
 
 def preprocessing(provenance, modality):

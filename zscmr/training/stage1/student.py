@@ -178,7 +178,6 @@ def _named(network, name):
 
 def _features(side, network):
     """Features (n, F) of the readable pictures of a `Modality`."""
-    vectors, readable = feature_export.outputs_now(
-        fastest(network, len(side.paths)), side.preprocessing, side.paths, BATCH, side.shrink
-    )
+    reading = feature_export.Reading(side.preprocessing, BATCH, side.shrink)
+    vectors, readable = feature_export.outputs_now(fastest(network, len(side.paths)), reading, side.paths)
     return vectors[readable]
