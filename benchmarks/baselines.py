@@ -2,8 +2,8 @@
 
     python benchmarks/baselines.py --data data/mine [--unseen FILE]
 
-A learned system that does not beat the LDA map has not earned its place. Prints retrieval of the unseen classes in all
-directions, protocol `standard`, cosine. Needs features of equal width in both modalities, from one backbone.
+A learned system has to beat the LDA map. Print retrieval of the unseen classes in all directions, protocol `standard`,
+cosine. The features of both modalities need the same width.
 """
 
 import sys
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of t
 from zscmr.datasets import loader
 from zscmr.datasets.classes import read_split
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
-from zscmr.reports.text_tables import scores_table
+from zscmr.reports.text_tables import format_scores
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.files import write_json
@@ -38,7 +38,7 @@ def main(settings):
     split = read_split(dataset, settings.unseen, held_out_share=0, seed=0)
     results = measure_baselines(dataset, split, settings.dim, settings.shrinkage)
     for name, scores in results.items():
-        say(scores_table(scores, f"{name}, unseen classes", caption=name == list(results)[-1]))
+        say(format_scores(scores, f"{name}, unseen classes", caption=name == list(results)[-1]))
     if settings.json:
         write_json(settings.json, results)
 

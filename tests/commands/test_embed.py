@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from helpers.project import draw_pictures, picture_flags, trainer_settings
 from helpers.slow import loop_ap, loop_rank
@@ -31,6 +32,7 @@ def make_small_dataset(folder, random, size):
     join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
 
 
+@pytest.mark.slow
 def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     random = np.random.default_rng(0)
     make_small_dataset(tmp_path, random, size=(40, 52))
@@ -116,6 +118,7 @@ def check_across_datasets(run, folder, random, refused, capsys):
     assert refused(embed.main, embed.Settings(**trees, drop_trained=True)).startswith("--drop-trained: ")
 
 
+@pytest.mark.slow
 def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):
     """A SavedModel by plain TensorFlow and a .tflite by a plain interpreter give what the run exported."""
     make_small_dataset(tmp_path, np.random.default_rng(0), size=(40, 40))

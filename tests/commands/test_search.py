@@ -190,7 +190,7 @@ def test_pictures_without_a_class_are_shown_by_name(tmp_path, monkeypatch):
     answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer], [None])
     (_, _, words, (line,), _) = grids[0]
     assert words.endswith("; plain frames: the queries' folders name no class of the gallery")
-    assert [cell.name for cell in line.found] == ["my dog", "cow"]
+    assert [cell.name for cell in line.retrieved] == ["my dog", "cow"]
 
 
 def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch):
@@ -387,7 +387,7 @@ def test_the_gallery_belongs_to_the_run_s_embeddings(finished, folder, refused):
 def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
     """The query's folder names a seen class; of the gallery only unseen ones are left."""
     rights = []
-    monkeypatch.setattr(grid, "found_cells", lambda classes, paths, right, notes: rights.append(right) or [])
+    monkeypatch.setattr(grid, "framed_pictures", lambda classes, paths, right, notes: rights.append(right) or [])
     monkeypatch.setattr(grid, "picture_grid", lambda *_: (0, 0))
     search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",)))
     search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",), unseen_only=True))

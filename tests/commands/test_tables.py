@@ -15,6 +15,7 @@ from zscmr.models.base import Tables
 graph_script = load_script("pretrain/class_graph.py")
 
 
+@pytest.mark.slow
 def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypatch):
     """All of it, training in the worker's process; of the ablation one row is enough."""
     one_row = Tables(ablations={"paper": {"without latent": {"without": ("latent",)}}})

@@ -267,7 +267,7 @@ def test_resume_refuses_a_default_that_was_not_the_run_s(dataset_folder, script)
 def test_runs_without_a_path_never_share_a_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/0007").mkdir(parents=True)
-    made = [runs.create(None, trainer.Settings(), {}, {}, {}) for _ in range(2)]
+    made = [runs.Run.create(None, trainer.Settings(), {}, {}, {}).folder for _ in range(2)]
     assert [str(folder) for folder in made] == ["runs/0008", "runs/0009"]
 
 

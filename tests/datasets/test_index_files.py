@@ -1,6 +1,7 @@
 """The index of two picture trees comes from file names; empty files stand in for pictures."""
 
 import numpy as np
+import pytest
 from helpers.project import load_script
 from helpers.toy_trees import NAMES, PHOTOS, SKETCHES, plant
 
@@ -34,6 +35,7 @@ def test_index_without_pairs_leaves_none_behind(tmp_path):
     assert not (tmp_path / "dataset2.mat").exists()
 
 
+@pytest.mark.slow
 def test_released_index_agrees_where_it_is_right(real_data, tmp_path, capsys):
     """A tree of empty files with the released names, in the class folders of the slice. 12,500 photos and 75,481
     sketches agree; dataset2.mat counts right but gives each photo one name only, mostly of another photo's sketch."""

@@ -1,10 +1,10 @@
-"""The loader joins by class name, checks what it reads, and draws triads that are a function of (seed, epoch)."""
+"""The loader joins by class name and checks what it reads."""
 
 import numpy as np
 import pytest
 from helpers.project import CLASSES
 
-from zscmr.datasets import batches, loader
+from zscmr.datasets import loader
 from zscmr.formats import matfiles
 
 
@@ -95,6 +95,20 @@ BAD_DATASETS = {
         lambda d: rewrite(d / "names_images.mat", "data", lambda a: a[:, :5]),
         "names_images.mat: 'data' has 5 names for class 'ant', but 6 labels say so",
     ),
+    "labels from 1": (
+        lambda d: rewrite(d / "label_sk.mat", "label_sk", lambda a: a + 1),
+        "label_sk.mat: 'label_sk' row 54 is 10, expected 0 to 9; labels count from 0, not 1",
+    ),
+    "labels from 1, without classes": (
+        lambda d: matfiles.write(
+            d / "label_im.mat", {"label_im": matfiles.read(d / "label_im.mat", "label_im").astype(float) + 1}
+        ),
+        "label_im.mat: 'label_im' holds 1 to 10; labels count from 0",
+    ),
+    "a class twice": (
+        lambda d: rewrite(d / "label_sk.mat", "label_sk", lambda a: a, classes=["ANT", "ant", *CLASSES[2:]]),
+        "label_sk.mat: class 'ant' occurs twice (case, spaces, '_' and '-' do not count)",
+    ),
     "not a mat file": (lambda d: (d / "label_im.mat").write_text("text"), "label_im.mat: not a readable .mat file"),
 }
 
@@ -132,41 +146,6 @@ def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, m
     assert "'feature' row 3 holds NaN or Inf (1 such rows of 60)" in refused(loader.load_dataset, dataset_folder)
 
 
-@pytest.mark.parametrize("per_class", [(5, 9), (9, 5)])
-def test_triads(per_class):
-    """Positives share the class, negatives do not, no row of another class appears, the larger modality is covered."""
-    photo_labels = np.random.default_rng(0).permutation(np.repeat(np.arange(6), per_class[0]))
-    sketch_labels = np.random.default_rng(1).permutation(np.repeat(np.arange(6), per_class[1]))
-    seen = np.array([0, 2, 3, 5])
-    triads = batches.draw_triads(photo_labels, sketch_labels, seen, batch=4, seed=1, epoch=7)
-    assert triads.photo.shape == triads.negative_sketch.shape == (36 // 4, 4)
-    label = photo_labels[triads.photo]
-    assert np.isin(label, seen).all()
-    assert (sketch_labels[triads.sketch] == label).all()
-    for negative in (photo_labels[triads.negative_photo], sketch_labels[triads.negative_sketch]):
-        assert (negative != label).all() and np.isin(negative, seen).all()
-    larger = triads.photo if per_class[0] > per_class[1] else triads.sketch
-    assert len(np.unique(larger)) == 36
-
-
-def test_triads_are_a_function_of_seed_and_epoch():
-    labels = np.repeat(np.arange(4), 8)
-
-    def draw(seed, epoch):
-        return batches.draw_triads(labels, labels, np.arange(4), 8, seed, epoch).photo
-
-    np.testing.assert_array_equal(draw(1, 2), draw(1, 2))
-    assert (draw(1, 2) != draw(1, 3)).any() and (draw(1, 2) != draw(2, 2)).any()
-
-
-def test_negatives_are_spread_over_all_other_classes():
-    labels = np.repeat(np.arange(5), 400)
-    triads = batches.draw_triads(labels, labels, np.arange(5), 100, 0, 1)
-    anchors, negatives = labels[triads.photo].ravel(), labels[triads.negative_sketch].ravel()
-    share = np.histogram2d(anchors, negatives, bins=5)[0] / 400
-    assert np.allclose(np.diag(share), 0) and np.allclose(share + 0.25 * np.eye(5), 0.25, atol=0.1)
-
-
 def test_released_files_are_read(real_data):
     """The release's own index, word-vector and graph files; their row order is not to be trusted, and that is said."""
     released = real_data / "released"
@@ -178,17 +157,3 @@ def test_released_files_are_read(real_data):
     classes = tuple(f"class_{row}" for row in range(125))
     names = loader.read_names_of_rows(released / "names_images.mat", "data", np.repeat(np.arange(125), 100), classes)
     assert len(names) == 12500 and names[0] == "class_0/n02691156_10151.jpg"
-
-
-def test_balanced_batches_hold_two_pairs_of_each_class():
-    labels = np.repeat(np.arange(6), 8)
-    classes = np.array([0, 2, 3, 5])
-    for batch, kept in ((8, 4), (100, 4), (6, 3)):
-        drawn = batches.draw_balanced(labels, labels, classes, batch, seed=1, epoch=2)
-        assert drawn.photo.shape == (max(1, 32 // batch), 2 * kept)
-        groups = labels[drawn.photo].reshape(-1, kept, 2)
-        assert (groups[:, :, 0] == groups[:, :, 1]).all() and (labels[drawn.sketch] == labels[drawn.photo]).all()
-        assert all(len(set(row)) == kept and set(row) <= set(classes) for row in groups[:, :, 0])
-        assert (labels[drawn.negative_photo] != labels[drawn.photo]).all()
-        again = batches.draw_balanced(labels, labels, classes, batch, seed=1, epoch=2)
-        np.testing.assert_array_equal(drawn.photo, again.photo)

@@ -7,7 +7,7 @@ import pytest
 from helpers.project import CLASSES
 
 from zscmr.datasets import word_vectors as vector_files
-from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
+from zscmr.datasets.word_vectors import WordVectorOptions, class_vectors, join_vectors
 from zscmr.formats import matfiles
 
 WORDS = {name: np.arange(3, dtype=np.float32) + 10 * number for number, name in enumerate(CLASSES)}
@@ -89,3 +89,48 @@ def test_class_vectors_of_an_npz_are_joined_by_name(dataset_folder, refused):
     assert refused(joined, "glov") == f"{file}: no vectors of kind 'glov', {shown}glove, layer0, layer1, layer2, …"
     np.savez(file, classes=np.array(names[:-2]), glove=vectors[:-2])
     assert refused(joined) == f"{file}: no class 'ibis'"
+
+
+def test_several_words_are_averaged_and_case_gives_way(tmp_path):
+    (tmp_path / "v.txt").write_text("hot 1 2\nair 2 4\nballoon 6 0\n")
+    (_, vectors), *_ = class_vectors(tmp_path / "v.txt", ["Hot-air_balloon", "air_(hot)"])
+    np.testing.assert_allclose(vectors, [[3, 2], [1.5, 3]])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"no header\n", "not a word2vec binary, its first line should be two whole numbers"),
+        (b"3 2\nant " + bytes(8) + b"bee " + bytes(3), "ends before the 3 words that its first line announces"),
+    ],
+)
+def test_broken_binaries_are_named(tmp_path, refused, content, expected):
+    file = tmp_path / "v.bin"
+    file.write_bytes(content)
+    assert refused(class_vectors, file, ["ant"]) == f"{file}: {expected}"
+
+
+def test_broken_text_is_named(tmp_path, refused):
+    file = tmp_path / "v.txt"
+    file.write_text("ant 1 2\nbee 1 two\n")
+    assert "'bee' should be followed by numbers" in refused(class_vectors, file, ["ant", "bee"])
+    file.write_text("ant 1 2\nbee 1\n")
+    assert "'bee' has 1 numbers, the words before it 2" in refused(class_vectors, file, ["ant", "bee"])
+    assert "no such file" in refused(class_vectors, tmp_path / "gone.txt", ["ant"])
+
+
+@pytest.mark.parametrize("first", ["ant", "hot air balloon", "# the unseen classes"])
+def test_a_list_of_names_is_no_vector_file(tmp_path, refused, first):
+    (tmp_path / "unseen.txt").write_text(f"{first}\nbee\n")
+    message = refused(class_vectors, tmp_path / "unseen.txt", ["ant", "bee"])
+    assert message.endswith(f"not a file of word vectors, no numbers follow the first word of '{first}'")
+
+
+def test_marks_accents_and_bytes_do_not_matter(tmp_path):
+    """A byte-order mark before the first word, a class name as macOS spells it, names of an .npz as bytes."""
+    (tmp_path / "v.txt").write_bytes("\ufeffcafé 1 2\nowl 3 4\n".encode())
+    (_, vectors), *_ = class_vectors(tmp_path / "v.txt", ["cafe\u0301", "owl"])
+    np.testing.assert_array_equal(vectors, [[1, 2], [3, 4]])
+    np.savez(tmp_path / "v.npz", classes=np.array([b"owl", b"bat"]), words=np.eye(2))
+    (_, vectors), *_ = class_vectors(tmp_path / "v.npz", ["bat", "owl"])
+    np.testing.assert_array_equal(vectors, [[0, 1], [1, 0]])

@@ -182,6 +182,14 @@ def test_labels_of_other_classes_than_the_names_are_warned_of(tmp_path, capsys):
     assert "labelsx differ from the classes in namesx in 5 rows, the first row 15" in capsys.readouterr().err
 
 
+def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
+    names = {"classes": ["ant", "c\x1b[31mat", "cow", "dog\u202e"], "namesx": None, "namesy": None}
+    command_line(stored(tmp_path / "f", "v5", **names, leaked="all\x07 of it"), "--per-class")
+    printed = "".join(capsys.readouterr())
+    assert "c\ufffd[31mat" in printed and "all\ufffd of it" in printed
+    assert all(letter.isprintable() or letter == "\n" for letter in printed)
+
+
 def test_a_file_without_a_distance_is_euclidean(tmp_path):
     features_file(tmp_path / "f.mat")
     assert recorded_distance(tmp_path / "f.mat") == "euclidean"

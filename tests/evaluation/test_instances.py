@@ -76,6 +76,7 @@ def test_pairs_of_the_file_come_before_names(tmp_path):
     assert results["source"] == "pairs" and results["without"] == 2 and "intervals" not in results
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws_the_pairs(tmp_path, capsys):
     variables, own = paired_file(tmp_path / "f.mat", picturesx=str(tmp_path / "p"), picturesy=str(tmp_path / "s"))
     picture_tree(tmp_path / "p", variables["namesx"])

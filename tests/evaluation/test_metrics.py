@@ -116,6 +116,24 @@ def test_a_further_metric_is_one_entry(tmp_path, monkeypatch, capsys):
     assert "toy rank" in (tmp_path / "figures/report.html").read_text(encoding="utf-8")
 
 
-def test_an_unknown_further_metric_is_refused_with_those_there_are(refused):
-    message = refused(knn_eval.Settings, also=("toy rank",))
-    assert message == f"--also: expected any of {', '.join(metrics.METRICS)}, received toy rank"
+def test_precision_worked_example():
+    # 1010010001: two hits in the first 5, three in the first 6, four in all ten.
+    example = hits("1010010001")
+    assert knn_eval.precision_at(example, 5) == pytest.approx([2 / 5])
+    assert knn_eval.precision_at(example, 6) == pytest.approx([3 / 6])
+    assert knn_eval.precision_at(example, 100) == pytest.approx([4 / 10])  # the gallery of 10 is the denominator
+
+
+@pytest.mark.parametrize(
+    ("relevance", "k", "expected"),
+    [
+        ("1", None, 1.0),  # a gallery of one, right
+        ("0", None, 0.0),  # and wrong: R = 0 counts 0
+        ("00000", 3, 0.0),
+        ("00010", None, 1 / 4),  # R = 1: AP is one over the rank of the only hit
+        ("00010", 3, 0.0),  # which lies beyond the first 3
+        ("11111", 2, 2 / 5),  # R > k: even a perfect ranking stays below 1, (1 + 1) / 5
+    ],
+)
+def test_average_precision_corners(relevance, k, expected):
+    assert knn_eval.average_precision(hits(relevance), k) == pytest.approx([expected])

@@ -101,6 +101,15 @@ def test_threads_share_an_index():
     np.testing.assert_array_equal(found, rank(queries, gallery, "cosine")[:, :5])
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e17, 1e25])
+def test_numbers_whose_squares_overflow_or_vanish_in_float32(scale):
+    random = np.random.default_rng(9)
+    gallery, queries = (scale * random.normal(size=(count, 6)) for count in (300, 3))
+    rows, found = Index(gallery.astype(np.float32), "euclidean").search(queries, top=10)
+    np.testing.assert_array_equal(rows, rank(queries, gallery.astype(np.float32), "euclidean")[:, :10])
+    assert np.isfinite(found).all()
+
+
 @pytest.mark.parametrize(("value", "fault"), [(np.nan, "NaN"), (np.inf, "infinity"), (0.0, "zero vector")])
 def test_vectors_that_have_no_place_are_refused(value, fault, refused):
     gallery = np.ones((4, 3), np.float32)

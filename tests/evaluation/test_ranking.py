@@ -38,3 +38,20 @@ def test_near_ties_that_the_product_cannot_tell_apart_are_resolved():
     order = np.argsort(line[:200, 0])
     (_, (found,)), *_ = knn_eval.hit_blocks(query, line, "euclidean", np.array([1]), labels)
     assert found.before[:100].tolist() == np.flatnonzero(labels[order]).tolist()
+
+
+def test_equal_distances_keep_gallery_order():
+    # Squared distances from (0, 0): 1, 4, 1, 0, 1, 4.
+    gallery = np.array([[1, 0], [0, 2], [0, 1], [0, 0], [-1, 0], [2, 0]])
+    assert knn_eval.rank(np.zeros((1, 2)), gallery, "euclidean").tolist() == [[3, 0, 2, 4, 1, 5]]
+
+
+def test_a_query_never_retrieves_itself_but_its_copies():
+    # Rows 0, 1, 3 are the same point. Each must retrieve the other two first and never its own row.
+    points = np.array([[1.0, 2], [1, 2], [5, 5], [1, 2]])
+    order = knn_eval.rank(points, points, "euclidean", own_rows=np.arange(4))
+    assert order.tolist() == [[1, 3, 2], [0, 3, 2], [0, 1, 3], [0, 1, 2]]
+    # Labels 0 0 1 1. Query 0: hit at rank 1, AP 1. Query 1: hit at rank 1, AP 1. Query 2: 0 0 1, AP 1/3.
+    # Query 3: 0 0 1, AP 1/3. Mean (1 + 1 + 1/3 + 1/3) / 4 = 2/3.
+    scores = knn_eval.evaluate(points, points, [0, 0, 1, 1], [0, 0, 1, 1], directions=("image->image",))
+    assert scores["directions"]["image->image"]["mAP@all"] == pytest.approx(2 / 3)

@@ -105,6 +105,7 @@ def test_evaluate_says_that_it_reranked():
     assert found["reranked"] and "reranked" not in knn_eval.evaluate(photos, sketches, there, asked, **across)
 
 
+@pytest.mark.slow
 def test_the_command_marks_its_table_and_figures(tmp_path, capsys):
     features_file(tmp_path / "f.mat", distance="cosine")
     others = ("--json", tmp_path / "r.json", "--figures", tmp_path / "figures", "--against", tmp_path / "f.mat")

@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from zscmr.formats import mat_check, mat_hdf5, matfiles
+from zscmr.formats import mat_hdf5, matfiles
 
 NUMBERS = np.array([[1.5, -2.0, 3.0], [4.0, 5.0, -6.25]])
-
-
-def chunked(file, **options):
-    return file.create_dataset("x", data=NUMBERS.T, chunks=(2, 1), compression="gzip", **options)
 
 
 def external_link(file):
@@ -76,13 +72,6 @@ def cell_that_holds_itself(file):
     cell[0, 0] = outer.ref
 
 
-def deep_cell(file):
-    reference = file.create_dataset("#refs#/0", data=NUMBERS).ref
-    for depth in range(1, mat_check.MAX_DEPTH + 2):
-        reference = file.create_dataset(f"#refs#/{depth}", data=np.array([[reference]], dtype=h5py.ref_dtype)).ref
-    file["x"] = np.array([[reference]], dtype=h5py.ref_dtype)
-
-
 def huge_and_empty(file):
     file.create_dataset("x", shape=(2**30, 2**20), dtype="f8", chunks=(2**10, 2**10), compression="gzip")
 
@@ -98,29 +87,6 @@ def huge_chunk(file):
 def missing_chunk(file):
     data = file.create_dataset("x", shape=(64,), dtype="f8", chunks=(32,), compression="gzip")
     data[:32] = 1
-
-
-def bomb(file):
-    data = file.create_dataset("x", shape=(100,), dtype="f8", chunks=(100,), compression="gzip")
-    data.id.write_direct_chunk((0,), zlib.compress(bytes(2**24)))
-
-
-def short_chunk(file):
-    data = file.create_dataset("x", shape=(100,), dtype="f8", chunks=(100,), compression="gzip")
-    data.id.write_direct_chunk((0,), zlib.compress(bytes(8 * 99)))
-
-
-def two_filters(file):
-    options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    options.set_chunk((100,))
-    options.set_deflate(9)
-    options.set_deflate(9)
-    space = h5py.h5s.create_simple((100,))
-    h5py.Dataset(h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, space, options))[:] = np.zeros(100)
-
-
-def checksums(file):
-    chunked(file, fletcher32=True)
 
 
 def odd_pairs(file):
@@ -150,7 +116,7 @@ HOSTILE = {
     external_storage: "data in other files",
     virtual: "data in other files",
     strings: "values of type object",
-    ragged: "values of type object",
+    ragged: "cannot be read",
     bytes_of_text: "values of type |S2",
     group: "a struct",
     nothing: "no data",
@@ -158,15 +124,10 @@ HOSTILE = {
     dangling_reference: "cannot be read",
     reference_to_group: "a struct",
     cell_that_holds_itself: "a cell that holds itself",
-    deep_cell: "nested deeper than 16",
-    huge_and_empty: "0 stored bytes cannot hold",
+    huge_and_empty: "0 stored bytes claim to hold",
     huge_unwritten: "expected 9007199254740992 bytes of data",
-    huge_chunk: "0 stored bytes cannot hold",
-    missing_chunk: "cannot be read",
-    bomb: "a chunk that does not inflate to 800 bytes",
-    short_chunk: "expected a chunk of 800 bytes, received 792",
-    two_filters: "HDF5 filters [1, 1]",
-    checksums: "HDF5 filters [1, 3]",
+    huge_chunk: "expected 1 chunks of data",
+    missing_chunk: "expected 2 chunks of data, the file has 1",
     string_object: "an object, expected numbers",
     odd_pairs: "values of type",
     huge_empty_value: "an empty array whose dimensions are not those of one",
@@ -213,6 +174,7 @@ def test_a_map_beyond_the_end_of_the_file_is_refused(tmp_path, refused):
 @pytest.mark.parametrize("options", [
     {}, {"chunks": (7, 3)}, {"chunks": (7, 3), "compression": "gzip"}, {"chunks": (40, 3), "maxshape": (None, 10)},
     {"chunks": (7, 3), "compression": "gzip", "shuffle": True}, {"chunks": (1, 10), "shuffle": True},
+    {"chunks": (7, 3), "compression": "gzip", "fletcher32": True}, {"chunks": (7, 3), "compression": "lzf"},
 ], ids=str)  # fmt: skip
 def test_every_layout_of_numbers_is_read(tmp_path, dtype, options):
     value = np.arange(300).reshape(30, 10).astype(dtype)
@@ -254,15 +216,26 @@ def test_complex_numbers_text_and_shared_entries_of_v73_are_read(tmp_path):
     assert cell[0] == cell[1] == "" and cell[2].tolist() == ["ant", "bee"]
 
 
-def test_limits_of_v73(tmp_path, monkeypatch, refused):
+def test_a_damaged_chunk_is_refused_after_others_were_sent(tmp_path, refused):
+    """The header of the answer is on its way when the chunk turns out damaged."""
     path = tmp_path / "a.mat"
     with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=NUMBERS, chunks=(1, 3), compression="gzip")
+        rows = np.arange(2**12).reshape(64, 64)
+        chunk = file.create_dataset("y", data=rows, chunks=(64, 64), compression=1).id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    middle = chunk.byte_offset + chunk.size // 2
+    content[middle : middle + 8] = bytes(8)
+    path.write_bytes(content)
+    for _ in range(2):
+        assert "cannot be read" in refused(matfiles.read, path, "y")
+        np.testing.assert_array_equal(matfiles.read(path, "x"), NUMBERS.T)
+
+
+def test_few_bytes_do_not_become_many(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
         file.create_dataset("zeros", data=np.zeros((100, 100)), chunks=(100, 100), compression="gzip")
-        items = [file.create_dataset(f"#refs#/{n}", data=NUMBERS).ref for n in range(3)]
-        file["cell"] = np.array([items], dtype=h5py.ref_dtype)
-    assert matfiles.read(path, "zeros").shape == (100, 100) and matfiles.read(path, "cell").shape == (3, 1)
-    monkeypatch.setattr(mat_hdf5, "MAX_BYTES", 3 * NUMBERS.nbytes - 1)
-    assert "claim to hold 80000" in refused(matfiles.read, path, "zeros")
-    assert "a cell of more than 143 bytes" in refused(matfiles.read, path, "cell")
-    monkeypatch.setattr(mat_hdf5, "MAX_ARRAYS", 2)
-    assert "more than 2 arrays in cells" in refused(matfiles.read, path, "cell")
+    assert mat_hdf5.read(tmp_path / "a.mat", "zeros")[1].shape == (100, 100)
+    monkeypatch.setattr(mat_hdf5, "MAX_BYTES", 79_999)
+    with pytest.raises(mat_hdf5.Damaged, match="claim to hold 80000"):
+        mat_hdf5.read(tmp_path / "a.mat", "zeros")

@@ -108,6 +108,7 @@ def test_empty_values_keep_their_shape_in_v73(tmp_path):
     assert matfiles.read(path, "blank") == ""
 
 
+@pytest.mark.slow
 def test_writing_in_blocks_gives_the_whole_array(tmp_path):
     """72 MB, the last block a part of one: written in five blocks of 16 MiB, its rows copied in two of 64 MiB."""
     array = np.arange(18_000_000, dtype=np.int32).reshape(-1, 3)
@@ -291,6 +292,7 @@ def sum_of_rows(path, barrier, results):
     results.put(float(matfiles.row_major(path, "feature").sum(dtype=np.float64)))
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_one_copy(columns):
     path, value = columns
     spawn = multiprocessing.get_context("spawn")

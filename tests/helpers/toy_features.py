@@ -59,3 +59,16 @@ def picture_tree(folder, names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (30, 20), "blue").save(folder / name)
+
+
+def random_arrays(kind, photos=240, sketches=60, dim=5, classes=6):
+    """`loose`: no two distances equal. `tied`: points of a small integer grid, many distances equal and exactly so."""
+    random = np.random.default_rng(7)
+    if kind == "tied":
+        points = [random.integers(1, 4, (n, 3)).astype(np.float32) for n in (photos, sketches)]
+    else:
+        points = [random.normal(size=(n, dim)).astype(np.float32) for n in (photos, sketches)]
+    # Class 6 is asked for and never there, class 7 there and never asked for.
+    labels = random.integers(0, classes, photos), random.integers(0, classes, sketches)
+    labels[0][:4], labels[1][:4] = classes + 1, classes
+    return *points, *labels

@@ -68,7 +68,11 @@ class ToyTable:
         classes = [dict(sorted(Counter(names).items())) for names in (self.rows[modality].classes, folders)]
         return Counts(self.count(modality), *classes)
 
-    def picture(self, picture_id):
+    def stored(self, ids):
+        found = map(self._stored, ids)
+        return {picture.id: picture for picture in found if picture}
+
+    def _stored(self, picture_id):
         for modality, of in self.rows.items():
             for row in np.flatnonzero(of.ids == picture_id):
                 texts = str(of.ids[row]), modality, of.paths[row], of.names[row], of.classes[row]

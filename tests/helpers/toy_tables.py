@@ -3,6 +3,7 @@
 from zscmr.commands import tables as paper_tables
 from zscmr.paper import tables as content
 from zscmr.paper.cells import Baselines, Measurement
+from zscmr.paper.results import BASELINES
 from zscmr.utils.files import write_json
 
 METRICS = ("mAP@all", "P@100", "mAP@200", "P@200", "knncode-mAP", "precision@100")
@@ -23,7 +24,7 @@ def fabricate(plan):
     for cell in (cell for cell in plan.cells() if cell not in plan.across):
         results = {"protocol": "standard", "distance": "cosine", "ties": "gallery"}
         if isinstance(cell, Baselines):
-            results = {"baselines": {name: results | {"directions": directions(0)} for name in content.BASELINES}}
+            results = {"baselines": {name: results | {"directions": directions(0)} for name in BASELINES}}
         else:
             run = cell.training if isinstance(cell, Measurement) else cell
             lost = 0.02 * len(dict(run.method.changes)) * (1 + run.seed)

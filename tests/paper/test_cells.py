@@ -9,7 +9,7 @@ from helpers.toy_tables import fabricate, plan_of
 from zscmr.commands import tables as paper_tables
 from zscmr.datasets import loader
 from zscmr.paper import ground
-from zscmr.paper.cells import Method, Rates, Training, machine
+from zscmr.paper.cells import Method, Training
 from zscmr.utils.files import write_json
 
 graph_script = load_script("pretrain/class_graph.py")
@@ -26,6 +26,7 @@ class Here:
         paper_tables.train_run(*arguments)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
     [place] = ground.survey(loader.load_dataset(wide_folder), (), wide_folder.parent / "cells")
     cell = Training(place, Method("zscmr", "paper", (("epochs", 3),)), seed=0)
@@ -70,13 +71,3 @@ def test_a_class_graph_concerns_the_cells_that_want_one(dataset_folder):
     fabricate(plan)
     (dataset_folder / "mst_graph.mat").unlink()
     assert all(cell.stored() for cell in plan_of(dataset_folder, **choices).cells())
-
-
-def test_finished_cells_correct_the_documented_rates(dataset_folder):
-    plan = plan_of(dataset_folder)
-    cells = plan.trainings(plan.methods[0])
-    rates = Rates()
-    rates.note(cells[0], {"seconds": 1.0, "machine": "another one"})
-    assert rates.expected(cells[1]) == cells[1].seconds
-    rates.note(cells[0], {"seconds": 7.0, "machine": machine()})
-    assert rates.expected(cells[1]) == pytest.approx(7.0)

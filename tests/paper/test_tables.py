@@ -14,6 +14,7 @@ from zscmr.formats import matfiles
 from zscmr.formats.dataset_directory import FILES
 from zscmr.paper import ablation, typeset
 from zscmr.paper import tables as content
+from zscmr.paper.results import DATASETS
 
 
 def test_order_is_of_numbers_as_printed():
@@ -124,7 +125,7 @@ def test_every_number_of_the_csv_says_what_it_is(dataset_folder, tmp_path):
     assert len(measured) > 50 and all(line["convention"] and line["backbone"] == "small (trained)" for line in measured)
     assert all(line["unseen"] == "unseen" and line["comparable"].startswith("no: another") for line in measured)
     assert all(line["leaked"].startswith("the CNNs were trained on 3 of the 3 unseen") for line in measured)
-    known = {*content.DATASETS, "QuickDraw"}
+    known = {*DATASETS, "QuickDraw"}
     assert all(line["convention"] and line["dataset"] in known for line in lines if line not in measured)
     assert str(tables[0].rows["features alone"]["data, measured: mAP@all"]).endswith("†‡")
     *tables, _ = tables  # the last is of published numbers alone

@@ -28,6 +28,7 @@ def machines(monkeypatch):
     raylets.shutdown()
 
 
+@pytest.mark.slow
 def test_a_machine_that_dies_loses_and_doubles_nothing(machines, tmp_path):
     """40 shards; a raylet is killed once the first of them are written."""
     raylets, nodes = machines

@@ -158,6 +158,14 @@ def test_a_stored_picture_is_looked_up_by_id(searcher, refused):
     assert (stored.path, stored.modality) == (photos.paths[3], "photo")
     assert stored.size == os.path.getsize(photos.paths[3])
     np.testing.assert_array_equal(stored.vector, photos.vectors[3])
+    looked_up = []
+    searcher.table.stored = lambda ids, stored=searcher.table.stored: looked_up.append(ids) or stored(ids)
+    answer = searcher.search(photos.paths[0], kind="photo", top=5)
+    assert [searcher.picture(hit.id).path for hit in answer] == [hit.path for hit in answer]
+    assert [len(ids) for ids in looked_up] == [5]  # hits are looked up together
+    searcher.table.number += 1
+    searcher.picture(answer[0].id)
+    assert len(looked_up) == 2
     assert refused(searcher.picture, "x' OR '1' = '1") == "no picture \"x' OR '1' = '1\" in the gallery"
 
 

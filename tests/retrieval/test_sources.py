@@ -41,7 +41,7 @@ def test_queries_are_files_and_the_pictures_of_folders(tmp_path):
     missing = tmp_path / os.fsdecode(b"no\xff\n.png")
     files, faults = queries_in([tmp_path / "in", odd, tmp_path / "empty", missing])
     assert files == [tmp_path / "in/a/c.png", tmp_path / "in/b.png", odd]
-    assert faults == [f"{tmp_path}/empty: no pictures in this folder", rf"{tmp_path}/no\xff\n.png: no such file"]
+    assert faults == [f"{tmp_path}/empty: no pictures in this folder", rf"{tmp_path}/no\udcff\n.png: no such file"]
     files, faults = queries_in([tmp_path / ("x" * 300), odd / "inner.png", odd])
     assert files == [odd] and [fault.rpartition(": ")[2] for fault in faults] == [
         "File name too long",

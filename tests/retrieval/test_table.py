@@ -220,6 +220,7 @@ def test_many_small_commits_become_few(opened, tmp_path, monkeypatch):
 
 
 @posix
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(opened, tmp_path):
     """Commits of 20 pictures, killed as some picture of the first five blocks is embedded, or just after."""
     folder, counts = tmp_path / "in", [0]
@@ -238,6 +239,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(opened, tmp_path):
     check_complete(opened, folder)
 
 
+@pytest.mark.slow
 def test_eight_writers_at_once_lose_and_double_nothing(opened, tmp_path):
     """Every folder is brought by two writers."""
     folders = [tmp_path / f"in{number}" for number in range(4)]

@@ -64,3 +64,17 @@ def test_debug_shows_the_traceback(script, tmp_path):
     shown = script("knn_eval.py", "gone.mat", "--debug", cwd=tmp_path, status=1)
     assert shown.stderr.startswith("Traceback (most recent call last)")
     assert shown.stderr.endswith("BadInput: gone.mat: no such file\n")
+
+
+def test_a_missing_package_is_a_line_with_what_installs_it(narrow, tmp_path):
+    program = tmp_path / "program.py"
+    lines = "import sys; sys.modules['tensorflow'] = None", "from zscmr.commands import run", "run('train')"
+    program.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + "\n".join(lines))
+    status, out, errors = narrow(program, "--path", tmp_path / "run", "--preset", "paper")
+    line = "program.py: TensorFlow is not installed: python -m pip install -r requirements.txt\n"
+    assert (status, out, errors) == (2, "", line)
+
+
+def test_control_characters_of_flags_do_not_reach_the_terminal(narrow):
+    status, out, errors = narrow("knn_eval.py", "--run\x1b[31m\n", encoding="utf-8")
+    assert (status, out) == (2, "") and errors.count("\n") == 1 and r"\x1b[31m\n" in errors

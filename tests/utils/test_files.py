@@ -1,12 +1,13 @@
 """Files appear whole whatever happens; locks end with their process."""
 
+import errno
 import multiprocessing
 import os
 import signal
 
 import pytest
 
-from zscmr.utils.files import lock, whole_file, whole_folder
+from zscmr.utils.files import alone, lock, whole_file, whole_folder
 
 SIZE = 200_000
 
@@ -63,6 +64,40 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_content_is_on_the_disk_before_its_name_is(tmp_path):
+    calls = []
+
+    def fsync(number):
+        calls.append(os.path.basename(os.readlink(f"/proc/self/fd/{number}")).partition("-file")[0][:6])
+
+    def replace(old, new):
+        calls.append("replace")
+        os.replace(old, new)
+
+    with whole_file(tmp_path / "file", fsync, replace) as part:
+        part.write_text("content")
+    assert calls == [".part-", "replace", tmp_path.name[:6]]
+    calls.clear()
+    with whole_folder(tmp_path / "folder", fsync, replace) as part:
+        (part / "inner").mkdir()
+        (part / "inner/leaf").write_text("content")
+    assert sorted(calls[:3]) == [".part-", "inner", "leaf"] and calls[3:] == ["replace", tmp_path.name[:6]]
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.ENOSPC, True), (errno.EIO, True)])
+def test_a_full_disk_is_told_a_file_system_without_fsync_is_not(tmp_path, number, fails):
+    def fsync(_):
+        raise OSError(number, os.strerror(number))
+
+    try:
+        with whole_file(tmp_path / "file", fsync) as part:
+            part.write_text("content")
+        raised = False
+    except OSError:
+        raised = True
+    assert raised == fails and (tmp_path / "file").exists() != fails
+
+
 def hold(path, pipe):
     with lock(path):
         pipe.send("held")
@@ -82,4 +117,45 @@ def test_lock_is_held_by_one_and_ends_with_its_process(tmp_path, refused):
     assert refused(take) == "somebody is at work here"
     holder.kill()
     holder.join()
-    assert take() == "taken"
+    assert take() == "taken" and list(tmp_path.iterdir()) == []
+
+
+def count_up(path, start):
+    start.wait()
+    for _ in range(25):
+        with lock(path.with_name("lock")):
+            path.write_text(str(int(path.read_text()) + 1))
+
+
+def test_a_lock_file_that_was_deleted_locks_nobody_out_and_nobody_in(tmp_path):
+    """Each holder deletes the file: eight processes that wait for it lose no increment."""
+    (tmp_path / "number").write_text("0")
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Barrier(8)
+    workers = [spawn.Process(target=count_up, args=(tmp_path / "number", start)) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (tmp_path / "number").read_text() == "200" and [file.name for file in tmp_path.iterdir()] == ["number"]
+
+
+def test_one_process_alone_and_other_names_of_the_folder(tmp_path, refused):
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+
+    def second():
+        with alone("--path", tmp_path / "link"):
+            pass
+
+    with alone("--path", tmp_path / "run"):
+        assert refused(second) == f"--path {tmp_path / 'run'}: another process is at work there"
+    second()
+    assert [file.name for file in tmp_path.iterdir()] == ["link"]
+
+
+def test_without_locks_there_is_a_warning(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with alone("--out", tmp_path / "file/out"):
+        pass
+    line = capsys.readouterr().err
+    assert line.startswith(f"warning: {tmp_path / 'file'}: no lock (") and line.count("\n") == 1

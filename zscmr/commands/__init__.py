@@ -8,7 +8,7 @@ import sys
 
 from zscmr import __version__
 from zscmr.utils import cli
-from zscmr.utils.console import say
+from zscmr.utils.console import complain, say
 
 COMMANDS = {  # name -> what it does, in the order of a project; each is a module of this package
     "miniature": "draw the embedded miniature dataset",
@@ -32,7 +32,8 @@ def run(name, argv=None):
 
     `argv`: its flags; left out: those of the process.
     """
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    with cli.exits(argv):  # a package that the module imports may be missing
+        module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     cli.run(module.main, module.Settings, module.__doc__, argv, module.__dict__.get("constants_class"))
 
 
@@ -49,5 +50,5 @@ def main(argv=None):
         sys.argv = [f"zscmr {words[0]}", *words[1:]]  # the name that messages and --help begin with
         run(words[0])
     else:
-        sys.stderr.write(f"zscmr: {words[0]}: expected any of {', '.join(COMMANDS)}\n")
+        complain(f"zscmr: {words[0]}: expected any of {', '.join(COMMANDS)}")
         sys.exit(2)

@@ -34,10 +34,10 @@ def main(settings):
     vectors, classes = loader.read_class_vectors(path)
     if classes is None:
         raise BadInput(f"{path}: no 'classes', so its rows belong to no known class; word_vectors.py writes them")
-    kept = np.arange(len(classes)) if settings.all_classes else seen_classes(classes, settings)
-    names = [classes[label] for label in kept]
-    check_vector_lengths(vectors[kept], names, settings.distance, path)
-    edges = join(vectors[kept], settings)
+    joined = np.arange(len(classes)) if settings.all_classes else seen_classes(classes, settings)
+    names = [classes[label] for label in joined]
+    check_vector_lengths(vectors[joined], names, settings.distance, path)
+    edges = join(vectors[joined], settings)
     scope = "all classes (transductive)" if settings.all_classes else "seen classes"
     title = f"{settings.kind}, {settings.distance}, {scope}"
     graph = settings.data / CLASS_GRAPH[0]

@@ -1,4 +1,4 @@
-"""Embeds another dataset with a run's exported encoders and measures the run on it: train on one, test on another.
+"""Embed another dataset with a run's exported encoders and measure the run on it: train on one, test on another.
 
     python embed.py --run runs/mine --photos photos --sketches sketches --out other.mat
 
@@ -21,13 +21,14 @@ from zscmr.evaluation import scoring
 from zscmr.evaluation.embedding_files import recorded_distance
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.selection import chosen_rows
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.reports import text_tables
 from zscmr.retrieval import Encoder
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder, read_json
+from zscmr.utils.files import alone, existing_folder, read_json
 from zscmr.utils.options import setting
 
 
@@ -47,18 +48,24 @@ def main(settings):
     if settings.out.suffix != ".mat" or settings.out.is_dir():
         raise BadInput(f"--out: expected a .mat file, received {settings.out}")
     existing_folder("--out", settings.out.parent)
+    with alone("--out", settings.out):
+        embed(settings)
+
+
+def embed(settings):
+    """Embed both trees and write, then measure, the .mat file."""
     trees = matched_trees(settings.photos, settings.sketches, settings.duplicates)
     classes = trees["photo"].classes
-    config, distance = read_json(settings.run / runs.CONFIG), run_distance(settings.run)
+    config, distance = runs.Run(settings.run).config(), run_distance(settings.run)
     chosen, which = evaluated_classes(settings, config, classes)
     split = split_classes(classes, chosen, settings.unseen or settings.run, held_out_share=0, fewest_seen=0)
     trained, tested = dataset_names(config, trees["photo"])
     across = f"trained on {trained}, tested on {tested}: {len(chosen)} classes {which}"
-    leaked = run_leak(config, [classes[label] for label in split.unseen])
+    leaked = run_leak(settings.run, [classes[label] for label in split.unseen])
     if leaked:
         warn(leaked)
     work = settings.out.with_name(f".part-{settings.out.stem}")
-    sides = {modality: embedded(settings.run, modality, trees[modality], work / modality) for modality in MODALITIES}
+    sides = {side: embedded(settings.run, side, trees[side], work / side) for side in MODALITIES}
     write(settings.out, distance, sides, classes, split.unseen, {"leaked": leaked, "across": across})
     shutil.rmtree(work, ignore_errors=True)
     counts = " and ".join(f"{len(tree.files):,} of {modality}" for modality, (tree, _) in sides.items())
@@ -67,7 +74,7 @@ def main(settings):
 
 
 def evaluated_classes(settings, config, classes):
-    """(names of the classes to evaluate, which these are in words). Raises BadInput if there are none."""
+    """(names of the classes to evaluate, a phrase on which these are). Raises BadInput if there are none."""
     if settings.drop_trained and not settings.unseen:
         raise BadInput("--drop-trained: goes with --unseen, without which trained classes are left out anyway")
     if not settings.unseen:
@@ -77,7 +84,7 @@ def evaluated_classes(settings, config, classes):
     else:
         names, which = read_class_list(settings.unseen), f"of {settings.unseen.name}"
         if settings.drop_trained:
-            trained = class_indices(runs.trained_classes(config))
+            trained = class_indices(runs.Run(settings.run).trained_classes())
             names = [name for name in names if class_key(name) not in trained]
             which += " that the run was not trained on"
     if not names:
@@ -86,9 +93,9 @@ def evaluated_classes(settings, config, classes):
     return names, which
 
 
-def run_leak(config, unseen):
+def run_leak(run, unseen):
     """A sentence on the evaluated classes that the run, or its CNNs, were trained on; empty if there are none."""
-    return leak("the run was", runs.trained_classes(config), unseen)
+    return leak("the run was", runs.Run(run).trained_classes(), unseen)
 
 
 def dataset_names(config, tree):
@@ -106,11 +113,18 @@ def measure(file):
     features = chosen_rows(file, options)
     setup = scoring.Setup.of(options, features.distance)
     scores = scoring.score_features(file, features, setup, scoring.ACROSS)
-    say(text_tables.scores_table(scoring.summary(scores, setup, features), str(file)))
+    say(text_tables.format_scores(summary(scores, setup, features), str(file)))
 
 
 def embedded(run, modality, tree, folder):
-    """(the tree without unreadable pictures, their embeddings (n, t)); what is finished is kept in `folder`."""
+    """Embed a tree: (the tree without unreadable pictures, their embeddings (n, t)).
+
+    Args:
+        run: run directory.
+        modality: photo or sketch.
+        tree: pictures of the modality.
+        folder: keeps what is finished; a stopped call goes on.
+    """
     ensure_encoders(run)
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
@@ -132,9 +146,18 @@ def run_distance(run):
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")
 
 
-def write(out, distance, sides, classes, unseen, told):
-    """Write the .mat file, to be ranked by `distance`; `told`: further variables, text."""
-    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **told}
+def write(out, distance, sides, classes, unseen, texts):
+    """Write the .mat file.
+
+    Args:
+        out: the file.
+        distance: what to rank it by.
+        sides: {modality: (tree, embeddings)}.
+        classes: class names.
+        unseen: indices of the classes to evaluate.
+        texts: {variable: text} of further ones.
+    """
+    variables = {"classes": list(classes), "unseen": np.reshape(unseen, (-1, 1)), "distance": distance, **texts}
     for letter, (tree, vectors) in zip("xy", sides.values(), strict=True):
         root = class_folder(tree)
         names = [Path(file).relative_to(Path(file).parent.parent).as_posix() for file in tree.files]

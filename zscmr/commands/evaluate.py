@@ -1,4 +1,4 @@
-"""Ranks photos and sketches of unseen classes against each other and scores the rankings.
+"""Rank photos and sketches of unseen classes against each other and score the rankings.
 
     python knn_eval.py [FEATURES] [--protocol sake] [--directions 'sketch->image' 'image->sketch'] [--compare]
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.evaluation import instances, scoring
+from zscmr.evaluation.comparisons import compare_conventions, paired_tests
 from zscmr.evaluation.distances import distances
 from zscmr.evaluation.embedding_files import newest
 from zscmr.evaluation.embedding_files import read_embeddings as load  # its name for programs
@@ -26,11 +27,12 @@ from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.ranking import hit_blocks, rank, rank_blocks
 from zscmr.evaluation.scoring import Scores, Setup, evaluate
 from zscmr.evaluation.selection import chosen_rows, unseen_only
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import runs
 from zscmr.reports import page as report
 from zscmr.reports import plots, text_tables
 from zscmr.reports.grid import retrieval_grid
-from zscmr.reports.text_tables import scores_table as table
+from zscmr.reports.text_tables import format_scores as table
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder, whole_file
@@ -90,21 +92,21 @@ def main(settings):
     other = paired_rows(path, features, settings) if settings.against else None
     setup = Setup.of(settings, features.distance)
     scores = scoring.score_features(path, features, setup, settings.directions)
-    results = {"features": str(path), **scoring.summary(scores, setup, features, settings.bootstrap)}
+    results = {"features": str(path), **summary(scores, setup, features, settings.bootstrap)}
     title = f"{path}, {described(features, settings)}"
     say(table(results, title))
     if settings.instances:
         results["instances"] = instances.score_instances(path, features, setup, settings.bootstrap)
-        say(text_tables.instances_table(results))
+        say(text_tables.format_instances(results))
     if settings.per_class:
-        say(text_tables.classes_table(results))
+        say(text_tables.format_classes(results))
     if settings.against:
         theirs = Setup.of(settings, other.distance)
-        results["against"] = scoring.test_against(scores, setup, settings.against, other, theirs, settings.directions)
-        say(text_tables.differences_table(results))
+        results["against"] = paired_tests(scores, setup, settings.against, other, theirs, settings.directions)
+        say(text_tables.format_differences(results))
     if settings.compare:
-        results["compare"] = scoring.compare_conventions(path, features, setup, settings.directions)
-        say(text_tables.comparison_table(results))
+        results["compare"] = compare_conventions(path, features, setup, settings.directions)
+        say(text_tables.format_conventions(results))
     if settings.json:
         with whole_file(settings.json) as part:
             part.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -112,21 +114,21 @@ def main(settings):
     if settings.figures:
         singly = dataclasses.replace(setup, ties="gallery", top=None)
         points = scoring.score_features(path, features, singly, settings.directions, plots.curve_points)
-        made = provenance_lines(path, features, settings)
-        for file in report.write_report(settings.figures, features, results, title, setup, points, made):
+        provenance = provenance_lines(path, features, settings)
+        for file in report.write_report(settings.figures, features, results, title, setup, points, provenance):
             say(f"wrote {file}")
 
 
 def check_outputs(path, settings):
-    """Refuse before the work, not after it, what --json and --figures cannot write. `path`: the embeddings."""
+    """Raise BadInput, before any work, for what --json and --figures cannot write. `path`: the embeddings."""
     if settings.json:
         if settings.json.is_dir():
             raise BadInput(f"--json: expected a file, received the folder {settings.json}")
         if settings.json.resolve() in {file.resolve() for file in (path, settings.against or path)}:
             raise BadInput(f"--json: {settings.json} holds the embeddings, expected another file")
     for option, folder in (("--json", settings.json and settings.json.parent), ("--figures", settings.figures)):
-        if folder and not os.access(there := existing_folder(option, folder), os.W_OK):
-            raise BadInput(f"{option}: no permission to write to {there}")
+        if folder and not os.access(parent := existing_folder(option, folder), os.W_OK):
+            raise BadInput(f"{option}: no permission to write to {parent}")
 
 
 def paired_rows(path, features, settings):
@@ -140,7 +142,7 @@ def paired_rows(path, features, settings):
 
 
 def provenance_lines(path, features, settings):
-    """Lines that say what a report was made from and how: the shell line, the file, the run that wrote it."""
+    """Lines on the origin of a report: the shell line, the file, the run that wrote it."""
     files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(file.stat().st_mtime for file in files)))
     lines = [
@@ -161,9 +163,10 @@ def provenance_lines(path, features, settings):
 
 
 def described(features, settings):
-    words = [f"{len(features.unseen)} {'unseen ' if features.zero_shot else ''}classes"]
+    """The classes and the options that a title names."""
+    parts = [f"{len(features.unseen)} {'unseen ' if features.zero_shot else ''}classes"]
     if settings.generalised:
-        words.append(f"generalised as {settings.generalised}")
+        parts.append(f"generalised as {settings.generalised}")
     if settings.bits:
-        words.append(f"{settings.bits}-bit {settings.codes or 'itq'} codes")
-    return ", ".join(words)
+        parts.append(f"{settings.bits}-bit {settings.codes or 'itq'} codes")
+    return ", ".join(parts)

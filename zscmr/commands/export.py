@@ -12,7 +12,7 @@ from pathlib import Path
 from zscmr.formats import runs
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder
+from zscmr.utils.files import alone, existing_folder
 from zscmr.utils.options import Options, setting
 
 
@@ -40,10 +40,16 @@ class Settings(Options):
 
 
 def main(settings):
+    if not runs.Run(settings.run).results():
+        raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
+    with alone("--run", settings.run):
+        export(settings)
+
+
+def export(settings):
+    """Write what the settings ask for."""
     from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
 
-    if not runs.read_results(settings.run):
-        raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
     if settings.saved_models:
         existing_folder("--saved-models", settings.saved_models)
     if settings.shared:
@@ -58,9 +64,10 @@ def main(settings):
 
 def ensure_encoders(run, weights=None):
     """Write the encoders of a run that has none, or anew where `weights` says where its CNNs are; else do nothing."""
-    if weights is None and (run / runs.ENCODERS / runs.ABOUT).is_file():
+    if weights is None and runs.Run(run).has_encoders:
         return
     say(f"{run}: exporting its encoders once, with TensorFlow")
     from zscmr.training.export import write_encoders
 
-    write_encoders(run, weights)
+    with alone("--run", run):
+        write_encoders(run, weights)

@@ -1,7 +1,7 @@
 """The index of two picture trees: names_images.mat, names_sketches.mat and, where sketch names say which photo they
 draw (`n02691156_10151-3.png` draws `n02691156_10151.jpg`), dataset2.mat. Needs file names only, no picture is opened.
 
-With --against, reports where the index files of another directory, the released ones say, differ.
+With --against, report where the index files of another directory, the released ones say, differ.
 """
 
 from dataclasses import dataclass

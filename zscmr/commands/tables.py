@@ -18,7 +18,9 @@ from zscmr.datasets.class_graph import graph_source
 from zscmr.paper import ground, plan, typeset
 from zscmr.paper import tables as content
 from zscmr.paper.ablation import draw_ablation
-from zscmr.paper.cells import Across, Method, Rates, Worker, tables_of
+from zscmr.paper.cells import Across, Method, tables_of
+from zscmr.paper.rates import Rates
+from zscmr.paper.worker import Worker
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
@@ -63,6 +65,7 @@ def main(settings):
 
 
 def out_folder(settings):
+    """The folder of the tables."""
     name = settings.data.resolve().name + ("-quick" if settings.quick else "")
     return settings.out or Path("results") / name
 
@@ -75,8 +78,8 @@ def chosen_methods(settings):
     known = {model: models.system(model).PRESETS for model in settings.models}
     for preset in settings.presets:
         if not any(preset in presets for presets in known.values()):
-            there = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
-            raise BadInput(f"--presets {preset}: no such preset, {there}")
+            known_presets = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
+            raise BadInput(f"--presets {preset}: no such preset, {known_presets}")
     quick = (("epochs", QUICK_EPOCHS),)
     return plan.with_variants(
         Method(model, preset, quick if settings.quick and presets[preset].epochs else ())
@@ -87,6 +90,7 @@ def chosen_methods(settings):
 
 
 def make_plan(settings, methods):
+    """The `Plan` of the settings. Raises BadInput for data or lists that cannot be used, before anything runs."""
     seeds = settings.seeds or (1 if settings.quick else 5)
     trained = any(models.system(method.model).PRESETS[method.preset].epochs for method in methods)
     grounds = ground.survey(loader.load_dataset(settings.data, trained), settings.unseen, settings.runs)
@@ -100,12 +104,12 @@ def make_plan(settings, methods):
 
 
 def describe(plan):
-    """Print the plan: what there is, what is missing, and how long that may take."""
+    """Print the plan: what is finished, what is missing, and how long that may take."""
     say(plan.main.pictures)
-    for place in plan.grounds:
-        say(f"unseen list {place.unseen}{f'; WARNING: {place.leaked}' if place.leaked else ''}")
-        if any(plan.trainings(method, place)[0].resolved[1].constants.wants_graph for method in plan.methods):
-            say(f"class graph: {graph_source(place.dataset, place.split)}")
+    for one in plan.grounds:
+        say(f"unseen list {one.unseen}{f'; WARNING: {one.leaked}' if one.leaked else ''}")
+        if any(plan.trainings(method, one)[0].resolved[1].constants.wants_graph for method in plan.methods):
+            say(f"class graph: {graph_source(one.dataset, one.split)}")
     rates, groups = Rates(), {}
     for cell in plan.cells():
         stored = cell.stored()
@@ -113,10 +117,10 @@ def describe(plan):
         groups.setdefault((cell.kind, cell.ground.list_name), []).append((cell, bool(stored)))
     width = max(len(kind) for kind, _ in groups)
     total = 0.0
-    for (kind, where), cells in groups.items():
+    for (kind, list_name), cells in groups.items():
         missing = sum(rates.expected(cell) for cell, there in cells if not there)
         there = sum(there for _, there in cells)
-        say(f"  {kind:{width}}  {where}: {there} of {len(cells)} there, {clock(missing)} to go")
+        say(f"  {kind:{width}}  {list_name}: {there} of {len(cells)} there, {clock(missing)} to go")
         total += missing
     count = sum(map(len, groups.values()))
     missing = sum(not there for cells in groups.values() for _, there in cells)
@@ -138,14 +142,21 @@ def compute(plan):
             for done, cell in enumerate(missing, len(cells) - len(missing) + 1):
                 rates.note(cell, cell.make(worker))
                 rest = sum(map(rates.expected, missing[done - len(cells) :])) if done < len(cells) else 0.0
-                told = f"{clock(time.monotonic() - began)} elapsed, about {clock(rest)} to go"
-                say(f"{done:>{len(str(len(cells)))}}/{len(cells)} {cell.title}; {told}")
+                clocks = f"{clock(time.monotonic() - began)} elapsed, about {clock(rest)} to go"
+                say(f"{done:>{len(str(len(cells)))}}/{len(cells)} {cell.title}; {clocks}")
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
 
 
 def train_run(options, folder, data, unseen):
-    """One run of the trainer in `folder`: with `TrainingOptions`, or resumed where these are None."""
+    """Train one run.
+
+    Args:
+        options: `TrainingOptions`; None to resume.
+        folder: run directory.
+        data: dataset directory.
+        unseen: list of unseen classes; None for unseen.txt of `data`.
+    """
     if options is None:
         trainer.main(trainer.Settings(path=folder, resume=True, no_encoders=True))
         return
@@ -154,6 +165,7 @@ def train_run(options, folder, data, unseen):
 
 
 def clock(seconds):
+    """Seconds as h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
@@ -170,7 +182,7 @@ def write(plan, folder, made_by):
     say("\n" + texts["tables.md"])
     for name, text in texts.items():
         with whole_file(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
         say(f"wrote {folder / name}")
     for table in tables:
         if table.figure:

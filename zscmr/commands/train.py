@@ -4,6 +4,7 @@ Without --data it draws the embedded miniature dataset and runs stage I on it fi
 classes held out from training; unseen classes are touched once, at the end, to evaluate.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from zscmr.datasets.classes import read_split
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import CLASSIFIER
 from zscmr.reports import training_curves
-from zscmr.reports.text_tables import scores_table
+from zscmr.reports.text_tables import format_scores
 from zscmr.training import export as encoders
 from zscmr.training import strategies
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
@@ -22,6 +23,7 @@ from zscmr.training.stage2.options import TrainingOptions, constants_class, reso
 from zscmr.training.stage2.outcome import score_run
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
+from zscmr.utils.files import alone
 from zscmr.utils.options import command, setting
 
 __all__ = ["Settings", "constants_class", "main"]
@@ -38,9 +40,16 @@ class Settings(TrainingOptions):
 
 
 def main(settings):
+    strategies.keep_small_products_whole()  # before anything starts TensorFlow, as a look at the miniature does
     chief = strategies.is_chief()
     settings, folder = open_run(settings, chief)
-    if settings.resume and (results := runs.read_results(folder)):
+    with alone("--path", folder) if chief and folder else nullcontext():  # a numbered directory is the process's own
+        run(settings, folder, chief)
+
+
+def run(settings, folder, chief):
+    """Start the run of `settings`, or go on with the one in `folder`."""
+    if settings.resume and (results := runs.Run(folder).results()):
         if chief:
             say(f"{folder} is complete")
             print_tables(results)
@@ -53,16 +62,16 @@ def main(settings):
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
     about = stage2.describe_dataset(dataset)
     if settings.resume:
-        runs.check_same_data(folder, split.names(dataset.classes), about)
+        runs.Run(folder).check_same_data(split.names(dataset.classes), about)
     if chief:
         describe(dataset, split, preset)
-    strategies.keep_small_products_whole()
     with strategies.choose_strategy(preset.batch_size, settings.jit).scope():
         state = stage2.build_state(settings, preset, dataset, split)
         if chief and not settings.resume:  # what cannot be trained was refused above and leaves no directory
             if preset.constants.wants_graph:
                 about["class_graph"] = graph_source(dataset, split)
-            folder = runs.create(folder, settings, split.names(dataset.classes), dataset.provenance, about)
+            run = runs.Run.create(folder, settings, split.names(dataset.classes), dataset.provenance, about)
+            folder = run.folder
         try:
             stage2.train(state, settings, preset, folder, dataset, split, chief)
         except KeyboardInterrupt as stop:
@@ -139,4 +148,4 @@ def export_encoders(folder, settings):
 
 def print_tables(results):
     for space, scores in results.items():
-        say(scores_table(scores, f"{space}, unseen classes", caption=space == list(results)[-1]))
+        say(format_scores(scores, f"{space}, unseen classes", caption=space == list(results)[-1]))

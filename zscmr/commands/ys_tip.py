@@ -72,6 +72,6 @@ def newest_run(dataset, folder):
     for config in sorted(runs.ROOT.glob(f"*/{runs.CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
         chosen = read_json(config)["settings"]
         wanted = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
-        if wanted.items() <= {name: chosen.get(name) for name in wanted}.items() and runs.read_results(config.parent):
+        if wanted.items() <= {name: chosen.get(name) for name in wanted}.items() and runs.Run(config.parent).results():
             return config.parent
     raise BadInput(f"{runs.ROOT}: no complete run of pcmsn on {folder}; python ys_tip.py --dataset {dataset} makes one")

@@ -1,4 +1,4 @@
-"""Index batches of an epoch: triads, and batches balanced over classes. Any epoch can be computed alone."""
+"""Index batches of an epoch: triads, and batches balanced over classes. Each is a function of (seed, epoch)."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,7 @@ from zscmr.utils.seeds import generator
 class Triads:
     """Rows of one epoch's batches, each array (steps, batch) int32.
 
-    A photo and a sketch of one class, and a photo and a sketch of other classes as negatives of the two triplet
-    hinges.
+    `photo` and `sketch` are of one class; the negatives of the two triplet hinges are of others.
     """
 
     photo: np.ndarray
@@ -23,17 +22,32 @@ class Triads:
 
 
 def draw_epoch(dataset, split, preset, seed, epoch):
-    """Index batches of one epoch over the trained classes, of the kind and size that the preset names."""
+    """Draw the index batches of one epoch over the trained classes.
+
+    Args:
+        dataset: has `photo.labels` and `sketch.labels`, (n,) class indices.
+        split: a `Split`; rows of its `seen` classes are drawn.
+        preset: has `batches` ("triads" or "balanced"), `batch_size`, and `steps` (0: as many as triads take).
+        seed: of the run.
+        epoch: from 1.
+    """
     arguments = dataset.photo.labels, dataset.sketch.labels, split.seen, preset.batch_size, seed, epoch
     return draw_triads(*arguments) if preset.batches == "triads" else draw_balanced(*arguments, preset.steps)
 
 
 def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
-    """Triads of the epoch: every picture of the larger modality once, in random order, each with a random picture
-    of its class from the other modality and random negatives; the remainder batch is dropped (as released).
+    """Draw the triads of an epoch.
 
-    `classes` are the class indices to draw from; rows of others are never drawn. A function of (seed, epoch) and
-    its arguments alone. Raises BadInput when there are fewer pictures than one batch.
+    Every picture of the larger modality occurs once, in random order, with a random picture of its class from the other
+    modality and random negatives. The remainder batch is dropped, as released.
+
+    Args:
+        photo_labels, sketch_labels: (n,) class indices.
+        classes: class indices to draw from; rows of others are never drawn.
+        batch: pairs of a batch.
+        seed, epoch: determine what is drawn.
+
+    Raises BadInput when there are fewer pictures than one batch.
     """
     random = generator(seed, "triads", epoch)
     photos, sketches = (_rows_by_class(labels, classes) for labels in (photo_labels, sketch_labels))
@@ -56,14 +70,14 @@ def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
 def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch, steps=0):
     """Like `draw_triads`, with two photos and two sketches of each of batch // 2 classes in every batch.
 
-    Classes come in random order, the rows of a class adjacent; negatives are the rows of the preceding class. `steps`
-    per epoch, or 0 for a pass as in `draw_triads`. With fewer than batch // 2 classes the batch is smaller.
+    Classes come in random order, the rows of a class adjacent; negatives are the rows of the preceding class. With
+    fewer than batch // 2 classes the batch is smaller. `steps`: of the epoch, or 0 for as many as `draw_triads` gives.
     """
     random = generator(seed, "balanced batches", epoch)
     photos, sketches = (_rows_by_class(labels, classes) for labels in (photo_labels, sketch_labels))
     steps = steps or max(1, max(photos.total, sketches.total) // batch)
-    kept = min(max(batch // 2, 2), len(classes))
-    order = random.permuted(np.tile(np.arange(len(classes)), (steps, 1)), axis=1)[:, :kept]
+    class_count = min(max(batch // 2, 2), len(classes))
+    order = random.permuted(np.tile(np.arange(len(classes)), (steps, 1)), axis=1)[:, :class_count]
     group = np.repeat(order, 2, axis=1)
     shape = group.shape
     photo, sketch = (rows.draw(group.ravel(), random).reshape(shape) for rows in (photos, sketches))
@@ -74,8 +88,8 @@ def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch, step
 @dataclass(frozen=True)
 class _RowsByClass:
     rows: np.ndarray  # row numbers, sorted by class
-    group: np.ndarray  # position of each row's class among the classes drawn from
-    start: np.ndarray  # first place of each class in `rows`
+    group: np.ndarray  # (rows,) position of each row's class in `classes`
+    start: np.ndarray  # (classes,) position of each class's first row in `rows`
     count: np.ndarray
 
     @property

@@ -1,4 +1,4 @@
-"""The class graph: its edges among the trained classes, and how they are found."""
+"""The class graph: its edges among the trained classes, and the trees and neighbourhoods that give them."""
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -8,9 +8,9 @@ from zscmr.utils.errors import BadInput
 
 
 def graph_fault(dataset, split):
-    """Why the dataset's class graph does not fit `split`, empty if it does.
+    """Return why the dataset's class graph does not fit `split`, empty if it does.
 
-    It has to join every seen class, held-out ones included, and no unseen one.
+    A graph fits if it joins every seen class, held-out ones included, and no unseen one.
     """
     if not len(dataset.edges):
         return f"no {CLASS_GRAPH[0]}"
@@ -33,8 +33,10 @@ def check_vector_lengths(vectors, names, distance, path):
 
 
 def class_distances(vectors, distance="cosine"):
-    """(C, C) float64 distances of class vectors (C, S). Cosine is the default: the mean of several words' vectors is
-    shorter than each of them, and by Euclid therefore near to everything."""
+    """(C, C) float64 distances of class vectors (C, S).
+
+    Cosine is the default: the mean of several words' vectors is short, and by Euclidean distance near to all others.
+    """
     return cdist(vectors.astype(np.float64), vectors.astype(np.float64), distance)
 
 
@@ -44,7 +46,7 @@ def minimum_spanning_tree(vectors, distance="cosine"):
     Grown from the first class (Prim 1957); ties by class order.
     """
     distances = class_distances(vectors, distance)
-    nearest = np.zeros(len(distances), np.int64)  # of the classes in the tree, the one nearest to each class
+    nearest = np.zeros(len(distances), np.int64)  # for each class the nearest one in the tree
     gap = distances[0].copy()
     gap[0] = np.inf  # in the tree
     edges = []
@@ -70,10 +72,10 @@ def _ordered(pairs):
 
 
 def class_graph(dataset, split):
-    """(E, 2) int64 edges among the trained classes, as places in `split.seen`.
+    """(E, 2) int64 edges among the trained classes, as positions in `split.seen`.
 
-    Those of the dataset's graph, where it is one of this split; edges to held-out classes are dropped, so that their
-    vectors reach no trained class. Otherwise the minimum spanning tree of the trained classes' vectors.
+    They are the edges of the dataset's graph if it fits the split, without those to held-out classes, whose vectors
+    would reach trained ones. Otherwise they are the minimum spanning tree of the trained classes' vectors.
     """
     if graph_fault(dataset, split):
         vectors, names = dataset.class_vectors[split.seen], [dataset.classes[label] for label in split.seen]
@@ -83,7 +85,7 @@ def class_graph(dataset, split):
 
 
 def graph_source(dataset, split):
-    """Where `class_graph` takes its edges from, in words."""
+    """Describe where `class_graph` takes its edges from."""
     fault = graph_fault(dataset, split)
     tree = "the minimum spanning tree of the trained classes' vectors, by cosine"
     return f"{tree} ({fault})" if fault else str(dataset.directory.resolve() / CLASS_GRAPH[0])

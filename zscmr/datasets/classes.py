@@ -1,22 +1,25 @@
 """Class names: how they are compared, lists of unseen ones, and the seen/unseen split."""
 
+import codecs
 import difflib
+import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from zscmr.utils.errors import BadInput
+from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.seeds import generator
 
+SPLITS = Path(__file__).with_name("splits")  # unseen lists of the literature
 UNSEEN = "unseen.txt"  # of a dataset directory: names of its unseen classes
 
 
 def class_key(name):
-    """The form in which class names are compared: case, spaces, `_` and `-` do not count, nor whether a file system
-    keeps an accent apart from its letter."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", str(name)).casefold() if letter not in " _-")
+    """Return the form in which class names are compared: without case, spaces, `_`, `-`, and in one Unicode form."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(name)).casefold())
+    return "".join(letter for letter in folded if letter not in " _-")
 
 
 def class_indices(names):
@@ -24,44 +27,71 @@ def class_indices(names):
     return {class_key(name): index for index, name in enumerate(names)}
 
 
-def class_positions(wanted, present, where):
-    """Index in `present` of each class name in `wanted`, compared by `class_key`.
+def class_positions(names, present, where):
+    """Index in `present` of each class name in `names`, compared by `class_key`.
 
-    Raises BadInput naming the first class that `where` lacks and the nearest spellings, or a name that occurs twice.
+    Raises BadInput naming the first class that `present` lacks and the nearest spellings, or one that occurs twice in
+    it. `where` describes `present` in the message.
     """
     position = {}
     for index, name in enumerate(present):
         if position.setdefault(class_key(name), index) != index:
             raise BadInput(f"{where}: class '{name}' occurs twice (case, spaces, '_' and '-' do not count)")
-    missing = [name for name in wanted if class_key(name) not in position]
+    missing = [name for name in names if class_key(name) not in position]
     if missing:
         near = difflib.get_close_matches(class_key(missing[0]), position, n=3)
         hint = f"; nearest: {', '.join(present[position[key]] for key in near)}" if near else ""
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BadInput(f"{where}: no class '{missing[0]}'{more}{hint}")
-    return np.array([position[class_key(name)] for name in wanted], dtype=np.int64)
+    return np.array([position[class_key(name)] for name in names], dtype=np.int64)
 
 
 def read_class_list(path):
-    """Class names of a text file, one a line; `#` starts a comment. Raises BadInput if it is missing or empty."""
-    path = Path(path)
+    """Class names of a text file, one a line; `#` starts a comment.
+
+    `path`: of a file in UTF-8, or in UTF-16 with a byte-order mark; or the name of a list in `SPLITS`, such as
+    sketchy-25-sake, where no file is called so. Raises BadInput if it is missing, empty, or no text.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a readable list of class names ({error})") from error
-    names = [line.split("#")[0].strip() for line in lines]
+        text = _decoded(_list_file(path).read_bytes())
+    except (OSError, ValueError) as error:  # ValueError: UnicodeDecodeError, a null in the path
+        raise BadInput(f"{path}: not a readable list of class names ({first_line(error)})") from error
+    names = [line.split("#")[0].strip() for line in text.splitlines()]
     names = [name for name in names if name]
     if not names:
         raise BadInput(f"{path}: no class names in it")
     return names
 
 
+def _list_file(path):
+    """The file itself, or that of the list in `SPLITS` of this name. Raises BadInput if there is neither."""
+    path = Path(path)
+    if os.path.exists(path):
+        return path
+    lists = {file.stem: file for file in SPLITS.glob("*.txt")}
+    if str(path) in lists:
+        return lists[str(path)]
+    known = f"; lists that come with zscmr: {', '.join(sorted(lists))}" if len(path.parts) == 1 else ""
+    raise BadInput(f"{path}: no such file{known}")
+
+
+def _decoded(content):
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if marked else "utf-8-sig").replace("\ufeff", "")  # marks of files joined
+    if "\0" in text:
+        raise ValueError("it holds null characters; save it as UTF-8")
+    return text
+
+
 @dataclass(frozen=True)
 class Split:
-    """Class indices, disjoint: `seen` to train on, `held_out` seen classes kept from training to choose the epoch
-    by, `unseen` for the final evaluation only."""
+    """Class indices, disjoint.
+
+    Args:
+        seen: classes to train on.
+        held_out: seen classes that are not trained on; the epoch is chosen by them.
+        unseen: classes of the final evaluation only.
+    """
 
     seen: np.ndarray
     held_out: np.ndarray
@@ -69,18 +99,26 @@ class Split:
 
     def names(self, classes):
         """The same as class names, for the run's config.json."""
-        return {part: [classes[label] for label in getattr(self, part)] for part in ("seen", "held_out", "unseen")}
+        parts = {"seen": self.seen, "held_out": self.held_out, "unseen": self.unseen}
+        return {part: [classes[label] for label in labels] for part, labels in parts.items()}
 
 
 def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewest_seen=2):
-    """Split the classes by an unseen list and hold out a share of the seen ones for model selection.
+    """Split the classes by an unseen list and hold out some of the seen ones for model selection.
 
-    The held-out classes are a function of `seed` and the seen names only. Raises BadInput for an unknown or repeated
-    unseen class, or when fewer than `fewest_seen` seen classes would remain.
+    Args:
+        classes: C names.
+        unseen_names: names of the unseen classes.
+        where: describes the unseen list in messages.
+        held_out_share: part of the seen classes, from 0; at least 2 classes if it is not 0.
+        seed: determines the held-out classes, together with the number of seen ones.
+        fewest_seen: classes that have to remain.
+
+    Raises BadInput for an unknown or repeated unseen class, or when fewer than `fewest_seen` seen classes remain.
     """
     unseen = np.sort(class_positions(unseen_names, classes, where))
-    if len(np.unique(unseen)) != len(unseen):
-        raise BadInput(f"{where}: a class occurs twice")
+    if len(repeated := unseen[:-1][np.diff(unseen) == 0]):
+        raise BadInput(f"{where}: class '{classes[repeated[0]]}' occurs twice (case, spaces, '_' and '-' do not count)")
     seen = np.setdiff1d(np.arange(len(classes)), unseen)
     count = max(2, round(held_out_share * len(seen))) if held_out_share > 0 else 0
     if len(seen) - count < fewest_seen:
@@ -88,24 +126,23 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewe
         if len(seen) >= fewest_seen:
             cause = f"--held-out {held_out_share:g}: {count} of {len(seen)} seen classes held out"
         raise BadInput(f"{cause} leaves too few to train on")
-    drawn = generator(seed, "held-out classes").permutation(len(seen))[:count]
-    held_out = np.sort(seen[drawn])
+    held_out = np.sort(seen[generator(seed, "held-out classes").permutation(len(seen))[:count]])
     return Split(seen=np.setdiff1d(seen, held_out), held_out=held_out, unseen=unseen)
 
 
 def read_split(dataset, unseen_file, held_out_share, seed):
-    """The split of a dataset by the list in `unseen_file`, or by unseen.txt of its directory where that is None."""
+    """Split the classes of a dataset by the list `unseen_file`, or by unseen.txt of its directory if that is None."""
     file = unseen_file or dataset.directory / UNSEEN
     return split_classes(dataset.classes, read_class_list(file), file, held_out_share, seed)
 
 
-def leak(trained_ones, trained, unseen):
-    """A sentence on the `unseen` class names among the `trained` ones, empty if there are none.
+def leak(subject, trained, unseen):
+    """Return a sentence on the `unseen` class names that are among the `trained` ones, empty if there are none.
 
-    `trained_ones`: subject and verb, such as "the run was".
+    `subject`: with its verb, such as "the run was".
     """
     keys = set(map(class_key, trained))
     leaked = [name for name in unseen if class_key(name) in keys]
     if not leaked:
         return ""
-    return f"{trained_ones} trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"
+    return f"{subject} trained on {len(leaked)} of the {len(unseen)} unseen classes, {leaked[0]} among them"

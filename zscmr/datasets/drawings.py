@@ -1,6 +1,7 @@
 """Drawings of Quick, Draw! (.ndjson, simplified strokes) rendered as pictures in class folders."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import whole_folder
 from zscmr.utils.options import Options, setting
 
-EXTENT = 255  # coordinates of a simplified drawing are 0 to this, its longer side all of it
+EXTENT = 255  # largest coordinate of a simplified drawing, reached on its longer side
 LONGEST_LINE = 2**20  # bytes of a drawing; those of the game have about 500
 FINE = 4  # strokes are drawn this many times larger, then averaged down: antialiasing
 MARGIN, PEN = 1 / 16, 1 / 80  # of the side: white on each side of the drawing, width of a stroke
@@ -19,9 +20,11 @@ MARGIN, PEN = 1 / 16, 1 / 80  # of the side: white on each side of the drawing, 
 
 @dataclasses.dataclass(frozen=True)
 class DrawingOptions(Options):
+    """Which drawings are rendered, and how large."""
+
     drawings: Path = setting(help="folder of CLASS.ndjson files, or one of them", metavar="PATH")
     out: Path = setting(help="folder to write the class folders to", metavar="DIR")
-    first: int | None = setting(None, "so many drawings of each class; left out: all", least=1)
+    first: int | None = setting(None, "number of drawings of each class (default: all)", least=1)
     recognised: bool = setting(False, "leave out drawings that the game did not recognise")
     size: int = setting(256, "side of a picture in pixels", least=16, below=4097)
 
@@ -29,7 +32,7 @@ class DrawingOptions(Options):
 def render_drawings(options):
     """Write OUT/CLASS/KEY.png for the drawings of `options` (`DrawingOptions`), a class folder at a time.
 
-    A folder appears whole, and one that is there already is left as it is, so a stopped run goes on.
+    A folder appears whole. One that exists is left as it is, so that a stopped run can be continued.
     """
     files = [options.drawings] if options.drawings.is_file() else sorted(options.drawings.glob("*.ndjson"))
     if not files:
@@ -52,14 +55,14 @@ def render_drawings(options):
 
 
 def read_drawings(file, recognised=False):
-    """Yield (file name, strokes) of each drawing; strokes are lists of points (x, y) from 0 to 255, y downwards.
+    """Yield (name, strokes) of each drawing; strokes are lists of points (x, y) from 0 to 255, y downwards.
 
-    The name is the drawing's `key_id`, or its line number where that is no number of its own. `recognised`: only those
-    that the game recognised. Raises BadInput naming the line that holds no simplified drawing.
+    The name is the drawing's `key_id`, or its line number if that is no number or occurred before. With `recognised`,
+    only those that the game recognised. Raises BadInput naming the line that holds no simplified drawing.
     """
     names = set()
     with open(file, "rb") as lines:
-        for number in range(1, 2**40):
+        for number in itertools.count(1):
             line = lines.readline(LONGEST_LINE + 1)
             if not line:
                 return
@@ -106,7 +109,7 @@ def _is_coordinate(value):
 
 
 def draw(strokes, size):
-    """A grey picture (size, size): the strokes in black on white, centred."""
+    """Draw strokes in black on white, centred, as a grey PIL image (size, size)."""
     side = FINE * size
     scale, pen = side * (1 - 2 * MARGIN) / EXTENT, max(1, round(PEN * side))
     axes = zip(*(point for stroke in strokes for point in stroke), strict=True)

@@ -1,4 +1,4 @@
-"""The index of two picture trees, from file names alone: names, and pairs where sketch names say what they draw."""
+"""The index files of two picture trees, from file names: names, and pairs where a sketch's name has its photo's."""
 
 import re
 from collections import Counter
@@ -13,10 +13,13 @@ from zscmr.formats.dataset_directory import FILES, PAIRS
 
 
 def write_index(out, trees):
-    """Write the index files of both trees into `out` and returns their paths; without pairs, no dataset2.mat."""
+    """Write the index files of both trees into `out` and return their paths.
+
+    Without pairs there is no dataset2.mat; one that is there is deleted, since it would be of other pictures.
+    """
     cells = {FILES[modality]["names"]: names_cell(tree) for modality, tree in trees.items()}
     pairs = pairs_cell(trees["photo"], trees["sketch"])
-    (out / PAIRS[0]).unlink(missing_ok=True)  # one of other pictures would be wrong
+    (out / PAIRS[0]).unlink(missing_ok=True)
     if pairs.shape[2]:
         cells[PAIRS] = pairs
     classes = list(trees["photo"].classes)
@@ -52,19 +55,19 @@ def pairs_cell(photos, sketches):
                 per_photo[label, column] = drawn[label, Path(name).stem]
     most = np.bincount(photos.labels).max()
     cell = np.zeros((len(photos.classes), most, max(map(len, per_photo.values()), default=0)), dtype=object)
-    for place, names in per_photo.items():
-        cell[place][: len(names)] = names
+    for position, names in per_photo.items():
+        cell[position][: len(names)] = names
     return cell
 
 
 def _photo_of(sketch):
     """`n02691156_10151` of `…/n02691156_10151-3.png`; None for a name of another form."""
-    form = re.fullmatch(r"(.+)-\d+", Path(sketch).stem)
-    return form and form[1]
+    match = re.fullmatch(r"(.+)-\d+", Path(sketch).stem)
+    return match and match[1]
 
 
 def compare_index(ours, other):
-    """Lines that say how far the index file `other` agrees with `ours`, slot by slot of each row of the first axes."""
+    """Compare the index file `other` with `ours`, list of names by list of names; return the lines of a report."""
     key = next(key for file, key in _INDEX if file == ours.name)
     mine, theirs = matfiles.read(ours, key), matfiles.read(other, key)
     order = np.arange(len(mine))
@@ -72,16 +75,16 @@ def compare_index(ours, other):
         order = class_positions(matfiles.read_names(ours, "classes"), matfiles.read_names(other, "classes"), other)
     elif len(theirs) != len(mine):
         return [f"{other}: {len(theirs)} rows for {len(mine)} classes, and no 'classes' to compare them by"]
-    counts = names = total = places = 0
-    for place in np.ndindex(mine.shape[:-1]):
-        left = _filled(mine[place])
-        there = (order[place[0]], *place[1:])
-        right = _filled(theirs[there]) if all(np.less(there, theirs.shape[:-1])) else []
-        places += 1
-        counts += len(left) == len(right)
-        names += sum((Counter(left) & Counter(right)).values())
-        total += len(left)
-    lines = [f"{other}: {counts:,} of {places:,} lists are as long as here, {names:,} of {total:,} names agree"]
+    lists = equally_long = names = common = 0
+    for position in np.ndindex(mine.shape[:-1]):
+        left = _filled(mine[position])
+        other_position = (order[position[0]], *position[1:])
+        right = _filled(theirs[other_position]) if all(np.less(other_position, theirs.shape[:-1])) else []
+        lists += 1
+        equally_long += len(left) == len(right)
+        names += len(left)
+        common += sum((Counter(left) & Counter(right)).values())
+    lines = [f"{other}: {equally_long:,} of {lists:,} lists are as long as here, {common:,} of {names:,} names agree"]
     return lines + ([f"{other}: {defect}" for defect in released.index_defects(theirs)] if theirs.ndim == 3 else [])
 
 

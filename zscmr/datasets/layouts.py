@@ -1,12 +1,13 @@
-"""Picture folders as their archives unpack -> two trees of the same classes, counted and compared with the literature.
+"""Picture folders as archives unpack them -> two trees of the same classes, counted and compared with the literature.
 
-Known: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), Sketchy-extended (that and
+Known layouts: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), Sketchy-extended (that and
 `EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), QuickDraw-Extended
 (`QuickDraw_images_final` or `EXTEND_image_quickdraw`, `QuickDraw_sketches_final` or `QuickDraw_sketches`), and any pair
 of class trees.
 """
 
 import hashlib
+import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -45,8 +46,14 @@ class PictureOptions(Options):
 
 @dataclass(frozen=True)
 class PictureTree:
-    """Pictures under one root: `files` n paths relative to it (`…/class/file`), sorted by class and file name,
-    `labels` (n,) int64 into `classes`."""
+    """The pictures of one modality below a folder.
+
+    Args:
+        root: the folder.
+        files: n paths relative to it, `…/class/file`, sorted by class and file name.
+        labels: (n,) int64, indices into `classes`.
+        classes: names of the class folders.
+    """
 
     root: Path
     files: tuple[str, ...]
@@ -54,16 +61,17 @@ class PictureTree:
     classes: tuple[str, ...]
 
     def paths(self):
+        """The n paths of the files, as strings."""
         return [str(self.root / file) for file in self.files]
 
-    def take(self, keep):
-        """The tree reduced to the rows where the boolean mask `keep` (n,) is true."""
-        files = tuple(file for file, kept in zip(self.files, keep, strict=True) if kept)
-        return PictureTree(self.root, files, self.labels[keep], self.classes)
+    def take(self, mask):
+        """The tree reduced to the rows where the boolean `mask` (n,) is true."""
+        files = tuple(itertools.compress(self.files, mask))
+        return PictureTree(self.root, files, self.labels[mask], self.classes)
 
 
 def list_pictures(root, modality, duplicates="drop"):
-    """Read the pictures of one modality.
+    """List the pictures of one modality as a `PictureTree`.
 
     A picture that two folders hold (same class, same name but for its suffix) counts once, unless `duplicates` is
     "keep". Raises BadInput if there is no class folder, or one holds no picture file.
@@ -71,22 +79,22 @@ def list_pictures(root, modality, duplicates="drop"):
     scan = Scan(root)
     folders = _class_trees(Path(root), modality, scan)
     common = Path(os.path.commonpath(folders))
-    names, found, twice = {}, {}, 0  # class key -> name as first spelt; class key -> paths
+    names, paths_of, repeated = {}, {}, 0  # class key -> name as first spelt; class key -> paths
     for folder in folders:
-        others = {key: {path.stem for path in paths} for key, paths in found.items()}
+        stems = {key: {path.stem for path in paths} for key, paths in paths_of.items()}
         for key, (name, paths) in _read_classes(folder, scan).items():
-            fresh = [path for path in paths if path.stem not in others.get(key, ())]
-            twice += len(paths) - len(fresh)
+            new = [path for path in paths if path.stem not in stems.get(key, ())]
+            repeated += len(paths) - len(new)
             names.setdefault(key, name)
-            found.setdefault(key, []).extend(paths if duplicates == "keep" else fresh)
-    if twice:
+            paths_of.setdefault(key, []).extend(paths if duplicates == "keep" else new)
+    if repeated:
         done = "kept twice" if duplicates == "keep" else "counted once; --duplicates keep counts them twice"
-        say(f"{root}: {twice} {modality} pictures lie in two folders and are {done}")
+        say(f"{root}: {repeated} {modality} pictures lie in two folders and are {done}")
     scan.report()
     classes = sorted(names.values())
     files, labels = [], []
     for label, name in enumerate(classes):
-        paths = sorted(found[class_key(name)], key=lambda path: (path.name, str(path)))
+        paths = sorted(paths_of[class_key(name)], key=lambda path: (path.name, str(path)))
         files += [path.relative_to(common).as_posix() for path in paths]
         labels += [label] * len(paths)
     return PictureTree(common, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
@@ -146,14 +154,11 @@ def matched_trees(photos, sketches, duplicates="drop"):
 
 
 def matched_classes(photos, sketches):
-    """Both trees reduced to the classes they share, sketch labels renumbered to the photos' class order."""
-    keys = {
-        "photo": [class_key(name) for name in photos.classes],
-        "sketch": [class_key(name) for name in sketches.classes],
-    }
-    shared = [name for name, key in zip(photos.classes, keys["photo"], strict=True) if key in set(keys["sketch"])]
-    for tree, own, other in ((photos, "photo", "sketch"), (sketches, "sketch", "photo")):
-        alone = [name for name, key in zip(tree.classes, keys[own], strict=True) if key not in set(keys[other])]
+    """Reduce both trees to the classes they share, in the photos' order: {"photo", "sketch": PictureTree}."""
+    common = class_indices(photos.classes).keys() & class_indices(sketches.classes).keys()
+    shared = [name for name in photos.classes if class_key(name) in common]
+    for tree, other in ((photos, "sketch"), (sketches, "photo")):
+        alone = [name for name in tree.classes if class_key(name) not in common]
         if alone:
             warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {', '.join(alone)}")
     if len(shared) < 4:
@@ -164,40 +169,38 @@ def matched_classes(photos, sketches):
 def _renumbered(tree, classes):
     """The tree restricted to `classes`, its labels counting in their order."""
     position = class_indices(classes)
-    new = np.array([position.get(class_key(name), -1) for name in tree.classes])[tree.labels]
-    kept = tree.take(new >= 0)
-    new = new[new >= 0]
-    order = np.argsort(new, kind="stable")
-    return PictureTree(tree.root, tuple(kept.files[row] for row in order), new[order], tuple(classes))
+    labels = np.array([position.get(class_key(name), -1) for name in tree.classes])[tree.labels]
+    rows = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
+    return PictureTree(tree.root, tuple(tree.files[row] for row in rows), labels[rows], tuple(classes))
 
 
 def first_of_each_class(tree, count, modality):
-    """The tree reduced to the alphabetically first `count` pictures of each class; print how many that are.
+    """Reduce the tree to the alphabetically first `count` pictures of each class, and print how many these are.
 
     Alphabetical is by file name and Unicode code point (`n1_12619.jpg` before `n1_1270.jpg`, capitals before small
     letters), the order of `tree.files` within a class. Duplicates are kept or dropped together.
     """
-    kept, names = np.zeros(len(tree.files), bool), [set() for _ in tree.classes]
+    mask, names = np.zeros(len(tree.files), bool), [set() for _ in tree.classes]
     for row, (file, label) in enumerate(zip(tree.files, tree.labels, strict=True)):
         name = Path(file).stem
-        kept[row] = name in names[label] or len(names[label]) < count
-        if kept[row]:
+        mask[row] = name in names[label] or len(names[label]) < count
+        if mask[row]:
             names[label].add(name)
-    short = [name for name, found in zip(tree.classes, names, strict=True) if len(found) < count]
-    told = f"; {len(short)} classes have fewer: {', '.join(short)}" if short else ""
-    say(f"{modality}: the first {count} of each class, {kept.sum():,} of {len(kept):,} pictures{told}")
-    return tree.take(kept)
+    short = [name for name, firsts in zip(tree.classes, names, strict=True) if len(firsts) < count]
+    note = f"; {len(short)} classes have fewer: {', '.join(short)}" if short else ""
+    say(f"{modality}: the first {count} of each class, {mask.sum():,} of {len(mask):,} pictures{note}")
+    return tree.take(mask)
 
 
 def compare_counts(trees, unseen_names):
-    """Print the numbers of pictures; warn where they differ from the literature's."""
+    """Print the numbers of pictures and warn where they differ from the published ones."""
     known = literature.recognised(trees["photo"].classes)
     counts = {"photo": known.photos | known.extended, "sketch": known.sketches} if known else {}
     for modality, tree in trees.items():
         say(f"{modality}: {len(tree.files):,} pictures of {len(tree.classes)} classes in {tree.root}")
         if known and not known.published(len(tree.files), counts[modality]):
-            told = ", ".join(f"{count:,} ({where})" for count, where in counts[modality].items())
-            warn(f"{len(tree.files):,} {modality} pictures; the literature has {told}")
+            published = ", ".join(f"{count:,} ({source})" for count, source in counts[modality].items())
+            warn(f"{len(tree.files):,} {modality} pictures; the literature has {published}")
     unseen, name = class_indices(unseen_names), literature.list_name(unseen_names)
     for modality, count in literature.UNSEEN_PICTURES.get(name, {}).items():
         tree = trees[modality]
@@ -216,5 +219,5 @@ def listing_hash(tree):
     """A digest of the names and sizes of the tree's files."""
     digest = hashlib.sha256()
     for file, path in zip(tree.files, tree.paths(), strict=True):
-        digest.update(f"{file}\0{os.path.getsize(path)}\n".encode())
+        digest.update(os.fsencode(file) + f"\0{os.path.getsize(path)}\n".encode())
     return digest.hexdigest()[:16]

@@ -4,13 +4,12 @@ import errno
 import os
 import re
 import stat
-import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.datasets.picture_formats import INSTALL, SUFFIXES, UNREADABLE
-from zscmr.utils.console import say, warn
+from zscmr.utils.console import say, visible, warn
 
 #: folders of thumbnails, deleted files and system data, in small letters; hidden ones are skipped anyway. Only names
 #: that no user gives a folder: "thumbs", "previews" or "trash" may hold somebody's pictures.
@@ -195,21 +194,6 @@ def why(error):
     if error.errno in (errno.ENOENT, errno.ESTALE):
         return "vanished while being listed"
     return error.strerror or str(error)
-
-
-def visible(text):
-    """A name for the terminal: escape control characters, line ends, bidirectional overrides, bytes outside UTF-8."""
-    if str(text).isprintable():
-        return str(text)
-    return "".join(map(_visible, str(text)))
-
-
-def _visible(letter):
-    category = unicodedata.category(letter)
-    if category == "Cs":  # how Python holds a byte of a name that is not UTF-8
-        return f"\\x{ord(letter) & 0xFF:02x}"
-    hidden = category in ("Cc", "Cf", "Zl", "Zp") and letter not in "\u200c\u200d"  # joiners of scripts and emoji
-    return letter.encode("unicode_escape").decode() if hidden else letter
 
 
 def shown(path):

@@ -1,23 +1,28 @@
-"""The datasets of the literature: the class lists that tell which one it is, and how many pictures it has."""
+"""The datasets of the literature: how they are recognised by their classes, and their published picture counts."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from zscmr.datasets.classes import class_indices, read_class_list
-
-SPLITS = Path(__file__).with_name("splits")
+from zscmr.datasets.classes import SPLITS, class_indices, read_class_list
 
 
 @dataclass(frozen=True)
-class Known:
-    """A dataset with its counts of pictures (FIDELITY.md, "Pictures"), each with whose it is."""
+class PublishedDataset:
+    """A dataset of the literature (FIDELITY.md, "Pictures"). Counts of pictures are dicts count -> who published it.
+
+    Args:
+        name: as the literature calls it.
+        lists: pattern of its unseen lists in SPLITS; a dataset with all their classes is this one.
+        photos, sketches: counts of each modality.
+        extended: counts of photos with those that others added.
+        rounding: the counts were published as multiples of this.
+    """
 
     name: str
-    lists: str  # its unseen lists in SPLITS: a dataset that has all their classes is this one
+    lists: str
     photos: dict[int, str]
     sketches: dict[int, str]
-    extended: dict[int, str] = field(default_factory=dict)  # photos, with those that others added to it
-    rounding: int = 1  # its counts were published as multiples of this
+    extended: dict[int, str] = field(default_factory=dict)
+    rounding: int = 1
 
     def published(self, count, counts):
         """Whether `count` is among the published `counts`."""
@@ -25,15 +30,15 @@ class Known:
 
 
 DATASETS = (
-    Known(
+    PublishedDataset(
         "Sketchy",
         "sketchy-*.txt",
         {12_500: "Sketchy"},
         {75_471: "the papers", 75_481: "the released index"},
         {73_002: "Sketchy-extended", 85_502: "Sketchy-extended, originals twice"},
     ),
-    Known("TU-Berlin", "tuberlin-*.txt", {204_489: "TU-Berlin"}, {20_000: "TU-Berlin"}),
-    Known(
+    PublishedDataset("TU-Berlin", "tuberlin-*.txt", {204_489: "TU-Berlin"}, {20_000: "TU-Berlin"}),
+    PublishedDataset(
         "QuickDraw-Extended",
         "quickdraw-*.txt",
         {204_000: "Dey et al. 2019, rounded"},
@@ -41,7 +46,7 @@ DATASETS = (
         rounding=1000,
     ),
 )
-#: sketches and photos of the unseen classes as published
+#: published counts of the pictures of the unseen classes, by list
 UNSEEN_PICTURES = {
     "sketchy-25-sake": {"sketch": 15_229, "photo": 17_101},
     "sketchy-21-yelamarthi": {"sketch": 12_694, "photo": 12_553},
@@ -51,7 +56,7 @@ UNSEEN_PICTURES = {
 
 
 def recognised(classes):
-    """The `Known` dataset with these class names, or None."""
+    """The `PublishedDataset` with these class names, or None."""
     present = class_indices(classes).keys()
     for known in DATASETS:
         lists = list(SPLITS.glob(known.lists))
@@ -61,9 +66,9 @@ def recognised(classes):
 
 
 def list_name(names, otherwise=""):
-    """The name of the list in data/splits with these class names, or `otherwise`."""
-    wanted = class_indices(names).keys()
-    return next((file.stem for file in sorted(SPLITS.glob("*.txt")) if _keys(file) == wanted), otherwise)
+    """The name of the list in SPLITS with these class names, or `otherwise`."""
+    keys = class_indices(names).keys()
+    return next((file.stem for file in sorted(SPLITS.glob("*.txt")) if _keys(file) == keys), otherwise)
 
 
 def _keys(file):

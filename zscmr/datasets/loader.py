@@ -1,7 +1,7 @@
-"""A dataset directory -> checked arrays, and triads as index arrays.
+"""A dataset directory -> checked arrays.
 
-Knows files and NumPy, nothing of TensorFlow. File names and variables are those of the release (FIDELITY.md, "Files").
-Arrays of different files are joined by class name, never by row order.
+File names and variables are those of the release (FIDELITY.md, "Files"). Arrays of different files are joined by class
+name; by row only where a file carries no names, with a warning.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,10 @@ from zscmr.utils.errors import BadInput
 class Modality:
     """The pictures of one modality.
 
-    `features` (n, F) float32; `labels` (n,) int64, indices into the dataset's classes; `names`: n strings `class/file
-    name`, empty without a names file.
+    Args:
+        features: (n, F) float32.
+        labels: (n,) int64, indices into the dataset's classes.
+        names: n strings `class/file name`; empty without a names file.
     """
 
     features: np.ndarray
@@ -34,9 +36,14 @@ class Modality:
 class Dataset:
     """The content of a dataset directory.
 
-    `classes`: C names. `class_vectors` (C, S) float32 in their order, S = 0 where there are none. `edges` (E, 2) int64
-    of the class graph, E = 0 without one. `provenance`: contents of pictures.json. `classifier` (F, A) float32: kernel
-    of the backbone's own classifier of A classes on the features, None where there is no such file.
+    Args:
+        directory: the folder it was read from.
+        photo, sketch: the pictures of each modality.
+        classes: C names.
+        class_vectors: (C, S) float32 in the order of `classes`; S = 0 without a file of vectors.
+        edges: (E, 2) int64 class indices of the class graph; E = 0 without one.
+        provenance: contents of pictures.json.
+        classifier: (F, A) float32 kernel of the backbone's own classifier of A classes, or None without such a file.
     """
 
     directory: Path
@@ -80,7 +87,8 @@ def load_dataset(directory, needs_vectors=True):
         empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
         if empty.size:
             file, key = FILES[modality]["labels"]
-            raise BadInput(f"{directory / file}: '{key}' gives class '{classes[empty[0]]}' no {modality}")
+            hint = "" if empty[0] else "; labels count from 0"
+            raise BadInput(f"{directory / file}: '{key}' gives class '{classes[empty[0]]}' no {modality}{hint}")
     _check_classifier(dataset)
     return dataset
 
@@ -96,16 +104,27 @@ def _class_names(directory):
     """The class order of a directory: `classes` of the photo label file. A released file has none."""
     file, key = FILES["photo"]["labels"]
     path = directory / file
-    if "classes" in matfiles.keys(path):
-        return tuple(matfiles.read_names(path, "classes"))
+    if (names := _classes_of(path)) is not None:
+        return tuple(names)
+    labels = read_whole_numbers(path, key)
+    count = int(labels.max(initial=-1)) + 1
+    if labels.min(initial=count) > 0:
+        raise BadInput(f"{path}: '{key}' holds {labels.min(initial=count)} to {count - 1}; labels count from 0")
     vectors = directory / CLASS_VECTORS[0]
-    count = int(read_whole_numbers(path, key).max(initial=-1)) + 1
-    if vectors.exists() and "classes" in matfiles.keys(vectors):
-        names = matfiles.read_names(vectors, "classes")
+    if vectors.exists() and (names := _classes_of(vectors)) is not None:
         warn(f"{path}: no 'classes', its labels are taken as rows of {vectors}")
         return tuple(names)
     warn(f"{path}: no 'classes', its labels are taken as row numbers and the classes called class_0, class_1, …")
     return tuple(f"class_{index}" for index in range(count))
+
+
+def _classes_of(path):
+    """The class names in a file, or None for a released one. Raises BadInput for a class that occurs twice."""
+    if "classes" not in matfiles.keys(path):
+        return None
+    names = matfiles.read_names(path, "classes")
+    class_positions(names, names, path)
+    return names
 
 
 def _load_modality(directory, modality, classes):
@@ -131,7 +150,7 @@ def read_features(path, key="feature"):
         array = matfiles.row_major(path, key)
     if not isinstance(array, np.memmap) or array.dtype != np.float32:
         array = np.ascontiguousarray(array, dtype=np.float32)
-    step = 2**24 // array.shape[1] + 1  # rows looked at together, about 64 MB
+    step = 2**24 // array.shape[1] + 1  # rows, about 64 MB
     finite = [np.isfinite(array[start : start + step]).all(axis=1) for start in range(0, len(array), step)]
     bad = np.flatnonzero(~np.concatenate([np.empty(0, bool), *finite]))
     if bad.size:
@@ -151,18 +170,16 @@ def read_whole_numbers(path, key, shape=None):
 
 def _load_labels(path, key, classes):
     labels = read_whole_numbers(path, key).ravel()
-    if "classes" in matfiles.keys(path):
-        names = matfiles.read_names(path, "classes")
-        _check_range(labels, len(names), path, key)
-        return class_positions(names, classes, path)[labels]
-    _check_range(labels, len(classes), path, key)
-    return labels
+    names = _classes_of(path)
+    _check_range(labels, len(classes if names is None else names), path, key)
+    return labels if names is None else class_positions(names, classes, path)[labels]
 
 
 def _check_range(labels, count, path, key):
     bad = np.flatnonzero((labels < 0) | (labels >= count))
     if bad.size:
-        raise BadInput(f"{path}: '{key}' row {bad[0]} is {labels[bad[0]]}, expected 0 to {count - 1}")
+        hint = "; labels count from 0, not 1" if labels.min() == 1 and labels.max() == count else ""
+        raise BadInput(f"{path}: '{key}' row {bad[0]} is {labels[bad[0]]}, expected 0 to {count - 1}{hint}")
 
 
 def read_names_of_rows(path, key, labels, classes):
@@ -171,9 +188,9 @@ def read_names_of_rows(path, key, labels, classes):
     Joined by name when the file has `classes`, by cell row with a warning otherwise.
     """
     cell = matfiles.read_cell(path, key)
-    order = np.arange(len(classes))
-    if "classes" in matfiles.keys(path):
-        order = class_positions(classes, matfiles.read_names(path, "classes"), path)
+    order, named = np.arange(len(classes)), _classes_of(path)
+    if named is not None:
+        order = class_positions(classes, named, path)
     else:
         warn(f"{path}: no 'classes', its rows are taken as classes in label order")
     if cell.ndim != 2 or len(cell) <= order.max():
@@ -196,10 +213,8 @@ def read_class_vectors(path):
     vectors = read_features(path, key)
     for defect in released.vector_defects(vectors):
         warn(f"{path}: {defect}")
-    if "classes" not in matfiles.keys(path):
-        return vectors, None
-    names = matfiles.read_names(path, "classes")
-    if len(names) != len(vectors):
+    names = _classes_of(path)
+    if names is not None and len(names) != len(vectors):
         raise BadInput(f"{path}: {len(names)} classes, but '{key}' has {len(vectors)} rows")
     return vectors, names
 
@@ -245,8 +260,7 @@ def read_class_graph(path):
     edges = read_whole_numbers(path, CLASS_GRAPH[1], (None, 2))
     for defect in released.graph_defects(edges):
         warn(f"{path}: {defect}")
-    if "classes" not in matfiles.keys(path):
-        return edges, None
-    names = matfiles.read_names(path, "classes")
-    _check_range(edges.ravel(), len(names), path, CLASS_GRAPH[1])
+    names = _classes_of(path)
+    if names is not None:
+        _check_range(edges.ravel(), len(names), path, CLASS_GRAPH[1])
     return edges, names

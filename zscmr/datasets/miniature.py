@@ -31,6 +31,8 @@ FINE = 4  # outlines are drawn this many times larger, then averaged down: antia
 
 @dataclasses.dataclass(frozen=True)
 class MiniatureOptions(Options):
+    """What is drawn, how often, and where to."""
+
     out: Path = setting(Path("data/miniature"), "folder to write; must not exist yet")
     seed: int = setting(0, "of everything random in the pictures", least=0)
     per_class: int = setting(40, "photos per class, and as many sketches", least=1)
@@ -40,6 +42,8 @@ class MiniatureOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class Pictograph:
+    """A class of the miniature: a glyph and its position in the taxonomy."""
+
     name: str
     code_point: int
     path: tuple[str, ...]  # taxonomy nodes from family to class, the class's own name last
@@ -52,7 +56,7 @@ def draw_miniature(options):
     """
     drawn_with = description(options)
     if options.out.exists():
-        if _same(present(options.out), drawn_with):
+        if _same(stored_description(options.out), drawn_with):
             say(f"{options.out} is already there, drawn with the same settings")
             return
         raise BadInput(f"{options.out}: exists and is not this miniature; remove it or choose another --out")
@@ -74,22 +78,23 @@ def draw_miniature(options):
 
 
 def description(options):
-    """What determines every byte of the miniature: the settings, the version of the drawing, and its two lists."""
+    """Return what determines every byte of the miniature: settings, number of the drawing, digest of its two lists."""
     lists = "".join(path.read_text(encoding="utf-8") for path in (CLASSES_FILE, UNSEEN_FILE))
-    chosen = {name: getattr(options, name) for name in ("seed", "per_class", "size", "classes")}
-    return {**chosen, "drawing": DRAWING, "lists": hashlib.sha256(lists.encode()).hexdigest()}
+    settings = dataclasses.asdict(options)
+    del settings["out"]
+    return {**settings, "drawing": DRAWING, "lists": hashlib.sha256(lists.encode()).hexdigest()}
 
 
-def _same(there, wanted):
-    """Whether a description, perhaps one of before `DRAWING` was counted, is of the same pictures."""
-    if there and there.get("sources") == FIRST_SOURCES:
-        there = {**there, "drawing": wanted["drawing"], "lists": wanted["lists"]}
-        del there["sources"]
-    return there == wanted
+def _same(stored, current):
+    """Whether two descriptions are of the same pictures; `stored` may be older than the number `DRAWING`."""
+    if stored and stored.get("sources") == FIRST_SOURCES:
+        stored = {**stored, "drawing": current["drawing"], "lists": current["lists"]}
+        del stored["sources"]
+    return stored == current
 
 
-def present(folder):
-    """The description a miniature in `folder` was drawn with, or None if there is none."""
+def stored_description(folder):
+    """Read the description that a miniature in `folder` was drawn with, or None if there is none."""
     try:
         return json.loads((Path(folder) / "miniature.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -97,16 +102,16 @@ def present(folder):
 
 
 def read_classes(path=CLASSES_FILE):
-    """Pictographs of the taxonomy file, in its order."""
+    """Read the pictographs of the taxonomy file, in its order."""
     pictographs = []
     for line in read_class_list(path):
-        code_point, name, place = line.split()
-        pictographs.append(Pictograph(name, int(code_point, 16), (*place.split("/"), name)))
+        code_point, name, parents = line.split()
+        pictographs.append(Pictograph(name, int(code_point, 16), (*parents.split("/"), name)))
     return pictographs
 
 
 def choose_classes(pictographs, unseen, count):
-    """An even slice of `count` classes (0: all) with seen and unseen in proportion: (pictographs, unseen names)."""
+    """Choose `count` classes (0: all), evenly, seen and unseen in proportion: (pictographs, unseen names)."""
     if count == 0 or count >= len(pictographs):
         return pictographs, unseen
     if count < 4:
@@ -123,10 +128,10 @@ def _evenly(names, count):
 
 
 def class_vector(path):
-    """Unit vector (300,) of a class: the sum of one fixed random direction per node of its path.
+    """Unit vector (300,) of a class: the sum of a fixed random direction for each node of its path.
 
-    The cosine of two classes is therefore about the share of their path that they have in common: 2/3 within a
-    sub-family, 1/3 within a family, 0 beyond. The directions depend on the nodes alone, not on the pictures' seed.
+    The cosine of two classes is about the share of their paths that they have in common: 2/3 within a sub-family, 1/3
+    within a family, 0 beyond. The directions depend on the nodes only, not on the seed of the pictures.
     """
     total = np.zeros(VECTOR_DIM)
     for depth in range(1, len(path) + 1):
@@ -136,24 +141,24 @@ def class_vector(path):
 
 
 def drawing_generator(*key):
-    """A random generator for a key, independent of all other draws."""
+    """A random generator that depends on the key alone."""
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-def draw_class(pictograph, folder, settings):
+def draw_class(pictograph, folder, options):
     """Write all photos and sketches of one class below `folder`."""
     contours = outline(pictograph.code_point)
-    for modality, draw, ending, options in (
+    for modality, draw, suffix, quality in (
         ("photo", draw_photo, "jpg", {"quality": 90}),
         ("sketch", draw_sketch, "png", {}),
     ):
         class_folder = folder / modality / pictograph.name
         class_folder.mkdir(parents=True)
-        for number in range(1, settings.per_class + 1):
-            rng = drawing_generator(settings.seed, modality, pictograph.name, number)
-            picture = draw(contours, settings.size, rng)
-            picture.save(class_folder / f"{pictograph.name}_{number:04d}.{ending}", **options)
+        for number in range(1, options.per_class + 1):
+            rng = drawing_generator(options.seed, modality, pictograph.name, number)
+            picture = draw(contours, options.size, rng)
+            picture.save(class_folder / f"{pictograph.name}_{number:04d}.{suffix}", **quality)
 
 
 def outline(code_point):
@@ -173,7 +178,7 @@ def _resample(polygon):
 
 
 def pose(contours, size, rng):
-    """The contours warped, turned, sheared, scaled and shifted at random, in pixels of a `size` x `size` picture."""
+    """Warp, turn, shear, scale and shift contours at random; return them in pixels of a picture (size, size)."""
     counts = np.cumsum([len(contour) for contour in contours])[:-1]
     points = warp(np.concatenate(contours), rng)
     angle = np.radians(np.clip(rng.normal(0, 11), -27, 27))
@@ -196,7 +201,7 @@ def warp(points, rng):
 
 
 def draw_photo(contours, size, rng):
-    """One photo, RGB: the filled outline, textured and lit, before clutter."""
+    """Draw one photo, RGB: the filled outline, textured and lit, in front of clutter."""
     mask = fill(pose(contours, size, rng), size)
     coverage = np.asarray(mask, np.float32)[..., None] / 255  # (size, size, 1)
     background = clutter(size, rng)
@@ -227,14 +232,14 @@ def fill(contours, size):
 
 
 def clutter(size, rng):
-    """A background, (size, size, 3) in 0..255: a colour gradient with blurred blobs, polygons and lines on it."""
+    """Draw a background, (size, size, 3) in 0..255: a colour gradient with blurred blobs, polygons and lines on it."""
     canvas = _image(rng.uniform(30, 225, (2, 2, 3))).resize((size, size), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)
-    here = np.asarray(canvas, np.float32)
+    gradient = np.asarray(canvas, np.float32)
     for _ in range(rng.integers(4, 12)):
         centre, extent = rng.uniform(0, size, 2), rng.uniform(0.08, 0.35) * size
-        nearby = here[int(centre[1]), int(centre[0])]
-        colour = tuple(int(c) for c in np.clip(nearby + rng.normal(0, 45, 3), 0, 255))
+        local = gradient[int(centre[1]), int(centre[0])]
+        colour = tuple(int(c) for c in np.clip(local + rng.normal(0, 45, 3), 0, 255))
         kind = rng.integers(3)
         if kind == 0:
             radius = extent * rng.uniform(0.3, 1, 2)
@@ -265,7 +270,7 @@ def texture(size, behind, rng):
 
 
 def draw_sketch(contours, size, rng):
-    """One sketch, grey, black on white: every contour in a few strokes that wobble, gap and overshoot."""
+    """Draw one sketch, grey, dark on white: every contour in a few strokes that wobble, fall short and overshoot."""
     paper = Image.new("L", (size * FINE, size * FINE), 255)
     pen = ImageDraw.Draw(paper)
     width = rng.uniform(0.9, 1.9) * size / 48 * FINE
@@ -273,9 +278,9 @@ def draw_sketch(contours, size, rng):
     ink = int(rng.integers(0, 70))
     for contour in pose(contours, size, rng):
         for stroke in strokes(contour, rng):
-            for _ in range(1 + (rng.random() < 0.12)):  # now and then a line is drawn twice
-                pressed = max(1, round(width * rng.uniform(0.85, 1.15)))
-                pen.line(_pixels(hand(stroke, wobble, rng)), fill=ink, width=pressed, joint="curve")
+            for _ in range(1 + (rng.random() < 0.12)):  # one line in eight is drawn twice
+                pen_width = max(1, round(width * rng.uniform(0.85, 1.15)))
+                pen.line(_pixels(hand(stroke, wobble, rng)), fill=ink, width=pen_width, joint="curve")
     return paper.resize((size, size), Image.Resampling.BOX)
 
 
@@ -290,10 +295,10 @@ def strokes(contour, rng):
 
 
 def hand(stroke, wobble, rng):
-    """The stroke (n, 2) as an unsteady hand draws it: shifted a little, swaying slowly by about `wobble` pixels."""
+    """Return the stroke (n, 2) as an unsteady hand draws it: shifted, and swaying by about `wobble` pixels."""
     along = np.arange(len(stroke))[:, None]
     sway = np.zeros(stroke.shape)
-    for wavelength in (60, 25, 12):  # points; the slower, the wider
+    for wavelength in (60, 25, 12):  # points; amplitude grows with the wavelength
         phase = rng.uniform(0, 2 * np.pi, 2)
         sway += rng.normal(0, wavelength / 60, 2) * np.sin(2 * np.pi * along / wavelength + phase)
     return stroke + wobble * (rng.normal(0, 0.5, 2) + sway)

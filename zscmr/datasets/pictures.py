@@ -1,136 +1,37 @@
 """Picture files -> decoded arrays, by threads that run ahead of the consumer, in bounded memory.
 
-JPEG, PNG, BMP, GIF, WebP and TIFF are told apart by their first bytes; of several frames the first is read. Memory is
-reserved before a picture is decoded: all threads of the process together hold at most `BUDGET` bytes of pictures, and
-a picture that alone would need more is refused. The most pixels that fit, by what is decoded:
+Of several frames the first is read. Memory is reserved before a picture is decoded, by the size that its header gives:
+all threads of the process together hold at most `BUDGET` bytes of pictures, and a picture that alone would need more is
+refused. The most pixels that fit:
 
-    RGB         8 bytes a pixel, 268 million     JPEG is decoded at 1/2, 1/4 or 1/8 of its side if that is enough
-    grey        5 bytes a pixel, 429 million     progressive JPEG: plus 3 (4:2:0) to 6 (4:4:4) of each stored pixel
-    RGBA       12 bytes a pixel, 178 million     TIFF: plus the largest strip or tile; WebP: plus 16 of each pixel
+    PNG, GIF                268 million; with transparency 126 to 178 million, 16-bit greys 119 million
+    JPEG                    350 million, decoded at 1/2, 1/4 or 1/8 of its side if that is enough
+    WebP, TIFF, AVIF, HEIC  80 to 130 million
 
 and the size of the file and what scaling takes. The C library may keep some 32 MB of freed memory for each thread that
-has decoded. Pillow itself refuses TIFF and WebP above 2 · PIL.Image.MAX_IMAGE_PIXELS, 179 million pixels, and warns of
-a TIFF above half as many. Of a damaged TIFF, libtiff writes what it finds to standard error, past Python.
+has decoded. Pillow itself refuses TIFF and WebP above 2 · PIL.Image.MAX_IMAGE_PIXELS, 179 million pixels.
 """
 
 import io
 import itertools
-import math
 import os
 import stat
-import struct
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, JpegImagePlugin
 
-from zscmr.datasets.picture_formats import INSTALL, SUFFIXES, UNREADABLE  # noqa: F401
+from zscmr.datasets.picture_colours import is_deep, is_transparent, to_rgb
+from zscmr.datasets.picture_formats import open_header
+from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.utils.errors import first_line
 from zscmr.utils.processes import cores
 
 BUDGET = 2**31  # bytes, of all pictures being decoded at one time
-INK = 64  # grey values by which strokes differ from the paper at least
-DETAIL = 4  # times the wanted size that a JPEG is decoded with, where strokes may fill a small part of it
-SMALL = 2**24  # bytes, reserved for every picture; one that needs more gives them back and waits for what it needs
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a picture becomes (size, size, 3): with `crop` "squash" it is scaled without keeping its aspect, as every
-    ZS-SBIR code does; with "center" its middle square is taken, `fraction` of its short side. With `ink`, whatever
-    the crop, the square about its strokes is taken, with a margin of `ink` times its side on every side."""
-
-    size: int
-    resample: Image.Resampling = Image.Resampling.BILINEAR
-    crop: str = "squash"
-    fraction: float = 1.0
-    ink: float | None = None
-
-    def __post_init__(self):
-        if self.crop not in ("squash", "center") or not 0 < self.fraction <= 1 or self.size < 1:
-            raise ValueError(f"expected a positive size, squash or center, a fraction in (0, 1], received {self}")
-        if self.ink is not None and not 0 <= self.ink <= 1:
-            raise ValueError(f"expected a margin of the ink from 0 to 1, received {self.ink}")
-
-    @classmethod
-    def of(cls, size):
-        """`size`, a side in pixels or a Preprocessing, as a Preprocessing."""
-        return size if isinstance(size, cls) else cls(size)
-
-    @property
-    def short_side(self):
-        """Pixels that the short side of a picture is scaled to, or with `ink` at least decoded with."""
-        if self.ink is not None:
-            return DETAIL * self.size
-        return self.size if self.crop == "squash" else int(self.size / self.fraction)
-
-    def apply(self, picture):
-        """The PIL image scaled (and cropped) to (size, size)."""
-        if self.ink is not None:
-            return self._about_ink(picture)
-        return picture.resize((self.size, self.size), self.resample, self._box(*picture.size))
-
-    def _about_ink(self, picture):
-        """The square about the strokes; where it reaches beyond the picture, the paper goes on."""
-        left, top, right, bottom, paper = ink_box(picture)
-        side = max(right - left, bottom - top) * (1 + 2 * self.ink)
-        x, y = (left + right - side) / 2, (top + bottom - side) / 2
-        box = max(x, 0), max(y, 0), min(x + side, picture.width), min(y + side, picture.height)
-        scale = self.size / side
-        first = round((box[0] - x) * scale), round((box[1] - y) * scale)
-        last = round((box[2] - x) * scale), round((box[3] - y) * scale)
-        part = picture.resize((max(last[0] - first[0], 1), max(last[1] - first[1], 1)), self.resample, box)
-        square = Image.new("RGB", (self.size, self.size), (paper,) * 3)
-        square.paste(part, first)
-        return square
-
-    def _box(self, width, height):
-        """The part of the picture that is seen, (left, top, right, bottom) in its pixels.
-
-        The pixels are those of scaling all of it and cropping then, which would make billions of a long strip.
-        """
-        if self.crop == "squash":
-            return 0, 0, width, height
-        short = min(width, height)
-        across, down = int(self.short_side * width / short), int(self.short_side * height / short)
-        left, top = round((across - self.size) / 2), round((down - self.size) / 2)
-        right, bottom = left + self.size, top + self.size
-        return (
-            left * width / across,
-            top * height / down,
-            min(right * width / across, width),
-            min(bottom * height / down, height),
-        )
-
-
-def ink_box(picture):
-    """(left, top, right, bottom, grey value of the paper) of the strokes of a PIL image.
-
-    Ink is what is far from the paper, the median grey: dark lines on white, chalk on a board. Without any, or with a
-    background that is no paper, the box is the whole picture.
-    """
-    picture = picture.convert("L")
-    counts = picture.histogram()  # NumPy would count a copy of eight bytes a pixel, beyond the budget
-    grey = np.asarray(picture)
-    paper = int(np.searchsorted(np.cumsum(counts), grey.size / 2))
-    ink = (grey < paper - INK) | (grey > paper + INK)
-    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    if not len(rows):
-        return 0, 0, picture.width, picture.height, paper
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1, paper
+SMALL = 2**25  # bytes, reserved for every picture; one that needs more gives them back and waits for what it needs
 
 
 class Budget:
@@ -187,7 +88,7 @@ def read_header(path):
     """
     try:
         with MEMORY.hold(max(SMALL, _source_bytes(path))), _opened(path) as file:
-            picture = _open(file)
+            picture = open_header(file)
             return picture.format, picture.size
     except Exception as error:  # as in `_decode`
         cause = _cause(error)
@@ -289,195 +190,61 @@ def _opened(source):
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
-def _length(file):
-    """Bytes of an open file, whose position stays."""
-    place = file.tell()
-    length = file.seek(0, os.SEEK_END)
-    file.seek(place)
-    return length
-
-
 def _decode_within(held, source, preprocessing, shrink, steps):
     """(the picture after `steps`, bytes needed), or (None, bytes needed) if they are more than `held`."""
     short, side = (preprocessing.short_side,) * 2, max(preprocessing.size, shrink or 0)
     with _opened(source) as file:
-        picture = _open(file)
-        stored, kind = picture.size, picture.format
-        if not shrink:
-            picture.draft("RGB", short)  # JPEG: skip detail that scaling would drop
-        beside = _length(file) + _decoder_bytes(picture, file, stored)
-        need = beside + _picture_bytes(picture, side)
+        picture = open_header(file)
+        decoder = _source_bytes(source) * _FILE_BYTES.get(picture.format, 1) + _decoder_bytes(picture)
+        if picture.format == "JPEG" and not shrink:
+            picture.draft("RGB", short)  # skip detail that scaling would drop
+        kind, need = picture.format, decoder + _picture_bytes(picture, side)
         if need > held:
             return None, need
         picture.load()
-        if beside + _picture_bytes(picture, side) > held:  # a PNG may announce transparency behind its pixels
+        if decoder + _picture_bytes(picture, side) > held:  # a PNG may announce transparency behind its pixels
             raise OSError("of another kind than its header says")
         picture = upright(picture)
         if shrink:
             picture = _stored_small(picture, shrink, kind)
             picture.draft("RGB", short)
-        picture = _to_rgb(picture)
+        picture = to_rgb(picture)
         for step in steps:
             picture = step(picture)
         return picture, need
 
 
-_OPENERS = (
-    (JpegImagePlugin.JpegImageFile, (b"\xff\xd8\xff",)),
-    (PngImagePlugin.PngImageFile, (b"\x89PNG\r\n\x1a\n",)),
-    (BmpImagePlugin.BmpImageFile, (b"BM",)),
-    (GifImagePlugin.GifImageFile, (b"GIF87a", b"GIF89a")),
-    (WebPImagePlugin.WebPImageFile, (b"RIFF",)),
-    (TiffImagePlugin.TiffImageFile, (b"II*\0", b"II\0*", b"MM\0*", b"MM*\0", b"II+\0", b"MM\0+")),
-)
-
-
-def _open(file):
-    """A PIL image whose pixels are not decoded yet.
-
-    `PIL.Image.open` would also try what other packages have registered, would take a JPEG with several frames for
-    another format, and would judge a picture by the pixels that are stored, not by those that are decoded of it.
-    """
-    start = file.read(16)
-    file.seek(0)
-    for opener, signatures in _OPENERS:
-        if start.startswith(signatures):
-            if opener is TiffImagePlugin.TiffImageFile:
-                _check_tiff_tags(file)
-            return opener(file)
-    raise OSError("empty" if not start else "neither JPEG, PNG, BMP, GIF, WebP nor TIFF")
-
-
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}  # of a pixel in memory; others have 4
-_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 def _picture_bytes(picture, side):
-    """Memory that the pixels take, and what is held beside them: while they are turned or become RGB, or while they
+    """Memory that the pixels take, and what is held with them: while they are turned or become RGB, or while they
     are scaled to (side, side), first across, then down."""
     pixels, stored = picture.width * picture.height, _BYTES.get(picture.mode, 4)
-    if _is_deep(picture):
-        beside = 13  # float64, 8-bit, RGB
-    elif _is_transparent(picture):
-        beside = 8 if picture.mode == "RGBA" else 12  # RGBA, white, and both combined
-    else:
-        beside = stored if picture.mode == "RGB" else 4
+    more = 4
+    if is_deep(picture):
+        more = 16  # float64, masks, 8-bit, RGB
+    elif is_transparent(picture):
+        more = 8 if picture.mode == "RGBA" else 13  # RGBA, white, and both combined
     scaling = 4 * side * max(picture.size) + 10 * side * side
-    return max(pixels * (stored + max(stored, beside)), 4 * pixels + scaling)
+    return max(pixels * (stored + more), 4 * pixels + scaling)
 
 
-def _is_deep(picture):
-    return picture.mode.startswith("I;16") or picture.mode in ("I", "F")
+_FILE_BYTES = {"PNG": 2, "JPEG": 2, "WEBP": 2, "AVIF": 20, "HEIF": 2}  # memory for each byte of the file
+_PIXEL_BYTES = {"BMP": 2, "WEBP": 16, "AVIF": 16, "HEIF": 16}  # memory of the decoder for each pixel
+_TILE_SIDES = 322, 323  # TIFF tags
 
 
-def _is_transparent(picture):
-    return picture.mode in _ALPHA or "transparency" in picture.info
-
-
-def _decoder_bytes(picture, file, stored):
-    """Memory that the decoder takes apart from the pixels it gives; `stored` is (width, height) in the file."""
-    pixels = picture.width * picture.height
-    if picture.format == "JPEG":
-        most = 2 * 4 * (stored[0] + 31) * (stored[1] + 31)  # of coefficients: four components in blocks of 32 × 32
-        return most if most < SMALL / 2 else _coefficient_bytes(file)
-    if picture.format == "WEBP":  # two canvases, the pixels of a lossless frame, a copy of the canvas; the file
-        return 16 * pixels + _length(file)
-    if picture.format == "TIFF":
-        return _segment_bytes(picture)
-    return 2 * pixels if picture.format == "BMP" else 0  # run-length coded: decoded to bytes, which are copied
-
-
-def _coefficient_bytes(file):
-    """Memory for the coefficients of a JPEG, 2 bytes for each sample of the stored picture, whatever is decoded of it.
-
-    None are kept if the first scan holds all components and is not progressive. The markers are found as libjpeg
-    finds them, from the start of the file.
-    """
-    place = file.tell()
-    file.seek(2)
-    samples = components = 0
-    streams = False
-    while (marker := _next_marker(file)) is not None:
-        if marker in range(0xD0, 0xD9) or marker == 0x01:  # these stand alone
-            continue
-        length = int.from_bytes(file.read(2), "big") - 2
-        if marker == 0xDA:
-            streams = streams and file.read(1) == bytes([components])
-            break
-        body = file.read(max(length, 0)) if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) else b""
-        if not body:
-            file.seek(max(length, 0), os.SEEK_CUR)
-        elif len(body) >= 6 and len(body) >= 6 + 3 * body[5]:
-            streams = marker in (0xC0, 0xC1, 0xC9)  # baseline, extended, arithmetic; not progressive or lossless
-            height, width, components = struct.unpack(">HHB", body[1:6])
-            samples = _samples(width, height, body[6 : 6 + 3 * components])
-    file.seek(place)
-    return 0 if streams else 2 * samples
-
-
-def _next_marker(file):
-    """The code of the next marker, None at the end of the file."""
-    while byte := file.read(1):
-        if byte == b"\xff":
-            while (byte := file.read(1)) == b"\xff":
-                pass
-            if byte and byte != b"\0":
-                return byte[0]
-    return None
-
-
-def _samples(width, height, components):
-    """Samples of all components, in whole blocks of 8 × 8; a component has 3 bytes, the second its sampling factors."""
-    factors = [(max(both >> 4, 1), max(both & 15, 1)) for both in components[1::3]]
-    across, down = max(h for h, _ in factors), max(v for _, v in factors)
-    units = math.ceil(width / (8 * across)) * math.ceil(height / (8 * down))
-    return 64 * units * sum(h * v for h, v in factors)
-
-
-_TIFF_CODECS = {
-    "raw", "tiff_ccitt", "group3", "group4", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_deflate", "packbits",
-    "lzma", "zstd", "webp",
-}  # fmt: skip
-_STRIP_OFFSETS, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH, _BITS, _SAMPLES = 273, 278, 322, 323, 258, 277
-_BYTES_OR_TEXT = (1, 2, 7)  # types of tags that Pillow keeps as they are stored
-_MOST_NUMBERS = 2**20  # in a tag: strips or tiles, for the most part; Pillow makes objects of each
-
-
-def _segment_bytes(picture):
-    """Memory for one strip or tile of a TIFF, the largest that its tags announce. Raises OSError for a compression
-    that no drawing program writes."""
-    codec = picture.info.get("compression")
-    if codec not in _TIFF_CODECS:
-        raise OSError(f"a TIFF compressed by {codec}")
-    if codec == "raw":
-        return 0
-    tags, pixels = picture.tag_v2, picture.width * picture.height
-    rows = _largest(tags.get(_ROWS_PER_STRIP, 0)) or pixels
-    strip = min(rows * max(picture.size), pixels) if _STRIP_OFFSETS in tags else 0  # it may lie on its side
-    tile = _largest(tags.get(_TILE_WIDTH, 0)) * _largest(tags.get(_TILE_LENGTH, 0))
-    bits = _largest(tags.get(_BITS, 1)) * _largest(tags.get(_SAMPLES, 1))
-    return max(strip, tile) * max(4, math.ceil(bits / 8))  # libtiff may decode to RGBA
-
-
-def _largest(value):
-    return int(max(value, default=0) if isinstance(value, tuple) else value)
-
-
-def _check_tiff_tags(file):
-    """Raise OSError if the first directory of a TIFF is missing or has absurdly many numbers in one tag."""
-    header = file.read(16)
-    order, big, length = "<" if header.startswith(b"II") else ">", header[2] == 43, _length(file)
-    try:
-        (place,) = struct.unpack_from(order + ("Q" if big else "L"), header, 8 if big else 4)
-        file.seek(place)
-        (entries,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-        for _ in range(entries):
-            tag, kind, count = struct.unpack(order + ("HHQ8x" if big else "HHL4x"), file.read(20 if big else 12))
-            if _MOST_NUMBERS < count <= length and kind not in _BYTES_OR_TEXT:  # Pillow skips what has no room
-                raise OSError(f"{count:,} numbers in TIFF tag {tag}, more than {_MOST_NUMBERS:,}")
-    except (struct.error, ValueError, OverflowError):
-        raise OSError("a TIFF whose first directory is damaged or missing") from None
-    file.seek(0)
+def _decoder_bytes(picture):
+    """Memory that the decoder takes apart from the pixels it gives, before a JPEG is reduced."""
+    width, height = picture.size
+    if picture.format == "JPEG":  # coefficients of 2 bytes, in blocks of up to 32 × 32: progressive ones keep them all
+        return 2 * picture.layers * (width + 31) * (height + 31)
+    if picture.format == "TIFF":  # a strip or tile of 16-bit RGBA at most
+        across, down = (picture.tag_v2.get(tag, 0) for tag in _TILE_SIDES)
+        return 8 * max(width * height, across * down)
+    least = BUDGET // 2 if picture.format == "AVIF" else 0  # its stream may hold another size than its header says
+    return max(least, _PIXEL_BYTES.get(picture.format, 0) * width * height)
 
 
 _TURNS = {
@@ -489,36 +256,32 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_EXIF_BYTES = 2**16  # that are looked at for the orientation
 
 
 def upright(picture):
     """The picture turned as its EXIF orientation says. (`ImageOps.exif_transpose` also encodes the EXIF data anew.)"""
-    turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
-    if turn is None:
-        return picture
-    turned = picture.transpose(turn)
-    picture.close()  # its pixels are not needed in memory beside the turned ones
-    return turned
+    turn = _TURNS.get(_orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _orientation(picture):
+    """The EXIF orientation, 1 to 8, or None where it is missing or damaged."""
+    if picture.info.get("exif"):  # None of a HEIC without
+        picture.info["exif"] = picture.info["exif"][:_EXIF_BYTES]
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # whatever Pillow's reader runs into
+        return None
 
 
 def _stored_small(picture, side, kind):
     """The picture as if stored anew with (side, side) pixels, the way the slice of Sketchy was made (data/README.md):
     triangle filter, JPEG stays JPEG with quality 75, which costs the frozen features of photos some mAP."""
-    small = _to_rgb(picture).resize((side, side), Image.Resampling.BILINEAR)
+    small = to_rgb(picture).resize((side, side), Image.Resampling.BILINEAR)
     if kind != "JPEG":
         return small
     file = io.BytesIO()
     small.save(file, format="JPEG", quality=75)
     file.seek(0)
     return JpegImagePlugin.JpegImageFile(file)
-
-
-def _to_rgb(picture):
-    if _is_deep(picture):
-        grey = np.asarray(picture, dtype=np.float64)
-        grey *= 255 / max(grey.max(), 65535 if picture.mode.startswith("I") else 1)
-        return Image.fromarray(grey.clip(0, 255, out=grey).astype(np.uint8)).convert("RGB")
-    if _is_transparent(picture):
-        picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")

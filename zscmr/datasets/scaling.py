@@ -2,19 +2,18 @@
 
 import numpy as np
 
+SMALLEST = 1e-6  # standard deviation of a feature that varies
+
 
 def scaled(features, labels, seen):
-    """Features (n, F) of pictures with `labels` (n,), centred and scaled per feature on those of the classes `seen`."""
+    """Centre and scale features (n, F) by the mean and deviation of the rows whose `labels` (n,) are in `seen`."""
     reference = features[np.isin(labels, seen)]
     return (features - reference.mean(0)) / usable_deviation(reference.std(0))
 
 
 def usable_deviation(deviation):
-    """Standard deviations (F,) to divide by: 1 in place of one so small that the feature does not vary.
+    """Replace standard deviations (F,) of features that do not vary by 1.
 
-    A feature that is constant on seen pictures would otherwise outweigh all others in a picture where it is not.
+    Such a feature would otherwise outweigh all others in a picture where it differs.
     """
     return np.where(deviation > SMALLEST, deviation, 1.0)
-
-
-SMALLEST = 1e-6  # standard deviation of a feature that varies

@@ -1,11 +1,13 @@
-"""Files of word or class vectors -> one vector per class.
+"""Files of word or class vectors -> the class vectors of a dataset.
 
-word2vec binary (`.bin`) and GloVe or fastText text are streamed, and only the needed words are kept. An `.npz` holds
-an array `classes` (names) and one array of vectors per kind.
+word2vec binary (`.bin`) and GloVe or fastText text are streamed; only the words of the classes are kept. An `.npz`
+holds an array `classes` (names) and one array of vectors per kind.
 """
 
+import codecs
 import difflib
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,28 +24,33 @@ CHUNK = 2**24  # bytes of a binary file held at once
 
 
 def class_vectors(path, classes, kinds=(), aliases=None):
-    """[(kind, vectors (C, S))] of the file for `classes`: every kind named in `kinds`, or the one of a word file.
+    """Read the vectors of `classes` as [(kind, vectors (C, S))]; of several words it is their mean, as released.
 
-    `aliases`: class key -> the words to look up in its stead. A class of several words is the mean of its words, as
-    released. Raises BadInput that names the class without a vector and the nearest spellings.
+    Args:
+        path: a file of word vectors, which holds one kind, or an .npz.
+        classes: C names.
+        kinds: names of the arrays of an .npz to read; empty: word2vec if it is there, else the first.
+        aliases: class key -> words to look up instead of the class name.
+
+    Raises BadInput that names the class without a vector and the nearest spellings.
     """
     aliases = aliases or {}
-    asked = [aliases.get(class_key(name), name) for name in classes]
+    phrases = [aliases.get(class_key(name), name) for name in classes]
     if Path(path).suffix == ".npz":
-        found = _of_npz(path, asked, kinds)
+        blocks = _of_npz(path, phrases, kinds)
     else:
         if kinds:
             raise BadInput(f"--kind: {path} holds one kind of vectors only; kinds are named in .npz files")
-        found = [(Path(path).stem, _means_of_words(path, classes, asked))]
-    for kind, vectors in found:
+        blocks = [(Path(path).stem, _means_of_words(path, classes, phrases))]
+    for kind, vectors in blocks:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if bad.size:
             raise BadInput(f"{path}: '{kind}' of class '{classes[bad[0]]}' holds NaN or Inf")
-    return found
+    return blocks
 
 
 def read_aliases(path):
-    """Class key -> words, of a text file with a line `class = words` each; `#` starts a comment."""
+    """Read a text file of lines `class = words` as {class key: words}; `#` starts a comment."""
     aliases = {}
     for line in read_class_list(path):
         name, equals, words = (part.strip() for part in line.partition("="))
@@ -54,38 +61,43 @@ def read_aliases(path):
 
 
 def words_of(name):
-    """The words of a class name: `hot-air_balloon` -> hot, air, balloon; `car_(sedan)` -> car, sedan."""
-    return re.findall(r"[^\s_\-()]+", name)
+    """The words of a class name: `hot-air_balloon` -> hot, air, balloon; `car_(sedan)` -> car, sedan.
+
+    Accents are joined to their letters, as files of word vectors have them and macOS file systems do not.
+    """
+    return re.findall(r"[^\s_\-()]+", unicodedata.normalize("NFC", name))
 
 
-def _means_of_words(path, classes, asked):
-    """(C, S) float32: the mean over each class's words, each as it is spelt or, failing that, in lower case."""
-    wanted = {form for name in asked for word in words_of(name) for form in (word, word.lower())}
-    found = _look_up(path, wanted)
+def _means_of_words(path, classes, phrases):
+    """(C, S) float32: the mean of the vectors of each phrase's words, as spelt or, without such, in lower case."""
+    spellings = {form for phrase in phrases for word in words_of(phrase) for form in (word, word.lower())}
+    vector_of = _look_up(path, spellings)
     rows = []
-    for name, words in zip(classes, map(words_of, asked), strict=True):
-        known = [found.get(word, found.get(word.lower())) for word in words]
-        for word, vector in zip(words, known, strict=True):
+    for name, words in zip(classes, map(words_of, phrases), strict=True):
+        vectors = [vector_of.get(word, vector_of.get(word.lower())) for word in words]
+        for word, vector in zip(words, vectors, strict=True):
             if vector is None:
                 near = ", ".join(_nearest(path, word)) or "none"
                 raise BadInput(
                     f"{path}: no vector of '{word}' for class '{name}'; nearest spellings: {near}; --alias mends it"
                 )
-        rows.append(np.mean(known, axis=0))
+        rows.append(np.mean(vectors, axis=0))
     return np.stack(rows).astype(np.float32)
 
 
-def _look_up(path, wanted):
-    wanted = {word.encode() for word in wanted}
-    found, size = {}, None
+def _look_up(path, spellings):
+    """{word: its vector} of those `spellings` that the file holds; of a word that occurs twice, the first."""
+    remaining = {word.encode("utf-8", "surrogateescape") for word in spellings}
+    vectors, size = {}, None
     for word, numbers in _entries(path):
-        if word not in wanted or word.decode() in found:
+        if word not in remaining:
             continue
+        remaining.remove(word)
         vector = _vector(path, word, numbers)
         if vector.size != (size := size or vector.size):
             raise BadInput(f"{path}: '{word.decode()}' has {vector.size} numbers, the words before it {size}")
-        found[word.decode()] = vector
-    return found
+        vectors[word.decode("utf-8", "surrogateescape")] = vector
+    return vectors
 
 
 def _vector(path, word, numbers):
@@ -138,6 +150,7 @@ def _text_entries(path, file):
     for number, line in enumerate(file):
         word, _, numbers = line.rstrip().partition(b" ")
         if number == 0:
+            word = word.removeprefix(codecs.BOM_UTF8)
             _check_first_line(path, word, numbers)
             if word.isdigit() and numbers.strip().isdigit():  # fastText's first line: words, dimensions
                 continue
@@ -147,15 +160,15 @@ def _text_entries(path, file):
 def _check_first_line(path, word, numbers):
     """Raise BadInput where no numbers follow the word, as in a list of class names."""
     try:
-        found = len(np.array(numbers.split(), np.float32))
+        count = len(np.array(numbers.split(), np.float32))
     except ValueError:
-        found = 0
-    if not found:
-        words = (word + b" " + numbers).decode(errors="replace").strip()
-        raise BadInput(f"{path}: not a file of word vectors, no numbers follow the first word of '{words[:40]}'")
+        count = 0
+    if not count:
+        line = (word + b" " + numbers).decode(errors="replace").strip()
+        raise BadInput(f"{path}: not a file of word vectors, no numbers follow the first word of '{line[:40]}'")
 
 
-def _of_npz(path, asked, kinds):
+def _of_npz(path, phrases, kinds):
     try:
         with np.load(path) as file:
             arrays = dict(file)
@@ -165,7 +178,7 @@ def _of_npz(path, asked, kinds):
         raise BadInput(f"{path}: not a readable .npz file ({error})") from error
     if "classes" not in arrays:
         raise BadInput(f"{path}: no array 'classes', the file has {_some(arrays, 'classes')}")
-    names = [str(name) for name in arrays.pop("classes")]
+    names = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in arrays.pop("classes")]
     if not arrays:
         raise BadInput(f"{path}: holds class names but no vectors")
     kinds = kinds or [next((name for name in arrays if name.startswith("word2vec")), next(iter(arrays)))]
@@ -174,7 +187,7 @@ def _of_npz(path, asked, kinds):
             raise BadInput(f"{path}: no vectors of kind '{kind}', the file has {_some(arrays, kind)}")
         if arrays[kind].ndim != 2 or len(arrays[kind]) != len(names):
             raise BadInput(f"{path}: '{kind}' should be {len(names)} classes × size, received {arrays[kind].shape}")
-    rows = class_positions(asked, names, path)
+    rows = class_positions(phrases, names, path)
     return [(kind, arrays[kind][rows]) for kind in kinds]
 
 
@@ -189,7 +202,7 @@ def _some(names, wanted, most=8):
 
 @dataclass(frozen=True)
 class WordVectorOptions(Options):
-    data: Path = setting(help="dataset directory, already with labels", metavar="DIR")
+    data: Path = setting(help="dataset directory; its labels have to be there", metavar="DIR")
     vectors: tuple[Path, ...] = setting(help="file or files of word or class vectors", metavar="FILE")
     kind: tuple[str, ...] = setting(
         (), "which vectors of an .npz, one or several (default: word2vec if there, else the first)", metavar="KIND"

@@ -47,21 +47,24 @@ def evaluate_arrays(
         raise BadInput(f"protocol: expected any of {', '.join(PROTOCOLS)}, received {protocol}")
     rules = PROTOCOLS[protocol]
     distance = rules.distance or "euclidean"
-    query_rows, asked = _checked("query", queries, query_labels, distance)
-    gallery, labels = _checked("gallery", gallery_rows, gallery_labels, distance)
+    query_rows, query_classes = _checked("query", queries, query_labels, distance)
+    gallery, gallery_classes = _checked("gallery", gallery_rows, gallery_labels, distance)
     if query_rows.shape[1] != gallery.shape[1]:
         raise BadInput(f"query embeddings: expected {gallery.shape[1]}-d as the gallery, received {query_rows.shape}")
-    if (asked.dtype.kind == "U") != (labels.dtype.kind == "U"):
-        raise BadInput(f"query labels: expected {labels.dtype} as in the gallery, received {asked.dtype}")
+    if (query_classes.dtype.kind == "U") != (gallery_classes.dtype.kind == "U"):
+        raise BadInput(
+            f"query labels: expected {gallery_classes.dtype} as in the gallery, received {query_classes.dtype}"
+        )
     own_rows = None
-    if np.array_equal(query_rows, gallery) and np.array_equal(asked, labels):
+    if np.array_equal(query_rows, gallery) and np.array_equal(query_classes, gallery_classes):
         own_rows = np.arange(len(gallery))
         if len(gallery) == 1:
             raise BadInput("gallery: expected a row beside the query itself, received 1 row")
-    blocks = hit_blocks(query_rows, gallery, distance, asked, labels, own_rows)
+    blocks = hit_blocks(query_rows, gallery, distance, query_classes, gallery_classes, own_rows)
     scored = [rules.score(hits) for _, parts in blocks for hits in parts]
     means = {
-        name: mean(np.concatenate([part[name] for part in scored]), asked, rules.class_means) for name in scored[0]
+        name: mean(np.concatenate([part[name] for part in scored]), query_classes, rules.class_means)
+        for name in scored[0]
     }
     return RetrievalScores(means, f"{rules.conventions(distance)} A query with R = 0 counts 0; {TIES['gallery']}")
 

@@ -83,10 +83,10 @@ def hamming(queries, gallery):
     return total
 
 
-def _popcount(words):
+def _popcount(values):
     if hasattr(np, "bitwise_count"):
-        return np.bitwise_count(words)
-    return _set_bits()[words[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint16)  # NumPy 1
+        return np.bitwise_count(values)
+    return _set_bits()[values[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint16)  # NumPy 1
 
 
 @lru_cache(maxsize=1)
@@ -115,10 +115,10 @@ def hits_by_distance(distance, relevant, own_rows, largest):
     if own_rows is not None:
         distance[np.arange(queries), own_rows] = bins - 1  # behind everything, and cut off below
         ranked -= 1
-    place = distance + np.arange(queries)[:, None] * bins
-    size = np.bincount(place.ravel(), minlength=queries * bins).reshape(queries, bins)[:, :-1]
-    found = np.bincount(place[relevant], minlength=queries * bins).reshape(queries, bins)[:, :-1]
+    slot = distance + np.arange(queries)[:, None] * bins
+    size = np.bincount(slot.ravel(), minlength=queries * bins).reshape(queries, bins)[:, :-1]
+    hits = np.bincount(slot[relevant], minlength=queries * bins).reshape(queries, bins)[:, :-1]
     before = np.cumsum(size, axis=1) - size
-    query, run = np.nonzero(found)
+    query, run = np.nonzero(hits)
     at = query, run
-    return Hits(query, before[at], size[at], found[at], found.sum(axis=1), ranked, largest)
+    return Hits(query, before[at], size[at], hits[at], hits.sum(axis=1), ranked, largest)

@@ -9,7 +9,7 @@ import numpy as np
 
 from zscmr.datasets.classes import class_key
 from zscmr.evaluation.distances import DISTANCE_NAMES, check_vectors
-from zscmr.evaluation.embeddings import Features, Items
+from zscmr.evaluation.embeddings import Features, Items, printable
 from zscmr.formats import matfiles
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
@@ -52,8 +52,8 @@ def read_embeddings(path):
         _unseen(source, classes, labels) if zero_shot else labels,
         zero_shot,
         recorded_distance(source),
-        source.text("leaked"),
-        source.text("across"),
+        printable(source.text("leaked")),
+        printable(source.text("across")),
         _pairs(source, len(photo.labels), len(sketch.labels)) if "pairs" in present else None,
     )
 
@@ -66,7 +66,7 @@ def recorded_distance(source):
     distance = source.text("distance")
     if distance not in DISTANCE_NAMES:
         expected = f"expected any of {', '.join(DISTANCE_NAMES)}"
-        raise BadInput(f"{source.path}: distance: {expected}, received {distance or 'an empty text'}")
+        raise BadInput(f"{source.path}: distance: {expected}, received {printable(distance) or 'an empty text'}")
     return distance
 
 

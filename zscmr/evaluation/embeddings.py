@@ -17,6 +17,11 @@ DIRECTIONS = {
 INITIALS = {"sketch->image": "S→I", "image->sketch": "I→S"}  # in narrow columns
 
 
+def printable(text):
+    """`text` with control characters as �, so that a file cannot steer the terminal."""
+    return "".join(letter if letter.isprintable() or letter == " " else "\ufffd" for letter in text)
+
+
 @dataclass(frozen=True)
 class Items:
     """The pictures of one modality."""
@@ -29,11 +34,11 @@ class Items:
     folder: Path | None  # holds the class folders of the pictures
 
     def path(self, row):
-        """Where the picture of a row should be; None if that is not known."""
+        """The path of a row's picture; None if it is not known."""
         return self.folder / self.names[row] if self.folder and self.names else None
 
     def take(self, rows):
-        """The items of the given rows; all of them in order stay where they are, in a memory map if in one."""
+        """The items of the given rows. All rows in order are not copied, so that a memory map stays one."""
         if np.array_equal(rows, np.arange(len(self.labels))):
             return self
         names = tuple(self.names[row] for row in rows) if self.names else ()
@@ -57,7 +62,8 @@ class Features:
     pairs: np.ndarray | None = None  # (sketches of the file,) file row of the photo each draws, −1: none
 
     def class_name(self, label):
-        return self.classes[label] if self.classes else f"class {label}"
+        """A class's name as it is printed and drawn."""
+        return printable(self.classes[label]) if self.classes else f"class {label}"
 
     def sides(self, direction):
         """(queries, gallery) of a direction; the same `Items` twice within a modality."""

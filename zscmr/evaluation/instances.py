@@ -34,23 +34,23 @@ def find_pairs(path, features):
 
     Raises BadInput if there is none, or if a pair is of two classes.
     """
-    asked = np.flatnonzero(np.isin(features.sketch.labels, features.unseen))
+    rows = np.flatnonzero(np.isin(features.sketch.labels, features.unseen))
     if features.pairs is not None:
-        place = {row: position for position, row in enumerate(features.photo.rows.tolist())}
-        wanted, source = features.pairs[features.sketch.rows[asked]].tolist(), "pairs"
+        position_of = {row: position for position, row in enumerate(features.photo.rows.tolist())}
+        drawn, source = features.pairs[features.sketch.rows[rows]].tolist(), "pairs"
     else:
-        place, source = {}, "file names"
+        position_of, source = {}, "file names"
         for position, identity in enumerate(stems(features.photo)):
-            place.setdefault(identity, position)
-        wanted = [drawn_photo(*identity) for identity in stems(features.sketch.take(asked))]
-    photos = np.array([place.get(which, -1) for which in wanted], np.int64)
+            position_of.setdefault(identity, position)
+        drawn = [drawn_photo(*identity) for identity in stems(features.sketch.take(rows))]
+    photos = np.array([position_of.get(which, -1) for which in drawn], np.int64)
     known = photos >= 0
     if not known.any():
         raise BadInput(
             f"{path}: --instances: no sketch with a photo it was drawn from; expected names such as n1_2-1.png of "
             "n1_2.jpg, or the variable pairs, the row of featuresx for each row of featuresy"
         )
-    sketches, photos = asked[known], photos[known]
+    sketches, photos = rows[known], photos[known]
     for sketch, photo in zip(sketches, photos, strict=True):
         of = features.sketch.labels[sketch], features.photo.labels[photo]
         if of[0] != of[1]:
@@ -66,10 +66,10 @@ def own_ranks(queries, gallery, own, labels, metric, memory, rerank=False):
     """
     ranks = np.empty((2, len(queries)), np.int64)
     for rows, order in rank_blocks(queries, gallery, metric, memory=memory, rerank=rerank):
-        place = np.argmax(order == own[rows, None], axis=1)
+        position = np.argmax(order == own[rows, None], axis=1)
         alike = labels[order] == labels[own[rows], None]
-        ranks[0, rows] = 1 + (alike & (np.arange(order.shape[1]) < place[:, None])).sum(axis=1)
-        ranks[1, rows] = place + 1
+        ranks[0, rows] = 1 + (alike & (np.arange(order.shape[1]) < position[:, None])).sum(axis=1)
+        ranks[1, rows] = position + 1
     return ranks
 
 

@@ -33,19 +33,19 @@ class Hits:
             return hits
         if tied is None:
             query, before = np.divmod(np.flatnonzero(hits), hits.shape[1])  # np.nonzero is slow in two dimensions
-            size = found = np.ones(len(query), np.int64)
+            size = count = np.ones(len(query), np.int64)
         else:
             starts = np.flatnonzero(~np.pad(tied[:, 1:], ((0, 0), (1, 0))))
-            found = np.add.reduceat(hits.ravel().astype(np.int64), starts) if len(starts) else starts
+            count = np.add.reduceat(hits.ravel().astype(np.int64), starts) if len(starts) else starts
             size = np.diff(np.append(starts, hits.size))
-            kept = found > 0
-            found, size = found[kept], size[kept]
-            query, before = np.divmod(starts[kept], hits.shape[1])
+            with_hits = count > 0
+            count, size = count[with_hits], size[with_hits]
+            query, before = np.divmod(starts[with_hits], hits.shape[1])
         if relevant is None:
             relevant = np.count_nonzero(hits, axis=1)
         ranked = hits.shape[1] if ranked is None else ranked
         largest = int(np.max(relevant, initial=0)) if largest is None else largest
-        return Hits(query, before, size, found, relevant, ranked, largest)
+        return Hits(query, before, size, count, relevant, ranked, largest)
 
     def resolved(self, first):
         """The ranking in which the relevant items of each run come first, or last."""
@@ -129,10 +129,10 @@ def _precision_over_cut_run(hits, run, k, sum_before):
 
     Sum and divisor both depend on m, the relevant ones among the run's j places within k: a hypergeometric number.
     """
-    before, size, found, earlier = hits.before[run], hits.size[run], hits.hits[run], hits.earlier()[run]
+    before, size, relevant, earlier = hits.before[run], hits.size[run], hits.hits[run], hits.earlier()[run]
     places = k - before
-    m = np.arange(max(0, places - (size - found)), min(places, found) + 1)
-    chance = np.exp(_log_choose(found, m) + _log_choose(size - found, places - m) - _log_choose(size, places))
+    m = np.arange(max(0, places - (size - relevant)), min(places, relevant) + 1)
+    chance = np.exp(_log_choose(relevant, m) + _log_choose(size - relevant, places - m) - _log_choose(size, places))
     sums = sum_before + _expected_sum(before, places, m, places, earlier, _harmonic(hits.ranked))
     return float((chance * sums / np.maximum(earlier + m, 1)).sum())
 

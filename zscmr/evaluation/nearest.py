@@ -1,9 +1,10 @@
-"""The nearest items without a full sort: vectors made ready once, then searched often."""
+"""Exact distances from matrix products: the gallery is prepared once, then searched often."""
 
 import numpy as np
 
 from zscmr.evaluation import codes
 from zscmr.evaluation.distances import (
+    CORES,
     MEMORY,
     check_vectors,
     checked_own_rows,
@@ -18,35 +19,42 @@ GROUP = 64  # keys of which the smallest stands for all
 
 
 class Index:
-    """Exact nearest neighbours among gallery vectors.
+    """Exact distances to gallery vectors: keys that rise with the distance, and the nearest by them.
 
-    `vectors` (n, dim) of floats, or, under `hamming`, packed codes (n, bytes) uint8 or a sign a bit (n, bits).
-    `metric`: euclidean, normalised, cosine, l1 or hamming. Answers are those of `ranking.rank` cut short: items at
-    equal distance, in float64 arithmetic on the single pair, keep gallery order. Searching changes nothing, so that
-    threads can share an index. `memory`: bytes that ready rows, and likewise a search, may take; where the rows do not
-    fit they are made ready anew for each search.
+    Keys come from a matrix product and are off by `error` at most; whoever ranks by them compares items closer than
+    that by `pair_keys`, in float64 on the single pair. Answers of `search` are those of `ranking.rank` cut short: items
+    at equal distance keep gallery order. Searching changes nothing, so that threads can share an index.
+
+    Args:
+        vectors: (n, dim) floats, or, under hamming, packed codes (n, bytes) uint8 or a sign a bit (n, bits).
+        metric: euclidean, normalised, cosine, l1 or hamming.
+        memory: bytes that ready rows, and likewise a search, may take; rows that do not fit are made ready anew for
+            each search.
+        dtype: of the matrix product, float32 for few nearest items or float64 for whole rankings.
 
     Raises BadInput for NaN, infinity, or a zero vector that has no direction.
     """
 
-    def __init__(self, vectors, metric="cosine", memory=MEMORY):
-        self.metric, self.memory = metric, memory
+    def __init__(self, vectors, metric="cosine", memory=MEMORY, dtype=np.float32):
+        self.metric, self.memory, self.dtype = metric, memory, np.float64 if metric == "l1" else dtype
         if metric == "hamming":
             self.vectors = codes.packed(np.asarray(vectors))
             return
         check_vectors(vectors, "gallery", metric)
         self.vectors = vectors
-        self.step = max(1, min(ROWS, int(memory / 4 / (4 * 8 * (vectors.shape[1] + 2)))))  # four arrays of float64
+        width = vectors.shape[1] + 2
+        self.step = max(1, min(ROWS, int(memory / 4 / (4 * 8 * width))))  # four arrays of float64
         # Euclidean distances do not change when both sides move: about the middle they lose fewest digits
         self.centre = np.asarray(vectors[: self.step], np.float64).mean(0) if metric == "euclidean" else 0.0
-        self.ready = np.empty(vectors.shape, np.float32) if 4 * vectors.size <= memory else None
-        self.squares, first = np.empty(len(vectors), np.float32), 0
-        for rows, squares in self._made_ready():
-            self.squares[first : first + len(rows)] = squares
+        fits = np.dtype(self.dtype).itemsize * width * len(vectors) <= memory
+        self.ready = np.empty((self._height(), len(vectors)), self.dtype) if fits and metric != "l1" else None
+        self.longest = 0.0
+        for part in slices(len(vectors), self.step):
+            rows = self._placed(vectors[part])
+            self.longest = max(self.longest, float(np.linalg.norm(rows, axis=1).max()))
             if self.ready is not None:
-                self.ready[first : first + len(rows)] = rows
-            first += len(rows)
-        self.longest = float(np.sqrt(self.squares.max()))
+                with np.errstate(over="ignore"):  # `search` compares such rows pair by pair
+                    self.ready[:, part] = self._gallery_factor(rows)
 
     def search(self, queries, top=10, keep=None, own_rows=None):
         """The `top` nearest of each query: (rows (q, k) int64, nearest first; distances (q, k) float64).
@@ -57,16 +65,16 @@ class Index:
         if self.metric != "hamming":
             check_vectors(queries, "query", self.metric)
         own_rows = checked_own_rows(own_rows, len(queries))
-        kept = np.ones(len(self.vectors), bool)
+        mask = np.ones(len(self.vectors), bool)
         if keep is not None:
-            kept[:] = False
-            kept[np.asarray(keep)] = True  # a mask, or rows
-        itself = own_rows is not None and bool(kept[own_rows].any())
-        top = min(top, int(np.count_nonzero(kept)) - itself)
+            mask[:] = False
+            mask[np.asarray(keep)] = True  # a mask, or rows
+        itself = own_rows is not None and bool(mask[own_rows].any())
+        top = min(top, int(np.count_nonzero(mask)) - itself)
         rows, distances = np.empty((len(queries), top), np.int64), np.empty((len(queries), top))
         if not top:
             return rows, distances
-        left_out = None if keep is None else np.flatnonzero(~kept)
+        left_out = None if keep is None else np.flatnonzero(~mask)
         for part in slices(len(queries), query_block(len(self.vectors), self.memory)):
             own = None if own_rows is None else own_rows[part]
             rows[part], distances[part] = self._search(queries[part], top, left_out, own)
@@ -79,8 +87,11 @@ class Index:
             keys = keys.astype(np.int32)
             nowhere = np.iinfo(np.int32).max
         else:
-            keys, doubt = self._keys(queries)
-            nowhere = np.inf
+            doubt, nowhere = 2 * self.error(queries), np.inf
+            if doubt.max(initial=0) < np.finfo(self.dtype).max * np.finfo(self.dtype).eps:
+                keys = self.keys(queries)
+            else:  # squares of such numbers overflow
+                keys, doubt = self._all_pairs(queries), np.zeros(len(queries))
         if left_out is not None:
             keys[:, left_out] = nowhere
         if own_rows is not None:
@@ -97,39 +108,62 @@ class Index:
         found = exact[chosen]
         return item[chosen], np.sqrt(found) if self.metric in ("euclidean", "normalised") else found
 
-    def _keys(self, queries):
-        """(keys (q, n) float32 that rise with the distance, twice the largest error of each query's (q,))."""
-        if self.metric == "l1":
-            return self._l1_keys(queries)
-        asked = scaled_rows(queries, self.metric) - self.centre
-        lengths = np.linalg.norm(asked, axis=1)
-        if self.ready is not None:
-            keys = self._products(asked, self.ready, self.squares)
-        else:
-            parts = [self._products(asked, rows, squares) for rows, squares in self._made_ready()]
-            keys = np.concatenate(parts, axis=1)
-        # a sum of dim products in any order is off by (dim + …) u Σ|terms| at most (Higham, Accuracy, section 3.1)
-        terms = (lengths + self.longest) ** 2 if self.metric == "euclidean" else lengths * self.longest
-        return keys, 2 * ((self.vectors.shape[1] + 8) * np.finfo(np.float32).eps * terms).astype(np.float32)
+    def keys(self, queries, each=map):
+        """Keys (q, n): squared distance, 1 − cosine (under normalised too), or L1; zero may come out below zero.
 
-    def _products(self, asked, rows, squares):
-        keys = (-2 * asked if self.metric == "euclidean" else -asked).astype(np.float32) @ rows.T
-        return keys + squares if self.metric == "euclidean" else keys
+        `each` maps a function over a sequence, perhaps in threads.
+        """
+        if self.metric == "l1":
+            return np.concatenate(list(each(self._l1_keys, np.array_split(queries, max(1, min(CORES, len(queries)))))))
+        factor = self._query_factor(self._placed(queries))
+        if self.ready is not None:
+            return factor @ self.ready
+        keys = np.empty((len(queries), len(self.vectors)), self.dtype)
+        for part in slices(len(self.vectors), self.step):
+            keys[:, part] = factor @ self._gallery_factor(self._placed(self.vectors[part]))
+        return keys
+
+    def error(self, queries):
+        """By how much the keys of each query may be off, (q,)."""
+        parts = slices(len(queries), self.step)
+        lengths = np.concatenate([np.linalg.norm(self._placed(queries[part]), axis=1) for part in parts])
+        dim = self.vectors.shape[1]
+        if self.metric == "l1":
+            terms = np.sqrt(dim) * (lengths + self.longest)
+        else:
+            terms = (lengths + self.longest) ** 2 if self.metric == "euclidean" else lengths * self.longest + 1
+        # a sum of dim products in any order is off by (dim + …) u Σ|terms| at most (Higham, Accuracy, section 3.1)
+        return (dim + 8) * float(np.finfo(self.dtype).eps) * terms
+
+    def _all_pairs(self, queries):
+        shape = len(queries), len(self.vectors)
+        query, item = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+        return pair_keys(queries, query, self.vectors, item, self.metric).reshape(shape)
+
+    def _placed(self, vectors):
+        return scaled_rows(vectors, self.metric) - self.centre
+
+    def _height(self):
+        return self.vectors.shape[1] + (2 if self.metric == "euclidean" else 1)
+
+    def _query_factor(self, rows):
+        """Rows whose product with `_gallery_factor` is the key: ‖q‖² − 2 q·g + ‖g‖², or 1 − q·g."""
+        ones = np.ones((len(rows), 1))
+        parts = [-2 * rows, (rows**2).sum(1, keepdims=True), ones] if self.metric == "euclidean" else [-rows, ones]
+        return np.hstack(parts).astype(self.dtype, copy=False)
+
+    def _gallery_factor(self, rows):
+        """Columns, by which one query is multiplied faster than by rows."""
+        ones = np.ones((1, len(rows)))
+        squares = [(rows**2).sum(1)[None]] if self.metric == "euclidean" else []
+        return np.vstack([rows.T, ones, *squares]).astype(self.dtype, copy=False)
 
     def _l1_keys(self, queries):
-        asked = np.asarray(queries, np.float64)
-        keys = np.empty((len(asked), len(self.vectors)))
-        for part in slices(len(self.vectors), 2**12):
-            rows = np.asarray(self.vectors[part], np.float64)
-            for key, query in zip(keys, asked, strict=True):
-                key[part] = np.abs(rows - query).sum(1)
-        return keys, 1e-13 * keys.max(axis=1)
+        from scipy.spatial.distance import cdist  # imported here: it takes 0.2 s
 
-    def _made_ready(self):
-        """Yield (rows (m, dim), their squared lengths (m,)) of the gallery block by block, float32."""
-        for part in slices(len(self.vectors), self.step):
-            rows = scaled_rows(self.vectors[part], self.metric) - self.centre
-            yield rows.astype(np.float32), (rows**2).sum(1).astype(np.float32)
+        queries = np.asarray(queries, np.float64)
+        parts = slices(len(self.vectors), 2**12)  # in float64 they stay in the processor's cache
+        return np.hstack([cdist(queries, np.asarray(self.vectors[part], np.float64), "cityblock") for part in parts])
 
 
 def _candidates(keys, top, doubt, nowhere):

@@ -76,10 +76,10 @@ KNNCODE_DEPTHS = range(10, 101, 10)
 
 def _knncode_scores(hits):
     hits = metrics.Hits.of(hits)
-    found = {n: metrics.hits_at(hits, n) for n in KNNCODE_DEPTHS}
-    scores = {f"precision@{n}": count / n for n, count in found.items()}
-    mean = sum(scores.values()) / len(found)
-    return scores | {f"recall@{n}": count / 100 for n, count in found.items()} | {"knncode-mAP": mean}
+    counts = {n: metrics.hits_at(hits, n) for n in KNNCODE_DEPTHS}
+    scores = {f"precision@{n}": count / n for n, count in counts.items()}
+    mean = sum(scores.values()) / len(counts)
+    return scores | {f"recall@{n}": count / 100 for n, count in counts.items()} | {"knncode-mAP": mean}
 
 
 PROTOCOLS = {

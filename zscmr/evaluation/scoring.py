@@ -1,15 +1,15 @@
-"""Retrieval scored query by query and summed up: plain arrays or embeddings files, every protocol."""
+"""Retrieval scored query by query: plain arrays or embeddings files, every protocol."""
 
-import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from zscmr.evaluation import protocols, statistics
 from zscmr.evaluation.distances import MEMORY, check_vectors, query_block
 from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.ranking import hit_blocks
+from zscmr.evaluation.summaries import summary
 from zscmr.utils.console import track
 from zscmr.utils.errors import BadInput
 
@@ -53,9 +53,13 @@ class Setup:
 
 
 def tie_rule(ties, distance, top, protocol):
-    """How equal distances count.
+    """How equal distances count, a key of `TIES`. Raises BadInput where the protocol has no such mean.
 
-    By default, tied codes count in the mean of their orders, other ties in gallery order.
+    Args:
+        ties: the rule chosen; None for the default, tied codes in the mean of their orders, others in gallery order.
+        distance: what ranks.
+        top: ranks scored, None for all.
+        protocol: a key of `PROTOCOLS`.
     """
     ties = ties or ("expected" if distance == "hamming" and not top else "gallery")
     if ties == "expected" and PROTOCOLS[protocol].interpolated:
@@ -77,40 +81,32 @@ class Scores:
     gallery: int  # items each query is ranked against
 
     def take(self, chosen):
+        """The scores of the chosen queries, a mask or row numbers."""
         values = {name: column[chosen] for name, column in self.values.items()}
         return Scores(values, self.labels[chosen], self.rows[chosen], self.relevant[chosen], self.gallery)
 
 
-def evaluate(
-    photos,
-    sketches,
-    photo_labels,
-    sketch_labels,
-    *,
-    distance=None,
-    protocol="standard",
-    directions=tuple(DIRECTIONS),
-    queries=None,
-    seed=0,
-    ties=None,
-    top=None,
-    rerank=False,
-    memory=MEMORY,
-    progress=False,
-):
-    """Score retrieval between photos (photos, dim) and sketches (sketches, dim) with one label per row.
+def evaluate(photos, sketches, photo_labels, sketch_labels, *, directions=tuple(DIRECTIONS), **options):
+    """Score retrieval between photos and sketches.
 
     Returns {"protocol", "distance", "ties", "directions": {direction: {metric: mean, "queries", "gallery"}},
-    "without_relevant": {"directions": {direction: queries with R = 0}}}. "gallery" counts the items each query is
-    ranked against: within one modality all but itself. `distance`: left out, the protocol's, else euclidean.
-    `queries`: draw that many queries per direction, a function of `seed`; the gallery stays whole. `ties`: as in
-    `hit_blocks`; left out, expected for Hamming distance, else gallery. `top`: score the first ranks
-    only. `rerank`: by the neighbourhoods in the gallery (`rerank.py`); the result then has "reranked". `memory`: bytes.
+    "without_relevant": {"directions": {direction: queries with R = 0}}}, and "reranked" where that is so. "gallery"
+    counts the items each query is ranked against: within one modality all but itself.
+
+    Args:
+        photos: (photos, dim), or packed codes.
+        sketches: (sketches, dim), or packed codes.
+        photo_labels: (photos,).
+        sketch_labels: (sketches,).
+        directions: keys of `DIRECTIONS`.
+        options: fields of `Setup`; left out, the distance is the protocol's, else euclidean, and ties count as in
+            `tie_rule`.
     """
     check_directions(directions)
-    distance = distance or PROTOCOLS[protocol].distance or "euclidean"
-    ties = tie_rule(ties, distance, top, protocol)
-    setup = Setup(protocol, distance, ties, queries, top, memory, seed, rerank=rerank, progress=progress)
+    protocol = options.get("protocol", "standard")
+    distance = options.pop("distance", None) or PROTOCOLS[protocol].distance or "euclidean"
+    ties = tie_rule(options.pop("ties", None), distance, options.get("top"), protocol)
+    setup = Setup(distance=distance, ties=ties, **options)
     vectors = {"photo": np.asarray(photos), "sketch": np.asarray(sketches)}
     labels = {"photo": np.ravel(photo_labels), "sketch": np.ravel(sketch_labels)}
     for modality, rows in vectors.items():
@@ -128,7 +124,15 @@ def score_across(photos, sketches, photo_labels, sketch_labels, distance):
 
 
 def score_features(path, features, setup, directions=(), scorer=None):
-    """{direction: Scores} of a file's rows, see `score`. Errors name the file."""
+    """Score a file's rows: {direction: Scores}. Errors name the file.
+
+    Args:
+        path: the file, for messages.
+        features: its `Features`.
+        setup: how to rank and score.
+        directions: keys of `DIRECTIONS`; left out, all.
+        scorer: as in `score`.
+    """
     sides = {"photo": features.photo, "sketch": features.sketch}
     if setup.distance != "hamming":
         for items in sides.values():
@@ -142,9 +146,14 @@ def score_features(path, features, setup, directions=(), scorer=None):
 
 
 def score(vectors, labels, direction, setup, scorer=None):
-    """`Scores` of every query of one direction. `vectors` and `labels` are keyed by modality, "photo" and "sketch".
+    """Score every query of one direction; return `Scores`.
 
-    `scorer`: Hits -> {metric: (queries, …)}; left out, the protocol's.
+    Args:
+        vectors: {"photo", "sketch"}: (n, dim), or packed codes.
+        labels: {"photo", "sketch"}: (n,).
+        direction: a key of `DIRECTIONS`.
+        setup: how to rank and score.
+        scorer: Hits -> {metric: (queries, …)}; left out, the protocol's.
     """
     asking, answering = DIRECTIONS[direction]
     rows = draw_queries(len(vectors[asking]), setup.queries, setup.seed)
@@ -155,17 +164,17 @@ def score(vectors, labels, direction, setup, scorer=None):
     if ranked < 1:
         raise BadInput(f"{direction}: the gallery is empty, expected at least 1 {answering} to retrieve")
 
-    scorer = scorer or (lambda hits: PROTOCOLS[setup.protocol].score(hits, setup.top, setup.also))
-    asked = labels[asking][rows]
+    scorer = scorer or partial(PROTOCOLS[setup.protocol].score, top=setup.top, also=setup.also)
+    query_labels = labels[asking][rows]
     blocks = hit_blocks(
         vectors[asking] if len(rows) == len(vectors[asking]) else vectors[asking][rows],
         vectors[answering],
         setup.distance,
-        asked,
+        query_labels,
         labels[answering],
         own_rows,
-        setup.ties,
-        setup.top,
+        ties=setup.ties,
+        top=setup.top,
         memory=setup.memory,
         rerank=setup.rerank,
     )
@@ -177,105 +186,18 @@ def score(vectors, labels, direction, setup, scorer=None):
         scored += [scorer(hits) for hits in parts]
         relevant += [hits.relevant for hits in parts]
     values = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
-    return Scores(values, asked, rows, np.concatenate(relevant), ranked)
+    return Scores(values, query_labels, rows, np.concatenate(relevant), ranked)
 
 
-def draw_queries(available, wanted, seed):
-    """Row numbers of the queries, ascending: all, or `wanted` of them drawn without replacement."""
-    if wanted is None or wanted >= available:
+def draw_queries(available, count, seed):
+    """Row numbers of the queries, ascending: all, or `count` of them drawn without replacement."""
+    if count is None or count >= available:
         return np.arange(available)
-    return np.sort(np.random.default_rng(seed).choice(available, wanted, replace=False))
-
-
-def summary(scores, setup, features=None, draws=0):
-    """The results of `evaluate`, from {direction: Scores}.
-
-    With `features`, also per direction: "classes", the first metric of each class; "intervals", 95 % over `draws`
-    resamplings of the queries; and, if there are seen rows, "seen" and "harmonic".
-    """
-    class_means = PROTOCOLS[setup.protocol].class_means
-    results = {"protocol": setup.protocol, "distance": setup.distance, "ties": setup.ties}
-    if setup.rerank:
-        results["reranked"] = True
-
-    def numbers(part):
-        values = {name: statistics.mean(column, part.labels, class_means) for name, column in part.values.items()}
-        return values | {"queries": len(part.labels), "gallery": part.gallery}
-
-    def without_relevant(parts):
-        return {direction: int(np.count_nonzero(part.relevant == 0)) for direction, part in parts.items()}
-
-    if features is None:
-        results["directions"] = {direction: numbers(part) for direction, part in scores.items()}
-        return results | {"without_relevant": {"directions": without_relevant(scores)}}
-    results |= {key: getattr(features, key) for key in ("leaked", "across") if getattr(features, key)}
-    unseen = {direction: part.take(np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
-    results["directions"] = {direction: numbers(part) for direction, part in unseen.items()}
-    results["without_relevant"] = {"directions": without_relevant(unseen)}
-    seen = {direction: part.take(~np.isin(part.labels, features.unseen)) for direction, part in scores.items()}
-    if seen and all(len(part.labels) for part in seen.values()):
-        results["seen"] = {direction: numbers(part) for direction, part in seen.items()}
-        results["without_relevant"]["seen"] = without_relevant(seen)
-        results["harmonic"] = {}
-        for direction, values in results["directions"].items():
-            others = results["seen"][direction]
-            results["harmonic"][direction] = {
-                name: harmonic_mean(values[name], others[name]) for name in scores[direction].values
-            }
-    if draws:
-        results["intervals"] = {
-            direction: statistics.intervals(part.values, part.labels, class_means, draws, setup.seed)
-            for direction, part in unseen.items()
-        }
-    results["classes"] = {}
-    for direction, part in unseen.items():
-        means = statistics.per_class(next(iter(part.values.values())), part.labels)
-        results["classes"][direction] = {features.class_name(label): value for label, value in means.items()}
-    return results
-
-
-def harmonic_mean(one, other):
-    return 2 * one * other / (one + other) if one + other else 0.0
-
-
-def test_against(scores, setup, path, features, theirs, directions=()):
-    """Paired tests of `scores` minus those of the same pictures in another file.
-
-    `path`, `features`, `theirs`: the other file, its rows, and how to rank them. Returns {"features", "distance",
-    "directions": {direction: {metric: {"difference", "interval", "p"}}}}.
-    """
-    others = score_features(path, features, theirs, directions)
-    class_means = PROTOCOLS[setup.protocol].class_means
-    tests = {}
-    for direction, part in scores.items():
-        tests[direction] = {}
-        for name, values in part.values.items():
-            pair = values, others[direction].values[name]
-            difference, p = statistics.paired_test(*pair, part.labels, class_means, seed=setup.seed)
-            gap = {name: pair[0] - pair[1]}
-            interval = statistics.intervals(gap, part.labels, class_means, seed=setup.seed)[name]
-            tests[direction][name] = {"difference": difference, "interval": interval, "p": p}
-    return {"features": str(path), "distance": theirs.distance, "directions": tests}
-
-
-def compare_conventions(path, features, setup, directions=()):
-    """{direction: {convention: {distance: mean}}}: the same embeddings under every convention of the field."""
-    found = {}
-    for distance in ("hamming",) if setup.distance == "hamming" else ("euclidean", "normalised", "l1"):
-        ranked = dataclasses.replace(setup, distance=distance)
-        parts = score_features(path, features, ranked, directions, protocols.compared)
-        for direction, part in parts.items():
-            part = part.take(np.isin(part.labels, features.unseen))
-            rows = found.setdefault(direction, {})
-            for name, values in part.values.items():
-                rows.setdefault(name, {})[distance] = statistics.mean(values, part.labels)
-                if name.startswith("mAP@all"):
-                    of_classes = statistics.mean(values, part.labels, class_means=True)
-                    rows.setdefault(f"{name}, class means", {})[distance] = of_classes
-    return found
+    return np.sort(np.random.default_rng(seed).choice(available, count, replace=False))
 
 
 def check_directions(directions):
+    """Raise BadInput for a name that is no key of `DIRECTIONS`."""
     for direction in directions:
         if direction not in DIRECTIONS:
             # the shell leaves 'sketch-' of an unquoted sketch->image

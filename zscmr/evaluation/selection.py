@@ -24,11 +24,11 @@ def chosen_rows(path, options):
         if len(features.photo.labels) == len(loaded.photo.labels):
             raise BadInput(f"{path}: --generalised needs photos of seen classes, the file has none")
         features = generalised(loaded, options.generalised, options.seed)
-    for wanted, drop, what in (
+    for chosen, drop, what in (
         (options.drop_paired, drop_paired, "a sketch was drawn from"),
         (options.dedupe, dedupe, "listed before"),
     ):
-        if wanted:
+        if chosen:
             before = len(features.photo.labels)
             features, dropped = drop(features)
             say(f"{path}: {dropped} of {before} photos {what} left out")
@@ -89,8 +89,8 @@ def drop_paired(features):
     if not features.photo.names or not features.sketch.names:
         raise BadInput(f"--drop-paired needs the file names of photos and sketches, {features.photo.key} comes without")
     drawn = {drawn_photo(*identity) for identity in stems(features.sketch)}
-    kept = np.array([identity not in drawn for identity in stems(features.photo)], bool)
-    return _with_photos(features, kept)
+    keep = np.array([identity not in drawn for identity in stems(features.photo)], bool)
+    return _with_photos(features, keep)
 
 
 def dedupe(features):
@@ -106,10 +106,10 @@ def dedupe(features):
             (label, row.tobytes()) for label, row in zip(features.photo.labels, features.photo.vectors, strict=True)
         ]
     first = {}
-    kept = np.array([first.setdefault(item, row) == row for row, item in enumerate(identity)], bool)
-    return _with_photos(features, kept)
+    keep = np.array([first.setdefault(item, row) == row for row, item in enumerate(identity)], bool)
+    return _with_photos(features, keep)
 
 
-def _with_photos(features, kept):
-    photo = features.photo.take(np.flatnonzero(kept))
-    return dataclasses.replace(features, photo=photo), int((~kept).sum())
+def _with_photos(features, keep):
+    photo = features.photo.take(np.flatnonzero(keep))
+    return dataclasses.replace(features, photo=photo), int((~keep).sum())

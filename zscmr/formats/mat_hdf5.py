@@ -1,140 +1,129 @@
-"""MAT v7.3 files, which are HDF5 with reversed axes: checked reading, and writing.
+"""MAT v7.3 files, which are HDF5 with reversed axes: reading, in the worker of `mat_process`, and writing.
 
-The sizes that a file declares are compared with what it stores before memory is asked for, chunks are inflated here
-with a bound, and nothing is read that lies in another file.
+What is read lies in the file itself, and a declared size has to agree with what is stored.
 """
 
-import itertools
 import math
 import os
-import zlib
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import numpy as np
 
-from zscmr.formats.mat_check import MAX_ARRAYS, MAX_BYTES, MAX_DEPTH, MAX_RATIO, Damaged
-
-LARGE_RATIO = 100  # bytes an array above MAX_BYTES may have per stored one; features deflate to a half or a tenth
-_MAX_COMPACT = 2**16  # bytes of an array that HDF5 keeps in its description
-_BLOCK = 2**24  # bytes written at a time
-_DEFLATE, _SHUFFLE = 1, 2  # filter codes of HDF5
+MAX_BYTES = 2**31  # of an array that few bytes are stored for; MATLAB's own limit for v5
+LARGE_RATIO = 100  # bytes a larger array may have per stored one; features deflate to a half or a tenth
+_BLOCK = 2**24  # bytes read or written at a time
 _MATLAB_CLASS = {"float32": "single", "float64": "double", "bool": "logical"}
 
 
-def keys(path):
-    """Names of the variables, in the file's order; those that begin with # are MATLAB's own."""
-    import h5py  # a third of a second
-
-    with h5py.File(path, "r") as file:
-        return [name for name in file if not name.startswith("#")]
+class Damaged(ValueError):
+    """The file breaks the format, or holds what datasets do not. The message is one line without a path."""
 
 
-def read(path, key, large):
-    """One variable, as `matfiles.read` returns it. Raises Damaged, or what h5py raises."""
-    import h5py
+class Stored(NamedTuple):
+    """Numbers that lie in the file as they are, column-major, from byte `offset` on."""
 
-    with h5py.File(path, "r") as file:
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int
+
+
+class Slabs(NamedTuple):
+    """Numbers that are decoded part by part: `blocks` of the array with reversed axes, row-major, in order."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    blocks: Iterable[np.ndarray]
+
+
+def read(path, key):
+    """(names of the variables, the value of `key` or None if it is not among them).
+
+    Numbers are `Stored` or `Slabs`, other values as `matfiles.read` returns them. Raises Damaged, or what h5py raises.
+    """
+    import h5py  # takes 0.3 s to import
+
+    with ExitStack() as stack:
+        file = stack.enter_context(h5py.File(path, "r"))
+        names = [name for name in file if not name.startswith("#")]  # those that begin with # are MATLAB's own
+        if key not in names:
+            return names, None
         if not isinstance(file.get(key, getlink=True), h5py.HardLink):
             raise Damaged("a link, expected data in the file itself")
-        return _Reader(file, path, large).value(file[key])
+        value = _Reader(file, os.path.getsize(path)).value(file[key])
+        if isinstance(value, Slabs):
+            stack.pop_all()  # the blocks close the file
+        return names, value
 
 
 class _Reader:
-    """Decodes the values of one variable."""
+    """Decodes the values of one variable of an open file of `length` bytes."""
 
-    def __init__(self, file, path, large):
-        self.file, self.path, self.large = file, path, large
-        self.length = os.path.getsize(path)
+    def __init__(self, file, length):
+        self.file, self.length = file, length
         self.items = {}  # address -> value of what cells refer to; None while it is being read
-        self.references = 0
-        self.bytes = 0  # of arrays in cells
 
-    def value(self, node, depth=0):
+    def value(self, node, inside=False):
+        """The value of a dataset; `inside` a cell, numbers are arrays."""
         import h5py
 
         if not isinstance(node, h5py.Dataset):
             raise Damaged("a struct, expected numbers, text or a cell")
-        description = node.id.get_create_plist()
-        if description.get_layout() == h5py.h5d.VIRTUAL or description.get_external_count():
-            raise Damaged("data in other files")
         if node.shape is None:
             raise Damaged("no data")
+        self.check_storage(node)
         kind = _attribute(node, "MATLAB_class", "S")
         if _attribute(node, "MATLAB_empty", "iu"):
-            return _empty(kind, self.numbers(node, depth + 1))
-        if h5py.check_ref_dtype(node.dtype) is h5py.Reference:
-            return self.cell(node, depth)
+            return _empty(kind, node[()])
         if "MATLAB_object_decode" in node.attrs:
             raise Damaged("an object, expected numbers, text or a cell")
-        numbers = self.numbers(node, depth)
-        if kind == b"logical":
-            return numbers.astype(bool)
-        return _text(numbers) if kind == b"char" else numbers
-
-    def numbers(self, node, depth):
-        """An array of numbers, axes in MATLAB's order; mapped if it is `large` and lies in the file as it is."""
-        import h5py
-
+        if h5py.check_ref_dtype(node.dtype) is h5py.Reference:
+            return self.cell(node[()].T)
         if not _is_numeric(node.dtype) or h5py.h5t.py_create(node.dtype) != node.id.get_type():
             raise Damaged(f"values of type {node.dtype}, expected numbers, text or a cell")
-        size = math.prod(node.shape) * node.dtype.itemsize
-        if depth:
-            self.bytes += size
-            if self.bytes > MAX_BYTES:
-                raise Damaged(f"a cell of more than {MAX_BYTES} bytes")
+        if kind == b"char":
+            return _text(node[()].T)
+        dtype = bool if kind == b"logical" else _number_type(node.dtype)
+        if inside or kind == b"logical" or node.dtype == bool or node.ndim < 1:
+            numbers = node[()].T
+            return numbers.astype(dtype) if kind == b"logical" else numbers.view(dtype)
+        offset, shape = node.id.get_offset(), node.shape[::-1]
+        if offset is not None:
+            return Stored(dtype, shape, offset)
+        return Slabs(dtype, shape, self.blocks(node, dtype))
+
+    def blocks(self, node, dtype):
+        rows = node.chunks[0] if node.chunks else 1  # a chunk read in two parts would be inflated twice
+        step = rows * max(1, _BLOCK * len(node) // max(1, node.nbytes * rows))
+        with self.file:
+            for start in range(0, len(node), step):
+                yield node[start : start + step].view(dtype)
+
+    def check_storage(self, node):
+        """Raise Damaged unless all data of a dataset are there, in this file, and no more than it can hold."""
+        import h5py
+
+        description, stored = node.id.get_create_plist(), node.id.get_storage_size()
+        if description.get_layout() == h5py.h5d.VIRTUAL or description.get_external_count():
+            raise Damaged("data in other files")
         if node.chunks:
-            array = self.chunked(node, node.dtype)
-        else:
-            self.check_contiguous(node, size)
-            if size >= self.large and size and not depth and node.id.get_offset() is not None:
-                return np.memmap(self.path, node.dtype, "r", node.id.get_offset(), node.shape).T
-            array = np.asarray(node[()])
-        if array.dtype.names:
-            array = array["real"] + 1j * array["imag"]
-        return array.T
+            axes = zip(node.shape, node.chunks, strict=True)
+            expected = math.prod(-(-length // step) for length, step in axes)
+            if node.nbytes > max(MAX_BYTES, LARGE_RATIO * stored) or stored > self.length:
+                raise Damaged(f"{stored} stored bytes claim to hold {node.nbytes}")
+            if node.id.get_num_chunks() != expected:
+                raise Damaged(f"expected {expected} chunks of data, the file has {node.id.get_num_chunks()}")
+        elif stored < node.nbytes or (node.id.get_offset() or 0) + node.nbytes > self.length:
+            raise Damaged(f"expected {node.nbytes} bytes of data, the file has {self.length}")
 
-    def check_contiguous(self, node, size):
-        offset = node.id.get_offset()  # None where the data lie in the description, or were never written
-        if size > _MAX_COMPACT if offset is None else offset + size > self.length:
-            raise Damaged(f"expected {size} bytes of data, the file has {self.length}")
-
-    def chunked(self, node, dtype):
-        """The array of a dataset that is stored in chunks of `dtype`. Every chunk has to be there."""
-        size, stored = math.prod(node.shape) * dtype.itemsize, node.id.get_storage_size()
-        chunk_size = math.prod(node.chunks) * dtype.itemsize
-        if stored > self.length or max(size, chunk_size if size else 0) > MAX_RATIO * stored:
-            raise Damaged(f"{stored} stored bytes cannot hold {size} bytes in chunks of {chunk_size}")
-        if chunk_size > MAX_BYTES or size > max(MAX_BYTES, LARGE_RATIO * stored):
-            raise Damaged(f"{stored} stored bytes claim to hold {size} in chunks of {chunk_size}")
-        filters = _filters(node)
-        array = np.empty(node.shape, dtype)
-        corners = (range(0, length, step) for length, step in zip(node.shape, node.chunks, strict=True))
-        for corner in itertools.product(*corners):
-            skipped, data = node.id.read_direct_chunk(corner)
-            block = _decoded(data, filters, skipped, chunk_size, dtype).reshape(node.chunks)
-            place = tuple(slice(start, start + step) for start, step in zip(corner, node.chunks, strict=True))
-            target = array[place]
-            target[...] = block[tuple(slice(length) for length in target.shape)]
-        return array
-
-    def cell(self, node, depth):
-        count = math.prod(node.shape)
-        self.references += count
-        if self.references > MAX_ARRAYS or depth > MAX_DEPTH:
-            raise Damaged(f"more than {MAX_ARRAYS} arrays in cells, or nested deeper than {MAX_DEPTH}")
-        address = np.dtype(np.uint64)
-        if node.id.get_type().get_size() != address.itemsize:
-            raise Damaged("references of an unknown form")
-        if node.chunks:
-            self.chunked(node, address)  # inflates within a bound, which h5py does not
-        else:
-            self.check_contiguous(node, count * address.itemsize)
-        references = np.asarray(node[()]).T
+    def cell(self, references):
         cell = np.empty(references.shape, dtype=object)
         for index, reference in np.ndenumerate(references):
-            cell[index] = self.item(reference, depth + 1)
+            cell[index] = self.item(reference)
         return cell
 
-    def item(self, reference, depth):
+    def item(self, reference):
         """What a cell refers to. MATLAB lets all empty entries refer to one array: each is decoded once."""
         import h5py
 
@@ -142,7 +131,7 @@ class _Reader:
         address = h5py.h5o.get_info(node.id).addr
         if address not in self.items:
             self.items[address] = None
-            self.items[address] = unwrapped(self.value(node, depth))
+            self.items[address] = unwrapped(self.value(node, inside=True))
         if self.items[address] is None:
             raise Damaged("a cell that holds itself")
         return self.items[address]
@@ -150,12 +139,9 @@ class _Reader:
 
 def unwrapped(value):
     """An entry of a cell as Python takes it: a lone string or number as str, int, float …; nothing as ''."""
-    array = np.asarray(value)
-    while array.dtype == object and array.size == 1:
-        array = np.asarray(array.ravel()[0])
-    if array.size == 1:
-        return array.ravel()[0].item()
-    return "" if array.size == 0 else array
+    while isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    return "" if isinstance(value, np.ndarray) and value.size == 0 else value
 
 
 def _attribute(node, name, kinds):
@@ -193,30 +179,9 @@ def _is_numeric(dtype):
     return dtype.kind in "fiub" and dtype.itemsize <= 8
 
 
-def _filters(node):
-    """Codes of the filters that a dataset's chunks went through, in order."""
-    description = node.id.get_create_plist()
-    codes = [description.get_filter(number)[0] for number in range(description.get_nfilters())]
-    if codes not in ([], [_DEFLATE], [_SHUFFLE], [_SHUFFLE, _DEFLATE]):
-        raise Damaged(f"HDF5 filters {codes}, expected deflate ({_DEFLATE}), with or without shuffle ({_SHUFFLE})")
-    return codes
-
-
-def _decoded(data, filters, skipped, size, dtype):
-    """The numbers of a chunk of `size` bytes; bit k of `skipped` says that it did not go through filter k."""
-    for number, code in reversed(list(enumerate(filters))):
-        if skipped >> number & 1:
-            continue
-        if code == _DEFLATE:
-            inflate = zlib.decompressobj()
-            data = inflate.decompress(data, size + 1)
-            if not inflate.eof:
-                raise Damaged(f"a chunk that does not inflate to {size} bytes")
-        elif len(data) == size:
-            data = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1).T.tobytes()
-    if len(data) != size:
-        raise Damaged(f"expected a chunk of {size} bytes, received {len(data)}")
-    return np.frombuffer(data, dtype)
+def _number_type(dtype):
+    """`dtype`, or the complex type of MATLAB's pairs."""
+    return np.dtype(f"{dtype['real'].str[0]}c{dtype.itemsize}") if dtype.names else dtype
 
 
 def write(path, variables):

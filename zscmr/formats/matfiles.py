@@ -1,7 +1,7 @@
 """MATLAB files, v5 and v7.3, for dataset directories and `unified_features.mat`: both give the same arrays.
 
-A v5 file cannot hold a variable of 2 GB, so larger ones are written as v7.3, and read memory-mapped. Files are checked
-before they reach SciPy and h5py (mat_check.py, mat_hdf5.py): a damaged one ends in BadInput.
+A v5 file cannot hold a variable of 2 GB, so larger ones are written as v7.3, and read memory-mapped. SciPy and h5py
+read in a process of their own (mat_process.py): a damaged file ends in BadInput, whatever it does to them.
 """
 
 import hashlib
@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.formats import mat_check, mat_hdf5
+from zscmr.formats import mat_hdf5, mat_process
 from zscmr.utils import files
 from zscmr.utils.console import track, warn
 from zscmr.utils.errors import BadInput, first_line
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 LARGE = 2**31  # bytes of a variable: from here on v7.3 is written, and arrays are mapped rather than read
 _BLOCK = 2**26  # bytes of rows copied at a time
 _SAMPLES = 64  # places of a .mat file, 4 KiB each, that tell one version of it from another
@@ -26,36 +25,34 @@ _LISTED = 20  # variables named in a message
 
 def keys(path):
     """Names of the variables in a .mat file, in file order. Raises BadInput if it is missing or is no .mat file."""
-    path = _existing(path)
-    try:
-        if _is_hdf5(path):
-            return mat_hdf5.keys(path)
-        with open(path, "rb") as file:
-            return [variable.name for variable in mat_check.variables(file)]
-    except Exception as error:
-        raise BadInput(f"{path}: not a readable .mat file ({first_line(error)})") from error
+    return _answer(_existing(path), None)[0]
 
 
-def read(path, key, large=None):
+def read(path, key, large=LARGE):
     """One variable of a .mat file.
 
     Numbers keep MATLAB's shape (at least 2-D); a cell is an object array of str, numbers and arrays; a char array is
     a str, or an array with a str a row; a MATLAB logical is an array of bool. Structs, sparse arrays and objects are
-    refused. An array of `large` bytes or more that lies uncompressed in a v7.3 file is a read-only np.memmap,
+    refused. An array of `large` bytes or more that lies in the file as it is becomes a read-only np.memmap,
     column-major. Raises BadInput naming the file and the key.
     """
     path = _existing(path)
-    present = keys(path)
-    if key not in present:
-        raise BadInput(f"{path}: no variable '{key}', the file has {_listed(present) or 'none'}")
-    large = LARGE if large is None else large
+    names, value = _answer(path, key, large)
+    if value is None:
+        raise BadInput(f"{path}: no variable '{key}', the file has {_listed(names) or 'none'}")
+    return value
+
+
+def _answer(path, key, large=LARGE):
+    """(names of the variables, value of `key` or None) from the process that reads. Raises BadInput."""
     try:
-        return mat_hdf5.read(path, key, large) if _is_hdf5(path) else _read_v5(path, key)
-    except Exception as error:
-        raise BadInput(f"{path}: variable '{key}' cannot be read ({first_line(error)})") from error
+        return mat_process.reader().read(path, key, large)
+    except Exception as error:  # what NumPy raises for an answer that is none differs
+        what = "not a readable .mat file" if key is None else f"variable '{key}' cannot be read"
+        raise BadInput(f"{path}: {what} ({first_line(error)})") from error
 
 
-def read_numbers(path, key, shape=None, large=None):
+def read_numbers(path, key, shape=None, large=LARGE):
     """A variable that has to be an array of real numbers, as `read` returns it.
 
     `shape` gives its axes, None for one of any length: (None, 2) takes an edge list. Raises BadInput naming the file,
@@ -171,37 +168,6 @@ def _existing(path):
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
     return path
-
-
-def _is_hdf5(path):
-    with open(path, "rb") as file:
-        return any(file.seek(offset) is not None and file.read(8) == _HDF5_MAGIC for offset in (0, 512))
-
-
-def _read_v5(path, key):
-    import scipy.io  # a third of a second, which `keys` need not wait for
-
-    with open(path, "rb") as file:  # the same open file is checked and read: another may take its name in between
-        variable = next(variable for variable in mat_check.variables(file) if variable.name == key)
-        mat_check.check(file, variable)
-        codec = "utf-16-le" if mat_check.byte_order(file) == "<" else "utf-16-be"
-        file.seek(0)
-        value = _plain(scipy.io.loadmat(file, variable_names=[key], chars_as_strings=True, uint16_codec=codec)[key])
-        file.seek(0)
-        matlab_class = next(matlab_class for name, _, matlab_class in scipy.io.whosmat(file) if name == key)
-        return value.astype(bool) if matlab_class == "logical" else value
-
-
-def _plain(value):
-    """Unwrap SciPy's values: a string is a one-element array there, a number in a cell a matrix."""
-    if value.dtype == object:
-        cell = np.empty(value.shape, dtype=object)
-        for index, item in np.ndenumerate(value):
-            cell[index] = mat_hdf5.unwrapped(_plain(item))
-        return cell
-    if value.dtype.kind == "U" and value.size <= 1:
-        return "".join(value.ravel())
-    return value
 
 
 def _listed(names):

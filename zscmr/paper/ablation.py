@@ -3,6 +3,7 @@
 import textwrap
 
 from zscmr.evaluation.embeddings import INITIALS
+from zscmr.reports.fonts import legible, look
 from zscmr.utils.files import whole_file
 
 COLOURS = {"sketch->image": "#2b6ca3", "image->sketch": "#e0893b"}
@@ -16,33 +17,35 @@ def draw_ablation(table, path, warning=""):
     figure = Figure(figsize=(max(4.6 * len(names), 6.5), 4.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
-        for place, (direction, colour) in enumerate(COLOURS.items()):
+        for number, (direction, colour) in enumerate(COLOURS.items()):
             column = f"{name}: {INITIALS[direction]}"
             values = {group: cells[column] for group, cells in enumerate(table.rows.values()) if column in cells}
-            bars(panel, place, values, colour, direction.replace("->", "→"))
-        panel.set_title(title(name, next(iter(values.values()))), fontsize=10)
+            bars(panel, number, values, colour, direction.replace("->", "→"))
+        above = legible(title(name, next(iter(values.values()))))
+        panel.set_title(above, fontsize=10, **look(above))
         panel.set_xticks(range(len(table.rows)), [textwrap.fill(row, 14) for row in table.rows], fontsize=8)
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(y=0.25)  # room for the legend above the bars
     panels[0].set_ylabel("mAP@all, unseen classes")
     panels[0].legend(frameon=False, loc="upper left", fontsize=9)
     if warning:
-        figure.suptitle(warning, fontsize=9)
+        warning = legible(warning)
+        figure.suptitle(warning, fontsize=9, **look(warning))
     with whole_file(path) as part:
         figure.savefig(part, format="png")
 
 
-def bars(panel, place, values, colour, label):
+def bars(panel, number, values, colour, label):
     """Bars of {group: Value}, the `place`-th of two in each group, numbers above them; published bars are hatched."""
-    where = [group + 0.4 * (place - 0.5) for group in values]
+    positions = [group + 0.4 * (number - 0.5) for group in values]
     heights = [value.mean for value in values.values()]
     whiskers = [value.deviation or 0 for value in values.values()]
     published = next(iter(values.values())).ground is None
     look = {"alpha": 0.55, "hatch": "//"} if published else {}
-    panel.bar(where, heights, 0.38, color=colour, edgecolor="white", label=label, **look)
+    panel.bar(positions, heights, 0.38, color=colour, edgecolor="white", label=label, **look)
     if any(whiskers):
-        panel.errorbar(where, heights, whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
-    for x, value, whisker in zip(where, values.values(), whiskers, strict=True):
+        panel.errorbar(positions, heights, whiskers, fmt="none", ecolor="black", capsize=3, lw=1)
+    for x, value, whisker in zip(positions, values.values(), whiskers, strict=True):
         text = f"{value.mean:.{value.digits}f}".removeprefix("0")
         panel.annotate(text, (x, value.mean + whisker), (0, 2), textcoords="offset points", ha="center", fontsize=7)
 
@@ -51,7 +54,7 @@ def title(name, value):
     """Above a panel: what its bars were measured on, or that they are published."""
     if value.ground is None:
         return name
-    place, count = value.ground, len(value.numbers)
+    ground, count = value.ground, len(value.numbers)
     seeds = f"{count} seeds" if count > 1 else "1 seed"
-    words = [place.backbone, seeds, *["not comparable"] * bool(place.differences)]
-    return f"{place.name}, {place.list_name}\n{', '.join(words)} {value.marks}".rstrip()
+    parts = [ground.backbone, seeds, *["not comparable"] * bool(ground.differences)]
+    return f"{ground.name}, {ground.list_name}\n{', '.join(parts)} {value.marks}".rstrip()

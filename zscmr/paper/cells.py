@@ -4,14 +4,12 @@ A cell whose file was made with the same settings from the same features is neve
 are not noticed: another --runs folder begins anew.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import platform
 import shutil
 import time
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +23,7 @@ from zscmr.evaluation.instances import score_instances
 from zscmr.evaluation.options import EvaluationOptions
 from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.selection import chosen_rows, unseen_only
+from zscmr.evaluation.summaries import summary
 from zscmr.formats import runs
 from zscmr.models.base import Tables
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
@@ -32,7 +31,6 @@ from zscmr.paper.ground import Elsewhere, Ground
 from zscmr.training.stage2.options import TrainingOptions, resolve
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
-from zscmr.utils.processes import one_process
 
 #: how the same embeddings are measured besides protocol `standard`: `EvaluationOptions`, sketch→image
 MEASURES = {
@@ -48,7 +46,7 @@ MEASURES = {
     "instances": {"instances": True},
 }
 
-# Seconds on two CPU cores without a GPU, on 1280-d features; finished cells correct them (`Rates`).
+# Seconds on two CPU cores without a GPU, on 1280-d features; finished cells correct them (`rates.Rates`).
 RUN_SECONDS = 3.0  # building, compiling, export, figures
 EPOCH_SECONDS = 0.05  # checkpoint, held-out score
 PICTURE_SECONDS = 3e-8  # an epoch, per picture and feature
@@ -66,10 +64,10 @@ class Method:
 
     @property
     def name(self):
-        words = [self.model, self.preset]
+        parts = [self.model, self.preset]
         for setting, value in self.changes:
-            words += [setting, *map(str, value)] if isinstance(value, tuple) else [setting, str(value)]
-        return "-".join(words).replace("_", "-")
+            parts += [setting, *map(str, value)] if isinstance(value, tuple) else [setting, str(value)]
+        return "-".join(parts).replace("_", "-")
 
     def with_changes(self, changes):
         """The method with other settings of the trainer, its preset among them."""
@@ -91,8 +89,8 @@ class Cell:
     def make(self, worker):
         """Compute the cell and returns its contents; `worker` trains."""
         began = time.monotonic()
-        results, whole = self.measure(worker)
-        seconds = time.monotonic() - began if whole else None
+        results, complete = self.measure(worker)
+        seconds = time.monotonic() - began if complete else None
         content = {"cell": self.identity, "seconds": seconds, "machine": machine(), **results}
         write_json(self.path, content)
         return content
@@ -165,12 +163,12 @@ class Training(Cell):
 
     def measure(self, worker):
         """(scores, whether this call trained from the first epoch to the last)."""
-        whole = False
-        if not (runs.read_results(self.folder) and self.is_ours()):
-            whole = self.train(worker)
+        complete = False
+        if not (runs.Run(self.folder).results() and self.is_ours()):
+            complete = self.train(worker)
         # the embeddings stay, for the other cells; a table's hundred runs would fill the disk with the rest
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-        return runs.read_results(self.folder)["shared space"], whole
+        return runs.Run(self.folder).results()["shared space"], complete
 
     def is_ours(self):
         """Whether the run directory was made with the settings of this cell."""
@@ -178,9 +176,9 @@ class Training(Cell):
         if not config.exists():
             return False
         places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
-        wanted = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
+        expected = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
         stored = read_json(config)["settings"]
-        return {name: value for name, value in stored.items() if name not in runs.PLACES} == wanted
+        return {name: value for name, value in stored.items() if name not in runs.PLACES} == expected
 
     def train(self, worker):
         """Run the trainer, its output going to a log file. Return whether it trained from the first epoch."""
@@ -251,7 +249,7 @@ class Measurement(Cell):
         if options.instances:
             return {"protocol": "own photo", "ties": setup.ties, **score_instances(file, features, setup)}, True
         scores = scoring.score_features(file, features, setup, ("sketch->image",))
-        return scoring.summary(scores, setup, features), True
+        return summary(scores, setup, features), True
 
 
 @dataclass(frozen=True)
@@ -326,39 +324,14 @@ class Across(Cell):
         return 0.5 + 2 * (1 + RERANKING_TIMES) * PAIR_SECONDS * self.pictures[0] * self.pictures[1]
 
     def measure(self, worker):
-        found = {}
+        results = {}
         for how in ({}, MEASURES["reranked"]):
             options = EvaluationOptions(**how)
             features = chosen_rows(self.file, options)
             setup = dataclasses.replace(scoring.Setup.of(options, features.distance), progress=False)
             scores = scoring.score_features(self.file, features, setup, scoring.ACROSS)
-            found["reranked" if how else "ranked"] = scoring.summary(scores, setup, features)
-        return found, True
-
-
-class Rates:
-    """How long cells take: the documented rates, corrected by the cells that were finished on this machine."""
-
-    def __init__(self):
-        self.spent = {}  # kind -> [seconds measured, seconds by the documented rates]
-
-    def note(self, cell, content):
-        if content.get("seconds") and content["machine"] == machine():
-            for kind in (cell.kind, type(cell)):
-                pair = self.spent.setdefault(kind, [0.0, 0.0])
-                pair[0] += content["seconds"]
-                pair[1] += cell.seconds
-
-    @property
-    def source(self):
-        return "by the cells finished here" if self.spent else "by documented rates of two CPU cores"
-
-    def expected(self, cell):
-        for kind in (cell.kind, type(cell)):
-            if kind in self.spent:
-                measured, documented = self.spent[kind]
-                return cell.seconds * measured / documented
-        return cell.seconds
+            results["reranked" if how else "ranked"] = summary(scores, setup, features)
+        return results, True
 
 
 def tables_of(model):
@@ -368,45 +341,3 @@ def tables_of(model):
 
 def machine():
     return f"{platform.node()}, {os.cpu_count()} cores"
-
-
-MOST_RUNS = 20  # in one process; importing TensorFlow anew takes as long as a short run
-MOST_KEPT = 1e9  # bytes of features that its runs may leave behind; each was seen to leave its own
-
-
-class Worker:
-    """A process that trains one run after another, replaced before it grows large."""
-
-    def __init__(self, train_run, feature_bytes):
-        """`train_run(*arguments)` does one run; importable, so that a spawned process finds it."""
-        self.train_run = train_run
-        self.most = max(1, min(MOST_RUNS, int(MOST_KEPT / feature_bytes)))
-        self.pool, self.done = None, 0
-
-    def train(self, log, append, *arguments):
-        """One run; what it prints goes to the file `log`."""
-        if self.done % self.most == 0:
-            self.stop()
-            self.pool = one_process()
-        self.done += 1
-        try:
-            self.pool.submit(_train, self.train_run, log, append, arguments).result()
-        except BrokenProcessPool as error:
-            raise BadInput(f"{log}: the training process of this run died (out of memory?)") from error
-
-    def stop(self):
-        if self.pool:
-            self.pool.shutdown()
-            self.pool = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-
-def _train(train_run, log, append, arguments):
-    mode, out, errors = "a" if append else "w", contextlib.redirect_stdout, contextlib.redirect_stderr
-    with open(log, mode, encoding="utf-8") as file, out(file), errors(file):
-        train_run(*arguments)

@@ -40,12 +40,12 @@ class Ground:
 
     @property
     def backbone(self):
-        made = self.dataset.provenance
-        if "backbone" not in made:
+        provenance = self.dataset.provenance
+        if "backbone" not in provenance:
             return "features of unknown origin"
         trained = {"nothing": "frozen", "head": "frozen, trained head", "last-block": "last block trained"}
-        names = dict.fromkeys((made["backbone"], of_modality(made, "sketch")["backbone"]))
-        return f"{' and '.join(names)} ({trained.get(made.get('train'), 'trained')})"
+        names = dict.fromkeys((provenance["backbone"], of_modality(provenance, "sketch")["backbone"]))
+        return f"{' and '.join(names)} ({trained.get(provenance.get('train'), 'trained')})"
 
     @property
     def pictures(self):
@@ -100,12 +100,12 @@ def survey(dataset, unseen_files, root):
     own = data / UNSEEN
     files = ([None] if own.exists() or not unseen_files else []) + list(unseen_files)
     features = digest_features(dataset)
-    found = {}
+    grounds = {}
     for file in files:
-        where = file or own
-        listed = read_class_list(where)
-        split = split_classes(dataset.classes, listed, where, held_out_share=0)
-        name = literature.list_name(listed, where.stem)
+        listing = file or own
+        listed = read_class_list(listing)
+        split = split_classes(dataset.classes, listed, listing, held_out_share=0)
+        name = literature.list_name(listed, listing.stem)
         mark = hashlib.sha256(f"{features} {split.unseen.tolist()}".encode()).hexdigest()[:8]
         ground = Ground(
             dataset,
@@ -116,20 +116,20 @@ def survey(dataset, unseen_files, root):
             reasons_not_comparable(dataset, split, name),
             cnn_leak(dataset, split),
         )
-        found.setdefault(tuple(split.unseen.tolist()), ground)
-    names = [ground.list_name for ground in found.values()]
+        grounds.setdefault(tuple(split.unseen.tolist()), ground)
+    names = [ground.list_name for ground in grounds.values()]
     if len(set(names)) < len(names):
         raise BadInput(f"--unseen: two lists of different classes are both called {max(names, key=names.count)}")
-    return list(found.values())
+    return list(grounds.values())
 
 
 def digest_features(dataset):
     """Hexadecimal digest of everything of a dataset that all training depends on, and of what its tables say of it."""
     digest = features_digest(dataset)
     digest.update(b"int64 (0, 2)")  # edges are part of the cells that need a graph
-    made = {key: dataset.provenance.get(key) for key in ("backbone", "train", "trained_on")}
-    made |= {"sketch": dataset.provenance["sketch"]} if "sketch" in dataset.provenance else {}
-    digest.update(json.dumps([dataset.classes, made]).encode())
+    about = {key: dataset.provenance.get(key) for key in ("backbone", "train", "trained_on")}
+    about |= {"sketch": dataset.provenance["sketch"]} if "sketch" in dataset.provenance else {}
+    digest.update(json.dumps([dataset.classes, about]).encode())
     return digest.hexdigest()
 
 

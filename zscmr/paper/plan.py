@@ -25,42 +25,42 @@ class Plan:
 
     def ablations(self):
         """{(model, preset): {row: Method}}, the full method last."""
-        found = {}
+        ablations = {}
         for full in self.methods:
             rows = tables_of(full.model).ablations.get(full.preset)
             if rows and self.ablated and "bits" not in dict(full.changes):
                 left_out = {row: full.with_changes(changes) for row, changes in rows.items()}
-                found[full.model, full.preset] = {**left_out, FULL: full}
-        return found
+                ablations[full.model, full.preset] = {**left_out, FULL: full}
+        return ablations
 
     def trainings(self, method, ground=None):
-        found = [Training(ground or self.main, method, seed) for seed in self.seeds]
-        return found if found[0].resolved[1].epochs else found[:1]  # what trains nothing is the same for all seeds
+        cells = [Training(ground or self.main, method, seed) for seed in self.seeds]
+        return cells if cells[0].resolved[1].epochs else cells[:1]  # what trains nothing is the same for all seeds
 
     def measurements(self, method, measured, ground=None):
-        found = [Measurement(training, measured) for training in self.trainings(method, ground)]
-        return [cell for cell in found if cell.applicable]
+        cells = [Measurement(training, measured) for training in self.trainings(method, ground)]
+        return [cell for cell in cells if cell.applicable]
 
     def cells(self):
         """Every cell, in the order to compute them: what the first tables need comes first, what others made last."""
-        found = [Baselines(ground) for ground in self.grounds]
-        found = [cell for cell in found if cell.applicable]
+        cells = [Baselines(ground) for ground in self.grounds]
+        cells = [cell for cell in cells if cell.applicable]
         ablated = [method for rows in self.ablations().values() for method in rows.values()]
         for method in dict.fromkeys((*self.methods, *ablated)):
-            found += self.trainings(method)
+            cells += self.trainings(method)
         for method in self.methods:
             for measured in MEASURES:
-                found += self.measurements(method, measured)
+                cells += self.measurements(method, measured)
         for ground in self.grounds[1:]:
             for method in self.methods:
-                found += [*self.trainings(method, ground), *self.measurements(method, "reranked", ground)]
-        return [*found, *self.across]
+                cells += [*self.trainings(method, ground), *self.measurements(method, "reranked", ground)]
+        return [*cells, *self.across]
 
 
 def with_variants(methods):
     """`methods`, each followed by its variants."""
-    found = []
+    followed = []
     for method in methods:
         variants = tables_of(method.model).variants.get(method.preset, ())
-        found += [method, *(method.with_changes(changes) for changes in variants)]
-    return tuple(found)
+        followed += [method, *(method.with_changes(changes) for changes in variants)]
+    return tuple(followed)

@@ -4,100 +4,28 @@ import itertools
 
 from zscmr.evaluation.embeddings import DIRECTIONS, INITIALS
 from zscmr.evaluation.instances import AMONG, DEPTHS
-from zscmr.evaluation.protocols import DISTANCES, PROTOCOLS, TIES
+from zscmr.evaluation.protocols import PROTOCOLS, TIES
 from zscmr.evaluation.scoring import ACROSS
 from zscmr.paper.baselines import DIM
 from zscmr.paper.cells import MEASURES, Baselines, tables_of
 from zscmr.paper.ground import PUBLISHED
 from zscmr.paper.plan import FULL
+from zscmr.paper.results import (
+    DATASETS,
+    METRICS,
+    Results,
+    as_measured,
+    as_published,
+    convention,
+    label,
+    measured_values,
+    published,
+)
 from zscmr.paper.typeset import Table, Value
 from zscmr.reports import text_tables as texts
 
-METRICS = tuple(PUBLISHED["metrics"])
-DATASETS = tuple(PUBLISHED["datasets"])
 ARROWS = {direction: direction.replace("->", "→") for direction in DIRECTIONS}
-BASELINES = ("features alone", "LDA map")
 INSTANCE_METRICS = (*(f"acc@{k}" for k in DEPTHS), "mean rank")
-
-
-class Results:
-    """The finished cells of a plan, as values of tables."""
-
-    def __init__(self, plan):
-        self.plan = plan
-        self.contents = {cell: cell.stored() for cell in plan.cells()}
-
-    def scores(self, cells, direction, metric, part="directions", digits=3):
-        """`Value` of a metric over cells that differ by seed; None without any."""
-        contents = [self.contents[cell] for cell in cells]
-        if not contents:
-            return None
-        numbers = tuple(content[part][direction][metric] for content in contents)
-        return Value(numbers, convention(contents[0]), cells[0].ground, digits=digits)
-
-    def method(self, method, direction, metric, ground=None):
-        return self.scores(self.plan.trainings(method, ground), direction, metric)
-
-    def baseline(self, name, direction, metric, ground=None):
-        cell = Baselines(ground or self.plan.main)
-        if cell not in self.contents:
-            return None
-        results = self.contents[cell]["baselines"][name]
-        return Value((results["directions"][direction][metric],), convention(results), cell.ground)
-
-    def everyone(self):
-        """{row: function (direction, metric, ground) -> Value} of the baselines and all methods."""
-        rows = {}
-        for name in BASELINES:
-            rows[name] = lambda *where, name=name: self.baseline(name, *where)
-        for method in self.plan.methods:
-            rows[label(method)] = lambda *where, method=method: self.method(method, *where)
-        return rows
-
-    def distances(self):
-        """Which distance each preset ranks by, in words."""
-        found = []
-        for method in self.plan.methods:
-            content = self.contents[self.plan.trainings(method)[0]]
-            name = label(method).removesuffix(", ours")
-            found.append(f"{name} {distance(content)}")
-        return ", ".join(found)
-
-
-def label(method):
-    bits = dict(method.changes).get("bits")
-    return f"{method.model} {method.preset}{f' {bits} bits' if bits else ''}, ours"
-
-
-def distance(results):
-    return DISTANCES[results["distance"]].removesuffix(" distance")
-
-
-def convention(results):
-    reranked = ", re-ranked: uses the gallery as a whole" if results.get("reranked") else ""
-    return f"{results['protocol']}, {distance(results)}, ties {results['ties']}{reranked}"
-
-
-def as_published(dataset):
-    """Above the columns of published numbers."""
-    return f"{dataset}, published"
-
-
-def as_measured(ground):
-    """Above the columns of measured numbers."""
-    return f"{ground.name}, measured"
-
-
-def published(pair, dataset):
-    """{column: Value} of published mAP@all and P@100 of a dataset; empty where nothing was published."""
-    names = [f"{as_published(dataset)}: {metric}" for metric in METRICS]
-    values = [Value((number,), PUBLISHED["convention"], dataset=dataset) for number in pair or ()]
-    return dict(zip(names, values, strict=False))
-
-
-def measured_cells(cells):
-    """The cells without those that were not measured."""
-    return {name: value for name, value in cells.items() if value is not None}
 
 
 def all_tables(plan):
@@ -112,14 +40,14 @@ def all_tables(plan):
     return [*(table for table in tables if table.rows), field_table()]
 
 
-def caption(results, what, *more, beside=True, unseen=True):
+def caption(results, what, *more, published=True, unseen=True):
     """What every table says of its numbers."""
     plan = results.plan
     count = len(plan.seeds)
-    sources = [f"Published: {PUBLISHED['cite']}; convention {PUBLISHED['convention']}."] if beside else []
-    where = f"unseen list {plan.main.unseen}; " if unseen else ""
+    sources = [f"Published: {PUBLISHED['cite']}; convention {PUBLISHED['convention']}."] if published else []
+    listed = f"unseen list {plan.main.unseen}; " if unseen else ""
     spread = f"mean ± sample standard deviation of {count} seeds" if count > 1 else f"one run, seed {plan.seeds[0]}"
-    measured = f"Measured: {plan.main.pictures}; {where}{spread}; {' '.join(more)}"
+    measured = f"Measured: {plan.main.pictures}; {listed}{spread}; {' '.join(more)}"
     return " ".join(filter(None, [plan.warning, what, *sources, measured]))
 
 
@@ -138,10 +66,13 @@ def comparison_table(results):
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": DIM}
     measured = {}
     for row, score in results.everyone().items():
-        cells = measured_cells({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
+        cells = measured_values({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
         if cells:
             measured[row] = {"size": str(sizes[row]), **cells}
-    columns = ("size", *(f"{where}: {metric}" for where in (*map(as_published, DATASETS), ours) for metric in METRICS))
+    columns = (
+        "size",
+        *(f"{origin}: {metric}" for origin in (*map(as_published, DATASETS), ours) for metric in METRICS),
+    )
     return Table(
         "comparison",
         "Sketch→image retrieval",
@@ -163,7 +94,7 @@ def directions_table(results):
         ]
         rows[f"ZSCMR, {dataset}, published"] = dict(zip(columns, numbers, strict=True))
     for row, score in results.everyone().items():
-        cells = measured_cells(dict(zip(columns, (score(*place) for place in places), strict=True)))
+        cells = measured_values(dict(zip(columns, (score(*place) for place in places), strict=True)))
         if cells:
             rows[f"{row}, {results.plan.main.name}"] = cells
     return Table(
@@ -191,12 +122,12 @@ def ablation_table(results, model, preset):
                 column = f"{as_published(dataset)}: {INITIALS[direction]}"
                 cells[column] = Value((number,), how, dataset=dataset, digits=digits)
             measured = results.method(method, direction, "mAP@all")
-            whole = results.method(methods[against.get(row, FULL)], direction, "mAP@all")
+            full = results.method(methods[against.get(row, FULL)], direction, "mAP@all")
             cells[f"{ours}: {INITIALS[direction]}"] = measured
             if row != FULL:
-                change = tuple(a - b for a, b in zip(measured.numbers, whole.numbers, strict=True))
-                where = f"{ours}: {INITIALS[direction]}, change"
-                cells[where] = Value(change, measured.convention, measured.ground, signed=True)
+                change = tuple(a - b for a, b in zip(measured.numbers, full.numbers, strict=True))
+                column = f"{ours}: {INITIALS[direction]}, change"
+                cells[column] = Value(change, measured.convention, measured.ground, signed=True)
         rows[row] = cells
     places = (*map(as_published, shown), ours)
     columns = [f"{place}: {INITIALS[direction]}" for place in places for direction in ACROSS]
@@ -212,7 +143,7 @@ def ablation_table(results, model, preset):
             "Change: against the full system of the same seed"
             + "".join(f", of “{row}” against “{against[row]}”" for row in methods if row in against)
             + ".",
-            beside=bool(known),
+            published=bool(known),
         ),
         tuple(columns),
         rows,
@@ -232,8 +163,8 @@ def order_notes(rows, columns):
         order = sorted((row for row in rows if column in rows[row]), key=lambda row: rows[row][column].mean)
         numbers = [f"{rows[row][column].mean:.{rows[row][column].digits}f}" for row in order]
         signs = [" = " if float(a) == float(b) else " < " for a, b in itertools.pairwise(numbers)]
-        words = (f"{row} {number}{sign}" for row, number, sign in zip(order, numbers, [*signs, ""], strict=True))
-        notes.append(f"Order of {column}: {''.join(words)}.")
+        parts = (f"{row} {number}{sign}" for row, number, sign in zip(order, numbers, [*signs, ""], strict=True))
+        notes.append(f"Order of {column}: {''.join(parts)}.")
     return tuple(notes)
 
 
@@ -267,7 +198,7 @@ def conventions_table(results):
             what,
             "distance as the protocol has it, protocol standard each preset's own "
             f"({results.distances()}); all sketches query.",
-            beside=False,
+            published=False,
         ),
         ("mAP@all", "mAP@200", "P@100", "P@200", "KNNcode “mAP”"),
         rows,
@@ -280,13 +211,13 @@ def unseen_lists_table(results):
     """Trained and evaluated with each list of unseen classes."""
     rows, groups = {}, []
     for ground in results.plan.grounds:
-        found = {}
+        own = {}
         for row, score in results.everyone().items():
-            cells = measured_cells({metric: score("sketch->image", metric, ground) for metric in METRICS})
+            cells = measured_values({metric: score("sketch->image", metric, ground) for metric in METRICS})
             if cells:
-                found[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
-        groups.append(next(iter(found)))
-        rows |= found
+                own[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
+        groups.append(next(iter(own)))
+        rows |= own
     return Table(
         "unseen-lists",
         "Every unseen list",
@@ -294,7 +225,7 @@ def unseen_lists_table(results):
             results,
             "Sketch→image, trained and evaluated with each list of unseen classes.",
             standard(results),
-            beside=False,
+            published=False,
             unseen=False,
         ),
         ("unseen classes", *METRICS),
@@ -314,10 +245,10 @@ def codes_table(results):
     for method in results.plan.methods:
         cells = {}
         for kind, measured in kinds.items():
-            found = results.plan.measurements(method, measured) if measured else results.plan.trainings(method)
+            cells_of_kind = results.plan.measurements(method, measured) if measured else results.plan.trainings(method)
             for metric in METRICS:
-                cells[f"{ours}: {kind}, {metric}"] = results.scores(found, "sketch->image", metric)
-        rows[label(method)] = measured_cells(cells)
+                cells[f"{ours}: {kind}, {metric}"] = results.scores(cells_of_kind, "sketch->image", metric)
+        rows[label(method)] = measured_values(cells)
     columns = [f"{as_published(dataset)}: {metric}" for dataset in DATASETS for metric in METRICS]
     columns += [f"{ours}: {kind}, {metric}" for kind in kinds for metric in METRICS]
     how = (
@@ -358,7 +289,7 @@ def generalised_table(results):
             results,
             "Sketch→image where photos of seen classes are in the gallery too.",
             standard(results, baselines=False),
-            beside=False,
+            published=False,
         ),
         ("zero-shot mAP@all", *(f"{part} {metric}" for metric in METRICS for part in parts)),
         rows,
@@ -397,7 +328,7 @@ def reranked_table(results):
             results,
             "Sketch→image on unseen classes, before and after re-ranking.",
             standard(results, baselines=False),
-            beside=False,
+            published=False,
             unseen=False,
         ),
         tuple(name for metric in METRICS for name in (metric, f"re-ranked {metric}", f"{metric}, change")),
@@ -412,11 +343,11 @@ def instances_table(results):
     places = [(among, name) for among in AMONG for name in INSTANCE_METRICS]
     rows, size = {}, 1.0
     for method in results.plan.methods:
-        found = results.plan.measurements(method, "instances")
-        if found:
-            scores = (results.scores(found, *place, digits=1 if place[1] == "mean rank" else 3) for place in places)
+        cells = results.plan.measurements(method, "instances")
+        if cells:
+            scores = (results.scores(cells, *place, digits=1 if place[1] == "mean rank" else 3) for place in places)
             rows[label(method)] = dict(zip(map(": ".join, places), scores, strict=True))
-            size = results.contents[found[0]]["directions"][AMONG[0]]["gallery"]
+            size = results.contents[cells[0]]["directions"][AMONG[0]]["gallery"]
     return Table(
         "instances",
         "The photo that each sketch was drawn from",
@@ -424,7 +355,7 @@ def instances_table(results):
             results,
             "Unseen classes; each sketch's own photo among those of its class, and among all.",
             f"each preset's own distance ({results.distances()}).",
-            beside=False,
+            published=False,
         ),
         tuple(map(": ".join, places)),
         rows,

@@ -67,8 +67,8 @@ class Table:
 
     def grounds(self):
         """The grounds of the numbers, each once."""
-        found = [value.ground for *_, value in self.values() if isinstance(value, Value) and value.ground]
-        return list({id(ground): ground for ground in found}.values())
+        grounds = [value.ground for *_, value in self.values() if isinstance(value, Value) and value.ground]
+        return list({id(ground): ground for ground in grounds}.values())
 
     def footnotes(self):
         """Why numbers are marked, then the notes."""
@@ -110,7 +110,7 @@ def latex_page(tables, made_by):
 
 def markdown(table):
     lines = [["", *table.columns], *table.texts()]
-    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(lines[0]))]
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(lines[0]))]
     ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
     body = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
             for line in ruled]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The retrieval grid: queries with the pictures found for them."""
+"""The retrieval grid: queries with the pictures retrieved for them."""
 
 import textwrap
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 
 from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.ranking import first_ranks, rank
+from zscmr.reports.fonts import legible, look
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import whole_file
@@ -21,10 +22,20 @@ PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
 def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image", rerank=False):
-    """Draw random queries, each of another class, with the `top` pictures nearest to them; write a PNG.
+    """Draw random queries, each of another class, with the pictures nearest to them; write a PNG.
 
     Rows are in the order of class names. Right classes are framed green, wrong ones red. A picture that cannot be
     opened is replaced by its class name in a box.
+
+    Args:
+        path: the PNG to write.
+        features: `Features` of the rows to draw from.
+        distance: what to rank by.
+        seed: of the draw.
+        queries: number of queries at most.
+        top: pictures shown of each.
+        direction: a key of `DIRECTIONS`.
+        rerank: whether the ranking is re-ranked.
     """
     (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
     if not len(asking.vectors) or not len(answering.vectors):
@@ -32,39 +43,42 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
     rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
     rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
     own_rows = rows if asking is answering else None
-    order = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
-    hits = answering.labels[order] == asking.labels[rows, None]
-    told = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
-    told += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
-    if also := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
-        told += f"; {also}"
+    orders = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
+    hits = answering.labels[orders] == asking.labels[rows, None]
+    subtitle = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
+    subtitle += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
+    if note := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
+        subtitle += f"; {note}"
     lines = []
-    for row, found, right in zip(rows, order, hits, strict=True):
+    for row, order, right in zip(rows, orders, hits, strict=True):
         name = features.class_name(asking.labels[row]).replace("_", " ")
-        cells = found_cells(*_classes_and_paths(features, answering, found), right)
-        lines.append(Line(name, Cell(asking.path(row), name), cells))
-    lost = picture_grid(path, arrow(direction).capitalize(), told, lines, features.leaked)
+        retrieved = framed_pictures(*_classes_and_paths(features, answering, order), right)
+        lines.append(Line(name, FramedPicture(asking.path(row), name), retrieved))
+    lost = picture_grid(path, arrow(direction).capitalize(), subtitle, lines, features.leaked)
     for items, count in zip((asking, answering), lost, strict=True):
         if count:
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
 
 
 def instances_grid(path, features, pairs, distance, seed=0, rerank=False, queries=8, top=9):
-    """Draw random sketches of `pairs`, each of another class, beside their own photo and the nearest of its class."""
+    """Draw random sketches of `pairs`, each of another class, with their own photo and the nearest of its class.
+
+    The other arguments are those of `retrieval_grid`.
+    """
     chosen = _one_per_class(features.sketch.labels[pairs.sketches], queries, np.random.default_rng(seed))
     rows, lines = pairs.sketches[chosen], []
     orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
     for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
         order = order[features.photo.labels[order] == features.photo.labels[own]]
-        place = int(np.flatnonzero(order == own)[0]) + 1
+        own_rank = int(np.flatnonzero(order == own)[0]) + 1
         shown = np.r_[own, order[:top]]
-        notes = [f"rank {place} of {len(order)}", *[""] * (len(shown) - 1)]
-        found = found_cells(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
+        notes = [f"rank {own_rank} of {len(order)}", *[""] * (len(shown) - 1)]
+        retrieved = framed_pictures(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
         name = features.class_name(features.sketch.labels[row]).replace("_", " ")
-        lines.append(Line(name, Cell(features.sketch.path(row), name), found))
-    told = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
+        lines.append(Line(name, FramedPicture(features.sketch.path(row), name), retrieved))
+    subtitle = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
     heads = ("own", *map(str, range(1, top + 1)))
-    picture_grid(path, "Sketch → its own photo", told + ", re-ranked" * rerank, lines, features.leaked, heads)
+    picture_grid(path, "Sketch → its own photo", subtitle + ", re-ranked" * rerank, lines, features.leaked, heads)
 
 
 def _classes_and_paths(features, items, rows):
@@ -76,17 +90,18 @@ def arrow(direction):
 
 
 def seen_classes_note(features, **labels):
-    """Which of the named `labels` (n,) hold seen classes, in words; empty if none do."""
-    among = [name for name, part in labels.items() if not np.isin(part, features.unseen).all()]
-    return f"generalised: seen classes among the {' and the '.join(among)}" if among else ""
+    """A phrase on which of the named `labels` (n,) hold seen classes; empty if none do."""
+    sides = [name for name, part in labels.items() if not np.isin(part, features.unseen).all()]
+    return f"generalised: seen classes among the {' and the '.join(sides)}" if sides else ""
 
 
 def lost_because(items):
+    """Why pictures of `items` cannot be shown."""
     return f"not found in {items.folder}" if items.folder else f"{items.key} comes without a picture folder"
 
 
 @dataclass(frozen=True)
-class Cell:
+class FramedPicture:
     """A framed picture with a `note` under it; without the picture, a box with its `name`."""
 
     path: Path | None
@@ -98,63 +113,69 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A query with its title, and the pictures found for it."""
+    """A query with its title, and the pictures retrieved for it."""
 
-    words: str
-    query: Cell
-    found: list[Cell]
+    title: str
+    query: FramedPicture
+    retrieved: list[FramedPicture]
 
 
-def found_cells(classes, paths, right=None, notes=None):
-    """Cells of retrieved pictures, named by class; framed by whether they are `right` (n,), where that is known."""
-    cells = []
+def framed_pictures(classes, paths, right=None, notes=None):
+    """Retrieved pictures, named by class; framed by whether they are `right` (n,), where that is known."""
+    pictures = []
     for place, (name, path) in enumerate(zip(classes, paths, strict=True)):
         name = name.replace("_", " ")
         frame = INK if right is None else RIGHT if right[place] else WRONG
         note = short(name) + (f"\n{notes[place]}" if notes else "")
-        cells.append(Cell(path, name, note, frame, 1.0 if right is None else 2.5))
-    return cells
+        pictures.append(FramedPicture(path, name, note, frame, 1.0 if right is None else 2.5))
+    return pictures
 
 
 PITCH, SIDE, LINE = 0.96, 0.87, 1.11  # inches from picture to picture, of a picture, from line to line
 
-WORDS, GAP = 1.5, 0.24  # inches: the column of words, the space between query and pictures found
+NAMES, GAP = 1.5, 0.24  # inches: the column of titles, the space between query and retrieved pictures
 
-TITLE, FOOT, TOLD = 0.98, 0.2, 0.15  # inches above and below, and of each further line under the title
+TITLE, FOOT, LEADING = 0.98, 0.2, 0.15  # inches above and below, and of each further line of the subtitle
 
 DPI = 130
 
 
-def picture_grid(path, title, told, lines, leaked="", heads=None):
-    """Write a PNG with a line of pictures per query. `heads`: what stands above each column; left out, its rank.
+def picture_grid(path, title, subtitle, lines, leaked="", heads=None):
+    """Write a PNG with a line of pictures per query; return how many (queries, retrieved) a box replaces.
 
-    Return how many (queries, found pictures) were replaced by a box.
+    Args:
+        path: the PNG to write.
+        title: one line.
+        subtitle: wrapped to the width.
+        lines: a `Line` a query.
+        leaked: a warning to print in red; empty for none.
+        heads: texts above the columns; left out, the ranks.
     """
     from matplotlib.figure import Figure
     from PIL import Image, ImageChops
 
-    longest = max(len(line.found) for line in lines)
-    lower = 0.13 * max(cell.note.count("\n") for line in lines for cell in line.found)  # room for a second line
-    width = WORDS + GAP + PITCH * (1 + max(longest, 5)) + 0.1  # narrower, the text would take too many lines
-    told = _fitting(told, width - 0.26, fontsize=9)
-    further = TOLD * (len(told) - 1)
+    longest = max(len(line.retrieved) for line in lines)
+    lower = 0.13 * max(picture.note.count("\n") for line in lines for picture in line.retrieved)  # a second line
+    width = NAMES + GAP + PITCH * (1 + max(longest, 5)) + 0.1  # narrower, the text would take too many lines
+    subtitle = _fitting(subtitle, width - 0.26, fontsize=9)
+    further = LEADING * (len(subtitle) - 1)
     head = TITLE + further
     height = head + (LINE + lower) * len(lines) + FOOT
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     write = partial(_write, figure)
     write(0.13, 0.22, title, fontsize=13, weight="bold")
-    for number, words in enumerate(told):
-        write(0.13, 0.45 + TOLD * number, words, fontsize=9, color=GREY)
+    for number, text in enumerate(subtitle):
+        write(0.13, 0.45 + LEADING * number, text, fontsize=9, color=GREY)
     mark_leak(figure, leaked, 1 / height, 0.62 + further)
     canvas = Image.new("RGB", (int(width * DPI), int(height * DPI)), "white")  # an axes per picture takes seconds
     lost = [0, 0]
     for number, line in enumerate(lines):
         y = head + (LINE + lower) * number
-        write(WORDS - 0.1, y + SIDE / 2, _wrapped(line.words, 14), ha="right", fontsize=11, weight="bold")
-        lost[0] += not _draw(canvas, write, WORDS, y, line.query)
-        for place, cell in enumerate(line.found):
-            x = WORDS + GAP + PITCH * (1 + place)
-            lost[1] += not _draw(canvas, write, x, y, cell)
+        write(NAMES - 0.1, y + SIDE / 2, _wrapped(line.title, 14), ha="right", fontsize=11, weight="bold")
+        lost[0] += not _draw(canvas, write, NAMES, y, line.query)
+        for place, picture in enumerate(line.retrieved):
+            x = NAMES + GAP + PITCH * (1 + place)
+            lost[1] += not _draw(canvas, write, x, y, picture)
             if number == 0:
                 column = heads[place] if heads else str(place + 1)
                 write(x + SIDE / 2, y - 0.11, column, ha="center", fontsize=9, color=GREY)
@@ -165,6 +186,7 @@ def picture_grid(path, title, told, lines, leaked="", heads=None):
 
 
 def rendered(figure):
+    """The figure as a PIL image in RGB."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -173,23 +195,26 @@ def rendered(figure):
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def _write(figure, x, y, words, va="center", color=INK, **more):
-    """Text at inches from the left and from the top; names may hold a $, which is no mathematics here."""
+def _write(figure, x, y, text, va="center", color=INK, **more):
+    """Write text at inches from the left and from the top."""
     width, height = figure.get_size_inches()
-    figure.text(x / width, 1 - y / height, words, va=va, color=color, parse_math=False, **more)
+    text = legible(text)
+    figure.text(x / width, 1 - y / height, text, va=va, color=color, **look(text), **more)
 
 
-def _fitting(words, inches, **look):
-    """`words` in as many lines as it takes for each to be at most so many inches wide."""
+def _fitting(text, inches, fontsize):
+    """Lines of `text`, each at most so many inches wide."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure, letters = Figure(dpi=DPI), len(words)
-    text, renderer = figure.text(0, 0, words, parse_math=False, **look), FigureCanvasAgg(figure).get_renderer()
-    while (wide := text.get_window_extent(renderer).width / DPI) > inches:
-        letters = min(letters - 1, int(letters * inches / wide))
-        text.set_text(textwrap.fill(words, letters))
-    return text.get_text().splitlines()
+    text = legible(text)
+    figure, letters = Figure(dpi=DPI), len(text)
+    artist = figure.text(0, 0, text, fontsize=fontsize, **look(text))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    while letters > 1 and (width := artist.get_window_extent(renderer).width / DPI) > inches:
+        letters = max(1, min(letters - 1, int(letters * inches / width)))
+        artist.set_text(textwrap.fill(text, letters))
+    return artist.get_text().splitlines()
 
 
 def _one_per_class(labels, count, generator):
@@ -198,20 +223,20 @@ def _one_per_class(labels, count, generator):
     return np.array([generator.choice(np.flatnonzero(labels == label)) for label in classes])
 
 
-def _draw(canvas, write, x, y, cell):
-    """Draw one framed picture at inches from the left and from the top; False if a box with its name replaces it."""
+def _draw(canvas, write, x, y, framed):
+    """Draw one picture at inches from the left and from the top; False if a box with its name replaces it."""
     from PIL import ImageDraw, ImageOps
 
-    picture = _picture(cell.path)
-    left, top, side, width = (round(inches * DPI) for inches in (x, y, SIDE, cell.width / 100))
+    picture = _picture(framed.path)
+    left, top, side, width = (round(inches * DPI) for inches in (x, y, SIDE, framed.width / 100))
     draw = ImageDraw.Draw(canvas)
-    draw.rectangle((left - width, top - width, left + side + width - 1, top + side + width - 1), cell.frame)
+    draw.rectangle((left - width, top - width, left + side + width - 1, top + side + width - 1), framed.frame)
     if picture is None:
         draw.rectangle((left, top, left + side - 1, top + side - 1), PALE)
-        write(x + SIDE / 2, y + SIDE / 2, _wrapped(cell.name, 10), ha="center", fontsize=8)
+        write(x + SIDE / 2, y + SIDE / 2, _wrapped(framed.name, 10), ha="center", fontsize=8)
     else:
         canvas.paste(ImageOps.pad(picture, (side, side), color="white"), (left, top))
-    note = cell.note.partition("\n")[2] if picture is None else cell.note  # the box holds the name already
+    note = framed.note.partition("\n")[2] if picture is None else framed.note  # the box holds the name already
     write(x + SIDE / 2, y + SIDE + 0.035, note, va="top", ha="center", fontsize=7)
     return picture is not None
 
@@ -227,7 +252,7 @@ def _picture(path):
 
 
 def short(name):
-    """As much of a name as there is room for under a picture."""
+    """A name cut to the room under a picture."""
     return name if len(name) < 18 else name[:16] + "…"
 
 
@@ -236,6 +261,7 @@ def _wrapped(name, width):
 
 
 def mark_leak(figure, leaked, inch, y):
+    """Write the warning `leaked`, if any, `y` inches from the top; `inch`: its share of the figure's height."""
     if leaked:
-        words = textwrap.shorten(f"WARNING: {leaked}", int(14 * figure.get_figwidth()), placeholder=" …")
-        figure.text(0.02, 1 - y * inch, words, fontsize=8.5, color=WRONG, va="center")
+        text = textwrap.shorten(f"WARNING: {legible(leaked)}", int(14 * figure.get_figwidth()), placeholder=" …")
+        figure.text(0.02, 1 - y * inch, text, fontsize=8.5, color=WRONG, va="center", **look(text))

@@ -1,4 +1,4 @@
-"""All figures of an evaluation, and one HTML page with its tables and figures inside, for a browser without network."""
+"""The report of an evaluation: every figure, and one HTML page that holds them and the tables, without network."""
 
 import base64
 from html import escape
@@ -18,10 +18,17 @@ figcaption { color: #555; font-size: .92em } .leak { background: #fbe3e1; paddin
 """
 
 
-def write_report(folder, features, results, title, setup, points, made):
+def write_report(folder, features, results, title, setup, points, provenance):
     """Draw every figure into `folder` and write report.html; return the paths.
 
-    `points`: {direction: Scores of `plots.curve_points`}. `made`: lines on the origin of the report.
+    Args:
+        folder: where to write.
+        features: `Features` of the rows that were evaluated.
+        results: of `summaries.summary`, with what the command added.
+        title: of the page.
+        setup: `scoring.Setup` of the evaluation.
+        points: {direction: Scores of `plots.curve_points`}.
+        provenance: lines on how the report was made.
     """
     distance, seed, rerank, direction = results["distance"], setup.seed, setup.rerank, next(iter(results["directions"]))
     kind, sought = DIRECTIONS[direction]
@@ -45,25 +52,25 @@ def write_report(folder, features, results, title, setup, points, made):
     parts = [f"<h1>{escape(title)}</h1>"]
     if results.get("leaked"):
         parts.append(f'<p class="leak">Warning: {escape(results["leaked"])}</p>')
-    parts.append(_table("Retrieval", text_tables.scores_table(results, title)))
+    parts.append(_table("Retrieval", text_tables.format_scores(results, title)))
     if "instances" in results:
-        parts.append(_table("Fine-grained", text_tables.instances_table(results)))
+        parts.append(_table("Fine-grained", text_tables.format_instances(results)))
     if "against" in results:
-        parts.append(_table("Against another file", text_tables.differences_table(results)))
+        parts.append(_table("Against another file", text_tables.format_differences(results)))
     if "compare" in results:
-        parts.append(_table("Every convention", text_tables.comparison_table(results)))
+        parts.append(_table("Every convention", text_tables.format_conventions(results)))
     parts.append("<h2>Figures</h2>")
     for name, caption in drawn.items():
         words = caption + (f" Warning: {results['leaked']}" if results.get("leaked") else "")
         image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{base64_of(folder / name)}">'
         parts.append(f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>")
-    parts.append(_table("Class by class", text_tables.classes_table(results)))
+    parts.append(_table("Class by class", text_tables.format_classes(results)))
     parts.append("<h2>How this was made</h2>")
-    parts += [f"<p><code>{escape(line)}</code></p>" for line in made]
+    parts += [f"<p><code>{escape(line)}</code></p>" for line in provenance]
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     page += f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     with whole_file(folder / "report.html") as part:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")  # names may be no UTF-8
     return [folder / name for name in (*drawn, "report.html")]
 
 

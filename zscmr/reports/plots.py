@@ -11,6 +11,7 @@ from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.metrics import Hits, precision_at, precision_at_recall
 from zscmr.evaluation.ranking import first_ranks
 from zscmr.evaluation.statistics import interval_of_means, mean
+from zscmr.reports.fonts import legible, look
 from zscmr.reports.grid import INK, PLURAL, arrow, mark_leak, seen_classes_note
 from zscmr.reports.text_tables import ranked_by
 from zscmr.reports.tsne import tsne
@@ -27,22 +28,28 @@ CONFUSED = 10  # nearest pictures of a query whose classes are counted
 
 
 def curve_points(hits):
-    """What the curves need of each query: a scorer for `knn_eval.score`."""
+    """Precision at recall levels and at depths of each query: a scorer for `scoring.score`."""
     hits = Hits.of(hits)
     at = np.stack([precision_at(hits, k) for k in DEPTHS], axis=1)
     return {"precision at recall": precision_at_recall(hits, RECALLS), "precision at k": at}
 
 
 def curves(path, points, features, distance, seed=0, rerank=False):
-    """Precision over recall and over k, a line per direction, each in a band of 95 % over resampled queries.
+    """Draw precision over recall and over k, a line per direction in its 95 % band over resampled queries.
 
-    `points`: {direction: Scores of `curve_points`}.
+    Args:
+        path: the PNG to write.
+        points: {direction: Scores of `curve_points`}.
+        features: `Features` of the rows that were ranked.
+        distance: what ranked them.
+        seed: of the resampling.
+        rerank: whether the rankings were re-ranked.
     """
-    asked = np.concatenate([part.labels for part in points.values()])
-    found = np.concatenate([features.sides(direction)[1].labels for direction in points])
-    also = seen_classes_note(features, queries=asked, gallery=found)
-    told = f"Mean over the queries, band 95 %; {distance} distance{', re-ranked' * rerank}"
-    figure, (left, right) = _panels(2, features, (told, also))
+    query_labels = np.concatenate([part.labels for part in points.values()])
+    gallery_labels = np.concatenate([features.sides(direction)[1].labels for direction in points])
+    note = seen_classes_note(features, queries=query_labels, gallery=gallery_labels)
+    caption = f"Mean over the queries, band 95 %; {distance} distance{', re-ranked' * rerank}"
+    figure, (left, right) = _panels(2, features, (caption, note))
     for colour, (direction, part) in zip(COLOURS, points.items(), strict=False):
         for axes, x, name in ((left, RECALLS, "precision at recall"), (right, DEPTHS, "precision at k")):
             values = part.values[name]
@@ -67,31 +74,32 @@ def curves(path, points, features, distance, seed=0, rerank=False):
 
 
 def class_bars(path, results, features):
-    """The first metric of each class in the first direction, best first."""
+    """Draw the first metric of each class in the first direction, best first."""
     from matplotlib.figure import Figure
 
     direction, means = next(iter(results["classes"].items()))
     metric = next(iter(results["directions"][direction]))
     names = sorted(means, key=means.get)
-    what = f"{metric} of each class, {arrow(direction)}, {ranked_by(results)} distance; dotted: mean"
-    also = seen_classes_note(features, gallery=features.sides(direction)[1].labels)
-    told = what, also and f"unseen queries; {also}"
-    head = _head(features, told)
+    caption = f"{metric} of each class, {arrow(direction)}, {ranked_by(results)} distance; dotted: mean"
+    note = seen_classes_note(features, gallery=features.sides(direction)[1].labels)
+    captions = caption, note and f"unseen queries; {note}"
+    head = _head(features, captions)
     height = 0.6 + 0.2 * len(names) + head
     figure = Figure(figsize=(7.5, height), dpi=130, facecolor="white")
     axes = figure.add_axes((0.25, 0.55 / height, 0.7, 1 - (0.6 + head) / height))
-    axes.barh([name.replace("_", " ") for name in names], [means[name] for name in names], color=COLOURS[0], height=0.7)
+    axes.barh(range(len(names)), [means[name] for name in names], color=COLOURS[0], height=0.7)
+    _name_ticks(axes.set_yticks, names)
     overall = mean(list(means.values()), None)
     axes.axvline(overall, color=INK, linewidth=1, linestyle=":")
     axes.set(xlabel=metric, ylim=(-0.6, len(names) - 0.4))
     axes.tick_params(axis="y", length=0, labelsize=8)
     _bare(axes)
-    _caption(figure, features, told)
+    _write_captions(figure, features, captions)
     save_figure(figure, path)
 
 
 def space_map(path, features, seed=0):
-    """The evaluated embeddings in two dimensions, by PCA and by t-SNE: photos as dots, sketches as crosses."""
+    """Draw the evaluated embeddings in two dimensions, by PCA and by t-SNE: photos as dots, sketches as crosses."""
     per_side = MAP_POINTS // 2
     parts = [
         (items.vectors[rows], items.labels[rows])
@@ -105,9 +113,9 @@ def space_map(path, features, seed=0):
     flat = vectors.astype(np.float64) - vectors.mean(0)
     _, _, axes_of_variance = np.linalg.svd(flat, full_matrices=False)
     pca = flat @ axes_of_variance[:2].T
-    also = seen_classes_note(features, photos=labels[photo], sketches=labels[~photo])
-    told = f"{photo.sum()} photos (dots), {(~photo).sum()} sketches (crosses)"
-    figure, panels = _panels(2, features, (told, also), square=True)
+    note = seen_classes_note(features, photos=labels[photo], sketches=labels[~photo])
+    caption = f"{photo.sum()} photos (dots), {(~photo).sum()} sketches (crosses)"
+    figure, panels = _panels(2, features, (caption, note), square=True)
     classes, which = np.unique(labels, return_inverse=True)
     colours = _class_colours(len(classes))
     names = [features.class_name(label).replace("_", " ") for label in classes]
@@ -130,8 +138,7 @@ def _class_colours(count):
 
 
 def _label(axes, points, which, names, colours):
-    """Each class's name in its colour, above the one of its points that is nearest to all others of them, or as near to
-    it as other names leave room."""
+    """Write each class's name in its colour above its medoid, moved where names would overlap."""
     from matplotlib.patheffects import withStroke
 
     middles = []
@@ -140,27 +147,28 @@ def _label(axes, points, which, names, colours):
         middles.append(own[np.linalg.norm(own[:, None] - own, axis=2).sum(1).argmin()])
     for name, colour, (x, y) in zip(names, colours, _apart(np.array(middles), np.ptp(points, axis=0)), strict=True):
         halo = [withStroke(linewidth=2.5, foreground="white")]
-        look = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
-        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **look)
+        style = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
+        name = legible(name)
+        axes.annotate(name, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", **style, **look(name))
 
 
-def _apart(places, extent):
-    """`places` (n, 2) pushed up and down until no two labels there lie over each other."""
-    places = places / extent
+def _apart(positions, extent):
+    """`positions` (n, 2) of labels moved up and down until none overlap."""
+    positions = positions / extent
     for _ in range(200):
-        gap = places[:, None] - places
+        gap = positions[:, None] - positions
         close = (np.abs(gap[..., 0]) < 0.13) & (np.abs(gap[..., 1]) < 0.028)
         np.fill_diagonal(close, False)
         if not close.any():
             break
         # of two at the same height, the later one goes up
         up = np.where(gap[..., 1] != 0, np.sign(gap[..., 1]), np.sign(np.subtract.outer(*[np.arange(len(gap))] * 2)))
-        places[:, 1] += 0.004 * (up * close).sum(1)
-    return places * extent
+        positions[:, 1] += 0.004 * (up * close).sum(1)
+    return positions * extent
 
 
 def _spread(labels, count, generator):
-    """At most `count` rows, drawn so that the classes share them evenly."""
+    """At most `count` random rows, shared evenly by the classes."""
     turn = np.empty(len(labels))
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -169,25 +177,23 @@ def _spread(labels, count, generator):
 
 
 def confusion(path, features, distance, direction="sketch->image", rerank=False):
-    """Which classes the nearest pictures of a class's queries are of: a row per queried class, shares in per cent."""
+    """Draw the classes of each class's nearest pictures: a row per queried class, shares in per cent."""
     from matplotlib.figure import Figure
 
     (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
     own_rows = np.arange(len(asking.vectors)) if asking is answering else None
     order = first_ranks(asking.vectors, answering.vectors, distance, CONFUSED, own_rows, rerank)
     classes = np.union1d(asking.labels, answering.labels)
-    place = np.searchsorted(classes, answering.labels)[order]
-    asked = np.searchsorted(classes, asking.labels)
+    columns = np.searchsorted(classes, answering.labels)[order]
+    rows = np.searchsorted(classes, asking.labels)
     counts = np.zeros((len(classes), len(classes)))
-    np.add.at(counts, (np.repeat(asked, order.shape[1]), place.ravel()), 1)
+    np.add.at(counts, (np.repeat(rows, order.shape[1]), columns.ravel()), 1)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [features.class_name(label).replace("_", " ") for label in classes]
-
     nearby = f"{order.shape[1]} nearest {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
-    also = seen_classes_note(features, queries=asking.labels, gallery=answering.labels)
-    told = f"{arrow(direction).capitalize()}: classes of the {nearby}", also
+    note = seen_classes_note(features, queries=asking.labels, gallery=answering.labels)
+    captions = f"{arrow(direction).capitalize()}: classes of the {nearby}", note
     side = max(3.5, 0.24 * len(classes))
-    width, height = side + 2.3, side + 1.3 + _head(features, told)
+    width, height = side + 2.3, side + 1.3 + _head(features, captions)
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
     axes = figure.add_axes((1.5 / width, 1.25 / height, side / width, side / height))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=shares.max())
@@ -195,8 +201,9 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
         for row, column in np.argwhere(shares.round() >= 1):
             ink = "white" if shares[row, column] > 0.55 * shares.max() else INK
             axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=ink)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
+    names = [features.class_name(label) for label in classes]
+    _name_ticks(axes.set_xticks, names, rotation=90, fontsize=7)
+    _name_ticks(axes.set_yticks, names, fontsize=7)
     axes.set(xlabel=f"class of the retrieved {PLURAL[sought]}", ylabel=f"class of the {kind}")
     axes.tick_params(length=0)
     bar = figure.colorbar(
@@ -204,12 +211,18 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
     )
     bar.set_label("% of the retrieved", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    _caption(figure, features, told)
+    _write_captions(figure, features, captions)
     save_figure(figure, path)
 
 
-def _panels(count, features, told, square=False):
-    """A figure with a caption, the lines of `told`, and `count` panels side by side."""
+def _name_ticks(set_ticks, names, **style):
+    """Class names along an axis, by its `set_xticks` or `set_yticks`."""
+    names = [legible(name.replace("_", " ")) for name in names]
+    set_ticks(range(len(names)), names, **style, **look("".join(names)))
+
+
+def _panels(count, features, captions, square=False):
+    """A figure with the lines of `captions` and `count` panels side by side."""
     from matplotlib.figure import Figure
 
     width, height = 5.2 * count, 5.6 if square else 4.4
@@ -219,18 +232,18 @@ def _panels(count, features, told, square=False):
     bottom = 0.02 if square else 0.125
     space = 0.04 if square else 0.2
     figure.subplots_adjust(
-        left=edge, right=0.985, bottom=bottom, top=1 - (_head(features, told) + 0.2 * square) / height, wspace=space
+        left=edge, right=0.985, bottom=bottom, top=1 - (_head(features, captions) + 0.2 * square) / height, wspace=space
     )
     if not square:
         for axes in panels:
             _bare(axes)
-    _caption(figure, features, told)
+    _write_captions(figure, features, captions)
     return figure, panels
 
 
-def _head(features, told):
-    """Inches for the caption's lines and, where there is something to warn of, the warning."""
-    return 0.35 + LEADING * sum(map(bool, told)) + (0.3 if features.leaked else 0)
+def _head(features, captions):
+    """Inches that the captions and, where there is one, the warning take."""
+    return 0.35 + LEADING * sum(map(bool, captions)) + (0.3 if features.leaked else 0)
 
 
 def _bare(axes):
@@ -238,13 +251,14 @@ def _bare(axes):
         axes.spines[side].set_visible(False)
 
 
-def _caption(figure, features, told):
-    inch, lines = 1 / figure.get_figheight(), list(filter(None, told))
-    for number, words in enumerate(lines):
-        figure.text(0.02, 1 - (0.25 + LEADING * number) * inch, words, fontsize=10, color=INK, va="center")
+def _write_captions(figure, features, captions):
+    inch, lines = 1 / figure.get_figheight(), list(filter(None, captions))
+    for number, line in enumerate(lines):
+        figure.text(0.02, 1 - (0.25 + LEADING * number) * inch, line, fontsize=10, color=INK, va="center")
     mark_leak(figure, features.leaked, inch, 0.42 + LEADING * len(lines))
 
 
 def save_figure(figure, path):
+    """Write a PNG that appears whole."""
     with whole_file(path) as part:
         figure.savefig(part, format="png")

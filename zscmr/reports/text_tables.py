@@ -1,4 +1,4 @@
-"""Results as text. Every table repeats the leak, if any, and by default the conventions of its numbers."""
+"""Results of an evaluation as text. Every table repeats the leak, if any, and the conventions of its numbers."""
 
 import textwrap
 
@@ -10,12 +10,11 @@ RERANKED = (
 )
 
 
-def scores_table(results, title, caption=True):
-    """One result of `evaluate` as text: title, a row per direction, and with `caption` the conventions.
+def format_scores(results, title, caption=True):
+    """Format the results of `evaluate`: title, a row per direction, and with `caption` the conventions.
 
-    Half the width of each 95 % interval follows its number; rows of seen classes and harmonic means are added where
-    `results` holds them. Column widths are fixed, so that several tables can be printed one under another, the last
-    with its caption. Protocols of many metrics are transposed.
+    Half the width of each 95 % interval follows its number. Rows of seen classes and harmonic means are added where
+    `results` holds them. Protocols of many metrics are transposed.
     """
     rows = {}
     intervals = results.get("intervals", {})
@@ -32,16 +31,17 @@ def scores_table(results, title, caption=True):
     names = list(next(iter(rows.values())))  # the protocol's metrics, then the counts
     if len(names) > 8:
         rows, names = {name: {row: cells.get(name, "") for row, cells in rows.items()} for name in names}, list(rows)
-    lines = [f"{title} ({ranked_by(results)})", *grid(rows, names), *_leak(results)]
+    lines = [f"{title} ({ranked_by(results)})", *_aligned(rows, names), *_leak(results)]
     return "\n".join(lines + (conventions(results) if caption else []))
 
 
 def ranked_by(results):
+    """The distance, and whether the ranking was re-ranked."""
     return f"{results['distance']}{', re-ranked' if results.get('reranked') else ''}"
 
 
 def conventions(results):
-    """How the numbers of `results` were made, wrapped."""
+    """Lines on how the numbers of `results` were made."""
     protocol = results["protocol"]
     text = f"{protocol} protocol: {PROTOCOLS[protocol].conventions(results['distance'])} {always(results)}"
     if "intervals" in results:
@@ -50,20 +50,19 @@ def conventions(results):
 
 
 def always(results):
-    """What holds for all protocols: queries with nothing to find, the query itself, equal distances."""
+    """The conventions of all protocols: queries with R = 0, the query itself, equal distances."""
     empty = results.get("without_relevant", {})
-    told = [
+    empty_rows = [
         f"{_row(results, direction, part)}: {count} of {results[part][direction]['queries']}"
         for part, counts in empty.items()
         for direction, count in counts.items()
         if count
     ]
-    told = f" ({', '.join(told)})" if told else " (here there is none)" if empty else ""
+    note = f" ({', '.join(empty_rows)})" if empty_rows else " (here there is none)" if empty else ""
     ties = TIES[results.get("ties", "gallery")]
-    said = f"A query with R = 0 counts 0{told}; a query never retrieves itself; {ties}"
     across = f"Across datasets: {results['across']}. " if results.get("across") else ""
     reranked = f"{RERANKED} " if results.get("reranked") else ""
-    return f"{across}{reranked}{said}"
+    return f"{across}{reranked}A query with R = 0 counts 0{note}; a query never retrieves itself; {ties}"
 
 
 def _row(results, direction, part):
@@ -73,23 +72,23 @@ def _row(results, direction, part):
     return f"{direction} {part}"
 
 
-def classes_table(results):
-    """The first metric of each class, a column per direction."""
+def format_classes(results):
+    """Format the first metric of each class, a column per direction."""
     rows = {}
     for direction, values in results["classes"].items():
         for name, value in values.items():
             rows.setdefault(name, {})[direction] = _number(value)
     metric = next(iter(next(iter(results["directions"].values()))))
     title = f"{metric} of each class ({ranked_by(results)})"
-    return "\n".join([title, *grid(rows, list(results["classes"])), *_leak(results)])
+    return "\n".join([title, *_aligned(rows, list(results["classes"])), *_leak(results)])
 
 
-def instances_table(results):
-    """The rank of each sketch's own photo, among those of its class and among all."""
-    found = results["instances"]
+def format_instances(results):
+    """Format the rank of each sketch's own photo, among those of its class and among all."""
+    instances = results["instances"]
     rows = {}
-    for among, values in found["directions"].items():
-        within = found.get("intervals", {}).get(among, {})
+    for among, values in instances["directions"].items():
+        within = instances.get("intervals", {}).get(among, {})
         for name, value in values.items():
             digits = 1 if name in ("mean rank", "gallery") else 3
             cell = f"{value:.{digits}f}" if isinstance(value, float) else str(value)
@@ -98,16 +97,16 @@ def instances_table(results):
             rows.setdefault(f"among {among}", {})[name] = cell
     how = (
         "acc@k: share of sketches whose own photo is among the first k; ranks count from 1; mean over queries; "
-        f"gallery: mean number of photos ranked; equal distances keep gallery order. Pairs by {found['source']}; "
-        f"{found['without']} sketches without a photo of their own there are left out."
+        f"gallery: mean number of photos ranked; equal distances keep gallery order. Pairs by {instances['source']}; "
+        f"{instances['without']} sketches without a photo of their own there are left out."
     )
-    how = f"{RERANKED} {how}" if found.get("reranked") else how
-    title = f"the photo that each sketch was drawn from ({ranked_by(found)})"
-    return "\n".join([title, *grid(rows, list(next(iter(rows.values())))), *_leak(results), *_wrapped(how)])
+    how = f"{RERANKED} {how}" if instances.get("reranked") else how
+    title = f"the photo that each sketch was drawn from ({ranked_by(instances)})"
+    return "\n".join([title, *_aligned(rows, list(next(iter(rows.values())))), *_leak(results), *_wrapped(how)])
 
 
-def differences_table(results):
-    """The paired tests against another file."""
+def format_differences(results):
+    """Format the paired tests against another file."""
     against = results["against"]
     rows, names = {}, []
     for direction, tests in against["directions"].items():
@@ -125,17 +124,17 @@ def differences_table(results):
         how += " Each file is ranked by the distance recorded in it; --distance ranks both alike."
     if results.get("reranked"):
         how = f"{RERANKED} {how}"
-    return "\n".join([title, *grid(rows, names), *_leak(results), *_wrapped(how)])
+    return "\n".join([title, *_aligned(rows, names), *_leak(results), *_wrapped(how)])
 
 
-def comparison_table(results):
-    """Every convention under every distance, a block per direction."""
+def format_conventions(results):
+    """Format every convention under every distance, a block per direction."""
     lines = []
     for direction, rows in results["compare"].items():
         cells = {name: {distance: _number(value) for distance, value in row.items()} for name, row in rows.items()}
         lines += [
             f"{direction}: the same embeddings by every convention",
-            *grid(cells, list(next(iter(rows.values())))),
+            *_aligned(cells, list(next(iter(rows.values())))),
         ]
     how = (
         "Mean over queries unless class means are named. / R, / min(k, R), / hits: what AP@200 divides by. "
@@ -146,8 +145,8 @@ def comparison_table(results):
     return "\n".join([*lines, *_leak(results), *_wrapped(how + always(results))])
 
 
-def grid(rows, names):
-    """Lines of {row: {column: text}} with a head; missing cells stay empty."""
+def _aligned(rows, names):
+    """Lines of {row: {column: text}} under a head with the columns `names`; missing cells stay empty."""
     head = max(16, *(len(row) for row in rows))
     widths = {
         name: max(9, 2 + max(len(name), *(len(cells.get(name, "")) for cells in rows.values()))) for name in names

@@ -1,4 +1,4 @@
-"""The picture of a training run: its loss terms and, where classes were held out, their mAP, over the epochs."""
+"""The figure of a training run: its loss terms and, where classes were held out, their mAP, over the epochs."""
 
 import json
 
@@ -6,7 +6,7 @@ from zscmr.utils.files import whole_file
 
 
 def draw_training(metrics, path, chosen=None):
-    """Write a PNG of metrics.jsonl to `path`; `chosen` marks the epoch whose weights were kept."""
+    """Draw the file `metrics`, metrics.jsonl, into the PNG `path`; `chosen` marks the epoch whose weights were kept."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from zscmr.datasets.classes import class_key
-from zscmr.datasets.listing import visible
 from zscmr.reports import grid
 from zscmr.retrieval.table import UNKNOWN
-from zscmr.utils.console import warn
+from zscmr.utils.console import visible, warn
 from zscmr.utils.files import write_json
 
 SHOWN = 20  # most queries, and most hits of each, that the grid shows
@@ -61,11 +60,11 @@ def draw_answers(path, title, subtitle, answers, labels, leaked=""):
     for answer, label in list(zip(answers, labels, strict=True))[:SHOWN]:
         query, hits = Path(answer.query), answer.hits[:SHOWN]
         right = None if label is None else np.array([hit.class_name == label for hit in hits])
-        cell = grid.Cell(query, visible(query.stem), "" if label is None else grid.short(visible(query.name)))
+        cell = grid.FramedPicture(query, visible(query.stem), "" if label is None else grid.short(visible(query.name)))
         captions = [visible(Path(hit.name).stem) if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
         paths = [Path(hit.path) if hit.path else None for hit in hits]
         notes = [f"{hit.distance:.3f}" for hit in hits]
-        rows.append(grid.Line(label or visible(query.stem), cell, grid.found_cells(captions, paths, right, notes)))
+        rows.append(grid.Line(label or visible(query.stem), cell, grid.framed_pictures(captions, paths, right, notes)))
     if any(label is not None for label in labels[:SHOWN]):
         subtitle += "; class of the query's folder green, other classes red"
     else:

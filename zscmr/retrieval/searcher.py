@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -13,15 +14,20 @@ import numpy as np
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.evaluation.nearest import Index
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.retrieval import hits
 from zscmr.retrieval.encoder import Encoder, as_list, is_one, several
 from zscmr.retrieval.filters import EVERYTHING, Filter
-from zscmr.retrieval.hits import Answer, answers
+from zscmr.retrieval.hits import Answer
 from zscmr.retrieval.run_gallery import open_run_table, open_shipped_table
 from zscmr.retrieval.table_index import TableIndex
 from zscmr.utils.errors import BadInput
 
 if TYPE_CHECKING:
     from zscmr.retrieval.encoder import Picture
+
+
+EXPECTED = 100  # hits of an answer that are looked up together
+KEPT = 5000  # ids that are remembered, and pictures
 
 
 class UnknownPicture(BadInput):
@@ -45,9 +51,9 @@ class View:
                 mask &= self.pictures.ids != but
         searched = count if mask is None else int(np.count_nonzero(mask))
         if not searched:
-            return answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
+            return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
         rows, distances = self.index.search(vectors, top, mask)
-        return answers([self.pictures.take(row) for row in rows], distances, searched, count)
+        return hits.answers([self.pictures.take(row) for row in rows], distances, searched, count)
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""
@@ -80,6 +86,34 @@ class Latest:
             self._lock.release()
 
 
+class _StoredPictures:
+    """Pictures looked up by id, all hits of an answer together: a look-up among a million rows takes 40 ms."""
+
+    def __init__(self, table):
+        self._table, self._lock = table, threading.Lock()
+        self._hits, self._kept, self._version = OrderedDict(), {}, None
+
+    def expect(self, ids):
+        """Remember the ids of an answer, one of which is likely to be looked up next."""
+        ids = tuple(ids)[:EXPECTED]
+        with self._lock:
+            for one in ids:
+                self._hits[one] = ids
+                self._hits.move_to_end(one)
+            while len(self._hits) > KEPT:
+                self._hits.popitem(last=False)
+
+    def get(self, picture_id):
+        """The `StoredPicture` with an id, None where there is none."""
+        version = self._table.version()
+        with self._lock:
+            if version != self._version or len(self._kept) > KEPT:
+                self._kept, self._version = {}, version
+            if picture_id not in self._kept:
+                self._kept |= self._table.stored(self._hits.get(picture_id, (picture_id,)))
+            return self._kept.get(picture_id)
+
+
 class Searcher:
     """Searches a gallery with pictures or with what is in it.
 
@@ -93,6 +127,7 @@ class Searcher:
         self._open_encoder = open_encoder
         self._encoders, self._encoder_lock = {}, threading.Lock()
         self._engines = {modality: Latest(functools.partial(self._engine, modality)) for modality in MODALITIES}
+        self._stored = _StoredPictures(table)
         self._counts = {modality: Latest(functools.partial(table.counts, modality)) for modality in MODALITIES}
 
     @classmethod
@@ -171,7 +206,10 @@ class Searcher:
     def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
         """An `Answer` for each of the vectors (q, dim); `but`: id of a picture to leave out; others as of `search`."""
         engine = self._latest(self._engines, gallery)
-        return engine.search(vectors, top, filters, but, exact)
+        answers = engine.search(vectors, top, filters, but, exact)
+        for answer in answers:
+            self._stored.expect(hit.id for hit in answer)
+        return answers
 
     def like(self, picture_id, gallery="photo", top=10, filters=EVERYTHING, exact=False):
         """`search` with a picture of the gallery, which is left out. Raises UnknownPicture."""
@@ -180,7 +218,7 @@ class Searcher:
 
     def picture(self, picture_id):
         """The `StoredPicture` with this id. Raises UnknownPicture where there is none."""
-        stored = self.table.picture(picture_id)
+        stored = self._stored.get(picture_id)
         if stored is None:
             raise UnknownPicture(f"no picture {picture_id!r} in the gallery")
         return stored

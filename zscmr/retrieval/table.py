@@ -178,21 +178,23 @@ class Table:
         with refusal(self.where):
             return self.table().count_rows(condition)
 
-    def picture(self, picture_id):
-        """The `StoredPicture` with an id, None where there is none."""
-        if not _ID.fullmatch(picture_id):
-            return None
+    def stored(self, ids):
+        """{id: `StoredPicture`} of those of the `ids` that are in the table."""
+        ids = [one for one in ids if _ID.fullmatch(one)]
+        if not ids:
+            return {}
         columns = [*PICTURE_COLUMNS, "modality", "size", "modified"]
+        condition = f"id IN ({', '.join(map(quoted, ids))})"
         with refusal(self.where):
-            batches = list(read_rows(self.table(), columns, f"id = {quoted(picture_id)}"))
-            rows = [row for batch in batches for row in batch.to_pylist()]
-            if not rows:
-                return None
-            vector = pictures_of(batches, self.identity).vectors[0]
-        row = rows[0]
-        name = row["path"] if row["name"] is None else row["name"]
-        texts = picture_id, row["modality"], row["path"], name, row["class"]
-        return StoredPicture(*texts, row["unseen"], row["size"], row["modified"], vector)
+            batches = list(read_rows(self.table(), columns, condition))
+            vectors = pictures_of(batches, self.identity).vectors
+        pictures, others = {}, columns[6:]
+        rows = [row for batch in batches for row in batch.select([*columns[:5], *others]).to_pylist()]
+        for row, vector in zip(rows, vectors, strict=True):
+            name = row["path"] if row["name"] is None else row["name"]
+            texts = row["id"], row["modality"], row["path"], name, row["class"]
+            pictures[row["id"]] = StoredPicture(*texts, row["unseen"], row["size"], row["modified"], vector)
+        return pictures
 
     def counts(self, modality):
         """The `Counts` of a modality. Reads no vectors."""

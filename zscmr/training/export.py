@@ -12,7 +12,7 @@ from zscmr.inference.export_graph import write_tflite
 from zscmr.training.stage1 import cnn
 from zscmr.training.stage2 import train as stage2
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import file_hash, read_json, whole_folder, write_json
+from zscmr.utils.files import file_hash, whole_folder, write_json
 from zscmr.utils.processes import stderr_held_back
 
 SHARED = "encoder.tflite"  # the graph of both modalities
@@ -46,7 +46,7 @@ def open_cnn(run, modality, weights=None):
     Raises BadInput for a run whose CNN is unknown, missing or another.
     """
     run = Path(run)
-    config = read_json(run / runs.CONFIG)
+    config = runs.Run(run).config()
     if "dataset" not in config:
         raise BadInput(f"{run / runs.CONFIG}: no 'dataset'; the run was made before there was a search, train again")
     provenance, widths = of_modality(config["features"], modality), config["dataset"]
@@ -68,7 +68,7 @@ def write_encoders(run, weights=None):
     Returns their folder. Raises BadInput as `open_network` does.
     """
     run = Path(run)
-    folder, config = run / runs.ENCODERS, read_json(run / runs.CONFIG)
+    folder, config = run / runs.ENCODERS, runs.Run(run).config()
     folder.mkdir(exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
@@ -90,7 +90,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     a run whose modalities have a CNN each.
     """
     run, folder = Path(run), Path(folder)
-    config = read_json(run / runs.CONFIG)
+    config = runs.Run(run).config()
     features = config["features"]
     if len(set(features.get("cnn_sha256", {"photo": 0, "sketch": 1}).values())) > 1:
         raise BadInput(f"{run}: each modality has a CNN of its own; finetune.py --train joint makes one for both")
@@ -104,7 +104,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     model = keras.Model(network.input, keras.layers.Concatenate()(both))
     digest = write_tflite(model, folder / SHARED, float16=True)
     about = {
-        "classes": {"seen": sorted({*runs.trained_classes(config)}), "held_out": []},
+        "classes": {"seen": sorted({*runs.Run(run).trained_classes()}), "held_out": []},
         "distance": stage2.stored_preset(run)[1].distance,
     }
     about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}

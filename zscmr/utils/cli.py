@@ -3,18 +3,19 @@
 import argparse
 import dataclasses
 import sys
-import types
 import typing
+from contextlib import contextmanager
 from pathlib import Path
 
 from zscmr.utils.console import complain
 from zscmr.utils.errors import BadInput
-from zscmr.utils.options import flag, flag_fields
+from zscmr.utils.options import element_type, flag, flag_fields
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        complain(f"{self.prog}: {message} (--help lists the options)")
+        self.exit(2)
 
     def print_help(self, file=None):
         (file or sys.stdout).write(_encodable(self.format_help(), file or sys.stdout))
@@ -61,7 +62,7 @@ def _add_flags(parser, options_class, with_defaults=False):
     """A flag for each field; what is not given is absent from the parsed namespace."""
     hints = typing.get_type_hints(options_class)
     for field in flag_fields(options_class):
-        kind, many = _element_type(hints[field.name])
+        kind, many = element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
         silent = required or not with_defaults or field.default is None or field.default is False or field.default == ()
         shown = "" if silent else f" (default: {field.default})"
@@ -79,23 +80,29 @@ def _add_flags(parser, options_class, with_defaults=False):
             parser.add_argument(flag(field.name), required=required and with_defaults, **options)
 
 
-def _element_type(hint):
-    """(constructor, takes several) of an annotation such as `int`, `Path | None`, `tuple[str, ...]`."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
-    if typing.get_origin(hint) is tuple:
-        return typing.get_args(hint)[0], True
-    return hint, False
-
-
 def run(main, settings_class, description, argv=None, constants_of=None):
-    """Parse the command line, call `main(settings)`, and exit with the promised status.
+    """Parse the command line, call `main(settings)`, and exit with the promised status (`exits`).
 
-    0 on success, 2 with one line on standard error on bad input, 130 on Ctrl-C. `--debug` shows tracebacks.
+    Args:
+      main: function of an instance of `settings_class`.
+      settings_class: an Options class, whose fields are the flags.
+      description: text of --help.
+      argv: the flags; left out: those of the process.
+      constants_of: see `parse`.
+    """
+    with exits(argv):
+        main(parse(settings_class, description, argv, constants_of))
+
+
+@contextmanager
+def exits(argv=None):
+    """End the process as promised if the block raises; `--debug` among the flags `argv` shows tracebacks.
+
+    Status 2 with one line on standard error on bad input, 130 on Ctrl-C.
     """
     name, debug = Path(sys.argv[0]).name, "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
-        main(parse(settings_class, description, argv, constants_of))
+        yield
     except (BadInput, OSError) as error:
         if debug:
             raise

@@ -1,25 +1,39 @@
 """What a process prints: lines, warnings, progress."""
 
 import os
+import re
 import sys
 import time
 
 INTERVAL = 10.0  # seconds between two progress lines in a pipe
+#: what a terminal obeys rather than shows: C0 but tab and line feed, DEL, C1, marks of direction and of lines, bytes
+#: of names that are not UTF-8
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text):
+    """`text`, such as a file's name, on one line and with escapes (`\\x1b`) in place of control characters."""
+    return _escaped(str(text)).replace("\n", "\\n")
+
+
+def _escaped(text):
+    """`text` with escapes for control characters; tabs and line feeds stay."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def say(message):
-    """Print a line and flush. A closed pipe silences output; the run continues."""
-    _print(message, sys.stdout)
+    """Print one or several lines and flush. A closed pipe silences output; the run continues."""
+    _print(_escaped(str(message)), sys.stdout)
 
 
 def warn(message):
     """Print a warning line on standard error."""
-    _print(f"warning: {message}", sys.stderr)
+    _print(f"warning: {visible(message)}", sys.stderr)
 
 
 def complain(message):
     """Print a line on standard error."""
-    _print(message, sys.stderr)
+    _print(visible(message), sys.stderr)
 
 
 def _print(line, stream):

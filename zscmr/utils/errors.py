@@ -1,11 +1,13 @@
 """The error that a user can act on."""
 
+from zscmr.utils.console import visible
+
 
 class BadInput(Exception):
     """Something the user gave cannot be used. The message is one line that names the file, key, shape or flag."""
 
     def __init__(self, message):
-        super().__init__(" ".join(str(message).splitlines()))  # names in damaged files may hold line ends
+        super().__init__(visible(message))
 
 
 def first_line(error):

@@ -1,5 +1,6 @@
 """Files that appear whole, their hashes, and JSON."""
 
+import errno
 import glob
 import hashlib
 import json
@@ -8,9 +9,10 @@ import platform
 import secrets
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 
 
@@ -45,32 +47,56 @@ def existing_folder(option, folder):
 
 
 @contextmanager
-def whole_file(path):
+def whole_file(path, fsync=os.fsync, replace=os.replace):
     """Yield a path in the same folder to write to; the file takes its name only when the block ends without error.
 
     Temporary names are unique: several processes may write the same file at once, and readers see one complete
-    version.
+    version. The content is on the disk before the name is, so that a power cut leaves the old file or the new one.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _beside(path)
     try:
         yield part
-        os.replace(part, path)
+        _appear([part], part, path, fsync, replace)
     finally:
         part.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(path):
+def whole_folder(path, fsync=os.fsync, replace=os.replace):
     """Like `whole_file` for a folder that does not exist yet: yield an empty one that takes its name at the end."""
-    part = _beside(Path(path))
+    path = Path(path)
+    part = _beside(path)
     part.mkdir(parents=True)
     try:
         yield part
-        os.replace(part, path)
+        _appear([*part.rglob("*"), part], part, path, fsync, replace)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _appear(written, part, path, fsync, replace):
+    """Rename `part` to `path` between the fsyncs of what was `written` and of the folder that holds the name."""
+    for each in written:
+        _sync(each, fsync)
+    replace(part, path)
+    _sync(path.parent, fsync)
+
+
+def _sync(path, fsync):
+    """fsync a file or folder. Not every system lets a folder be opened, nor every file system be synchronised."""
+    try:
+        number = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EROFS):
+            raise  # no space left, or the disk failed
+    finally:
+        os.close(number)
 
 
 def _beside(path):
@@ -97,17 +123,50 @@ def _alive(pid):
 
 
 @contextmanager
+def alone(option, path):
+    """Keep other processes from working on the file or folder `path`, given by `option`, while the block runs.
+
+    Raises BadInput if one does. Where no lock can be taken, warns and goes on.
+    """
+    path = Path(path).resolve()
+    with ExitStack() as stack:
+        try:
+            refusal = f"{option} {path}: another process is at work there"
+            stack.enter_context(lock(path.with_name(f".{path.name}.in-use.lock"), refusal))
+        except OSError as error:
+            warn(f"{path.parent}: no lock ({error.strerror}); do not start a second process on {path.name}")
+        yield
+
+
+@contextmanager
 def lock(path, refusal=None):
     """Hold the lock file `path` within the block. Other processes wait, or raise BadInput(`refusal`).
 
-    The lock ends with its process. The file stays, since another process may be waiting on it.
+    The system holds the lock for the open file: it ends with its process, on whatever machine or in whatever container
+    that runs. Raises OSError where the file system has no locks or cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as file:
-        if not _take(file, wait=refusal is None):
-            raise BadInput(refusal)
-        yield  # closing the file releases the lock
+    while True:
+        with open(path, "a+b") as file:
+            if not _take(file, wait=refusal is None):
+                raise BadInput(refusal)
+            if not _is_at(file, path):  # its last holder deleted it while this process waited
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows keeps open files
+                    path.unlink()
+            return
+
+
+def _is_at(file, path):
+    """Whether an open file still has the name `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _take(file, wait):

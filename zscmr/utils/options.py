@@ -2,6 +2,9 @@
 
 import dataclasses
 import shlex
+import types
+import typing
+from pathlib import Path
 
 from zscmr.utils.errors import BadInput
 
@@ -30,6 +33,43 @@ class Options:
                 _check_range(field, number)
         chosen = [field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
         object.__setattr__(self, "given", frozenset(chosen))
+
+    def stored(self):
+        """The fields as JSON holds them, {name: value}."""
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def parsed(cls, stored):
+        """The values of fields in the dict `stored`, as `stored` wrote them, of the fields' types; others left out."""
+        hints = typing.get_type_hints(cls)
+        names = [field.name for field in dataclasses.fields(cls) if field.name in stored]
+        return {name: _parsed(stored[name], element_type(hints[name])[0]) for name in names}
+
+
+def _parsed(value, kind):
+    if isinstance(value, list):
+        return tuple(_parsed(item, kind) for item in value)
+    return Path(value) if kind is Path and value is not None else value
+
+
+def plain(value):
+    """A field's value as JSON holds it: a path is a text, a tuple a list."""
+    return (
+        str(value)
+        if isinstance(value, Path)
+        else [plain(item) for item in value]
+        if isinstance(value, tuple)
+        else value
+    )
+
+
+def element_type(hint):
+    """(constructor, takes several) of an annotation such as `int`, `Path | None`, `tuple[str, ...]`."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
 
 
 def flag_fields(options):

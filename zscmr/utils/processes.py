@@ -1,5 +1,6 @@
 """Work in a process of its own, which ends with its parent."""
 
+import importlib.util
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -11,6 +12,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 
 from zscmr.utils.errors import BadInput
 
@@ -72,12 +74,27 @@ def stderr_held_back():
 
 
 def import_tensorflow():
-    """Import and return TensorFlow without its start-up messages.
+    """Import and return TensorFlow without its start-up messages. Raises BadInput where it is not installed.
 
     No environment variable silences all of them (tensorflow issue 100442).
     """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise missing("TensorFlow", "train", "requirements.txt")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with stderr_held_back():
         import tensorflow
     return tensorflow
+
+
+def missing(what, extra, requirements):
+    """The BadInput that says how to install an optional package.
+
+    Args:
+      what: its name.
+      extra: of the package, `zscmr[extra]`.
+      requirements: file in a clone that lists it.
+    """
+    clone = Path(__file__).parents[2] / requirements
+    line = f"python -m pip install -r {requirements}" if clone.exists() else f"pip install 'zscmr[{extra}]'"
+    return BadInput(f"{what} is not installed: {line}")

@@ -6,6 +6,7 @@ features.
 
 import os
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from zscmr.training.stage1.options import by_modality, recipe_of
 from zscmr.training.strategies import half_precision_on_gpu
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import existing_folder, file_hash, json_round_trip, whole_file
+from zscmr.utils.files import alone, existing_folder, file_hash, json_round_trip, whole_file
 
 
 def make_dataset(options):
@@ -43,6 +44,11 @@ def make_dataset(options):
     if options.photos.resolve() == options.sketches.resolve():
         raise BadInput(f"--photos and --sketches: both are {options.photos}")
     existing_folder("--out", options.out)
+    with alone("--out", options.out) if strategies.is_chief() else nullcontext():
+        _make_dataset(options)
+
+
+def _make_dataset(options):
     settings = by_modality(options)
     strategy = strategies.choose_strategy(None if options.freeze else settings["photo"].batch_size)  # before all else
     weights = {key: weight_files.resolve(cnn.backbone, cnn.weights) for key, cnn in settings.items()}

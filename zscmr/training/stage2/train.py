@@ -24,7 +24,7 @@ from zscmr.training.steps import POLICIES, compile_epoch
 from zscmr.training.strategies import check_share
 from zscmr.utils.console import Progress, say
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import read_json, whole_file
+from zscmr.utils.files import whole_file
 
 
 def build_state(settings, preset, dataset, split):
@@ -182,7 +182,7 @@ def features_digest(dataset):
 
 def stored_preset(folder):
     """(settings, preset) that the run in `folder` was started with."""
-    return resolve(TrainingOptions(**runs.stored_settings(folder, TrainingOptions)))
+    return resolve(TrainingOptions(**runs.Run(folder).settings(TrainingOptions)))
 
 
 def load_model(folder):
@@ -190,7 +190,7 @@ def load_model(folder):
 
     Needs the run alone, not its dataset.
     """
-    config = read_json(folder / runs.CONFIG)
+    config = runs.Run(folder).config()
     settings, preset = stored_preset(folder)
     policy = keras.config.dtype_policy()
     widths, seen = config["dataset"], len(config["classes"]["seen"])

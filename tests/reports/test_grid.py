@@ -1,0 +1,55 @@
+"""The retrieval grid: which queries, in which order, of which direction."""
+
+import numpy as np
+from helpers.toy_features import command_line, features_file, picture_tree
+
+
+def test_grid_and_confusion_are_of_the_first_direction(drawn):
+    """image->sketch finds all six sketches, three of each class; image->image all photos but the query, of five of its
+    own class four."""
+    kept = drawn("--directions", "image->sketch", "sketch->image")
+    assert [len(line.retrieved) for line in kept["retrieval.png"]] == [6, 6]
+    axes = kept["confusion.png"].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["50"] * 4
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("class of the retrieved sketches", "class of the photo")
+    kept = drawn("--directions", "image->image")
+    assert [[cell.name for cell in line.retrieved].count(line.title) for line in kept["retrieval.png"]] == [4, 4]
+    assert [text.get_text() for text in kept["confusion.png"].axes[0].texts] == ["44", "56", "56", "44"]
+
+
+def test_rows_of_the_grid_are_in_order(drawn):
+    everyone = {"unseen": None, "classes": ["pear", "apple", "Fig", "date"]}
+    lines = drawn(**everyone, namesx=None, namesy=None)["retrieval.png"]
+    assert [line.title for line in lines] == ["apple", "date", "Fig", "pear"]
+
+
+def test_retrieval_grid_shows_pictures_and_frames(tmp_path, capsys):
+    variables = features_file(
+        tmp_path / "f.mat", picturesx=str(tmp_path / "photos"), picturesy=str(tmp_path / "sketches")
+    )
+    picture_tree(tmp_path / "photos", variables["namesx"])
+    picture_tree(tmp_path / "sketches", variables["namesy"])
+    command_line(tmp_path / "f.mat", "--figures", tmp_path / "figures")
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert f"wrote {tmp_path / 'figures' / 'retrieval.png'}" in output.out
+    colours = pixels(tmp_path / "figures" / "retrieval.png")
+    for colour in ((0, 0, 255), (0x2A, 0x9D, 0x4A), (0xD0, 0x34, 0x2C)):  # the pictures; a right and a wrong frame
+        assert (colours == colour).all(axis=1).sum() > 100
+
+
+def test_retrieval_grid_without_pictures_says_so(tmp_path, capsys):
+    features_file(tmp_path / "f.mat", picturesx=str(tmp_path / "gone"))
+    command_line(tmp_path / "f.mat", "--figures", tmp_path)
+    complaints = capsys.readouterr().err.splitlines()
+    # Two unseen classes, so 2 queries; each with all 10 photos of the gallery.
+    assert complaints[0].endswith("class names in place of 2 pictures: featuresy comes without a picture folder")
+    assert complaints[1].endswith(f"class names in place of 20 pictures: not found in {tmp_path / 'gone'}")
+    assert len(pixels(tmp_path / "retrieval.png")) > 1e5
+    assert not (pixels(tmp_path / "retrieval.png") == (0, 0, 255)).all(axis=1).any()
+
+
+def pixels(path):
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
