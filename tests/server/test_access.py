@@ -89,17 +89,17 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("headers", WRONG)
-def test_nothing_is_answered_without_the_token(serve, sketch, headers):
+def test_nothing_is_answered_without_the_token(serve, sketch):
     server = serve(token=TOKEN, may_add=True)
     routes = {route.path.partition("{")[0] for route in server.server.config.app.app.routes}
     assert all(any(path.startswith(route) for _, path in every_path(server)) for route in routes)
-    headers = {name: value.format(port=server.port).encode() for name, value in headers.items()}
-    for method, path in every_path(server):
-        status, answered, content = server.ask(method, path, sketch if method == "POST" else None, {**PNG, **headers})
-        assert status == 401, (method, path)
-        assert content == (b"" if method == "HEAD" else b'{"error":"%s"}' % FAULT)
-        assert answered["WWW-Authenticate"] == "Bearer" and answered["Set-Cookie"] is None
+    for wrong in WRONG:
+        headers = {**PNG, **{name: value.format(port=server.port).encode() for name, value in wrong.items()}}
+        for method, path in every_path(server):
+            status, answered, content = server.ask(method, path, sketch if method == "POST" else None, headers)
+            assert status == 401, (method, path, wrong)
+            assert content == (b"" if method == "HEAD" else b'{"error":"%s"}' % FAULT)
+            assert answered["WWW-Authenticate"] == "Bearer" and answered["Set-Cookie"] is None
 
 
 FAULT = b"token: missing or wrong; the server printed the address that has it"

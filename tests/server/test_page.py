@@ -128,6 +128,7 @@ def test_results_are_those_of_the_interface(page):
     page.until(lambda: page.browser.execute_script("return document.querySelector('#grid img').naturalWidth") == 96)
 
 
+@pytest.mark.slow
 def test_undo_redo_clear_and_eraser(page):
     blank = page.drawn
     page.stroke(LINE)
@@ -155,6 +156,7 @@ def test_undo_redo_clear_and_eraser(page):
     assert (middle[1] < 128).sum() < (middle[0] < 128).sum() - 1500
 
 
+@pytest.mark.slow
 def test_the_address_holds_the_search(page, browser, server):
     page.stroke(LINE)
     page.stroke(OTHER)
@@ -200,6 +202,7 @@ def test_a_second_click_opens_the_picture(page, browser, server):
     page.shows(server.json("POST", "/search?top=24", {"like": picked}))
 
 
+@pytest.mark.slow
 def test_filters(page, server, drawn):
     page.stroke(LINE)
     page.shows_search()
@@ -248,6 +251,7 @@ def test_what_is_no_picture_is_said(page, browser):
     page.until(lambda: page["status"].text == "notes.txt is not a picture that the browser can read.")
 
 
+@pytest.mark.slow
 def test_keys_alone(page, browser, server):
     """Tab to the drawing, draw a cross with arrows and Space, search, go to a result, more like it."""
     keys = ActionChains(browser)
@@ -325,6 +329,7 @@ def test_light_and_dark(page, browser):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.slow
 def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     server = serve(may_add=True)
     page = Page(browser, server)
@@ -375,6 +380,7 @@ def test_the_printed_address_opens_the_page(browser, serve):
     page.close()
 
 
+@pytest.mark.slow
 def test_two_servers_keep_their_cookies(browser, serve):
     """Browsers share cookies among the ports of a host."""
     servers = [serve(token=TOKEN), serve(token="another-good_token")]
