@@ -183,3 +183,19 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path, capsys):
 def test_pictures_in_a_folder_are_sorted(tmp_path):
     plant(tmp_path, "b.jpg", "a/z.jpg", "a.jpg")
     assert [str(path.relative_to(tmp_path)) for path in listing.pictures_in(tmp_path)] == ["a.jpg", "a/z.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("new\nline\r.jpg", r"new\nline\r.jpg"),
+        ("\x1b[31mred\x07\x7f\x9b.jpg", r"\x1b[31mred\x07\x7f\x9b.jpg"),
+        ("gpj.\u202egnp", r"gpj.\u202egnp"),
+        (os.fsdecode(b"caf\xe9.jpg"), r"caf\xe9.jpg"),
+        ("Bildschirmfoto\u202f12.png café 日本 שלום", "Bildschirmfoto\u202f12.png café 日本 שלום"),
+        ("\u0928\u094d\u200d\U0001f468\u200d\U0001f469.jpg", "\u0928\u094d\u200d\U0001f468\u200d\U0001f469.jpg"),
+    ],
+)
+def test_control_characters_of_names_are_made_visible(name, expected):
+    assert listing.visible(name) == expected
+    listing.visible(name).encode()

@@ -48,8 +48,8 @@ class Running:
         assert received == status, (method, path, received, content[:300])
         return json.loads(content)
 
-    def search(self, picture, words="", status=200):
-        return self.json("POST", f"/search?{words}", picture, status, content_type="image/png")
+    def search(self, picture, query="", status=200):
+        return self.json("POST", f"/search?{query}", picture, status, content_type="image/png")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from zscmr.datasets.pictures import read_pictures, why_unreadable
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Searcher
+from zscmr.retrieval.encoder import as_file
 from zscmr.retrieval.table import Counts, Identity, Pictures, StoredPicture
 
 SIZE = 6
@@ -26,6 +27,7 @@ class ToyEncoder:
     """Grey values of SIZE × SIZE pixels."""
 
     def embed(self, paths):
+        paths = [as_file(path) for path in paths]
         pictures, readable = read_pictures(paths, SIZE)
         return pictures.mean(axis=3).reshape(len(paths), SIZE * SIZE).astype(np.float32) / 255, readable
 

@@ -111,8 +111,8 @@ def test_a_token_in_the_address_is_taken_for_the_page_alone(serve):
         assert server.ask("GET", f"{path}?token={TOKEN}")[0] == 401
     for method in ("POST", "HEAD", "PUT"):
         assert server.ask(method, f"/?token={TOKEN}")[0] == 401
-    for word in ("", "wrong", f"{TOKEN}x", "%E9", "%00", f"wrong&token=%20{TOKEN}"):
-        status, headers, _ = server.ask("GET", f"/?token={word}")
+    for wrong in ("", "wrong", f"{TOKEN}x", "%E9", "%00", f"wrong&token=%20{TOKEN}"):
+        status, headers, _ = server.ask("GET", f"/?token={wrong}")
         assert (status, headers["Set-Cookie"]) == (401, None)
 
 

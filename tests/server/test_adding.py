@@ -15,13 +15,13 @@ class Held:
     """The table's `update` that stands still half-way until it may go on."""
 
     def __init__(self, update):
-        self.update, self.there, self.go = update, threading.Event(), threading.Event()
+        self.update, self.reached, self.go = update, threading.Event(), threading.Event()
 
     def __call__(self, modality, folder, encoder, progress, rules):
         def held(done, total):
             progress(done, total)
             if done == total // 2:
-                self.there.set()
+                self.reached.set()
                 assert self.go.wait(30)
 
         self.update(modality, folder, encoder, held)
@@ -32,7 +32,7 @@ def test_adding_shows_how_far_it_is(serve, folders):
     held = server.searcher.table.update = Held(server.searcher.table.update)
     body = {"folder": str(folders["photo"]), "gallery": "sketch"}
     assert server.json("POST", "/add", body, 202)["running"]
-    assert held.there.wait(30)
+    assert held.reached.wait(30)
     expected = {"folder": body["folder"], "gallery": "sketch", "done": 12, "total": 24, "running": True}
     assert server.json("GET", "/health")["adding"] == expected
     assert server.json("POST", "/add", body, 409) == {"error": "add: an addition is running already"}
@@ -49,7 +49,7 @@ def test_adding_ends_with_the_server(serve, folders):
     server = serve(may_add=True)
     held = server.searcher.table.update = Held(server.searcher.table.update)
     server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
-    assert held.there.wait(30)
+    assert held.reached.wait(30)
     stopper = threading.Thread(target=server.api.adding.stop)
     stopper.start()
     while not server.api.adding._stopped:

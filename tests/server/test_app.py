@@ -9,6 +9,7 @@ from helpers.project import ROOT, posix
 from PIL import Image
 
 from zscmr.retrieval import Filter
+from zscmr.retrieval.hits import Answer, Hit
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
@@ -16,9 +17,9 @@ pytest_plugins = ("helpers.toy_server",)
 STATIC = ROOT / "zscmr/server/static"
 
 
-def test_search_gives_what_the_searcher_finds(server, sketch):
+def test_search_answers_as_the_searcher(server, sketch):
     answer = server.search(sketch, "top=5&class=disc&class=bar")
-    found = server.searcher.search(sketch, top=5, filters=Filter(("disc", "bar")))
+    expected = server.searcher.search(sketch, top=5, filters=Filter(("disc", "bar")))
     assert answer.pop("milliseconds") > 0
     assert answer == {
         "gallery": "photo",
@@ -27,17 +28,28 @@ def test_search_gives_what_the_searcher_finds(server, sketch):
         "distance": "euclidean",
         "found": [
             {
-                "id": match.id,
-                "name": match.name,
-                "class": match.class_name,
-                "unseen": match.unseen,
-                "distance": match.distance,
+                "id": hit.id,
+                "name": hit.name,
+                "class": hit.class_name,
+                "unseen": hit.unseen,
+                "distance": hit.distance,
                 "gone": False,
             }
-            for match in found
+            for hit in expected
         ],
     }
-    assert len(found.hits) == 5
+    assert len(expected.hits) == 5
+
+
+def test_an_answer_of_the_table_says_how_it_was_found(serve, sketch):
+    """A gallery above the searcher's memory; `how` is empty where vectors were compared in memory."""
+    server = serve()
+    assert "how" not in server.search(sketch)
+    hit = Hit(0.5, "bar", "/none.jpg", "none", "0" * 16, False)
+    server.searcher.search = lambda *_: Answer((hit,), 1, 2, "by an index that finds 97.0% of the nearest")
+    answer = server.search(sketch)
+    assert answer["how"] == "by an index that finds 97.0% of the nearest"
+    assert (answer["searched"], answer["pictures"], answer["found"][0]["gone"]) == (1, 2, True)
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
@@ -53,19 +65,19 @@ def test_more_like_a_picture(server):
     for gallery in ("photo", "sketch"):
         answer = server.json("POST", f"/search?gallery={gallery}&top=4", {"like": photo})
         expected = server.searcher.like(photo, gallery, 4)
-        assert [one["id"] for one in answer["found"]] == [match.id for match in expected.hits]
+        assert [one["id"] for one in answer["found"]] == [hit.id for hit in expected.hits]
 
 
 def test_filters(server, drawn, sketch):
     """By folder, those in it included, and by whether the class was trained on."""
-    for words, classes in (
+    for query, classes in (
         (f"folder={drawn['photo']}/bar", {"bar"}),
         (f"folder={drawn['photo'].parent}", {"bar", "cross", "disc"}),
         (f"folder={drawn['photo']}&class=disc", {"disc"}),
         ("unseen=1", {"cross"}),
         ("unseen=0", {"bar", "disc"}),
     ):
-        answer = server.search(sketch, f"{words}&top=100")
+        answer = server.search(sketch, f"{query}&top=100")
         assert answer["searched"] == len(answer["found"]) == 8 * len(classes)
         assert {one["class"] for one in answer["found"]} == classes
         assert all(one["unseen"] == (one["class"] == "cross") for one in answer["found"])

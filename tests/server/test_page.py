@@ -92,8 +92,8 @@ class Page:
         searched = f"{len(expected)} nearest of {answer['searched']} "
         self.until(lambda: searched in self["status"].text and " ms" in self["status"].text)
 
-    def shows_search(self, words="top=24"):
-        self.shows(self.server.search(self.drawn, words))
+    def shows_search(self, query="top=24"):
+        self.shows(self.server.search(self.drawn, query))
 
     def cards(self):
         return self.browser.find_elements(By.CSS_SELECTOR, "#grid button")
@@ -236,10 +236,10 @@ def test_a_picture_in_place_of_a_drawing(page, browser, drawn, way):
     assert photos.names[list(photos.ids).index(page.shown[0])] == "disc/disc_2.jpg"
     assert page["query-name"].text == "disc_2.jpg" and page["kind-row"].is_displayed()
     page.browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
-    page.until(lambda: "kind=sketch" in asked(browser))
+    page.until(lambda: "kind=sketch" in requested(browser))
 
 
-def asked(browser):
+def requested(browser):
     return browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name).join(' ')")
 
 
@@ -335,11 +335,11 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     (folders["photo"] / gone).unlink()
     page["search"].click()
     page.until(lambda: len(page.shown) == 23 and page.cards()[0].text.startswith("gone"))
-    update, there, go = server.searcher.table.update, threading.Event(), threading.Event()
+    update, reached, go = server.searcher.table.update, threading.Event(), threading.Event()
 
     def held(modality, folder, encoder, progress, rules):
         progress(7, 24)
-        there.set()
+        reached.set()
         assert go.wait(30)
         update(modality, folder, encoder, progress)
 

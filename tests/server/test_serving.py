@@ -87,9 +87,9 @@ def damaged(sketch, draw):
     for name in ("PNG", "JPEG", "WEBP"):
         file = io.BytesIO()
         Image.open(io.BytesIO(sketch)).convert("RGB").save(file, name)
-        whole = file.getvalue()
+        content = file.getvalue()
         for _ in range(40):
-            body = bytearray(whole[: draw.randrange(len(whole))] if draw.random() < 0.5 else whole)
+            body = bytearray(content[: draw.randrange(len(content))] if draw.random() < 0.5 else content)
             for _ in range(draw.randrange(4)):
                 if body:
                     body[draw.randrange(len(body))] = draw.randrange(256)
@@ -113,12 +113,12 @@ def paths(secret, picture):
         "./../",
         "file:///",
     )
-    places = "picture", "thumbnail", "static", ""
-    for place, step, many in itertools.product(places, up, (1, 3, 9)):
-        yield f"/{place}/{step * many}{secret.relative_to('/')}"
-    for place in ("picture", "thumbnail"):
+    starts = "picture", "thumbnail", "static", ""
+    for start, step, many in itertools.product(starts, up, (1, 3, 9)):
+        yield f"/{start}/{step * many}{secret.relative_to('/')}"
+    for start in ("picture", "thumbnail"):
         yield from (
-            f"/{place}/{picture}{end}" for end in ("%00", "/..", "/../../static/app.js", "?x=/etc/passwd", "%0a", ".")
+            f"/{start}/{picture}{end}" for end in ("%00", "/..", "/../../static/app.js", "?x=/etc/passwd", "%0a", ".")
         )
     yield from (
         "/static/../app.py",

@@ -187,7 +187,7 @@ def test_thumbnails_follow_their_file_and_are_bounded(tmp_path):
     with Image.open(io.BytesIO(made[0])) as thumbnail:
         assert thumbnail.size == (256, 256)
     assert [thumbnails.get(row(file)) for file in files] == made
-    assert 0 < sum(map(len, thumbnails._kept.values())) <= 3000 and len(thumbnails._kept) < 5
+    assert 0 < sum(map(len, thumbnails._cached.values())) <= 3000 and len(thumbnails._cached) < 5
     picture = row(files[4])
     draw(files[4], "blue", 30)
     with Image.open(io.BytesIO(thumbnails.get(picture))) as thumbnail:

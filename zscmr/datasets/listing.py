@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,9 +196,24 @@ def why(error):
     return error.strerror or str(error)
 
 
+def visible(text):
+    """A name for the terminal: escape control characters, line ends, bidirectional overrides, bytes outside UTF-8."""
+    if str(text).isprintable():
+        return str(text)
+    return "".join(map(_visible, str(text)))
+
+
+def _visible(letter):
+    category = unicodedata.category(letter)
+    if category == "Cs":  # how Python holds a byte of a name that is not UTF-8
+        return f"\\x{ord(letter) & 0xFF:02x}"
+    hidden = category in ("Cc", "Cf", "Zl", "Zp") and letter not in "\u200c\u200d"  # joiners of scripts and emoji
+    return letter.encode("unicode_escape").decode() if hidden else letter
+
+
 def shown(path):
-    """A path for a message: of bounded length, and writable as UTF-8."""
-    text = str(path).encode(errors="backslashreplace").decode()
+    """`visible` of a path, of bounded length."""
+    text = visible(path)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
 
 

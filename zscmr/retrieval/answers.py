@@ -1,10 +1,12 @@
 """Answers of a search for a reader: printed, written as JSON, drawn."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from zscmr.datasets.classes import class_key
+from zscmr.datasets.listing import visible
 from zscmr.reports import grid
 from zscmr.retrieval.table import UNKNOWN
 from zscmr.utils.console import warn
@@ -23,17 +25,17 @@ def lines(answer):
     """Lines of rank, distance, class and name, under one of the query."""
     width = max((len(hit.class_name) for hit in answer), default=0)
     hits = [
-        f"  {rank:>3}  {hit.distance:9.4f}  {hit.class_name:<{width}}  {hit.name}"
+        f"  {rank:>3}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}"
         for rank, hit in enumerate(answer, start=1)
     ]
-    return [str(answer.query), *hits]
+    return [visible(answer.query), *hits]
 
 
 def write_answers(file, about, answers):
     """Write the answers as JSON; `about`: what was searched and how."""
     queries = [
         {
-            "query": answer.query,
+            "query": os.fsencode(answer.query).decode(errors="backslashreplace"),  # a name may hold any bytes
             "found": [
                 {"name": hit.name, "class": hit.class_name, "distance": hit.distance, "picture": hit.path or None}
                 for hit in answer
@@ -59,11 +61,11 @@ def draw_answers(path, title, subtitle, answers, labels, leaked=""):
     for answer, label in list(zip(answers, labels, strict=True))[:SHOWN]:
         query, hits = Path(answer.query), answer.hits[:SHOWN]
         right = None if label is None else np.array([hit.class_name == label for hit in hits])
-        cell = grid.Cell(query, query.stem, "" if label is None else grid.short(query.name))
-        captions = [Path(hit.name).stem if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
+        cell = grid.Cell(query, visible(query.stem), "" if label is None else grid.short(visible(query.name)))
+        captions = [visible(Path(hit.name).stem) if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
         paths = [Path(hit.path) if hit.path else None for hit in hits]
         notes = [f"{hit.distance:.3f}" for hit in hits]
-        rows.append(grid.Line(label or query.stem, cell, grid.found_cells(captions, paths, right, notes)))
+        rows.append(grid.Line(label or visible(query.stem), cell, grid.found_cells(captions, paths, right, notes)))
     if any(label is not None for label in labels[:SHOWN]):
         subtitle += "; class of the query's folder green, other classes red"
     else:

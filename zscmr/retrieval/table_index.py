@@ -23,7 +23,7 @@ REFINED = 30  # candidates compared by their own vectors, for each picture to be
 LEAST = 10_000  # pictures of a modality that an index is worth building for
 STALE = 0.2  # share of rows outside the index at which it is built anew
 _NAME, _MEASURED = "vector_idx", "zscmr-recall"
-_SCANNED = 2**16  # rows ranked together in a scan
+SCANNED = 2**16  # rows ranked together in a scan
 
 
 class TableIndex:
@@ -46,23 +46,26 @@ class TableIndex:
         """The classes of the table, sorted."""
         return self.table.class_names()
 
-    def recall(self, exact=False):
+    @property
+    def scanned(self):
+        """Whether every search compares all rows: for l1 and hamming, and for fewer than `least` pictures."""
+        return self.distance not in DISTANCES or self.count < self.least
+
+    def recall(self):
         """The share of the ten nearest pictures of the modality that a search finds.
 
-        1 where every row is compared: if `exact`, for l1 and hamming, and for fewer than `least` pictures. Else as
-        measured and kept in the table. Builds and measures the index where that was not done.
+        1 if all rows are compared, else as measured and kept in the table. Builds and measures the index where that
+        was not done.
         """
-        if exact or self.distance not in DISTANCES or self.count < self.least:
+        if self.scanned:
             return 1.0
         with self._lock, refusal(self.table.where):
             if self._measured is None:
                 if not _current(self._rows):
                     build(self.table)
                     self._rows = self.table.table()
-                if self.modality not in _measured(self._rows):
-                    measure(self.table, self.modality)
-                    self._rows = self.table.table()
-                self._measured = _measured(self._rows)[self.modality]
+                recorded = _measured(self._rows).get(self.modality)
+                self._measured = recorded or measure(self.table, self.modality)
         return self._measured["recall"]
 
     def search(self, vectors, top=10, filters=EVERYTHING, but=None, exact=False):
@@ -76,7 +79,8 @@ class TableIndex:
             exact: compare every row.
         """
         check_vectors(vectors, "query", self.distance if self.distance != "hamming" else None)
-        recall = self.recall(exact)
+        exact = exact or self.scanned
+        how = "every picture compared" if exact else f"by an index that finds {self.recall():.1%} of the nearest"
         condition = self._condition(filters)
         if but is not None:
             condition += f" AND id != {quoted(but)}"
@@ -85,13 +89,13 @@ class TableIndex:
             if not searched:
                 self._check_folder(filters)
             condition = None if searched == self._all else condition
-            if recall == 1.0 or not searched:
-                found = self._scanned(vectors, top, condition) if searched else [(self._none(), ())] * len(vectors)
-                how = "every picture compared"
+            if not searched:
+                found = [(pictures_of([], self.table.identity), ())] * len(vectors)
+            elif exact:
+                found = self._scanned(vectors, top, condition)
             else:
                 found = [self._nearest(vector, top, condition) for vector in vectors]
-                how = f"by an index that finds {recall:.1%} of the nearest"
-        pictures, distances = zip(*found, strict=True)
+        pictures, distances = zip(*found, strict=True) if found else ((), ())
         return answers(pictures, distances, searched, self.count, how)
 
     def classes(self, filters=EVERYTHING):
@@ -106,9 +110,6 @@ class TableIndex:
             below = Filter(folder=filters.folder).condition(self.modality, ())
             if not self._rows.count_rows(below):
                 raise filters.no_such_folder()
-
-    def _none(self):
-        return pictures_of([], self.table.identity)
 
     def _nearest(self, vector, top, condition):
         """(`Pictures`, distances (k,)) by the index, ordered by the vectors themselves."""
@@ -144,7 +145,7 @@ def build(table):
 
 
 def measure(table, modality):
-    """Measure the recall of the index for searches of one modality, and record it in the table.
+    """Measure the recall of the index for searches of one modality, record it in the table, and return it.
 
     Queries are embeddings of the other modality where the gallery has some, else pictures of its own, each without
     itself. The fewest partitions that reach RECALL are read from then on.
@@ -163,26 +164,28 @@ def measure(table, modality):
             recall = _recall(rows, identity.distance, queries, own, nearest, condition, probes)
             if recall >= RECALL:
                 break
-    _record(table, _measured(rows) | {modality: {"recall": round(recall, 3), "probes": probes}})
+    measured = {"recall": round(recall, 3), "probes": probes}
+    _record(table, _measured(rows) | {modality: measured})
     say(f"{table.where}: the index finds {recall:.1%} of the {NEAREST} nearest {modality} pictures")
+    return measured
 
 
-def scan(table, identity, queries, top, condition=None):
-    """(row ids (q, top) int64, distances (q, top)) of the exact nearest, by reading all vectors once, in blocks."""
+def scan(table, identity, queries, top, condition=None, block=SCANNED):
+    """(row ids (q, top) int64, distances (q, top)) of the exact nearest; reads `block` vectors at a time."""
     rows, distances = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
-    for block, vectors in _blocks(table, identity, condition):
+    for ids, vectors in _blocks(table, identity, condition, block):
         found, apart = Index(vectors, identity.distance).search(queries, top)
-        rows, distances = np.hstack([rows, block[found]]), np.hstack([distances, apart])
+        rows, distances = np.hstack([rows, ids[found]]), np.hstack([distances, apart])
         order = np.argsort(distances, axis=1, kind="stable")[:, :top]
         rows, distances = (np.take_along_axis(part, order, 1) for part in (rows, distances))
     return rows, distances
 
 
-def _blocks(table, identity, condition):
-    """Yield (row ids (m,) int64, vectors (m, dim)) of the rows that meet the condition, _SCANNED or fewer at once."""
+def _blocks(table, identity, condition, block):
+    """Yield (row ids (m,) int64, vectors (m, dim)) of the rows that meet the condition, at most `block` at once."""
     request = table.search().select(["vector"]).with_row_id(True)
     request = request.where(condition) if condition else request
-    for batch in request.to_batches(batch_size=_SCANNED):
+    for batch in request.to_batches(batch_size=block):
         if len(batch):
             yield batch.column("_rowid").to_numpy().astype(np.int64), vectors_of([batch.column("vector")], identity)
 

@@ -21,25 +21,30 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-# Leads on to the page itself. A redirect would not do: a browser sends a SameSite=Strict cookie only with requests that
-# a page of this server began, and neither a link elsewhere nor the file that opens the browser is one.
+# Forwards to the page. A redirect would not do: browsers send a SameSite=Strict cookie only with requests that a page
+# of this server starts, and a redirect counts for the link, or the local file, that led to it.
 FORWARD = (
     '<!doctype html><meta charset="utf-8"><title>Draw and find</title><meta http-equiv="refresh" content="0; url=/">'
 )
 
 
 def refusal(status, why, **headers):
-    """The one form of an error answer."""
+    """The JSON answer of an error."""
     return JSONResponse({"error": why}, status, headers)
 
 
 class Guard:
-    """ASGI middleware that lets requests of the server's own page, and of programs, pass.
+    """ASGI middleware that refuses requests without the token, and those of other pages.
 
-    A browser sends a page's requests on behalf of whoever wrote the page. So `Origin` has to be the server itself, and
-    without a token `Host` a loopback name: a page whose own name was made to point here (DNS rebinding) fails both.
-    With a token no name is refused, since a foreign page does not know the token, and nothing is answered without it:
-    neither pictures nor the page nor its scripts.
+    `Origin`, where there is one, has to be the server itself. Without a token `Host` has to be a loopback name: a page
+    whose name resolves to this machine (DNS rebinding) has another. With a token any name passes, since a foreign page
+    does not know the token. Nothing is answered without it, neither pictures nor the page nor its scripts: one rule
+    without exceptions is easier to keep than a list of harmless files.
+
+    Args:
+        app: the ASGI application behind it.
+        token: what a request has to bring; None: requests of this machine pass.
+        seconds: for all of a request.
     """
 
     def __init__(self, app, token=None, seconds=Limits.request_seconds):
@@ -57,7 +62,8 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}  # all or nothing
+        headers = [pair for pair in scope["headers"] if pair[0] != b"range"]  # files are sent whole
+        scope = {**scope, "headers": headers}
         app = self._own_answer(HTTPConnection(scope)) or self.app
         try:
             await asyncio.wait_for(app(scope, receive, guarded), self.seconds)
@@ -66,14 +72,14 @@ class Guard:
                 await refusal(504, f"not answered within {self.seconds} s")(scope, receive, guarded)
 
     def _own_answer(self, request):
-        """The answer to a request that may not pass, or that brings the token; None to one that passes."""
+        """Refuse a request, or forward one whose address has the token to the page; None for one that may pass."""
         headers, path = request.headers, request.scope["path"]
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.token is None and _host_name(host) not in LOOPBACK:
             return refusal(403, f"Host: expected {', '.join(LOOPBACK)}, received {host!r}")
         if origin is not None and (_netloc(origin) != host.lower() or not host):
             return refusal(403, f"Origin: expected this server, received {origin!r}")
-        # images and scripts of a foreign page have no Origin; to follow a link to the page itself is no such request
+        # Requests for images and scripts of a foreign page have no Origin. Following a link to the page is allowed.
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         opens_page = path == "/" and request.scope["method"] == "GET"
         linked = foreign and opens_page and headers.get("sec-fetch-mode") == "navigate"
@@ -81,16 +87,16 @@ class Guard:
             return refusal(403, "Sec-Fetch-Site: a page of another origin asks")
         if self.token is None:
             return None
-        if opens_page and (word := request.query_params.get("token")) and same_token(word, self.token):
+        if opens_page and same_token(request.query_params.get("token", ""), self.token):
             return self._entrance(request)
         if _knows(request, self.token):
             return None
-        if linked:  # the browser holds the cookie back until a page of this server asks
+        if linked:  # the browser sends the cookie with the next request
             return HTMLResponse(FORWARD, 401)
         return refusal(401, TOKEN_FAULT, **{"WWW-Authenticate": "Bearer"})
 
     def _entrance(self, request):
-        """Makes the token of the address a cookie, and leads to the page under an address without it."""
+        """Set the token as a cookie, and forward to an address without it."""
         answer = HTMLResponse(FORWARD)
         secure = request.scope["scheme"] == "https"
         answer.set_cookie(cookie_name(request.headers), self.token, httponly=True, samesite="strict", secure=secure)
@@ -98,13 +104,15 @@ class Guard:
 
 
 def same_token(one, other):
-    """Whether two texts are the same, in a time that does not tell where they differ."""
+    """Whether two texts are equal, compared in constant time."""
     return hmac.compare_digest(one.encode(), other.encode())
 
 
 def cookie_name(headers):
-    """Name of the cookie of a server. Browsers share cookies among the ports of a host, so it has the port in it, the
-    one that the browser sees: a tunnel has another than the server."""
+    """Name of the cookie, with the port in it, because browsers share cookies among the ports of a host.
+
+    The port is that of `Host`: through a tunnel the browser sees another one than the server's.
+    """
     try:
         port = urlsplit(f"//{headers.get('host', '')}").port
     except ValueError:
@@ -113,9 +121,9 @@ def cookie_name(headers):
 
 
 def _knows(request, token):
-    scheme, _, word = request.headers.get("authorization", "").partition(" ")
-    words = word if scheme.lower() == "bearer" else "", request.cookies.get(cookie_name(request.headers), "")
-    return any(same_token(word, token) for word in words)
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    received = bearer if scheme.lower() == "bearer" else "", request.cookies.get(cookie_name(request.headers), "")
+    return any(same_token(text, token) for text in received)
 
 
 def _host_name(host):

@@ -14,7 +14,7 @@ class Stopped(Exception):
 
 
 class Adding:
-    """Brings a gallery up to date with folders (`Table.update`), one after the other."""
+    """Adds folders to the gallery in a thread, one at a time."""
 
     def __init__(self, searcher):
         self.searcher = searcher

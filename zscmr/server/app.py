@@ -16,7 +16,7 @@ from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.access import Guard, refusal
 from zscmr.server.adding import Adding
-from zscmr.server.limits import FORMATS, LIMITS, Desk, check_picture, read_body
+from zscmr.server.limits import FORMATS, LIMITS, Workers, check_picture, read_body
 from zscmr.server.question import Question
 from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, open_stored, picture_format
 from zscmr.utils.errors import BadInput
@@ -28,16 +28,23 @@ THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=300"}
 
 
 class Api:
-    """The endpoints, and what they share."""
+    """The endpoints.
+
+    Args:
+        searcher: the `Searcher` that answers.
+        may_add: whether requests may add folders.
+        limits: a `Limits`.
+    """
 
     def __init__(self, searcher, may_add=False, limits=LIMITS):
         self.searcher, self.may_add, self.limits = searcher, may_add, limits
-        self.adding, self.desk, self.thumbnails = Adding(searcher), Desk(limits.waiting), Thumbnails(limits.thumbnails)
+        self.adding, self.workers = Adding(searcher), Workers(limits.waiting)
+        self.thumbnails = Thumbnails(limits.thumbnails)
 
     def close(self):
         """End an addition that runs, and the threads."""
         self.adding.stop()
-        self.desk.close()
+        self.workers.close()
 
     async def page(self, request):
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
@@ -52,7 +59,7 @@ class Api:
         else:
             expected = ", ".join([*FORMATS, "application/json"])
             raise HTTPException(415, f"Content-Type: expected any of {expected}, received {kind!r}")
-        return JSONResponse(await self.desk.do(self._answer, question, *work))
+        return JSONResponse(await self.workers.do(self._answer, question, *work))
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
@@ -90,15 +97,15 @@ class Api:
         return JSONResponse(self.adding.state(), 202)
 
     async def picture(self, request):
-        kind, file = await self.desk.do(self._stored, _checked, request.path_params["id"])
+        kind, file = await self.workers.do(self._stored, _checked, request.path_params["id"])
         return OpenFileResponse(file, f"image/{kind.lower()}", {"Content-Security-Policy": PICTURE_POLICY})
 
     async def thumbnail(self, request):
-        content = await self.desk.do(self._stored, self.thumbnails.get, request.path_params["id"])
+        content = await self.workers.do(self._stored, self.thumbnails.get, request.path_params["id"])
         return Response(content, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
 
     def _stored(self, read, picture_id):
-        """read(picture) of a picture of the gallery. Raises UnknownPicture, or HTTPException for what is no picture."""
+        """read(`StoredPicture`). Raises UnknownPicture, and HTTPException for a file that cannot be read."""
         picture = self.searcher.picture(picture_id)
         try:
             return read(picture)
@@ -108,7 +115,7 @@ class Api:
             raise HTTPException(422, "picture: cannot be read") from error
 
     async def classes(self, request):
-        return JSONResponse(await self.desk.do(self._classes))
+        return JSONResponse(await self.workers.do(self._classes))
 
     def _classes(self):
         counts = {modality: self.searcher.counts(modality) for modality in MODALITIES}
@@ -118,7 +125,7 @@ class Api:
         }
 
     async def health(self, request):
-        return JSONResponse(await self.desk.do(self._health))
+        return JSONResponse(await self.workers.do(self._health))
 
     def _health(self):
         pictures = {modality: self.searcher.counts(modality).pictures for modality in MODALITIES}
@@ -137,7 +144,7 @@ class Api:
 
 
 def make_app(api, token):
-    """The ASGI application of an `Api`, for those who know `token`; None: for this machine."""
+    """The ASGI application of an `Api`, behind its `Guard`."""
     routes = [
         Route("/", api.page),
         Route("/search", api.search, methods=["POST"]),
@@ -162,7 +169,7 @@ def make_app(api, token):
 
 
 def _checked(picture):
-    """(format, open file) of what is a picture, by its header. Raises OSError for anything else."""
+    """(format, open file) of a `StoredPicture`. Raises OSError for a file whose header is no picture's."""
     file = open_stored(picture)
     try:
         return picture_format(file), file

@@ -20,12 +20,12 @@ class Limits:
     body: int = 2**24  # bytes of a picture that is sent
     json: int = 2**12  # bytes of a JSON body
     pixels: int = 25_000_000  # of a picture that is sent; decoding may need 12 bytes for each
-    head_seconds: float = 10  # for the head of a request to arrive, and for the next one on a connection to begin
+    head_seconds: float = 10  # for the head of a request to arrive, also of the next one on a connection
     body_seconds: float = 10  # for a body to arrive
     request_seconds: float = 120  # for all of a request
     waiting: int = 64  # pieces of work that run or wait
     connections: int = 256  # at once
-    top: int = 1000  # nearest pictures that may be asked for
+    top: int = 1000  # nearest pictures of an answer
     thumbnails: int = 2**25  # bytes that stay in memory
 
 
@@ -67,8 +67,8 @@ def check_picture(body, most):
         raise HTTPException(413, f"picture: expected at most {most:,} pixels, received {width} × {height}")
 
 
-class Desk:
-    """Does work in threads, a few pieces at a time; refuses more than `waiting` pieces at once.
+class Workers:
+    """Work in threads, one for each core; refuses more than `waiting` pieces at once.
 
     A piece counts until it ends, even if nobody waits for it any more.
     """

@@ -12,7 +12,14 @@ CHOICES = {"kind": MODALITIES, "gallery": MODALITIES, "unseen": ("0", "1")}
 
 @dataclass(frozen=True)
 class Question:
-    """What is searched, with what, and how many of the nearest to give."""
+    """The parameters of a search.
+
+    Args:
+        kind: what the picture sent is, "sketch" or "photo".
+        gallery: what is searched, "sketch" or "photo".
+        top: number of hits.
+        filters: a `Filter`.
+    """
 
     kind: str
     gallery: str

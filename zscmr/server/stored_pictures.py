@@ -1,4 +1,4 @@
-"""The files of the gallery's pictures: each is opened once, what is open is checked, and that is sent."""
+"""Files of the gallery's pictures, opened once, checked as they are open, and sent from there; thumbnails of them."""
 
 import asyncio
 import io
@@ -16,16 +16,18 @@ SIDE = 256  # pixels, of a thumbnail
 LARGEST = 2**30  # bytes of a file that is sent
 LARGEST_REMOTE = 2**27  # bytes of an object that is read into memory
 BLOCK = 2**18  # bytes sent at once
-UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own picture
+UNMANAGED = -1  # size in the row of a run's own picture, which no folder keeps up to date
 
 
 def open_stored(picture):
-    """The file of a `StoredPicture`, open for reading; of an object on storage a file in memory.
+    """Open the file of a `StoredPicture` for reading; an object on storage is read into a file in memory.
 
-    The file has to be the one that was added. Its path leads through no link; or links of this user lead to a file with
-    the size and time of the row; or the picture is a run's own, and lies in the folder of its dataset. So a link that
-    has replaced the file, or a folder above it, leads to nothing. Raises OSError otherwise, and for what is no regular
-    file or too large; FileNotFoundError for what has gone.
+    A link that has replaced the file, or a folder above it, is not followed. A path with links in it is accepted in
+    two cases: the links are this user's own, and the file has the size and time of the row; or the picture is a run's
+    own, and the links stay in the folder of its dataset.
+
+    Raises FileNotFoundError for a file that has gone, and OSError for one that is reached through other links, is no
+    regular file, or is too large.
     """
     path = picture.path
     if is_uri(path):
@@ -49,7 +51,7 @@ def open_stored(picture):
 
 
 def _is_same(picture, path, real, status):
-    """Whether the file `real`, which links at `path` lead to, is the picture."""
+    """Whether the file `real`, to which links at `path` lead, may stand for the picture."""
     if picture.size == UNMANAGED:
         dataset = os.path.realpath(path.removesuffix(picture.name))
         return real.startswith(os.path.join(dataset, ""))
@@ -62,7 +64,7 @@ def _is_same(picture, path, real, status):
 
 
 def _open_without_links(path):
-    """The file at an absolute path, open for reading. Raises OSError if the path leads through a link."""
+    """Open the file at an absolute path. Raises OSError if a part of the path is a link."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # to open a pipe would wait
     if not path:
         raise FileNotFoundError("no path is known")
@@ -111,49 +113,49 @@ def picture_format(file):
 
 
 def _source(file):
-    """What `datasets.pictures` reads."""
+    """The file as `datasets.pictures` takes it."""
     return file.getvalue() if isinstance(file, io.BytesIO) else file
 
 
 class Thumbnails:
-    """JPEG thumbnails of pictures; the latest `most` bytes of them stay in memory. Thread-safe."""
+    """JPEG thumbnails of pictures; the last used, up to `most` bytes, stay in memory. Thread-safe."""
 
     def __init__(self, most):
         self._most, self._bytes, self._lock = most, 0, threading.Lock()
-        self._kept = OrderedDict()  # (path, size, modified): JPEG bytes
+        self._cached = OrderedDict()  # (path, size, modified): JPEG bytes
 
     def get(self, picture):
         """JPEG bytes for a `StoredPicture`. Raises OSError as `open_stored`, and for what is no picture."""
         key = (picture.path, picture.size, picture.modified)
-        if is_uri(picture.path) and (kept := self._find(key)):  # to ask the storage again would cost as much as to read
-            return kept
+        if is_uri(picture.path) and (thumbnail := self._find(key)):  # no request to the storage
+            return thumbnail
         with open_stored(picture) as file:
             if not isinstance(file, io.BytesIO):
                 status = os.fstat(file.fileno())
                 key = (picture.path, status.st_size, status.st_mtime_ns)
-                if kept := self._find(key):
-                    return kept
-            thumbnail = io.BytesIO()
-            read_thumbnail(_source(file), SIDE).save(thumbnail, format="JPEG", quality=80)
-        self._keep(key, thumbnail.getvalue())
-        return thumbnail.getvalue()
+                if thumbnail := self._find(key):
+                    return thumbnail
+            jpeg = io.BytesIO()
+            read_thumbnail(_source(file), SIDE).save(jpeg, format="JPEG", quality=80)
+        self._keep(key, jpeg.getvalue())
+        return jpeg.getvalue()
 
     def _find(self, key):
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            if key in self._cached:
+                self._cached.move_to_end(key)
+            return self._cached.get(key)
 
     def _keep(self, key, content):
         with self._lock:
-            self._bytes += len(content) - len(self._kept.get(key, b""))
-            self._kept[key] = content
+            self._bytes += len(content) - len(self._cached.get(key, b""))
+            self._cached[key] = content
             while self._bytes > self._most:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
+                self._bytes -= len(self._cached.popitem(last=False)[1])
 
 
 class OpenFileResponse(Response):
-    """Sends an open file, of the length that it has at first, and closes it."""
+    """Sends an open file, as long as it is now, and closes it."""
 
     def __init__(self, file, media_type, headers):
         self.file, self.length = file, file.seek(0, os.SEEK_END)

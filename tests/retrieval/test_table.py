@@ -1,4 +1,4 @@
-"""The gallery's table: in step with folders, killed, shared by writers, refused where it is not what it should be."""
+"""The table: in step with folders, killed, shared by writers, refused where it is not what it should be."""
 
 import hashlib
 import json
@@ -13,9 +13,11 @@ import pytest
 from helpers.project import posix
 from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complete, write_files
 
+from zscmr.datasets.listing import pictures_in
 from zscmr.retrieval import table as module
-from zscmr.retrieval.sources import pictures_in
 from zscmr.retrieval.table import Identity, Table, rows
+
+FORGET = module.AddRules(forget=True)
 
 
 @pytest.fixture
@@ -62,8 +64,7 @@ def test_an_update_follows_the_folder(opened, tmp_path, refused, capsys):
     check_complete(opened, folder)
     assert len(snapshot.ids) == 6
     shutil.rmtree(folder / "bee")
-    assert opened.update("photo", folder / "bee", encoder).removed == 2
-    assert "bee: no such folder; the 2 pictures added from there leave the gallery" in capsys.readouterr().err
+    assert opened.update("photo", folder, encoder) == module.Update(added=0, kept=4, removed=2)
     check_complete(opened, folder)
     assert refused(opened.update, "photo", folder / "bee", encoder).endswith("bee: no such folder")
     (tmp_path / "all bad").mkdir()
@@ -71,6 +72,111 @@ def test_an_update_follows_the_folder(opened, tmp_path, refused, capsys):
     version = opened.version()
     assert refused(opened.update, "photo", tmp_path / "all bad", encoder).endswith("none of its pictures can be read")
     assert opened.version() == version
+
+
+def add(table, folder, rules=module.AddRules()):  # noqa: B008
+    return table.update("photo", folder, ToyEncoder(), rules=rules)
+
+
+def test_rows_of_a_folder_that_is_gone_stay_until_they_are_to_be_forgotten(opened, tmp_path, capsys):
+    """An unmounted drive: its mount point is missing, or empty."""
+    folder = tmp_path / "in"
+    write_files(folder, 6)
+    add(opened, folder)
+    shutil.rmtree(folder)
+    assert add(opened, folder) == module.Update(0, 6, 0)
+    told = f"warning: --add {folder}: no such folder; 6 pictures stay in the gallery (--forget drops them)\n"
+    assert capsys.readouterr().err == told
+    folder.mkdir()
+    assert add(opened, folder) == module.Update(0, 6, 0)
+    assert f"{folder}: is empty; 6 pictures added from there stay in the gallery" in capsys.readouterr().err
+    assert add(opened, folder, FORGET) == module.Update(0, 0, 6) and opened.count("photo") == 0
+    write_files(folder, 6)
+    add(opened, folder)
+    shutil.rmtree(folder)
+    assert add(opened, folder, FORGET) == module.Update(0, 0, 6)
+    assert "no such folder; 6 pictures added from there leave the gallery" in capsys.readouterr().err
+
+
+def test_rows_of_a_folder_that_has_lost_more_than_half_stay(opened, tmp_path, capsys):
+    folder = tmp_path / "in"
+    write_files(folder, 8)
+    add(opened, folder)
+    for number in (0, 1, 2, 4):
+        next(folder.rglob(f"{number:05}.png")).unlink()
+    assert add(opened, folder) == module.Update(0, 4, 4)  # half of them is no more than half
+    write_files(folder, 8)
+    add(opened, folder)
+    for number in (0, 1, 2, 4, 6):
+        next(folder.rglob(f"{number:05}.png")).unlink()
+    write_files(folder, 1, start=20)
+    capsys.readouterr()
+    assert add(opened, folder) == module.Update(1, 8, 0)
+    assert "5 of its 8 pictures are gone; 5 pictures stay in the gallery (--forget drops" in capsys.readouterr().err
+    assert add(opened, folder, FORGET) == module.Update(0, 4, 5)
+    check_complete(opened, folder)
+
+
+def test_an_empty_folder_keeps_its_rows_where_it_had_several(opened, tmp_path, capsys):
+    """A drive that was mounted in the added folder; a picture that was deleted leaves an empty folder too."""
+    folder = tmp_path / "in"
+    write_files(folder, 6)
+    (folder / "usb/deep").mkdir(parents=True)
+    for number in range(2):
+        (folder / f"usb/deep/{number}.png").write_text(f"usb {number}")
+    (folder / "one").mkdir()
+    (folder / "one/a.png").write_text("one")
+    add(opened, folder)
+    shutil.rmtree(folder / "usb/deep")
+    (folder / "one/a.png").unlink()
+    capsys.readouterr()
+    assert add(opened, folder) == module.Update(0, 8, 1)
+    expected = f"warning: {folder}/usb: is empty; 2 pictures added from there stay in the gallery\n"
+    assert capsys.readouterr().err == expected
+    assert add(opened, folder, FORGET) == module.Update(0, 6, 2)
+
+
+@posix
+@pytest.mark.parametrize("rules", [module.AddRules(), FORGET])
+def test_rows_of_what_could_not_be_listed_stay(opened, tmp_path, capsys, monkeypatch, rules):
+    """Permissions do not bind root, so that the system calls refuse: a folder in the middle, and a file's state."""
+    folder = tmp_path / "in"
+    write_files(folder, 6)
+    (folder / "bee/deep").mkdir()
+    (folder / "bee/deep/x.png").write_text("deep")
+    add(opened, folder)
+    (folder / "ant/00000.png").unlink()
+    (folder / "ant/00002.png").unlink()
+    capsys.readouterr()
+    scandir = os.scandir
+
+    def refuses(path):
+        if str(path).endswith("bee"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    assert add(opened, folder, rules) == module.Update(0, 5, 2)
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: {folder}/bee: Permission denied, skipped",
+        f"warning: {folder}/bee: Permission denied; 4 pictures added from there stay in the gallery",
+    ]
+    monkeypatch.undo()
+    assert add(opened, folder) == module.Update(0, 5, 0)
+    check_complete(opened, folder)
+
+
+@posix
+def test_links_that_lead_out_are_taken_on_request_alone(opened, tmp_path, capsys):
+    folder, album = tmp_path / "in", tmp_path / "album"
+    write_files(folder, 2)
+    write_files(album, 3)
+    os.symlink(album, folder / "linked")
+    assert add(opened, folder).added == 2
+    assert "1 link that lead" in capsys.readouterr().err
+    assert add(opened, folder, module.AddRules(follow_links=True)) == module.Update(3, 2, 0)
+    assert sum(f"{folder}/linked/" in path for path in opened.pictures("photo").paths) == 3
+    assert add(opened, folder) == module.Update(0, 5, 0)  # not looked at is not gone
 
 
 def test_names_of_files_are_no_queries(opened, tmp_path, capsys):
@@ -81,7 +187,7 @@ def test_names_of_files_are_no_queries(opened, tmp_path, capsys):
         opened.update("photo", folder, ToyEncoder())
     check_complete(opened, odd, alike)
     shutil.rmtree(odd)
-    assert opened.update("photo", odd, ToyEncoder()).removed == 2
+    assert opened.update("photo", odd, ToyEncoder(), rules=FORGET).removed == 2
     check_complete(opened, alike)
     capsys.readouterr()
     with open(os.fsencode(alike) + b"/\xff.png", "w") as file:
