@@ -32,7 +32,11 @@ __all__ = ["Settings", "constants_class", "main"]
 @dataclass(frozen=True)
 class Settings(TrainingOptions):
     data: Path = setting(MINIATURE, "dataset directory; the default is made when it is missing", metavar="DIR")
-    unseen: Path | None = setting(None, "list of unseen classes; left out: unseen.txt of --data", metavar="FILE")
+    unseen: Path | None = setting(
+        None,
+        "list of unseen classes: a file, or a name such as sketchy-25-sake (default: unseen.txt of --data)",
+        metavar="FILE",
+    )
     path: Path | None = setting(None, "run directory; left out: the next number under runs/", metavar="DIR")
     resume: bool = setting(False, "go on with the run in --path (left out: the newest run)")
     overwrite: bool = setting(False, "replace the run in --path")

@@ -20,7 +20,10 @@ JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weigh
 
 @dataclass(frozen=True)
 class Stage1Options(PictureOptions):
-    unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
+    unseen: Path = setting(
+        help="text file of unseen class names, or a list's name such as sketchy-25-sake; they never train a CNN",
+        metavar="FILE",
+    )
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
     backbone: str = setting("efficientnet_lite0", f"CNN: {NAMES}", metavar="NAME")
     weights: Path | None = setting(
