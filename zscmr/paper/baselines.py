@@ -13,13 +13,18 @@ DIM, SHRINKAGE = 64, 5.0  # of the LDA map, as in every table
 def measure_baselines(dataset, split, dim=DIM, shrinkage=SHRINKAGE):
     """{"features alone", "LDA map": results of `evaluate` on the unseen classes, by cosine}.
 
-    `split.seen` names the classes that scale the features and fit the map. Raises BadInput for modalities of
-    different widths.
+    Raises BadInput for modalities of different widths.
+
+    Args:
+        dataset: a loaded dataset.
+        split: its seen classes scale the features and fit the map, its unseen ones are scored.
+        dim: size of the map.
+        shrinkage: as in `lda_map`.
     """
+    widths = [items.features.shape[1] for items in (dataset.photo, dataset.sketch)]
+    if widths[0] != widths[1]:
+        raise BadInput(f"{dataset.directory}: photos are {widths[0]}-d and sketches {widths[1]}-d, expected one width")
     photos, sketches = (scaled_rows(items, split.seen) for items in (dataset.photo, dataset.sketch))
-    if photos.shape[1] != sketches.shape[1]:
-        widths = f"photos are {photos.shape[1]}-d and sketches {sketches.shape[1]}-d"
-        raise BadInput(f"{dataset.directory}: {widths}, not alike")
     photo, sketch = (np.isin(items.labels, split.unseen) for items in (dataset.photo, dataset.sketch))
     labels = dataset.photo.labels[photo], dataset.sketch.labels[sketch]
     lda = lda_map(photos, dataset.photo.labels, sketches, dataset.sketch.labels, split.seen, dim, shrinkage)
@@ -38,8 +43,17 @@ def scaled_rows(items, seen):
 def lda_map(photos, photo_labels, sketches, sketch_labels, seen, dim, shrinkage):
     """(F, dim) map whose columns are the leading generalised eigenvectors of (S_b, S_w), each times λ^¼.
 
-    A class's mean is the mean of its photo mean and its sketch mean; S_w is the scatter of both modalities about it
+    A class's mean is the mean of its photo mean and its sketch mean. S_w is the scatter of both modalities about it
     plus shrinkage · trace(S_w)/F · I, S_b that of the class means about theirs.
+
+    Args:
+        photos: (photos, F).
+        photo_labels: (photos,).
+        sketches: (sketches, F).
+        sketch_labels: (sketches,).
+        seen: class indices to fit on.
+        dim: columns of the map, at most F.
+        shrinkage: weight of the identity, in units of the mean variance within classes.
     """
     means, deviations = [], []
     for label in seen:
