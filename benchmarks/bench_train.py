@@ -23,8 +23,8 @@ from zscmr.datasets.classes import Split
 from zscmr.models import SYSTEMS
 from zscmr.training.sources import make_source
 from zscmr.training.stage2 import train as stage2
-from zscmr.training.stage2.options import PRECISIONS, TrainingOptions, resolve
-from zscmr.training.steps import compile_epoch, step_rows, train_step
+from zscmr.training.stage2.options import PRECISIONS, TrainingOptions, with_preset
+from zscmr.training.steps import EpochRunner, step_rows, train_step
 from zscmr.training.strategies import Gather, keep_small_products_whole
 from zscmr.utils import cli
 from zscmr.utils.console import say
@@ -69,7 +69,7 @@ class Measured:
 
     def __init__(self, asked, name, dataset):
         chosen = {"batch_size": asked.batch_size, "precision": asked.precision, "jit": asked.jit}
-        self.settings, self.preset = resolve(TrainingOptions(model=name, constants={"dim": asked.dim}, **chosen))
+        self.settings, self.preset = with_preset(TrainingOptions(model=name, constants={"dim": asked.dim}, **chosen))
         self.dataset, none = dataset, np.empty(0, np.int64)
         self.split = Split(np.arange(CLASSES), none, none)
         self.draw = partial(batches.draw_epoch, dataset, self.split, self.preset, 0)
@@ -99,7 +99,7 @@ def our_step(measured):
 
     state, preset = measured.state(), measured.preset
     source = make_source(measured.dataset, measured.split.seen, state.model)
-    epoch = compile_epoch(state, source, preset.constants.terms, preset.weights, 0, measured.settings.jit)
+    epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, 0, measured.settings.jit)
     return lambda: epoch(measured.triads, first=0)
 
 

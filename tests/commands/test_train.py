@@ -12,9 +12,9 @@ from zscmr.commands import train as trainer
 from zscmr.datasets import batches, loader
 from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import FILES
-from zscmr.training.stage2 import outcome as tensorboard
-from zscmr.training.stage2 import train as stage2
-from zscmr.training.stage2.options import resolve
+from zscmr.training.stage2 import outcome, tensorboard
+from zscmr.training.stage2.options import with_preset
+from zscmr.training.stage2.restore import load_model
 
 
 def settings(folder, **more):
@@ -77,7 +77,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, st
 
     with monkeypatch.context() as patch:
         if stop_at == "export":
-            patch.setattr(stage2, "export_embeddings", stop)
+            patch.setattr(outcome, "export_embeddings", stop)
         elif stop_at == "triads of epoch 3":
             draw = batches.draw_triads
             patch.setattr(batches, "draw_triads", lambda *a: stop() if a[-1] == 3 else draw(*a))
@@ -150,20 +150,22 @@ def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys)
 
 
 def test_presets_fill_in_what_is_left_out():
-    left_out, preset = resolve(trainer.Settings(preset="released"))
+    left_out, preset = with_preset(trainer.Settings(preset="released"))
     assert (left_out.epochs, left_out.learning_rate, left_out.held_out) == (200, 0.01, 0.0)
     assert left_out.constants["dim"] == 300
     assert preset.constants.objective == "released" and preset.weights["sketch_classification"] == 1.0
-    given, preset = resolve(trainer_settings(preset="paper", dim=8, without=("triplet",), term_weights=("latent=0.5",)))
+    given, preset = with_preset(
+        trainer_settings(preset="paper", dim=8, without=("triplet",), term_weights=("latent=0.5",))
+    )
     assert given.constants["dim"] == preset.constants.dim == 8 and given.epochs == 60
     assert preset.weights == {"latent": 0.5, "triplet": 0.0, "decoder": 1.0, "classification": 1.0}
 
 
 def test_a_term_that_the_release_splits_is_left_out_whole():
-    _, preset = resolve(trainer.Settings(preset="released", without=("classification",)))
+    _, preset = with_preset(trainer.Settings(preset="released", without=("classification",)))
     assert preset.weights["photo_classification"] == preset.weights["sketch_classification"] == 0.0
     assert preset.weights["triplet"] == 0.1
-    _, preset = resolve(trainer.Settings(preset="released", term_weights=("classification=0.5",)))
+    _, preset = with_preset(trainer.Settings(preset="released", term_weights=("classification=0.5",)))
     assert preset.weights["photo_classification"] == preset.weights["sketch_classification"] == 0.5
 
 
@@ -287,7 +289,7 @@ def test_what_trains_nothing_needs_no_class_vectors(dataset_folder, tmp_path, re
     trainer.main(trainer_settings(**choices, path=tmp_path / "without"))
     one, two = (matfiles.read(tmp_path / run / "unified_features.mat", "featuresx") for run in ("with", "without"))
     np.testing.assert_array_equal(one, two)
-    model = stage2.load_model(tmp_path / "without")
+    model = load_model(tmp_path / "without")
     photos = loader.load_dataset(dataset_folder, needs_vectors=False).photo.features
     np.testing.assert_allclose(model.embed_photos(photos).numpy(), two, atol=1e-6)
     message = refused(trainer.main, trainer.Settings(data=dataset_folder, path=tmp_path / "paper"))
@@ -301,7 +303,7 @@ def test_aligned_projects_features_and_likenesses(tmp_path, dataset_folder, refu
     run = tmp_path / "run"
     trainer.main(trainer_settings(data=dataset_folder, path=run, preset="aligned", dim=8, no_encoders=True))
     assert f"described by 5 classes of {dataset_folder / 'classifier.mat'} too" in capsys.readouterr().out
-    model, dataset = stage2.load_model(run), loader.load_dataset(dataset_folder)
+    model, dataset = load_model(run), loader.load_dataset(dataset_folder)
     embeddings = matfiles.read(run / "unified_features.mat", "featuresx")
     np.testing.assert_allclose(model.embed_photos(dataset.photo.features).numpy(), embeddings, atol=1e-6)
     kernel = model.photo_encoder.linear.kernel.numpy()

@@ -19,7 +19,8 @@ from zscmr.formats import matfiles
 from zscmr.models import crossatnet, layers
 from zscmr.models.base import Batch, Inputs
 from zscmr.training.stage2 import train as stage2
-from zscmr.training.stage2.options import resolve
+from zscmr.training.stage2.options import with_preset
+from zscmr.training.stage2.restore import load_model
 from zscmr.training.strategies import Gather
 from zscmr.utils.files import read_json
 
@@ -172,7 +173,7 @@ def test_code_terms_by_hand():
     """Bits (.5, −1) and (−.5, −1): (1 − .5)² = .25 and 0, mean .125; means 0 and −1, squared 0 and 1, mean .5."""
     codes = tf.constant([[0.5, -1.0], [-0.5, -1.0]])
     assert float(crossatnet.quantisation_loss(codes)) == pytest.approx(0.125)
-    assert float(crossatnet.balance_loss(codes)) == pytest.approx(0.5)
+    assert float(crossatnet.balance_loss(codes, Gather(replicas=1))) == pytest.approx(0.5)
 
 
 def test_sizes(make_model):
@@ -348,7 +349,7 @@ def test_codes_from_the_shell(graph_folder, script, refused):
         message = refused(knn_eval.main, knn_eval.Settings(features=file, **{option: value}))
         assert message == f"--{option} {value}: {file} holds binary codes, ranked by Hamming distance as is"
     features = matfiles.read(graph_folder / "imagematnew.mat", "feature")
-    np.testing.assert_array_equal(stage2.load_model(run).embed_photos(features), photos)  # without the graph's file
+    np.testing.assert_array_equal(load_model(run).embed_photos(features), photos)  # without the graph's file
 
 
 def slow_map(queries, gallery, labels, orders=400):
@@ -395,8 +396,8 @@ def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
 
 def test_code_terms_keep_the_weights_of_the_preset():
     weights = crossatnet.PRESETS["default"].weights
-    _, preset = resolve(trainer_settings(model="crossatnet", bits=128, without=("balance",)))
+    _, preset = with_preset(trainer_settings(model="crossatnet", bits=128, without=("balance",)))
     assert preset.distance == "hamming" and preset.constants.size == 128
     assert preset.weights == {**weights, "balance": 0.0} and weights["quantisation"] != 1.0
-    _, preset = resolve(trainer.Settings(model="crossatnet"))
+    _, preset = with_preset(trainer.Settings(model="crossatnet"))
     assert preset.distance == "cosine" and set(preset.constants.terms) == {*crossatnet.TERMS, "distillation"}

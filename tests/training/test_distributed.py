@@ -26,7 +26,7 @@ from helpers.project import prepare
 from zscmr.datasets import batches
 from zscmr.training.stage2 import train as stage2
 from zscmr.training.sources import make_source
-from zscmr.training.steps import compile_epoch
+from zscmr.training.steps import EpochRunner
 
 folder, devices, (model, preset), limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(), float(sys.argv[4])
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -42,7 +42,7 @@ names = preset.constants.terms
 with strategy.scope():
     state = stage2.build_state(settings, preset, dataset, split)
     source = make_source(dataset, split.seen, state.model, limit)
-    epoch = compile_epoch(state, source, names, dict.fromkeys(names, 1.0), seed=0)
+    epoch = EpochRunner(state, source, names, dict.fromkeys(names, 1.0), seed=0)
     losses = []
     for number in range(1, 4):
         triads = batches.draw_epoch(dataset, split, dataclasses.replace(preset, steps=0), 0, number)  # one pass

@@ -17,7 +17,7 @@ from zscmr.models import base
 from zscmr.training import sources, steps
 from zscmr.training.sources import Source, TrainingRows, make_source, stream
 from zscmr.training.stage2 import train as stage2
-from zscmr.training.steps import compile_epoch, step_rows
+from zscmr.training.steps import EpochRunner, step_rows
 
 
 def trained(folder, name, **more):
@@ -79,7 +79,7 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
         source = make_source(dataset, split.seen, state.model)
         assert state.model.count_params() <= steps.FEW_WEIGHTS and steps.FEW_STEPS < 11
         words = preset.constants.terms, preset.weights, settings.seed, settings.jit
-        run_epoch = compile_epoch(state, source, *words)
+        run_epoch = EpochRunner(state, source, *words)
         losses, first = [], 0
         for triads in epochs:
             losses.append(run_epoch(triads, first))

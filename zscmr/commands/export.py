@@ -1,4 +1,4 @@
-"""Writes a finished run's encoders: TensorFlow Lite graphs for search, SavedModels for TensorFlow Serving.
+"""Write a finished run's encoders: TensorFlow Lite graphs for search, SavedModels for TensorFlow Serving.
 
     python export.py --run runs/mine [--saved-models DIR] [--shared DIR]
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.formats import runs
-from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder
 from zscmr.utils.options import Options, setting
+from zscmr.utils.processes import import_tensorflow
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Settings(Options):
 
 
 def main(settings):
+    import_tensorflow()
+    from zscmr.training.export import write_encoders, write_saved_models, write_shared_encoder
+
     if not runs.read_results(settings.run):
         raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
     if settings.saved_models:

@@ -24,10 +24,10 @@ from zscmr.evaluation.embeddings import load, unseen_only
 from zscmr.evaluation.instances import score_instances
 from zscmr.evaluation.selection import EvaluationOptions, chosen_rows
 from zscmr.formats import runs
-from zscmr.models.base import Tables
+from zscmr.models.presets import Tables
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
 from zscmr.paper.ground import Elsewhere, Ground
-from zscmr.training.stage2.options import TrainingOptions, resolve
+from zscmr.training.stage2.options import TrainingOptions, with_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
 from zscmr.utils.processes import one_process
@@ -134,7 +134,7 @@ class Training(Cell):
     @cached_property
     def resolved(self):
         """(options, preset) as the trainer fills them in."""
-        return resolve(self.options)
+        return with_preset(self.options)
 
     @cached_property
     def edges(self):
@@ -150,6 +150,7 @@ class Training(Cell):
     def identity(self):
         settings, preset = self.resolved
         identity = {"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)}
+        identity["preset"]["constants"] |= preset.constants.retired
         return json_round_trip(identity | ({"edges": self.edges} if self.edges else {}))
 
     @property
@@ -355,9 +356,9 @@ class Rates:
         return cell.seconds
 
 
-def tables_of(model):
-    """A system's part in the paper's tables, `models.base.Tables`."""
-    return getattr(models.system(model), "TABLES", Tables())
+def tables_of(model, preset=None):
+    """A system's part in the paper's tables, `models.presets.Tables`."""
+    return getattr(models.system(model, preset), "TABLES", Tables())
 
 
 def machine():

@@ -10,7 +10,7 @@ from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES, PICTURES, PLACES, differing_keys, of_modality, read_provenance
 from zscmr.inference.export_graph import write_tflite
 from zscmr.training.stage1 import cnn
-from zscmr.training.stage2 import train as stage2
+from zscmr.training.stage2.restore import load_model, stored_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, read_json, whole_folder, write_json
 from zscmr.utils.processes import stderr_held_back
@@ -35,7 +35,7 @@ def open_network(run, modality, weights=None):
     Arguments and errors are those of `open_cnn`.
     """
     network, preprocessing, shrink = open_cnn(run, modality, weights)
-    embedding = Embedding(stage2.load_model(run), modality)
+    embedding = Embedding(load_model(run), modality)
     return keras.Model(network.input, embedding(network.output)), preprocessing, shrink
 
 
@@ -72,7 +72,7 @@ def write_encoders(run, weights=None):
     folder.mkdir(exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
-    about["distance"] = stage2.stored_preset(run)[1].distance
+    about["distance"] = stored_preset(run)[1].distance
     for modality in MODALITIES:
         model, preprocessing, shrink = open_network(run, modality, weights)
         digest = write_tflite(model, folder / f"{modality}.tflite")
@@ -97,7 +97,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     network, photo, shrink = open_cnn(run, "photo", weights)
     sketch = cnn.preprocessing(of_modality(features, "sketch"), "sketch")
     shrinks = {"photo": shrink, "sketch": sketch_shrink or shrink}
-    system = stage2.load_model(run)
+    system = load_model(run)
     both = [Embedding(system, modality)(network.output) for modality in MODALITIES]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
@@ -105,7 +105,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     digest = write_tflite(model, folder / SHARED, float16=True)
     about = {
         "classes": {"seen": sorted({*runs.trained_classes(config)}), "held_out": []},
-        "distance": stage2.stored_preset(run)[1].distance,
+        "distance": stored_preset(run)[1].distance,
     }
     about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}
     dim = both[0].shape[1]
