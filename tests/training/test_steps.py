@@ -1,10 +1,8 @@
-"""Features that stay on disk train as resident ones do, and the options of the compiled step keep its results."""
+"""Epochs of compiled steps: streamed as resident, two steps a turn as one, and options that keep the results."""
 
 import dataclasses
 import json
-import types
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,11 +11,10 @@ from helpers.project import prepare, trainer_settings
 from zscmr.commands import train as trainer
 from zscmr.datasets.batches import Triads
 from zscmr.formats import matfiles
-from zscmr.models import base
-from zscmr.training import sources, steps
-from zscmr.training.sources import Source, TrainingRows, make_source, stream
+from zscmr.training import steps
+from zscmr.training.sources import make_source
 from zscmr.training.stage2 import train as stage2
-from zscmr.training.steps import EpochRunner, step_rows
+from zscmr.training.steps import EpochRunner
 
 
 def trained(folder, name, **more):
@@ -35,32 +32,6 @@ def test_streamed_features_train_as_resident_ones(dataset_folder):
     np.testing.assert_allclose(streamed_embeddings, embeddings, rtol=1e-5, atol=1e-6)
     for one, other in zip(losses, streamed_losses, strict=True):
         assert other == pytest.approx(one, rel=1e-5)
-
-
-def test_streaming_reads_the_rows_of_the_triads_in_order(tmp_path):
-    """Rows repeat and are out of order; the arrays are on disk, as a memory map and as an HDF5 dataset; negatives are
-    read of the sketches only."""
-    random = np.random.default_rng(0)
-    photos, sketches = (random.normal(size=(20, size)).astype(np.float32) for size in (3, 4))
-    np.save(tmp_path / "photos.npy", photos)
-    labels = np.arange(20, dtype=np.int32)[::-1]
-    triads = Triads(*(random.integers(0, 20, (5, 6)).astype(np.int32) for _ in range(4)))
-    with h5py.File(tmp_path / "sketches.h5", "w") as file:
-        source = Source(
-            photos=np.load(tmp_path / "photos.npy", mmap_mode="r"),
-            sketches=file.create_dataset("feature", data=sketches),
-            labels=labels,
-            class_vectors=None,
-            streamed=True,
-        )
-        rows = step_rows(labels, triads, types.SimpleNamespace(negative_photos=False, negative_sketches=True))
-        batches = list(stream(source, *rows, first=7).as_numpy_iterator())
-    assert [int(batch[0]) for batch in batches] == [7, 8, 9, 10, 11]
-    for step, batch in enumerate(batches):
-        of_sketches = np.concatenate([triads.sketch[step], triads.negative_sketch[step]])
-        np.testing.assert_array_equal(batch[1], labels[triads.photo[step]])
-        np.testing.assert_array_equal(batch[2], photos[triads.photo[step]])
-        np.testing.assert_array_equal(batch[3], sketches[of_sketches])
 
 
 @pytest.mark.parametrize("choices", [{}, {"preset": "released"}, {"jit": True}], ids=str)
@@ -94,29 +65,11 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_mean_and_deviation_by_blocks(monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK", 4)
-    features = np.random.default_rng(0).normal(5, 2, size=(30, 3)).astype(np.float32)
-    rows = np.arange(1, 30, 3)
-    part = TrainingRows(features, np.zeros(len(features)), rows)
-    assert part.shape == (10, 3)
-    np.testing.assert_allclose(part.mean(), features[rows].mean(0), rtol=1e-6)
-    np.testing.assert_allclose(part.std(), features[rows].std(0), rtol=1e-6)
-
-
 def test_step_compiled_by_xla_trains_alike(dataset_folder):
     losses, embeddings = trained(dataset_folder, "plain", dropout=0.0)
     xla_losses, xla_embeddings = trained(dataset_folder, "xla", dropout=0.0, jit=True)
     np.testing.assert_allclose(xla_embeddings, embeddings, rtol=1e-3, atol=1e-4)
     assert xla_losses[-1] == pytest.approx(losses[-1], rel=1e-3)
-
-
-def test_fused_update_is_keras_adam(dataset_folder, monkeypatch):
-    fused_losses, fused_embeddings = trained(dataset_folder, "fused")
-    monkeypatch.setattr(base, "Adam", keras.optimizers.Adam)
-    losses, embeddings = trained(dataset_folder, "keras")
-    np.testing.assert_allclose(fused_embeddings, embeddings, rtol=1e-3, atol=1e-4)
-    assert fused_losses[-1] == pytest.approx(losses[-1], rel=1e-3)
 
 
 @pytest.fixture
@@ -135,6 +88,15 @@ def test_bfloat16_rounds_the_products_only(dataset_folder, float32_afterwards):
     assert not np.array_equal(coarse_embeddings, embeddings)
 
 
-def test_negative_limit_is_refused(dataset_folder, refused):
-    message = refused(trainer.Settings, data=dataset_folder, resident_limit=-1.0)
-    assert message == "--resident-limit should be at least 0, received -1.0"
+def test_negatives_follow_the_pairs_of_a_step():
+    labels = np.array([5, 6, 7, 8], np.int32)
+    triads = Triads(*(np.array([[row, row]], np.int32) for row in range(4)))
+    for photos, sketches in ((False, False), (True, False), (False, True)):
+
+        class Model:
+            negative_photos, negative_sketches = photos, sketches
+
+        read = steps.step_rows(labels, triads, Model)
+        assert read[0].tolist() == [[5, 5]]
+        assert read[1].tolist() == [[0, 0, 2, 2] if photos else [0, 0]]
+        assert read[2].tolist() == [[1, 1, 3, 3] if sketches else [1, 1]]
