@@ -1,9 +1,9 @@
-"""Time of a training step beside that of its matrix products alone, of a step fed from Python, and of a session loop.
+"""Time of a training step, of its matrix products alone, of a step fed from Python, and of a session loop.
 
-All do the same work on the same random data (100 classes, 300-d class vectors); they take turns in one run, and the
-medians of their times per step are printed, with the median of the ratios of neighbours. The session loop is what
-TensorFlow 1 programs of this kind do: a graph built once, batches and one-hot labels fed through `feed_dict`, one `run`
-for the training step and a second one for the losses to print; it is there for ZSCMR.
+All do the same work on the same random data (100 classes, 300-d class vectors) and take turns in one run. Printed are
+the medians of their times per step, and of the ratios of neighbouring turns. The session loop, for ZSCMR only, trains
+as TensorFlow 1 programs do: a graph built once, batches and one-hot labels fed through `feed_dict`, one `run` for the
+training step and a second one for the losses to print.
 """
 
 import contextlib
@@ -20,10 +20,9 @@ import numpy as np
 
 from zscmr.datasets import batches, loader
 from zscmr.datasets.classes import Split
-from zscmr.models import SYSTEMS
 from zscmr.training.sources import make_source
-from zscmr.training.stage2 import train as stage2
 from zscmr.training.stage2.options import PRECISIONS, TrainingOptions, with_preset
+from zscmr.training.stage2.train import build_state
 from zscmr.training.steps import EpochRunner, step_rows, train_step
 from zscmr.training.strategies import Gather, keep_small_products_whole
 from zscmr.utils import cli
@@ -32,11 +31,12 @@ from zscmr.utils.options import Options, setting
 from zscmr.utils.processes import import_tensorflow
 
 CLASSES, SEMANTIC = 100, 300  # Sketchy's seen classes, word2vec
+TRAINED = ("zscmr", "crossatnet", "pcmsn")
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    systems: tuple[str, ...] = setting(SYSTEMS, "systems to measure, the first preset of each", SYSTEMS)
+    systems: tuple[str, ...] = setting(TRAINED, "systems to measure, the first preset of each", TRAINED)
     sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure; of other systems the first", None, "F")
     dim: int = setting(64, "size of the embedding space")
     batch_size: int = setting(128, "triads per step")
@@ -61,24 +61,23 @@ def main(settings):
             if name == "zscmr":
                 ways["session loop"] = elsewhere(settings, size)
             times = measure(ways, settings.turns, len(measured.triads.photo))
-            print_table(f"{name} {measured.settings.preset}, F = {size}", times)
+            print_table(f"{name} {measured.options.preset}, F = {size}", times)
 
 
 class Measured:
-    """A system, and the data to measure it on: `settings` and `preset` of the trainer, `dataset`, `triads`."""
+    """A system, and the data to measure it on: `options` and `preset` of the trainer, `dataset`, `triads`."""
 
-    def __init__(self, asked, name, dataset):
-        chosen = {"batch_size": asked.batch_size, "precision": asked.precision, "jit": asked.jit}
-        self.settings, self.preset = with_preset(TrainingOptions(model=name, constants={"dim": asked.dim}, **chosen))
+    def __init__(self, settings, name, dataset):
+        chosen = {"batch_size": settings.batch_size, "precision": settings.precision, "jit": settings.jit}
+        self.options, self.preset = with_preset(TrainingOptions(model=name, constants={"dim": settings.dim}, **chosen))
         self.dataset, none = dataset, np.empty(0, np.int64)
         self.split = Split(np.arange(CLASSES), none, none)
         self.draw = partial(batches.draw_epoch, dataset, self.split, self.preset, 0)
         triads = self.draw(1)
-        self.triads = batches.Triads(*(getattr(triads, field.name)[: asked.steps] for field in fields(triads)))
+        self.triads = batches.Triads(*(getattr(triads, field.name)[: settings.steps] for field in fields(triads)))
 
     def state(self):
-
-        return stage2.build_state(self.settings, self.preset, self.dataset, self.split)
+        return build_state(self.options, self.preset, self.dataset, self.split)
 
 
 def random_dataset(size):
@@ -96,10 +95,9 @@ def random_dataset(size):
 
 def our_step(measured):
     """An epoch as the trainer runs it."""
-
     state, preset = measured.state(), measured.preset
     source = make_source(measured.dataset, measured.split.seen, state.model)
-    epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, 0, measured.settings.jit)
+    epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, 0, measured.options.jit)
     return lambda: epoch(measured.triads, first=0)
 
 
@@ -195,7 +193,7 @@ def elsewhere(settings, size):
 
 
 def answer(connection, settings, size):
-    """Run an epoch of the session loop at every message, and says when it is done; ends with the other side."""
+    """Run an epoch of the session loop at every message, and say when it is done; end with the other side."""
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         import_tensorflow()
         epoch = session_loop(Measured(settings, "zscmr", random_dataset(size)))

@@ -225,6 +225,15 @@ def _with_blends(rows, share):
     return tf.concat([rows, ((1 - share) * rows + share * tf.roll(rows, 2, axis=0)) / length], 0)
 
 
-def without_virtual(rows, batch, gather):
-    """A replica's share of the rows of mixed pairs (n, …) → its share (batch / replicas, …) without virtual classes."""
-    return gather.own(gather(rows)[: tf.shape(batch.labels)[0] * gather.replicas])
+def without_virtual(rows, batch, gather, per_pair=1):
+    """Drop the rows of virtual classes.
+
+    Args:
+        rows: a replica's share of the rows of mixed pairs (n, …).
+        batch: the `Batch` that was mixed.
+        gather: `Gather`.
+        per_pair: rows of each pair.
+
+    Returns this replica's share of the other rows, (per_pair · batch / replicas, …).
+    """
+    return gather.own(gather(rows)[: per_pair * tf.shape(batch.labels)[0] * gather.replicas])

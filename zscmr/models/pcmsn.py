@@ -152,11 +152,13 @@ class PCMSN(System):
         """The loss terms of a batch of pairs (`base.Batch`), as a dict in the order of `settings.terms`."""
         draws = Draws(noise, gather)
         mixed = layers.mix_pairs(batch, self.settings.modality_mix, self.settings.class_mix, noise, gather)
-        features, codes = self._forward(mixed, draws)
-        stage = layers.without_virtual(features if self.settings.progressive else codes, batch, gather)
-        stage = tf.reshape(stage, (-1, stage.shape[-1]))  # (2 batch / replicas, S or t), photo and sketch in turn
-        own_codes = layers.without_virtual(codes, batch, gather)
-        logits = [self._logits(own_codes[:, side]) for side in (0, 1)]
+        features, photo, sketch = self._forward(mixed, draws)
+        stage = in_turn(photo, sketch)
+        if self.settings.progressive:
+            stage = features
+        if self.settings.class_mix:
+            stage = layers.without_virtual(stage, batch, gather, 2)
+        logits = [self._logits(layers.without_virtual(codes, batch, gather)) for codes in (photo, sketch)]
         means = {
             "classification": classification_loss(*logits, batch.labels),
             "reconstruction": self._reconstruction(stage, batch, draws),
@@ -164,25 +166,24 @@ class PCMSN(System):
         if self.settings.progressive:
             means |= self._adversarial(stage, batch.class_vectors, draws)
         terms = {name: gather.mean(value) for name, value in means.items()}
-        return {"euclidean": self._euclidean(codes, mixed.labels, gather), **terms}
+        return {"euclidean": self._euclidean(photo, sketch, mixed.labels, gather), **terms}
 
     def _forward(self, mixed, draws):
-        """(features that the head reads (n, 2, S), codes (n, 2, t)) of a replica's `MixedPairs`, photo then sketch."""
+        """(rows (2n, S) that the head reads, photo and sketch in turn; codes (n, t) of photos, of sketches)."""
         settings = self.settings
         photos, sketches = (draws.dropout(x, settings.input_dropout) for x in (mixed.photos, mixed.sketches))
         if settings.progressive:
             photos, sketches = self.photo_generator(photos, draws=draws), self.sketch_generator(sketches, draws=draws)
         features = in_turn(photos, sketches)
-        codes = self._normed(self.head(features, draws=draws))
-        return tf.reshape(features, (-1, 2, features.shape[1])), tf.reshape(codes, (-1, 2, settings.dim))
+        codes = tf.reshape(self._normed(self.head(features, draws=draws)), (-1, 2, settings.dim))
+        return features, codes[:, 0], codes[:, 1]
 
     def _logits(self, codes):
         tuned = self.settings.objective == "tuned"
         return self.classifier(codes) / (self.settings.temperature if tuned else 1.0)
 
-    def _euclidean(self, codes, labels, gather):
+    def _euclidean(self, photo, sketch, labels, gather):
         """Distance between the codes of a photo and a sketch of one class; `tuned` compares it with all others."""
-        photo, sketch = codes[:, 0], codes[:, 1]
         if self.settings.objective != "tuned":
             return gather.mean(tf.reduce_mean(euclidean_distance(photo, sketch)))
         return all_pairs_triplet_loss(photo, sketch, labels, self.settings.temperature, gather)
