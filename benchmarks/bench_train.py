@@ -179,7 +179,7 @@ def batch(dataset, triads, i):
 
 
 def elsewhere(settings, size):
-    """`session_loop` in a process of its own, where TensorFlow keeps to the threads it chooses itself."""
+    """`SessionLoop` in a process of its own, where TensorFlow keeps to the threads it chooses itself."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     spawn.Process(target=answer, args=(there, settings, size), daemon=True).start()
@@ -196,41 +196,43 @@ def answer(connection, settings, size):
     """Run an epoch of the session loop at every message, and say when it is done; end with the other side."""
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         import_tensorflow()
-        epoch = session_loop(Measured(settings, "zscmr", random_dataset(size)))
+        epoch = SessionLoop(Measured(settings, "zscmr", random_dataset(size)))
         while connection.recv():
             epoch()
             connection.send("done")
 
 
-def session_loop(measured):
-    """ZSCMR's objective as a TensorFlow 1 program trains it."""
+class SessionLoop:
+    """ZSCMR's objective as a TensorFlow 1 program trains it; called, it trains an epoch."""
+
+    def __init__(self, measured):
+        import tensorflow.compat.v1 as tf1
+
+        self.dataset, self.triads = measured.dataset, measured.triads
+        with tf1.Graph().as_default():
+            size, dim = self.dataset.photo.features.shape[1], measured.preset.constants.dim
+            self.features = [tf1.placeholder(tf1.float32, (None, size)) for _ in range(4)]
+            self.vectors = tf1.placeholder(tf1.float32, (None, SEMANTIC))
+            self.one_hot = tf1.placeholder(tf1.float32, (None, CLASSES))
+            self.losses = session_losses(*self.features, self.vectors, self.one_hot, dim)
+            self.train = tf1.train.AdamOptimizer(1e-3).minimize(tf1.add_n(self.losses))
+            self.session = tf1.Session()
+            self.session.run(tf1.global_variables_initializer())
+
+    def __call__(self):
+        indicator = np.eye(CLASSES, dtype=np.float32)
+        for i in range(len(self.triads.photo)):
+            labels = self.dataset.photo.labels[self.triads.photo[i]]
+            feed = dict(zip(self.features, batch(self.dataset, self.triads, i), strict=True))
+            feed |= {self.vectors: self.dataset.class_vectors[labels], self.one_hot: indicator[labels]}
+            self.session.run(self.train, feed_dict=feed)
+            self.session.run(self.losses, feed_dict=feed)
+
+
+def session_losses(photos, sketches, negative_photos, negative_sketches, vectors, one_hot, dim):
     import tensorflow.compat.v1 as tf1
 
-    dataset, triads = measured.dataset, measured.triads
-    with tf1.Graph().as_default():
-        size, dim = dataset.photo.features.shape[1], measured.preset.constants.dim
-        features = [tf1.placeholder(tf1.float32, (None, size)) for _ in range(4)]
-        vectors = tf1.placeholder(tf1.float32, (None, SEMANTIC))
-        one_hot = tf1.placeholder(tf1.float32, (None, CLASSES))
-        losses = session_losses(*features, vectors, one_hot, size, dim)
-        train = tf1.train.AdamOptimizer(1e-3).minimize(tf1.add_n(losses))
-        session = tf1.Session()
-        session.run(tf1.global_variables_initializer())
-    indicator = np.eye(CLASSES, dtype=np.float32)
-
-    def epoch():
-        for i in range(len(triads.photo)):
-            labels = dataset.photo.labels[triads.photo[i]]
-            feed = dict(zip(features, batch(dataset, triads, i), strict=True))
-            feed |= {vectors: dataset.class_vectors[labels], one_hot: indicator[labels]}
-            session.run(train, feed_dict=feed)
-            session.run(losses, feed_dict=feed)
-
-    return epoch
-
-
-def session_losses(photos, sketches, negative_photos, negative_sketches, vectors, one_hot, size, dim):
-    import tensorflow.compat.v1 as tf1
+    size = photos.shape[1]
 
     def linear(name, inputs, outputs):
         start = tf1.glorot_uniform_initializer()

@@ -43,6 +43,7 @@ def test_run_directory(dataset_folder, capsys):
     assert [CLASSES[label] for label in matfiles.read(file, "unseen").ravel()] == list(UNSEEN)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_other_seed_other_bytes(dataset_folder):
     folder = dataset_folder.parent
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -52,6 +53,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(dataset_folder):
         assert a == b != c
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", ["triads of epoch 3", "checkpoint of epoch 2", "export"])
 def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, stop_at):
     """Stopped before an epoch, between a metrics line and its checkpoint, and before the export."""
@@ -81,6 +83,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(dataset_folder, monkeypatch, st
     assert_same_bytes(folder / "whole", folder / "parts")
 
 
+@pytest.mark.slow
 def test_existing_run_is_kept(dataset_folder, refused):
     trainer.main(settings(dataset_folder, epochs=1))
     run = dataset_folder.parent / "run"
@@ -134,6 +137,7 @@ def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys)
     assert results["shared space"]["leaked"] == sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["released", "tuned"])
 def test_every_preset_trains_and_resumes(dataset_folder, preset):
     """Interrupted after its first epoch, a run of the preset ends with the same bytes."""
@@ -149,6 +153,7 @@ def test_dataset_without_names_files_is_trained_on(dataset_folder):
     assert "namesx" not in matfiles.keys(dataset_folder.parent / "run/unified_features.mat")
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_same_bytes(dataset_folder, script):
     """SIGKILL as soon as the second, then the fourth epoch is on disk."""
     folder = dataset_folder.parent
@@ -165,6 +170,7 @@ def test_killed_run_resumes_to_the_same_bytes(dataset_folder, script):
     assert_same_bytes(folder / "whole", folder / "parts")
 
 
+@pytest.mark.slow
 def test_resume_is_bound_to_classes_and_features(dataset_folder, refused):
     run = dataset_folder.parent / "run"
     with interrupted_at(2), pytest.raises(KeyboardInterrupt):
@@ -185,6 +191,7 @@ def test_resume_is_bound_to_classes_and_features(dataset_folder, refused):
     assert json.loads((run / "config.json").read_text())["classes"]["unseen"] == list(UNSEEN)
 
 
+@pytest.mark.slow
 def test_resume_refuses_a_default_that_was_not_the_run_s(dataset_folder, script):
     """`--seed 0` is the default and yet not what a run of seed 1 was started with."""
     trainer.main(settings(dataset_folder, seed=1, epochs=1))
@@ -200,6 +207,7 @@ def test_runs_without_a_path_never_share_a_number(tmp_path, monkeypatch):
     assert [str(folder) for folder in made] == ["runs/0008", "runs/0009"]
 
 
+@pytest.mark.slow
 def test_help_lists_the_constants_of_the_chosen_system_alone(script):
     shown = {
         model: script("Unified_XY_triads.py", "--model", model, "--help").stdout for model in ("zscmr", "crossatnet")

@@ -67,11 +67,12 @@ class Slow:
         self.model, self.constants = model, model.settings
 
     def gate(self, modality, x):
-        layer = getattr(self.model, f"{modality}_gate")
+        layer = self.model.photo_gate if modality == "photo" else self.model.sketch_gate
         return np.tanh(slow_linear(layer.second, np.maximum(slow_linear(layer.first, x), 0)))
 
     def embed(self, modality, x):
-        return self.shaped(slow_encoded(getattr(self.model, f"{modality}_encoder"), x))
+        encoder = self.model.photo_encoder if modality == "photo" else self.model.sketch_encoder
+        return self.shaped(slow_encoded(encoder, x))
 
     def shaped(self, row):
         return np.tanh(row) if self.constants.bits else row / np.sqrt((row**2).mean())
@@ -88,15 +89,17 @@ class Slow:
         return [self.shaped(slow_linear(graph.second, row)) for row in mixed(rows)]
 
 
-def slow_terms(model, photos, sketches, labels, taught=None):
-    """The terms by loops over samples, pairs and bits. `taught`: gates of the sketches that the distillation term
-    takes as they are; left out, the model's."""
+def slow_terms(model, photos, sketches, labels, teacher_gates=None):
+    """The terms by loops over samples, pairs and bits.
+
+    `teacher_gates`: fixed gates of the sketches for the distillation term; left out, the model's.
+    """
     slow, sizes = Slow(model), model.settings
     x = [slow_scaled(model.photo_scaling, row) for row in photos]
     y = [slow_scaled(model.sketch_scaling, row) for row in sketches]
     gates = [np.zeros(F)] * BATCH
     if sizes.attention == "sketch":
-        taught = slow_gates(model, sketches) if taught is None else taught
+        teacher_gates = slow_gates(model, sketches) if teacher_gates is None else teacher_gates
     if sizes.attention != "none":
         own = [slow.gate("photo", row) for row in x]
         gates = slow_gates(model, sketches) if sizes.attention == "sketch" and sizes.guided else own
@@ -111,7 +114,7 @@ def slow_terms(model, photos, sketches, labels, taught=None):
         total["classification"] += slow_cross_entropy(slow_linear(model.photo_classifier, img[i]), labels[i])
         total["classification"] += slow_cross_entropy(slow_linear(model.sketch_classifier, skc[i]), labels[i])
         if sizes.attention == "sketch":
-            total["distillation"] += ((own[i] - taught[i]) ** 2).mean()
+            total["distillation"] += ((own[i] - teacher_gates[i]) ** 2).mean()
         if sizes.bits:
             total["quantisation"] += ((abs(img[i]) - 1) ** 2).mean() + ((abs(skc[i]) - 1) ** 2).mean()
     if sizes.bits:
@@ -141,15 +144,15 @@ def test_terms_agree_with_slow_loops(make_model, batch, form):
 
 @pytest.mark.parametrize(("form", "name"), EVERY_TERM)
 def test_gradients_agree_with_finite_differences(make_model, batch, form, name):
-    """The gates that the distillation term teaches by stay as they are: it is no business of that term to move them."""
+    """The distillation term has no gradient in the sketches' gates, so the slow loop keeps them fixed."""
     model = make_model(SIZES[form])
-    taught = slow_gates(model, batch[1]) if SIZES[form].attention == "sketch" else None
+    teacher_gates = slow_gates(model, batch[1]) if SIZES[form].attention == "sketch" else None
     with tf.GradientTape() as tape:
         value = fast_terms(model, *batch)[name]
     gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
 
     def slow():
-        return slow_terms(model, *batch, taught=taught)[name]
+        return slow_terms(model, *batch, teacher_gates=teacher_gates)[name]
 
     check_gradients(model.trainable_variables, gradients, slow, step=1e-3, tolerance=2e-3)
 
@@ -271,6 +274,7 @@ def test_graph_of_the_trained_classes(graph_folder):
     assert np.count_nonzero(model.class_graph.adjacency.numpy()) == 5 + 2 * len(edges)
 
 
+@pytest.mark.slow
 def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
     """No file, or one of another list: the tree of the trained classes' vectors, as the file holds it for its list."""
     made = trained_graph(graph_folder)
@@ -316,11 +320,13 @@ def test_class_vector_without_direction_is_refused(dataset_folder, refused):
     assert not (dataset_folder.parent / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [{}, {"bits": 24, "held_out": 0.3}])
 def test_stopped_run_resumes_to_the_same_bytes(graph_folder, choices):
     check_resumes(settings(graph_folder, **choices))
 
 
+@pytest.mark.slow
 def test_codes_from_the_shell(graph_folder, script, refused):
     """--bits trains, exports signs, and is ranked by Hamming distance, ties in the mean of their orders."""
     run = graph_folder.parent / "run"

@@ -195,6 +195,7 @@ def moved_by_training(folder, left_out):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "moved"),
     [
@@ -259,6 +260,7 @@ def test_published_weights_and_optimizers(make_model):
         assert float(group.optimizer.learning_rate) == pytest.approx(1e-4)
 
 
+@pytest.mark.slow
 def test_embeddings_use_moving_statistics(make_model, random):
     """After many steps on one batch they are its own, and each picture is embedded alone."""
     model = make_model(SIZES["tuned"])
@@ -316,6 +318,7 @@ def test_they_are_refused_before_a_run_is_made(dataset_folder, refused):
     assert not (dataset_folder.parent / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["sketchy", "tuned", "direct"])
 def test_every_form_trains_and_resumes(dataset_folder, monkeypatch, preset):
     """Interrupted after its first epoch, a run ends with the same bytes: moving statistics, both optimizers, noise."""
@@ -326,6 +329,7 @@ def test_every_form_trains_and_resumes(dataset_folder, monkeypatch, preset):
     assert set(pcmsn.PRESETS[preset].constants.terms) < set(line)
 
 
+@pytest.mark.slow
 def test_training_improves_on_features(dataset_folder, monkeypatch):
     """The toy features of the two modalities lie in rotated spaces: only a trained map can bring them together."""
     monkeypatch.setattr(pcmsn, "HEAD", 32)

@@ -52,10 +52,11 @@ class Slow:
     def scale(self, modality, x):
         if self.model.settings.objective == "released":
             return x.astype(np.float64)
-        return slow_scaled(getattr(self.model, f"{modality}_scaling"), x)
+        return slow_scaled(self.model.photo_scaling if modality == "photo" else self.model.sketch_scaling, x)
 
     def embed(self, modality, x):
-        return self.normed(slow_encoded(getattr(self.model, f"{modality}_encoder"), x))
+        encoder = self.model.photo_encoder if modality == "photo" else self.model.sketch_encoder
+        return self.normed(slow_encoded(encoder, x))
 
     def normed(self, row):
         return row / np.linalg.norm(row) if self.model.settings.objective == "tuned" else row

@@ -50,6 +50,7 @@ np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "limit"),
     [
@@ -123,6 +124,7 @@ def what_two_workers_say(*words, **script):
     return [out for out, _ in said]
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process_does(dataset_folder, script):
     """The chief alone writes; what it writes agrees with a run of one process. Both killed after the first epoch and
     started again with --resume, they end with the same bytes; --overwrite replaces what is there."""
@@ -150,6 +152,7 @@ def test_two_workers_train_as_one_process_does(dataset_folder, script):
     assert_same_bytes(folder / "two", folder / "parts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["--train joint", "--train head", "--freeze"])
 def test_two_workers_make_the_dataset_of_one_process(tmp_path, script, random, part):
     """Stage I; each computes the features of its share, and the chief alone writes."""

@@ -1,39 +1,41 @@
 """Epochs of compiled steps: streamed as resident, two steps a turn as one, and options that keep the results."""
 
 import dataclasses
-import json
 
 import keras
 import numpy as np
 import pytest
-from helpers.project import prepare, trainer_settings
+from helpers.project import prepare
 
-from zscmr.commands import train as trainer
 from zscmr.datasets.batches import Triads
-from zscmr.formats import matfiles
+from zscmr.models import zscmr
 from zscmr.training import steps
-from zscmr.training.sources import make_source
-from zscmr.training.stage2 import train as stage2
+from zscmr.training.sources import embed, make_source
+from zscmr.training.stage2.train import build_state
 from zscmr.training.steps import EpochRunner
 
 
-def trained(folder, name, **more):
-    settings = trainer_settings(
-        data=folder, path=folder.parent / name, **{"epochs": 3, "batch_size": 8, "dim": 5, "dropout": 0.2, **more}
-    )
-    trainer.main(settings)
-    lines = (settings.path / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines], matfiles.read(settings.path / "unified_features.mat", "featuresx")
+def trained(folder, limit=4.0, **choices):
+    """(loss terms (3 epochs, terms), embeddings of the photos) of a run; `limit`: GB of resident features."""
+    choices = {"epochs": 3, "batch_size": 8, "dim": 5, "dropout": 0.2, **choices}
+    options, preset, dataset, split, draw = prepare(folder, **choices)
+    state = build_state(options, preset, dataset, split)
+    source = make_source(dataset, split.seen, state.model, limit)
+    run_epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, options.seed, options.jit)
+    drawn = [draw(epoch) for epoch in (1, 2, 3)]
+    losses = [run_epoch(triads, first=number * len(triads.photo)) for number, triads in enumerate(drawn)]
+    return np.array(losses), embed(state.model.embed_photos, dataset.photo.features)
 
 
+@pytest.mark.slow
 def test_streamed_features_train_as_resident_ones(dataset_folder):
-    losses, embeddings = trained(dataset_folder, "resident")
-    streamed_losses, streamed_embeddings = trained(dataset_folder, "streamed", resident_limit=0.0)
+    losses, embeddings = trained(dataset_folder)
+    streamed_losses, streamed_embeddings = trained(dataset_folder, limit=0.0)
     np.testing.assert_allclose(streamed_embeddings, embeddings, rtol=1e-5, atol=1e-6)
-    for one, other in zip(losses, streamed_losses, strict=True):
-        assert other == pytest.approx(one, rel=1e-5)
+    np.testing.assert_allclose(streamed_losses, losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [{}, {"preset": "released"}, {"jit": True}], ids=str)
 def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
     """An epoch of eleven steps, done two to a turn but for the first, moves the weights as eleven epochs of a step."""
@@ -46,11 +48,11 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
     }
 
     def trained_on(*epochs):
-        state = stage2.build_state(settings, preset, dataset, split)
+        state = build_state(settings, preset, dataset, split)
         source = make_source(dataset, split.seen, state.model)
         assert state.model.count_params() <= steps.FEW_WEIGHTS and steps.FEW_STEPS < 11
-        words = preset.constants.terms, preset.weights, settings.seed, settings.jit
-        run_epoch = EpochRunner(state, source, *words)
+        objective = preset.constants.terms, preset.weights
+        run_epoch = EpochRunner(state, source, *objective, settings.seed, settings.jit)
         losses, first = [], 0
         for triads in epochs:
             losses.append(run_epoch(triads, first))
@@ -65,11 +67,12 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_step_compiled_by_xla_trains_alike(dataset_folder):
-    losses, embeddings = trained(dataset_folder, "plain", dropout=0.0)
-    xla_losses, xla_embeddings = trained(dataset_folder, "xla", dropout=0.0, jit=True)
+    losses, embeddings = trained(dataset_folder, dropout=0.0)
+    xla_losses, xla_embeddings = trained(dataset_folder, dropout=0.0, jit=True)
     np.testing.assert_allclose(xla_embeddings, embeddings, rtol=1e-3, atol=1e-4)
-    assert xla_losses[-1] == pytest.approx(losses[-1], rel=1e-3)
+    np.testing.assert_allclose(xla_losses, losses, rtol=1e-3)
 
 
 @pytest.fixture
@@ -78,13 +81,15 @@ def float32_afterwards():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_bfloat16_rounds_the_products_only(dataset_folder, float32_afterwards):
     """Eight bits of mantissa: losses within a few percent of float32, but not the same; embeddings stay float32."""
-    losses, embeddings = trained(dataset_folder, "float32", dropout=0.0)
-    coarse_losses, coarse_embeddings = trained(dataset_folder, "bfloat16", dropout=0.0, precision="bfloat16")
+    losses, embeddings = trained(dataset_folder, dropout=0.0)
+    coarse_losses, coarse_embeddings = trained(dataset_folder, dropout=0.0, precision="bfloat16")
     assert coarse_embeddings.dtype == np.float32
-    assert coarse_losses[0]["classification"] != losses[0]["classification"]
-    assert coarse_losses[0]["classification"] == pytest.approx(losses[0]["classification"], rel=0.05)
+    classification = zscmr.TERMS.index("classification")
+    assert coarse_losses[0, classification] != losses[0, classification]
+    assert coarse_losses[0, classification] == pytest.approx(losses[0, classification], rel=0.05)
     assert not np.array_equal(coarse_embeddings, embeddings)
 
 

@@ -1,6 +1,7 @@
 """Features and class vectors as training steps read them: on the device, or streamed from disk."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -63,11 +64,7 @@ def stream(source, labels, photos, sketches, first):
         labels, photos, sketches: result of `steps.step_rows`.
         first: number of the first step.
     """
-
-    def read(index):
-        rows = _rows(source.photos, photos[index]), _rows(source.sketches, sketches[index])
-        return np.int32(first + index), labels[index], *rows
-
+    read = partial(_read_step, source, (labels, photos, sketches), first)
     shapes = [(), labels.shape[1:]]
     shapes += [(photos.shape[1], source.photos.shape[1]), (sketches.shape[1], source.sketches.shape[1])]
     kinds = [tf.int32] * 2 + [tf.float32] * 2
@@ -78,6 +75,12 @@ def stream(source, labels, photos, sketches, first):
 
     batches = tf.data.Dataset.range(len(labels))
     return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _read_step(source, rows, first, index):
+    """(number, labels, features of photos, of sketches) of the step at position `index`."""
+    labels, photos, sketches = (of_steps[index] for of_steps in rows)
+    return np.int32(first + index), labels, _rows(source.photos, photos), _rows(source.sketches, sketches)
 
 
 def _rows(features, index):
