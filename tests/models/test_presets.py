@@ -1,5 +1,6 @@
 """Systems by name, their presets, and the weights of loss terms."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -73,3 +74,14 @@ except BadInput as error:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "TensorFlow" in done.stdout and "pip install" in done.stdout and done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("paper", "random"), ("tuned", "random"), ("aligned", "principal"), ("end-to-end", "identity")]
+)
+def test_presets_know_what_they_had_in_version_0_2(name, start):
+    """All presets of ZSCMR then had eleven constants and weights of four terms."""
+    preset = models.presets_of("zscmr")[name]
+    constants = dataclasses.asdict(preset.constants) | preset.constants.retired["constants"]
+    assert constants["start"] == start and constants["likeness"] == (name == "aligned") and len(constants) == 11
+    assert set(preset.weights | preset.constants.retired.get("weights", {})) == set(zscmr.TERMS)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zscmr.models import layers
 from zscmr.models.base import System
-from zscmr.models.presets import Constants, Preset, Tables
+from zscmr.models.presets import Constants, Preset, Tables, retired_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import setting
 
@@ -22,6 +22,7 @@ class Settings(Constants):
     dim: int = setting(64, "size t of the embedding space", least=1)
     terms = ()
     wants_classifier = True
+    retired = retired_preset("tuned", "principal", likeness=True)
 
 
 PRESETS = {"aligned": Preset(Settings(), epochs=0, held_out=0.0, distance="cosine")}

@@ -10,7 +10,7 @@ import numpy as np
 
 from zscmr.models import layers
 from zscmr.models.base import System
-from zscmr.models.presets import Constants, Preset, Tables
+from zscmr.models.presets import Constants, Preset, Tables, retired_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import setting
 
@@ -21,6 +21,7 @@ class Settings(Constants):
 
     dim: int = setting(64, "size t of the embedding space, and of the features", least=1)
     terms = ()
+    retired = retired_preset("paper", "identity", likeness=False)
 
 
 PRESETS = {"end-to-end": Preset(Settings(), epochs=0, held_out=0.0)}

@@ -43,7 +43,10 @@ class Constants(Options):
 
     @property
     def retired(self):
-        """{name: value} of constants that earlier versions had; finished cells of the tables are known by them."""
+        """{"constants": {name: value}, "weights": {term: weight}} that presets of earlier versions had besides.
+
+        Finished cells of the tables are recognised by them.
+        """
         return {}
 
 
@@ -123,3 +126,11 @@ def _known_terms(name, constants, option):
         existing = ", ".join(constants.terms) or "none"
         raise BadInput(f"{option} {name}: no such loss term, the objective has {existing}{hint}")
     return terms
+
+
+def retired_preset(objective, start, likeness):
+    """`Constants.retired` of a system that was a preset of ZSCMR in version 0.2."""
+    constants = {"objective": objective, "start": start, "likeness": likeness, "hidden": 0, "dropout": 0.0}
+    constants |= {"input_dropout": 0.0, "margin": 5.0, "temperature": 0.2, "modality_mix": 0.0, "class_mix": 0.0}
+    weights = dict.fromkeys(("latent", "triplet", "decoder", "classification"), 1.0)
+    return {"constants": constants, "weights": weights}

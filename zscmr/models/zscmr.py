@@ -48,7 +48,7 @@ class Settings(Constants):
 
     @property
     def retired(self):
-        return {"start": "random", "likeness": False}
+        return {"constants": {"start": "random", "likeness": False}}
 
     @property
     def unused(self):

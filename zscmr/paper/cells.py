@@ -150,7 +150,8 @@ class Training(Cell):
     def identity(self):
         settings, preset = self.resolved
         identity = {"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)}
-        identity["preset"]["constants"] |= preset.constants.retired
+        for part, values in preset.constants.retired.items():
+            identity["preset"][part] |= values
         return json_round_trip(identity | ({"edges": self.edges} if self.edges else {}))
 
     @property
