@@ -153,9 +153,7 @@ class PCMSN(System):
         draws = Draws(noise, gather)
         mixed = layers.mix_pairs(batch, self.settings.modality_mix, self.settings.class_mix, noise, gather)
         features, photo, sketch = self._forward(mixed, draws)
-        stage = in_turn(photo, sketch)
-        if self.settings.progressive:
-            stage = features
+        stage = features if self.settings.progressive else in_turn(photo, sketch)
         if self.settings.class_mix:
             stage = layers.without_virtual(stage, batch, gather, 2)
         logits = [self._logits(layers.without_virtual(codes, batch, gather)) for codes in (photo, sketch)]

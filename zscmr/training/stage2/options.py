@@ -44,7 +44,8 @@ def constants_class(options):
 
     Raises BadInput where TensorFlow is not installed.
     """
-    return models.system(options.__dict__.get("model", "zscmr"), options.__dict__.get("preset")).Settings
+    given = vars(options)
+    return models.system(given.get("model", "zscmr"), given.get("preset")).Settings
 
 
 def with_preset(options):
