@@ -101,7 +101,7 @@ def step(options):
         lambda: network_of(options), classifier, options, preset.constants, recipe, {}, range(CLASSES), vectors
     )
     state = State(student, joint.make_players(student, recipe, 100))
-    averages = Averages([variable for player in state.players for variable in player.variables], recipe.averaging)
+    averages = Averages([variable for player in state.groups for variable in player.variables], recipe.averaging)
     names = *preset.constants.terms, "teacher"
     one = joint.compile_step(state, teacher, averages, names, preset.weights, recipe, vectors, 0)
     images = random_pictures(options, JOINT_PAIRS)

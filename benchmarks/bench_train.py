@@ -1,9 +1,9 @@
-"""Time of a training step beside that of its matrix products alone, of a step fed from Python, and of a session loop.
+"""Time of a training step, of its matrix products alone, of a step fed from Python, and of a session loop.
 
-All do the same work on the same random data (100 classes, 300-d class vectors); they take turns in one run, and the
-medians of their times per step are printed, with the median of the ratios of neighbours. The session loop is what
-TensorFlow 1 programs of this kind do: a graph built once, batches and one-hot labels fed through `feed_dict`, one `run`
-for the training step and a second one for the losses to print; it is there for ZSCMR.
+All do the same work on the same random data (100 classes, 300-d class vectors) and take turns in one run. Printed are
+the medians of their times per step, and of the ratios of neighbouring turns. The session loop, for ZSCMR only, trains
+as TensorFlow 1 programs do: a graph built once, batches and one-hot labels fed through `feed_dict`, one `run` for the
+training step and a second one for the losses to print.
 """
 
 import contextlib
@@ -20,11 +20,10 @@ import numpy as np
 
 from zscmr.datasets import batches, loader
 from zscmr.datasets.classes import Split
-from zscmr.models import SYSTEMS
 from zscmr.training.sources import make_source
-from zscmr.training.stage2 import train as stage2
-from zscmr.training.stage2.options import PRECISIONS, TrainingOptions, resolve
-from zscmr.training.steps import compile_epoch, step_rows, train_step
+from zscmr.training.stage2.options import PRECISIONS, TrainingOptions, with_preset
+from zscmr.training.stage2.train import build_state
+from zscmr.training.steps import EpochRunner, step_rows, train_step
 from zscmr.training.strategies import Gather, keep_small_products_whole
 from zscmr.utils import cli
 from zscmr.utils.console import say
@@ -32,11 +31,12 @@ from zscmr.utils.options import Options, setting
 from zscmr.utils.processes import import_tensorflow
 
 CLASSES, SEMANTIC = 100, 300  # Sketchy's seen classes, word2vec
+TRAINED = ("zscmr", "crossatnet", "pcmsn")
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    systems: tuple[str, ...] = setting(SYSTEMS, "systems to measure, the first preset of each", SYSTEMS)
+    systems: tuple[str, ...] = setting(TRAINED, "systems to measure, the first preset of each", TRAINED)
     sizes: tuple[int, ...] = setting((512, 4096), "feature sizes F to measure; of other systems the first", None, "F")
     dim: int = setting(64, "size of the embedding space")
     batch_size: int = setting(128, "triads per step")
@@ -61,24 +61,23 @@ def main(settings):
             if name == "zscmr":
                 ways["session loop"] = elsewhere(settings, size)
             times = measure(ways, settings.turns, len(measured.triads.photo))
-            print_table(f"{name} {measured.settings.preset}, F = {size}", times)
+            print_table(f"{name} {measured.options.preset}, F = {size}", times)
 
 
 class Measured:
-    """A system, and the data to measure it on: `settings` and `preset` of the trainer, `dataset`, `triads`."""
+    """A system, and the data to measure it on: `options` and `preset` of the trainer, `dataset`, `triads`."""
 
-    def __init__(self, asked, name, dataset):
-        chosen = {"batch_size": asked.batch_size, "precision": asked.precision, "jit": asked.jit}
-        self.settings, self.preset = resolve(TrainingOptions(model=name, constants={"dim": asked.dim}, **chosen))
+    def __init__(self, settings, name, dataset):
+        chosen = {"batch_size": settings.batch_size, "precision": settings.precision, "jit": settings.jit}
+        self.options, self.preset = with_preset(TrainingOptions(model=name, constants={"dim": settings.dim}, **chosen))
         self.dataset, none = dataset, np.empty(0, np.int64)
         self.split = Split(np.arange(CLASSES), none, none)
         self.draw = partial(batches.draw_epoch, dataset, self.split, self.preset, 0)
         triads = self.draw(1)
-        self.triads = batches.Triads(*(getattr(triads, field.name)[: asked.steps] for field in fields(triads)))
+        self.triads = batches.Triads(*(getattr(triads, field.name)[: settings.steps] for field in fields(triads)))
 
     def state(self):
-
-        return stage2.build_state(self.settings, self.preset, self.dataset, self.split)
+        return build_state(self.options, self.preset, self.dataset, self.split)
 
 
 def random_dataset(size):
@@ -96,10 +95,9 @@ def random_dataset(size):
 
 def our_step(measured):
     """An epoch as the trainer runs it."""
-
     state, preset = measured.state(), measured.preset
     source = make_source(measured.dataset, measured.split.seen, state.model)
-    epoch = compile_epoch(state, source, preset.constants.terms, preset.weights, 0, measured.settings.jit)
+    epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, 0, measured.options.jit)
     return lambda: epoch(measured.triads, first=0)
 
 
@@ -181,7 +179,7 @@ def batch(dataset, triads, i):
 
 
 def elsewhere(settings, size):
-    """`session_loop` in a process of its own, where TensorFlow keeps to the threads it chooses itself."""
+    """`SessionLoop` in a process of its own, where TensorFlow keeps to the threads it chooses itself."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     spawn.Process(target=answer, args=(there, settings, size), daemon=True).start()
@@ -195,44 +193,46 @@ def elsewhere(settings, size):
 
 
 def answer(connection, settings, size):
-    """Run an epoch of the session loop at every message, and says when it is done; ends with the other side."""
+    """Run an epoch of the session loop at every message, and say when it is done; end with the other side."""
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         import_tensorflow()
-        epoch = session_loop(Measured(settings, "zscmr", random_dataset(size)))
+        epoch = SessionLoop(Measured(settings, "zscmr", random_dataset(size)))
         while connection.recv():
             epoch()
             connection.send("done")
 
 
-def session_loop(measured):
-    """ZSCMR's objective as a TensorFlow 1 program trains it."""
+class SessionLoop:
+    """ZSCMR's objective as a TensorFlow 1 program trains it; called, it trains an epoch."""
+
+    def __init__(self, measured):
+        import tensorflow.compat.v1 as tf1
+
+        self.dataset, self.triads = measured.dataset, measured.triads
+        with tf1.Graph().as_default():
+            size, dim = self.dataset.photo.features.shape[1], measured.preset.constants.dim
+            self.features = [tf1.placeholder(tf1.float32, (None, size)) for _ in range(4)]
+            self.vectors = tf1.placeholder(tf1.float32, (None, SEMANTIC))
+            self.one_hot = tf1.placeholder(tf1.float32, (None, CLASSES))
+            self.losses = session_losses(*self.features, self.vectors, self.one_hot, dim)
+            self.train = tf1.train.AdamOptimizer(1e-3).minimize(tf1.add_n(self.losses))
+            self.session = tf1.Session()
+            self.session.run(tf1.global_variables_initializer())
+
+    def __call__(self):
+        indicator = np.eye(CLASSES, dtype=np.float32)
+        for i in range(len(self.triads.photo)):
+            labels = self.dataset.photo.labels[self.triads.photo[i]]
+            feed = dict(zip(self.features, batch(self.dataset, self.triads, i), strict=True))
+            feed |= {self.vectors: self.dataset.class_vectors[labels], self.one_hot: indicator[labels]}
+            self.session.run(self.train, feed_dict=feed)
+            self.session.run(self.losses, feed_dict=feed)
+
+
+def session_losses(photos, sketches, negative_photos, negative_sketches, vectors, one_hot, dim):
     import tensorflow.compat.v1 as tf1
 
-    dataset, triads = measured.dataset, measured.triads
-    with tf1.Graph().as_default():
-        size, dim = dataset.photo.features.shape[1], measured.preset.constants.dim
-        features = [tf1.placeholder(tf1.float32, (None, size)) for _ in range(4)]
-        vectors = tf1.placeholder(tf1.float32, (None, SEMANTIC))
-        one_hot = tf1.placeholder(tf1.float32, (None, CLASSES))
-        losses = session_losses(*features, vectors, one_hot, size, dim)
-        train = tf1.train.AdamOptimizer(1e-3).minimize(tf1.add_n(losses))
-        session = tf1.Session()
-        session.run(tf1.global_variables_initializer())
-    indicator = np.eye(CLASSES, dtype=np.float32)
-
-    def epoch():
-        for i in range(len(triads.photo)):
-            labels = dataset.photo.labels[triads.photo[i]]
-            feed = dict(zip(features, batch(dataset, triads, i), strict=True))
-            feed |= {vectors: dataset.class_vectors[labels], one_hot: indicator[labels]}
-            session.run(train, feed_dict=feed)
-            session.run(losses, feed_dict=feed)
-
-    return epoch
-
-
-def session_losses(photos, sketches, negative_photos, negative_sketches, vectors, one_hot, size, dim):
-    import tensorflow.compat.v1 as tf1
+    size = photos.shape[1]
 
     def linear(name, inputs, outputs):
         start = tf1.glorot_uniform_initializer()

@@ -29,7 +29,7 @@ from zscmr.retrieval.run_gallery import open_run_table
 from zscmr.retrieval.table import UNKNOWN
 from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options
-from zscmr.training.stage2 import train as stage2
+from zscmr.training.stage2.restore import load_model
 from zscmr.utils.files import file_hash
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
@@ -112,7 +112,7 @@ def test_best_epoch_is_restored_without_the_dataset(finished, tmp_path):
     config = json.loads((tmp_path / "run/config.json").read_text())
     config["settings"]["data"] = config["dataset"]["directory"] = str(tmp_path / "gone")
     (tmp_path / "run/config.json").write_text(json.dumps(config))
-    model = stage2.load_model(tmp_path / "run")
+    model = load_model(tmp_path / "run")
     features = matfiles.read(finished / "data/imagematnew.mat", "feature")
     expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
     np.testing.assert_allclose(model.embed_photos(features).numpy(), expected, rtol=1e-5, atol=1e-5)

@@ -42,7 +42,7 @@ def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypa
     ("changed", "expected"),
     [
         ({"presets": ("papers",)}, "--presets papers: no such preset, zscmr has paper, released, tuned"),
-        ({"models": ("gan",)}, "--models: expected any of zscmr, crossatnet, pcmsn, received gan"),
+        ({"models": ("gan",)}, "--models: expected any of zscmr, aligned, identity, crossatnet, pcmsn, received gan"),
         ({"data": "nowhere"}, "nowhere: no such dataset directory"),
         ({"unseen": "zebra\n"}, "list.txt: no class 'zebra'"),
         ({"unseen": ""}, "list.txt: no class names in it"),

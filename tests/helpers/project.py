@@ -76,9 +76,9 @@ def prepare(folder, **choices):
     """(settings, preset, dataset, split, draw) of a run on the dataset directory `folder`, as the trainer has them."""
     from zscmr.datasets import loader
     from zscmr.datasets.classes import read_split
-    from zscmr.training.stage2.options import resolve
+    from zscmr.training.stage2.options import with_preset
 
-    settings, preset = resolve(trainer_settings(data=folder, **choices))
+    settings, preset = with_preset(trainer_settings(data=folder, **choices))
     dataset = loader.load_dataset(folder)
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
     return settings, preset, dataset, split, partial(batches.draw_epoch, dataset, split, preset, settings.seed)

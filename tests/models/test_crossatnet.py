@@ -19,7 +19,8 @@ from zscmr.formats import matfiles
 from zscmr.models import crossatnet, layers
 from zscmr.models.base import Batch, Inputs
 from zscmr.training.stage2 import train as stage2
-from zscmr.training.stage2.options import resolve
+from zscmr.training.stage2.options import with_preset
+from zscmr.training.stage2.restore import load_model
 from zscmr.training.strategies import Gather
 from zscmr.utils.files import read_json
 
@@ -66,11 +67,12 @@ class Slow:
         self.model, self.constants = model, model.settings
 
     def gate(self, modality, x):
-        layer = getattr(self.model, f"{modality}_gate")
+        layer = self.model.photo_gate if modality == "photo" else self.model.sketch_gate
         return np.tanh(slow_linear(layer.second, np.maximum(slow_linear(layer.first, x), 0)))
 
     def embed(self, modality, x):
-        return self.shaped(slow_encoded(getattr(self.model, f"{modality}_encoder"), x))
+        encoder = self.model.photo_encoder if modality == "photo" else self.model.sketch_encoder
+        return self.shaped(slow_encoded(encoder, x))
 
     def shaped(self, row):
         return np.tanh(row) if self.constants.bits else row / np.sqrt((row**2).mean())
@@ -87,15 +89,17 @@ class Slow:
         return [self.shaped(slow_linear(graph.second, row)) for row in mixed(rows)]
 
 
-def slow_terms(model, photos, sketches, labels, taught=None):
-    """The terms by loops over samples, pairs and bits. `taught`: gates of the sketches that the distillation term
-    takes as they are; left out, the model's."""
+def slow_terms(model, photos, sketches, labels, teacher_gates=None):
+    """The terms by loops over samples, pairs and bits.
+
+    `teacher_gates`: fixed gates of the sketches for the distillation term; left out, the model's.
+    """
     slow, sizes = Slow(model), model.settings
     x = [slow_scaled(model.photo_scaling, row) for row in photos]
     y = [slow_scaled(model.sketch_scaling, row) for row in sketches]
     gates = [np.zeros(F)] * BATCH
     if sizes.attention == "sketch":
-        taught = slow_gates(model, sketches) if taught is None else taught
+        teacher_gates = slow_gates(model, sketches) if teacher_gates is None else teacher_gates
     if sizes.attention != "none":
         own = [slow.gate("photo", row) for row in x]
         gates = slow_gates(model, sketches) if sizes.attention == "sketch" and sizes.guided else own
@@ -110,7 +114,7 @@ def slow_terms(model, photos, sketches, labels, taught=None):
         total["classification"] += slow_cross_entropy(slow_linear(model.photo_classifier, img[i]), labels[i])
         total["classification"] += slow_cross_entropy(slow_linear(model.sketch_classifier, skc[i]), labels[i])
         if sizes.attention == "sketch":
-            total["distillation"] += ((own[i] - taught[i]) ** 2).mean()
+            total["distillation"] += ((own[i] - teacher_gates[i]) ** 2).mean()
         if sizes.bits:
             total["quantisation"] += ((abs(img[i]) - 1) ** 2).mean() + ((abs(skc[i]) - 1) ** 2).mean()
     if sizes.bits:
@@ -140,15 +144,15 @@ def test_terms_agree_with_slow_loops(make_model, batch, form):
 
 @pytest.mark.parametrize(("form", "name"), EVERY_TERM)
 def test_gradients_agree_with_finite_differences(make_model, batch, form, name):
-    """The gates that the distillation term teaches by stay as they are: it is no business of that term to move them."""
+    """The distillation term has no gradient in the sketches' gates, so the slow loop keeps them fixed."""
     model = make_model(SIZES[form])
-    taught = slow_gates(model, batch[1]) if SIZES[form].attention == "sketch" else None
+    teacher_gates = slow_gates(model, batch[1]) if SIZES[form].attention == "sketch" else None
     with tf.GradientTape() as tape:
         value = fast_terms(model, *batch)[name]
     gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
 
     def slow():
-        return slow_terms(model, *batch, taught=taught)[name]
+        return slow_terms(model, *batch, teacher_gates=teacher_gates)[name]
 
     check_gradients(model.trainable_variables, gradients, slow, step=1e-3, tolerance=2e-3)
 
@@ -172,7 +176,7 @@ def test_code_terms_by_hand():
     """Bits (.5, −1) and (−.5, −1): (1 − .5)² = .25 and 0, mean .125; means 0 and −1, squared 0 and 1, mean .5."""
     codes = tf.constant([[0.5, -1.0], [-0.5, -1.0]])
     assert float(crossatnet.quantisation_loss(codes)) == pytest.approx(0.125)
-    assert float(crossatnet.balance_loss(codes)) == pytest.approx(0.5)
+    assert float(crossatnet.balance_loss(codes, Gather(replicas=1))) == pytest.approx(0.5)
 
 
 def test_sizes(make_model):
@@ -270,6 +274,7 @@ def test_graph_of_the_trained_classes(graph_folder):
     assert np.count_nonzero(model.class_graph.adjacency.numpy()) == 5 + 2 * len(edges)
 
 
+@pytest.mark.slow
 def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
     """No file, or one of another list: the tree of the trained classes' vectors, as the file holds it for its list."""
     made = trained_graph(graph_folder)
@@ -315,11 +320,13 @@ def test_class_vector_without_direction_is_refused(dataset_folder, refused):
     assert not (dataset_folder.parent / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [{}, {"bits": 24, "held_out": 0.3}])
 def test_stopped_run_resumes_to_the_same_bytes(graph_folder, choices):
     check_resumes(settings(graph_folder, **choices))
 
 
+@pytest.mark.slow
 def test_codes_from_the_shell(graph_folder, script, refused):
     """--bits trains, exports signs, and is ranked by Hamming distance, ties in the mean of their orders."""
     run = graph_folder.parent / "run"
@@ -348,7 +355,7 @@ def test_codes_from_the_shell(graph_folder, script, refused):
         message = refused(knn_eval.main, knn_eval.Settings(features=file, **{option: value}))
         assert message == f"--{option} {value}: {file} holds binary codes, ranked by Hamming distance as is"
     features = matfiles.read(graph_folder / "imagematnew.mat", "feature")
-    np.testing.assert_array_equal(stage2.load_model(run).embed_photos(features), photos)  # without the graph's file
+    np.testing.assert_array_equal(load_model(run).embed_photos(features), photos)  # without the graph's file
 
 
 def slow_map(queries, gallery, labels, orders=400):
@@ -395,8 +402,8 @@ def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
 
 def test_code_terms_keep_the_weights_of_the_preset():
     weights = crossatnet.PRESETS["default"].weights
-    _, preset = resolve(trainer_settings(model="crossatnet", bits=128, without=("balance",)))
+    _, preset = with_preset(trainer_settings(model="crossatnet", bits=128, without=("balance",)))
     assert preset.distance == "hamming" and preset.constants.size == 128
     assert preset.weights == {**weights, "balance": 0.0} and weights["quantisation"] != 1.0
-    _, preset = resolve(trainer.Settings(model="crossatnet"))
+    _, preset = with_preset(trainer.Settings(model="crossatnet"))
     assert preset.distance == "cosine" and set(preset.constants.terms) == {*crossatnet.TERMS, "distillation"}

@@ -1,4 +1,4 @@
-"""PCMSN: loss terms against slow loops in NumPy, gradients of both players against finite differences, sizes, noise."""
+"""PCMSN: loss terms against slow loops, gradients of both parameter groups against finite differences, sizes, noise."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from zscmr.models import pcmsn
 from zscmr.models.base import Batch, Inputs
 from zscmr.training.sources import make_source
 from zscmr.training.stage2 import train as stage2
-from zscmr.training.steps import NOISE_STREAMS, compile_epoch
+from zscmr.training.steps import NOISE_STREAMS, EpochRunner
 from zscmr.training.strategies import Gather
 
 BATCH, F, G, S, T, C = 6, 7, 5, 4, 3, 3
@@ -62,14 +62,14 @@ def fast_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
 
 
 class Noise:
-    """The draws of a step in their order, as the system is said to make them: one seed after the other."""
+    """The draws of a step in the order of the system, each with the next seed."""
 
     def __init__(self, noise):
-        self.noise, self.place = np.array(noise), 0
+        self.noise, self.count = np.array(noise), 0
 
-    def _next(self, function, *words):
-        self.place += 1
-        return function(*words[:1], self.noise + self.place - 1, *words[1:]).numpy().astype(np.float64)
+    def _next(self, function, shape, *limits):
+        self.count += 1
+        return function(shape, self.noise + self.count - 1, *limits).numpy().astype(np.float64)
 
     def normal(self, shape):
         return self._next(tf.random.stateless_normal, shape)
@@ -80,14 +80,14 @@ class Noise:
 
 def perceptron(layer, rows):
     """Rows (n, d) through a `Perceptron` without dropout, in float64, normalised by their own mean and variance."""
-    beside = slow_linear(layer.shortcut, rows) if layer.shortcut else 0
+    shortcut = slow_linear(layer.shortcut, rows) if layer.shortcut else 0
     for linear, activation in zip((layer.first, layer.second), layer.activations, strict=True):
         rows = slow_linear(linear, rows)
         mean = sum(rows) / len(rows)
         variance = sum((row - mean) ** 2 for row in rows) / len(rows)
         rows = (rows - mean) / np.sqrt(variance + 1e-5) * activation.scale.numpy() + activation.offset.numpy()
         rows = np.where(rows > 0, rows, float(activation.slope.numpy()) * rows)
-    return slow_linear(layer.out, rows) + beside
+    return slow_linear(layer.out, rows) + shortcut
 
 
 def slow_terms(model, photos, sketches, class_vectors, labels, noise=(0, 0)):
@@ -141,19 +141,19 @@ def test_terms_agree_with_slow_loops(make_model, make_batch, form):
 
 @pytest.mark.parametrize(("form", "name"), EVERY_TERM)
 def test_gradients_agree_with_finite_differences(make_model, make_batch, form, name):
-    """Of the weights of the player whose term it is: the generators and all else, or the discriminator."""
+    """Of the weights of the group whose term it is: the generators and all else, or the discriminator."""
     model = make_model(SIZES[form])
     batch = make_batch(model)
-    (player,) = [player for player in model.players(1e-4) if name in player.terms]
+    (group,) = [group for group in model.parameter_groups(1e-4) if name in group.terms]
     with tf.GradientTape() as tape:
         value = fast_terms(model, *batch)[name]
-    values = [variable.value for variable in player.variables]
+    values = [variable.value for variable in group.variables]
     gradients = tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def slow():
         return slow_terms(model, *batch)[name]
 
-    check_gradients(player.variables, gradients, slow, step=1e-3, tolerance=5e-3)
+    check_gradients(group.variables, gradients, slow, step=1e-3, tolerance=5e-3)
 
 
 PARTS = (
@@ -182,7 +182,7 @@ def moved_by_training(folder, left_out):
     }
     before = {part: [values(weights) for weights in kinds] for part, kinds in both.items()}
     source = make_source(dataset, split.seen, model)
-    run_epoch = compile_epoch(state, source, preset.constants.terms, preset.weights, seed=0)
+    run_epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, seed=0)
     triads = draw(1)
     two = type(triads)(*(getattr(triads, field.name)[:2] for field in dataclasses.fields(triads)))
     run_epoch(two, first=0)
@@ -195,6 +195,7 @@ def moved_by_training(folder, left_out):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "moved"),
     [
@@ -205,12 +206,12 @@ def moved_by_training(folder, left_out):
         (("reconstruction",), set(PARTS) - {"classifier", "photo_decoder", "sketch_decoder"}),
     ],
 )
-def test_each_player_moves_its_own_weights_only(dataset_folder, monkeypatch, left_out, moved):
-    """A part stays where no term of its player reaches it, the frozen classifier always; moving statistics go on."""
+def test_each_group_moves_its_own_weights_only(dataset_folder, monkeypatch, left_out, moved):
+    """A part stays where no term of its group reaches it, the frozen classifier always; moving statistics go on."""
     monkeypatch.setattr(pcmsn, "HEAD", 8)
-    found = moved_by_training(dataset_folder, left_out)
-    assert {part for part, (weights, _) in found.items() if weights} == moved
-    assert {part for part, (_, statistics) in found.items() if statistics} == set(PARTS) - {"classifier"}
+    parts = moved_by_training(dataset_folder, left_out)
+    assert {part for part, (weights, _) in parts.items() if weights} == moved
+    assert {part for part, (_, statistics) in parts.items() if statistics} == set(PARTS) - {"classifier"}
 
 
 def test_frozen_classifier_has_unit_directions(make_model):
@@ -238,25 +239,28 @@ def test_sizes():
     assert count(model.discriminator) == size(654, 327, 1)
     assert count(model.head) == size(654, 1024, 64)
     total = 2 * (size(512, 583, 654) + size(654, 583, 512)) + size(654, 327, 1) + size(654, 1024, 64)
-    assert count(model) == total == sum(int(np.prod(v.shape)) for p in model.players(1e-4) for v in p.variables)
+    assert (
+        count(model) == total == sum(int(np.prod(v.shape)) for p in model.parameter_groups(1e-4) for v in p.variables)
+    )
     assert model.embed_photos(features.astype(np.float32)).shape == (4, 64)
     tuned = pcmsn.build(pcmsn.PRESETS["tuned"].constants, Inputs(features, features, vectors, None))
     assert count(tuned) == total + 2 * 512 * 654 + 654 * 64  # a shortcut in each generator and in the head
 
 
-def test_published_weights_and_optimisers(make_model):
+def test_published_weights_and_optimizers(make_model):
     sketchy, tuberlin = pcmsn.PRESETS["sketchy"], pcmsn.PRESETS["tuberlin"]
     names = ("generator_adversarial", "classification", "euclidean", "reconstruction")
     assert [sketchy.weights[name] for name in names] == [1.0, 0.4, 0.4, 1.0]
     assert [tuberlin.weights[name] for name in names] == [1.0, 0.1, 0.4, 0.5]
     assert (sketchy.epochs, sketchy.steps, sketchy.batch_size, sketchy.learning_rate) == (30, 100, 128, 1e-4)
-    generators, discriminator = make_model(SIZES["published"]).players(sketchy.learning_rate)
-    kinds = [type(player.optimizer).__name__ for player in (generators, discriminator)]
+    generators, discriminator = make_model(SIZES["published"]).parameter_groups(sketchy.learning_rate)
+    kinds = [type(group.optimizer).__name__ for group in (generators, discriminator)]
     assert kinds == ["Adam", "SGD"] and discriminator.optimizer.momentum == 0.9
-    for player in (generators, discriminator):
-        assert float(player.optimizer.learning_rate) == pytest.approx(1e-4)
+    for group in (generators, discriminator):
+        assert float(group.optimizer.learning_rate) == pytest.approx(1e-4)
 
 
+@pytest.mark.slow
 def test_embeddings_use_moving_statistics(make_model, random):
     """After many steps on one batch they are its own, and each picture is embedded alone."""
     model = make_model(SIZES["tuned"])
@@ -285,17 +289,17 @@ def test_noise_is_a_function_of_its_seed(make_model, make_batch):
 
 def test_streams_of_noise_stay_within_those_of_a_step(make_model, make_batch):
     model = make_model(pcmsn.Settings(dim=T, input_dropout=0.3))
-    places = []
+    seeds = []
     draw = pcmsn.Draws.draw
 
     def counted(self, *words):
-        places.append(self.place)
+        seeds.append(self.count)
         return draw(self, *words)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pcmsn.Draws, "draw", counted)
         fast_terms(model, *make_batch(model))
-    assert places == list(range(len(places))) and len(places) <= NOISE_STREAMS - 2  # 62 is the mixing's
+    assert seeds == list(range(len(seeds))) and len(seeds) <= NOISE_STREAMS - 2  # mixing has seed 62
 
 
 def test_features_of_two_widths_need_the_semantic_stage(make_model, refused, random):
@@ -314,9 +318,10 @@ def test_they_are_refused_before_a_run_is_made(dataset_folder, refused):
     assert not (dataset_folder.parent / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["sketchy", "tuned", "direct"])
 def test_every_form_trains_and_resumes(dataset_folder, monkeypatch, preset):
-    """Interrupted after its first epoch, a run ends with the same bytes: moving statistics, both optimisers, noise."""
+    """Interrupted after its first epoch, a run ends with the same bytes: moving statistics, both optimizers, noise."""
     monkeypatch.setattr(pcmsn, "HEAD", 16)
     choices = {"model": "pcmsn", "preset": preset, "epochs": 2, "batch_size": 12, "dim": 6, "held_out": 0.2}
     check_resumes(trainer_settings(data=dataset_folder, **choices))
@@ -324,6 +329,7 @@ def test_every_form_trains_and_resumes(dataset_folder, monkeypatch, preset):
     assert set(pcmsn.PRESETS[preset].constants.terms) < set(line)
 
 
+@pytest.mark.slow
 def test_training_improves_on_features(dataset_folder, monkeypatch):
     """The toy features of the two modalities lie in rotated spaces: only a trained map can bring them together."""
     monkeypatch.setattr(pcmsn, "HEAD", 32)

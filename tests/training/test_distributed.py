@@ -13,7 +13,6 @@ import pytest
 from helpers.project import ROOT, assert_same_bytes, draw_pictures, picture_flags
 
 from zscmr.formats import matfiles
-from zscmr.training.strategies import Workers, check_share, is_chief
 
 # In a process of its own, since devices are laid out before TensorFlow does anything.
 TWO_DEVICES = """
@@ -26,7 +25,7 @@ from helpers.project import prepare
 from zscmr.datasets import batches
 from zscmr.training.stage2 import train as stage2
 from zscmr.training.sources import make_source
-from zscmr.training.steps import compile_epoch
+from zscmr.training.steps import EpochRunner
 
 folder, devices, (model, preset), limit = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(), float(sys.argv[4])
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -42,7 +41,7 @@ names = preset.constants.terms
 with strategy.scope():
     state = stage2.build_state(settings, preset, dataset, split)
     source = make_source(dataset, split.seen, state.model, limit)
-    epoch = compile_epoch(state, source, names, dict.fromkeys(names, 1.0), seed=0)
+    epoch = EpochRunner(state, source, names, dict.fromkeys(names, 1.0), seed=0)
     losses = []
     for number in range(1, 4):
         triads = batches.draw_epoch(dataset, split, dataclasses.replace(preset, steps=0), 0, number)  # one pass
@@ -51,6 +50,7 @@ np.savez(sys.argv[5], losses, *[weight.numpy() for weight in state.model.weights
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "limit"),
     [
@@ -79,58 +79,6 @@ def test_two_devices_train_as_one_does(dataset_folder, system, limit):
     np.testing.assert_allclose(arrays[2][0], arrays[1][0], rtol=1e-4)
     for one, two in zip(arrays[1][1:], arrays[2][1:], strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=allowed)
-
-
-FEATURES = """
-import sys
-import keras
-import numpy as np
-import tensorflow as tf
-from zscmr.training.compiled import Compiled
-
-devices = int(sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.get_strategy()
-if devices > 1:
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{k}" for k in range(devices)])
-with strategy.scope():
-    keras.utils.set_random_seed(0)
-    pictures = keras.Input((6, 6, 3), dtype="uint8")
-    maps = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(pictures))
-    network = Compiled(keras.Model(pictures, keras.layers.GlobalAveragePooling2D()(maps)), strategy)
-random = np.random.default_rng(0)
-batches = [random.integers(0, 256, (count, 6, 6, 3), dtype=np.uint8) for count in (8, 5, 1)]
-np.save(sys.argv[2], np.concatenate([network(batch) for batch in batches]))
-"""
-
-
-def test_two_devices_share_the_pictures_of_an_export(tmp_path):
-    """Batches of an odd number of pictures, and of one, too."""
-    vectors = {}
-    for devices in (1, 2):
-        file = tmp_path / f"{devices}.npy"
-        command = [sys.executable, "-c", FEATURES, str(devices), str(file)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        vectors[devices] = np.load(file)
-    assert vectors[1].shape == (14, 4) and vectors[1].std() > 0
-    np.testing.assert_allclose(vectors[2], vectors[1], rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("kinds", [("worker",) * 3, ("chief", "worker", "worker"), ("chief",)])
-def test_workers_share_all_rows(kinds, monkeypatch):
-    """Each row is one worker's."""
-    cluster = {kind: [f"host{n}" for n, other in enumerate(kinds) if other == kind] for kind in kinds}
-    shares = []
-    for number, kind in enumerate(kinds):
-        task = {"type": kind, "index": kinds[:number].count(kind)}
-        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
-        workers = Workers(None)
-        assert (workers.number, workers.count) == (number, len(kinds))
-        shares.append(list(workers.share(10)))
-    assert [row for share in shares for row in share] == list(range(10))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def free_ports(count):
@@ -176,6 +124,7 @@ def what_two_workers_say(*words, **script):
     return [out for out, _ in said]
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process_does(dataset_folder, script):
     """The chief alone writes; what it writes agrees with a run of one process. Both killed after the first epoch and
     started again with --resume, they end with the same bytes; --overwrite replaces what is there."""
@@ -203,6 +152,7 @@ def test_two_workers_train_as_one_process_does(dataset_folder, script):
     assert_same_bytes(folder / "two", folder / "parts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["--train joint", "--train head", "--freeze"])
 def test_two_workers_make_the_dataset_of_one_process(tmp_path, script, random, part):
     """Stage I; each computes the features of its share, and the chief alone writes."""
@@ -221,42 +171,3 @@ def test_two_workers_make_the_dataset_of_one_process(tmp_path, script, random, p
         allowed = 2e-2 if "train" in part else 1e-6
         np.testing.assert_allclose(two, one, rtol=1e-2, atol=allowed * np.abs(one).max())
     assert not list((tmp_path / "two").glob(".part*"))
-
-
-def test_batch_that_cannot_be_shared_is_refused(refused):
-
-    class Three:
-        num_replicas_in_sync = 3
-
-    message = refused(check_share, 128, Three())
-    assert message == "--batch-size 128 is no multiple of the 3 devices that share a batch"
-
-
-@pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}, "task": {"type": "worker"}}'])
-def test_unusable_cluster_description_is_refused(config, refused, monkeypatch):
-
-    monkeypatch.setenv("TF_CONFIG", config)
-    assert refused(is_chief).startswith("TF_CONFIG: expected JSON")
-
-
-@pytest.mark.parametrize(
-    ("cluster", "kind", "index", "chief"),
-    [
-        ({"worker": ["a", "b"]}, "worker", 0, True),
-        ({"worker": ["a", "b"]}, "worker", 1, False),
-        ({"chief": ["c"], "worker": ["a"]}, "chief", 0, True),
-        ({"chief": ["c"], "worker": ["a"]}, "worker", 0, False),
-    ],
-)
-def test_who_writes(cluster, kind, index, chief, monkeypatch):
-
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}))
-    assert is_chief() is chief
-
-
-def test_workers_need_a_run_directory(dataset_folder, refused, monkeypatch):
-    from zscmr.commands import train as trainer
-
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}))
-    message = refused(trainer.main, trainer.Settings(data=dataset_folder))
-    assert message == "--path is needed where TF_CONFIG names several workers"

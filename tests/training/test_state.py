@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from helpers.project import prepare
 
-from zscmr.models.base import Player
+from zscmr.models.base import ParameterGroup
 from zscmr.training.stage2 import train as stage2
 from zscmr.training.state import State, load_best_weights, named_weights, restore_newest
 
@@ -24,7 +24,7 @@ class Twins(keras.Model):
 
 
 def saved(model, folder):
-    state = State(model, [Player((), model.trainable_variables, keras.optimizers.SGD(0.1))])
+    state = State(model, [ParameterGroup((), model.trainable_variables, keras.optimizers.SGD(0.1))])
     state.epoch.assign(1)
     state.note_score(0.5)
     checkpoint = tf.train.Checkpoint(state=state)
@@ -63,7 +63,7 @@ def test_training_is_not_continued_with_other_weights(tmp_path, refused, order):
     """Moments have the order of the weights, so that even the same names in another order are refused."""
     saved(Twins(), tmp_path)
     model = Twins(order=order)
-    state = State(model, [Player((), model.trainable_variables, keras.optimizers.SGD(0.1))])
+    state = State(model, [ParameterGroup((), model.trainable_variables, keras.optimizers.SGD(0.1))])
     checkpoint = tf.train.Checkpoint(state=state)
     manager = tf.train.CheckpointManager(checkpoint, tmp_path, max_to_keep=1)
     assert "another --path starts anew" in refused(restore_newest, checkpoint, manager, state)

@@ -1,4 +1,4 @@
-"""Writes a finished run's encoders: TensorFlow Lite graphs for search, SavedModels for TensorFlow Serving.
+"""Write a finished run's encoders: TensorFlow Lite graphs for search, SavedModels for TensorFlow Serving.
 
     python export.py --run runs/mine [--saved-models DIR] [--shared DIR]
 
@@ -14,6 +14,7 @@ from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import alone, existing_folder
 from zscmr.utils.options import Options, setting
+from zscmr.utils.processes import import_tensorflow
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Settings(Options):
 
 
 def main(settings):
+    import_tensorflow()
     if not runs.Run(settings.run).results():
         raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
     with alone("--run", settings.run):

@@ -73,9 +73,9 @@ def out_folder(settings):
 def chosen_methods(settings):
     """The methods that --models and --presets ask for, each preset of each model once, variants included.
 
-    Without --presets those for features of one kind are left out (`models.base.Tables`).
+    Without --presets those for features of one kind are left out (`models.presets.Tables`).
     """
-    known = {model: models.system(model).PRESETS for model in settings.models}
+    known = {model: models.presets_of(model) for model in settings.models}
     for preset in settings.presets:
         if not any(preset in presets for presets in known.values()):
             known_presets = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
@@ -85,17 +85,18 @@ def chosen_methods(settings):
         Method(model, preset, quick if settings.quick and presets[preset].epochs else ())
         for model, presets in known.items()
         for preset in presets
-        if (preset in settings.presets if settings.presets else preset not in tables_of(model).only_by_name)
+        if (preset in settings.presets if settings.presets else preset not in tables_of(model, preset).only_by_name)
     )
 
 
 def make_plan(settings, methods):
     """The `Plan` of the settings. Raises BadInput for data or lists that cannot be used, before anything runs."""
     seeds = settings.seeds or (1 if settings.quick else 5)
-    trained = any(models.system(method.model).PRESETS[method.preset].epochs for method in methods)
+    trained = any(models.presets_of(method.model)[method.preset].epochs for method in methods)
     grounds = ground.survey(loader.load_dataset(settings.data, trained), settings.unseen, settings.runs)
     if not settings.presets and len(grounds[0].widths) > 1:
-        methods = tuple(method for method in methods if method.preset not in tables_of(method.model).of_one_width)
+        parts = [(method, tables_of(method.model, method.preset)) for method in methods]
+        methods = tuple(method for method, part in parts if method.preset not in part.of_one_width)
     warning = (
         f"QUICK PLAN of {QUICK_EPOCHS} epochs a run: shows that all works, measures nothing." if settings.quick else ""
     )

@@ -15,16 +15,14 @@ from zscmr.formats import runs
 from zscmr.formats.dataset_directory import CLASSIFIER
 from zscmr.reports import training_curves
 from zscmr.reports.text_tables import format_scores
-from zscmr.training import export as encoders
-from zscmr.training import strategies
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
-from zscmr.training.stage2 import train as stage2
-from zscmr.training.stage2.options import TrainingOptions, constants_class, resolve
-from zscmr.training.stage2.outcome import score_run
+from zscmr.training.stage2.options import TrainingOptions, constants_class, with_preset
+from zscmr.training.stage2.records import cnn_leak, describe_dataset
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import alone
 from zscmr.utils.options import command, setting
+from zscmr.utils.processes import import_tensorflow
 
 __all__ = ["Settings", "constants_class", "main"]
 
@@ -44,8 +42,13 @@ class Settings(TrainingOptions):
 
 
 def main(settings):
+    import_tensorflow()
+    from zscmr.training import strategies
+
     strategies.keep_small_products_whole()  # before anything starts TensorFlow, as a look at the miniature does
     chief = strategies.is_chief()
+    if settings.path is None and strategies.several_workers():
+        raise BadInput("--path is needed where TF_CONFIG names several workers")
     settings, folder = open_run(settings, chief)
     with alone("--path", folder) if chief and folder else nullcontext():  # a numbered directory is the process's own
         run(settings, folder, chief)
@@ -53,31 +56,34 @@ def main(settings):
 
 def run(settings, folder, chief):
     """Start the run of `settings`, or go on with the one in `folder`."""
+    from zscmr.training import strategies
+    from zscmr.training.stage2.train import build_state, train_system
+
     if settings.resume and (results := runs.Run(folder).results()):
         if chief:
             say(f"{folder} is complete")
             print_tables(results)
             export_encoders(folder, settings)
         return
-    settings, preset = resolve(settings)
+    settings, preset = with_preset(settings)
     if settings.data == MINIATURE:
         prepare_miniature()
     dataset = loader.load_dataset(settings.data, needs_vectors=preset.epochs > 0)
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
-    about = stage2.describe_dataset(dataset)
+    about = describe_dataset(dataset)
     if settings.resume:
         runs.Run(folder).check_same_data(split.names(dataset.classes), about)
     if chief:
         describe(dataset, split, preset)
     with strategies.choose_strategy(preset.batch_size, settings.jit).scope():
-        state = stage2.build_state(settings, preset, dataset, split)
-        if chief and not settings.resume:  # what cannot be trained was refused above and leaves no directory
+        state = build_state(settings, preset, dataset, split)
+        if chief and not settings.resume:  # bad settings and data have raised before, so that they leave no directory
             if preset.constants.wants_graph:
                 about["class_graph"] = graph_source(dataset, split)
-            run = runs.Run.create(folder, settings, split.names(dataset.classes), dataset.provenance, about)
-            folder = run.folder
+            classes = split.names(dataset.classes)
+            folder = runs.Run.create(folder, settings, classes, dataset.provenance, about).folder
         try:
-            stage2.train(state, settings, preset, folder, dataset, split, chief)
+            train_system(state, settings, preset, folder, dataset, split, chief)
         except KeyboardInterrupt as stop:
             again = command(
                 "Unified_XY_triads.py", Settings(path=folder, resume=True, no_encoders=settings.no_encoders)
@@ -91,16 +97,14 @@ def run(settings, folder, chief):
 
 
 def open_run(settings, chief):
-    """(settings, run directory); the directory is the chief's to make, a worker goes where --path says."""
-    if settings.path is None and strategies.several_workers():
-        raise BadInput("--path is needed where TF_CONFIG names several workers")
+    """(settings, run directory); the directory is checked by the chief, a worker takes that of --path as it is."""
     if chief or settings.resume:
         return runs.open_run(settings)
     return settings, settings.path
 
 
 def describe(dataset, split, preset):
-    """Print what is trained on what, and what a reader of the numbers has to know."""
+    """Print sizes of the dataset and of its split, class graph, classifier, and warnings about the numbers."""
     photo, sketch = dataset.photo, dataset.sketch
     widths = [array.shape[1] for array in (photo.features, sketch.features, dataset.class_vectors)]
     vectors = f"class vectors {widths[2]}-d" if widths[2] else "no class vectors"
@@ -109,43 +113,47 @@ def describe(dataset, split, preset):
         f"{len(sketch.labels)} sketches {widths[1]}-d, {vectors}"
     )
     if len(split.unseen) == 1:
-        warn("a single unseen class: whatever is retrieved is right")
+        warn("a single unseen class: every retrieved picture is right")
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen")
     if preset.epochs:
         held_out = ", ".join(dataset.classes[label] for label in split.held_out)
         say(f"held out to choose the epoch: {held_out or 'none, the last is kept'}")
-    if leaked := stage2.cnn_leak(dataset, split):
+    if leaked := cnn_leak(dataset, split):
         warn(leaked)
     if preset.constants.wants_graph:
         say(f"class graph: {graph_source(dataset, split)}")
     if preset.constants.wants_classifier:
         file, kernel = dataset.directory / CLASSIFIER[0], dataset.classifier
-        likeness = f"features alone, no {file}" if kernel is None else f"{kernel.shape[1]:,} classes of {file} too"
-        say(f"pictures are described by {likeness}")
-    unused = [name for name, weight in preset.weights.items() if not weight and name in preset.constants.terms]
-    if unused:
-        say(f"recorded, but of weight 0 in the objective: {', '.join(unused)}")
+        described = f"features alone, no {file}" if kernel is None else f"{kernel.shape[1]:,} classes of {file} too"
+        say(f"pictures are described by {described}")
+    unweighted = [name for name, weight in preset.weights.items() if not weight and name in preset.constants.terms]
+    if unweighted:
+        say(f"recorded, but of weight 0 in the objective: {', '.join(unweighted)}")
 
 
 def finish(folder, preset, dataset, split, state):
-    """Export the embeddings of the best epoch, score them, draw, and print the tables."""
+    """Write the embeddings of the best epoch, score them, draw, and print the tables."""
+    from zscmr.training.stage2.outcome import export_embeddings, score_run
+
     chosen = int(state.best_epoch.numpy())
     if len(split.held_out):
         score, count = float(state.best_score.numpy()), len(split.held_out)
         say(f"epoch {chosen} of {preset.epochs} chosen, mAP@all {score:.3f} on the {count} held-out seen classes")
     curves = folder / "curves.png"
     training_curves.draw_training(folder / "metrics.jsonl", curves, chosen if len(split.held_out) else None)
-    stage2.export_embeddings(folder, preset, dataset, split, state.model)
+    export_embeddings(folder, preset, dataset, split, state.model)
     print_tables(score_run(folder, dataset, split))
 
 
 def export_encoders(folder, settings):
     """Write the run's encoders/ if they are missing and its CNNs are known."""
+    from zscmr.training.export import write_encoders
+
     if settings.no_encoders or (folder / runs.ENCODERS / runs.ABOUT).exists():
         return
     say(f"writing {folder / runs.ENCODERS}, for search without TensorFlow; --no-encoders leaves it out")
     try:
-        encoders.write_encoders(folder)
+        write_encoders(folder)
     except BadInput as error:
         say(f"no {runs.ENCODERS}/: {error}")
 

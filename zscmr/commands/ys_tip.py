@@ -1,4 +1,4 @@
-"""PCMSN by the command its users know: trains on data/sketchy or data/tuberlin with the published settings.
+"""PCMSN by the command of its release: train on data/sketchy or data/tuberlin with the published settings.
 
 python ys_tip.py --dataset Sketchy            as Unified_XY_triads.py --model pcmsn --preset sketchy
 python ys_tip.py --dataset TU-Berlin --test   scores the newest such run, or that in --path, as knn_eval.py does
@@ -7,8 +7,7 @@ python ys_tip.py --dataset TU-Berlin --test   scores the newest such run, or tha
 from dataclasses import dataclass
 from pathlib import Path
 
-from zscmr.commands import evaluate as knn_eval
-from zscmr.commands import train as trainer
+from zscmr.commands import evaluate, train
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import CLASS_VECTORS, FILES
 from zscmr.utils.console import say
@@ -35,10 +34,10 @@ def main(settings):
     folder = Path("data") / PRESETS[settings.dataset]
     if settings.test:
         run = settings.path or newest_run(settings.dataset, folder)
-        knn_eval.main(knn_eval.Settings(features=run / knn_eval.NEWEST_RUN.name))
+        evaluate.main(evaluate.Settings(features=run / runs.EMBEDDINGS))
         return
     check_dataset(settings.dataset, folder)
-    chosen = trainer.Settings(
+    options = train.Settings(
         data=folder,
         model="pcmsn",
         preset=PRESETS[settings.dataset],
@@ -46,12 +45,12 @@ def main(settings):
         epochs=settings.epochs,
         seed=settings.seed,
     )
-    say(f"$ {command('Unified_XY_triads.py', chosen)}")
-    trainer.main(chosen)
+    say(f"$ {command('Unified_XY_triads.py', options)}")
+    train.main(options)
 
 
 def check_dataset(dataset, folder):
-    """Says what is missing of the dataset directory, and which command makes it."""
+    """Raise BadInput, which names the command to run, where a file of the dataset directory is missing."""
     photos, _ = FILES["photo"]["features"]
     vectors, _ = CLASS_VECTORS
     if not (folder / photos).exists():
@@ -70,8 +69,9 @@ def check_dataset(dataset, folder):
 def newest_run(dataset, folder):
     """The complete run of PCMSN on the dataset that was started last under runs/."""
     for config in sorted(runs.ROOT.glob(f"*/{runs.CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        chosen = read_json(config)["settings"]
-        wanted = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
-        if wanted.items() <= {name: chosen.get(name) for name in wanted}.items() and runs.Run(config.parent).results():
+        stored = read_json(config)["settings"]
+        expected = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
+        same = all(stored.get(name) == value for name, value in expected.items())
+        if same and runs.Run(config.parent).results():
             return config.parent
     raise BadInput(f"{runs.ROOT}: no complete run of pcmsn on {folder}; python ys_tip.py --dataset {dataset} makes one")

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from zscmr.models import layers
-from zscmr.models.base import Constants, Preset, System, Tables
+from zscmr.models.base import System
 from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, latent_loss, squared_error
+from zscmr.models.presets import Constants, Preset, Tables
 from zscmr.utils.options import setting
 
 TERMS = ("latent", "triplet", "classification")
@@ -22,9 +23,10 @@ TERMS = ("latent", "triplet", "classification")
 class Settings(Constants):
     """Constants of the system.
 
-    `attention`: "sketch" gates a photo's features by its sketch in training, else by the gate learnt from it; "photo"
-    by the photo itself, taught by no sketch. `guided`: share of training photos gated by their sketch. `gate_hidden`
-    and `graph_hidden`: units of the gates and of the graph convolution. Mixing as in `layers.mix_pairs`.
+    `attention` "sketch": in training a photo's features are gated by its sketch, elsewhere by a gate of the photo that
+    imitates the sketch's; "photo": by the photo's gate alone, which imitates none. `guided`: share of training photos
+    gated by their sketch. `gate_hidden`, `graph_hidden`: units of the gates and of the graph convolution. Mixing as in
+    `layers.mix_pairs`.
     """
 
     dim: int = setting(64, "size t of the embedding space", least=1)
@@ -55,7 +57,7 @@ class Settings(Constants):
         return (*TERMS, *distillation, *(("quantisation", "balance") if self.bits else ()))
 
     @property
-    def unread(self):
+    def unused(self):
         return ("dim",) if self.bits else ()
 
     @property
@@ -103,8 +105,10 @@ def build(settings, inputs):
 
 
 def normalised_adjacency(edges, nodes):
-    """D^−½ (A + I) D^−½ of the undirected graph with `edges` (E, 2), (nodes, nodes) float32; D holds the row sums of
-    A + I. An edge given twice, or both ways, counts once; without edges it is the identity."""
+    """D^−½ (A + I) D^−½ of the undirected graph with `edges` (E, 2), (nodes, nodes) float32.
+
+    D holds the row sums of A + I. An edge given twice, or both ways, counts once; without edges it is the identity.
+    """
     linked = np.eye(nodes, dtype=np.float32)
     linked[edges[:, 0], edges[:, 1]] = linked[edges[:, 1], edges[:, 0]] = 1
     root = np.sqrt(linked.sum(axis=1))
@@ -187,59 +191,53 @@ class CrossATNet(System):
     def terms(self, batch, noise, gather):
         """The loss terms of a batch of pairs, as a dict in the order of `settings.terms`.
 
-        Rows beyond the batch are of virtual classes (`layers.mix_pairs`): they enter triplet and distillation only.
+        Rows of virtual classes (`layers.mix_pairs`) enter triplet and distillation only.
         """
         settings = self.settings
-        pairs = layers.mix_pairs(
-            gather(batch.photos), gather(batch.sketches), settings.modality_mix, settings.class_mix, noise
-        )
+        mixed = layers.mix_pairs(batch, settings.modality_mix, settings.class_mix, noise, gather)
         photos, sketches = (
-            gather.own(layers.dropout(rows, settings.input_dropout, noise + stream))
-            for stream, rows in enumerate(pairs)
+            layers.dropout(rows, settings.input_dropout, noise + stream, gather)
+            for stream, rows in enumerate((mixed.photos, mixed.sketches))
         )
         photos, distillation = self._attend(photos, sketches, noise, gather)
-        photo = gather(self._shaped(self.photo_encoder(photos)))
-        sketch = gather(self._shaped(self.sketch_encoder(sketches)))
-        labels = gather(batch.labels)
-        triplet = all_pairs_triplet_loss(
-            tf.math.l2_normalize(photo, axis=1),
-            tf.math.l2_normalize(sketch, axis=1),
-            layers.labels_of_mixed(labels, tf.shape(photo)[0]),
-            settings.temperature,
-        )
-        photo, sketch = photo[: tf.shape(labels)[0]], sketch[: tf.shape(labels)[0]]
-        logits = self.photo_classifier(gather.own(photo)), self.sketch_classifier(gather.own(sketch))
+        photo, sketch = self._shaped(self.photo_encoder(photos)), self._shaped(self.sketch_encoder(sketches))
+        units = tf.math.l2_normalize(photo, axis=1), tf.math.l2_normalize(sketch, axis=1)
+        triplet = all_pairs_triplet_loss(*units, mixed.labels, settings.temperature, gather)
+        photo, sketch = (layers.without_virtual(rows, batch, gather) for rows in (photo, sketch))
+        logits = self.photo_classifier(photo), self.sketch_classifier(sketch)
         values = {
-            "latent": latent_loss(photo, sketch, self._shaped(self.class_graph(labels))),
+            "latent": gather.mean(latent_loss(photo, sketch, self._shaped(self.class_graph(batch.labels)))),
             "triplet": triplet,
             "classification": gather.mean(classification_loss(*logits, batch.labels)),
             "distillation": distillation,
         }
         if settings.bits:
             values |= {
-                "quantisation": quantisation_loss(photo) + quantisation_loss(sketch),
-                "balance": balance_loss(photo) + balance_loss(sketch),
+                "quantisation": gather.mean(quantisation_loss(photo) + quantisation_loss(sketch)),
+                "balance": balance_loss(photo, gather) + balance_loss(sketch, gather),
             }
         return {name: values[name] for name in settings.terms}
 
     def _attend(self, photos, sketches, noise, gather):
-        """(gated features of a replica's photos (n, F), distillation term). Which photos their sketch gates is drawn
-        for the whole batch, so that it does not depend on the devices."""
+        """(gated features of a replica's photos (n, F), distillation term or None).
+
+        Which photos their sketch gates is drawn for the whole batch, so that it does not depend on the devices.
+        """
         settings = self.settings
         if settings.attention == "none":
             return photos, None
         gate = self.photo_gate(photos)
         if settings.attention == "photo":
             return photos * (1 + gate), None
-        taught = self.sketch_gate(sketches)
-        distillation = gather.mean(distillation_loss(gate, taught))
+        sketch_gate = self.sketch_gate(sketches)
+        distillation = gather.mean(distillation_loss(gate, sketch_gate))
         draw = tf.random.stateless_uniform((tf.shape(photos)[0] * gather.replicas, 1), noise + 2)
-        return photos * (1 + tf.where(gather.own(draw) < settings.guided, taught, gate)), distillation
+        return photos * (1 + tf.where(gather.own(draw) < settings.guided, sketch_gate, gate)), distillation
 
 
-def distillation_loss(gate, taught):
-    """Mean squared error of the gates (n, F) predicted from photos to those of their sketches, which it leaves be."""
-    return squared_error(gate, tf.stop_gradient(taught))
+def distillation_loss(photo_gate, sketch_gate):
+    """Mean squared error of the gates (n, F) of photos to those of their sketches, which get no gradient."""
+    return squared_error(photo_gate, tf.stop_gradient(sketch_gate))
 
 
 def quantisation_loss(codes):
@@ -247,6 +245,9 @@ def quantisation_loss(codes):
     return squared_error(tf.abs(codes), tf.ones_like(codes))
 
 
-def balance_loss(codes):
-    """Squared mean over the batch of each bit of (batch, t), mean over bits: 0 where each is set for half the rows."""
-    return tf.reduce_mean(tf.square(tf.reduce_mean(codes, axis=0)))
+def balance_loss(codes, gather):
+    """Squared mean over the whole batch of each bit of a replica's codes (batch / replicas, t), mean over bits.
+
+    0 where each bit is set for half the rows.
+    """
+    return tf.reduce_mean(tf.square(gather.mean(tf.reduce_mean(codes, axis=0))))

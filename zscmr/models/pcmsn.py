@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from zscmr.models import layers
 from zscmr.models.adam import Adam
-from zscmr.models.base import Constants, Player, Preset, System, Tables
-from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, distance, squared_error
+from zscmr.models.base import ParameterGroup, System
+from zscmr.models.losses import all_pairs_triplet_loss, classification_loss, euclidean_distance, squared_error
+from zscmr.models.presets import Constants, Preset, Tables
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import setting
 
@@ -24,7 +25,7 @@ HEAD = 1024  # units of both hidden layers of the retrieval head
 SIGMA = 0.3  # of the Gaussian noise on what the discriminator sees
 REAL, FAKE = (0.7, 1.0), (0.0, 0.3)  # ranges of its noisy labels
 MOMENTUM = 0.9  # of the discriminator's SGD
-KEPT = 0.9  # share of the moving statistics that a step keeps
+MOVING_MOMENTUM = 0.9  # share of the moving statistics that a step keeps
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Settings(Constants):
         return GENERATORS_TERMS + (ADVERSARIAL_TERMS if self.progressive else ())
 
     @property
-    def unread(self):
+    def unused(self):
         return () if self.objective == "tuned" else ("temperature",)
 
 
@@ -134,64 +135,56 @@ class PCMSN(System):
     def _normed(self, codes):
         return tf.math.l2_normalize(codes, axis=1) if self.settings.objective == "tuned" else codes
 
-    def players(self, rate):
+    def parameter_groups(self, rate):
         """The discriminator by SGD with momentum, all else by Adam; each along its own terms."""
         if not self.settings.progressive:
-            return super().players(rate)
+            return super().parameter_groups(rate)
         own = {id(variable) for variable in self.discriminator.trainable_variables}
         others = [variable for variable in self.trainable_variables if id(variable) not in own]
         (first, second), adam = ADVERSARIAL_TERMS, Adam(rate)
         sgd = keras.optimizers.SGD(rate, momentum=MOMENTUM)
         return [
-            Player((*GENERATORS_TERMS, first), others, adam),
-            Player((second,), self.discriminator.trainable_variables, sgd),
+            ParameterGroup((*GENERATORS_TERMS, first), others, adam),
+            ParameterGroup((second,), self.discriminator.trainable_variables, sgd),
         ]
 
     def terms(self, batch, noise, gather):
         """The loss terms of a batch of pairs (`base.Batch`), as a dict in the order of `settings.terms`."""
         draws = Draws(noise, gather)
-        stage, codes = self._forward(batch, draws, noise, gather)
-        photo, sketch = codes[:, 0], codes[:, 1]
-        pairs = tf.shape(batch.labels)[0] * gather.replicas
-        logits = [self._logits(gather.own(part[:pairs])) for part in (photo, sketch)]
-        own = {
+        mixed = layers.mix_pairs(batch, self.settings.modality_mix, self.settings.class_mix, noise, gather)
+        features, photo, sketch = self._forward(mixed, draws)
+        stage = features if self.settings.progressive else in_turn(photo, sketch)
+        if self.settings.class_mix:
+            stage = layers.without_virtual(stage, batch, gather, 2)
+        logits = [self._logits(layers.without_virtual(codes, batch, gather)) for codes in (photo, sketch)]
+        means = {
             "classification": classification_loss(*logits, batch.labels),
             "reconstruction": self._reconstruction(stage, batch, draws),
         }
         if self.settings.progressive:
-            own |= self._adversarial(stage, batch.class_vectors, draws)
-        terms = {name: gather.mean(value) for name, value in own.items()}
-        return {"euclidean": self._euclidean(photo, sketch, gather(batch.labels)), **terms}
+            means |= self._adversarial(stage, batch.class_vectors, draws)
+        terms = {name: gather.mean(value) for name, value in means.items()}
+        return {"euclidean": self._euclidean(photo, sketch, mixed.labels, gather), **terms}
 
-    def _forward(self, batch, draws, noise, gather):
-        """(a replica's rows that the decoders and the discriminator see, photo and sketch of a pair in turn; codes of
-        the whole batch (rows, 2, t)). Rows beyond the batch are of virtual classes, two each."""
+    def _forward(self, mixed, draws):
+        """(rows (2n, S) that the head reads, photo and sketch in turn; codes (n, t) of photos, of sketches)."""
         settings = self.settings
-        photos, sketches = batch.photos, batch.sketches
-        if settings.modality_mix or settings.class_mix:
-            mixed = layers.mix_pairs(gather(photos), gather(sketches), settings.modality_mix, settings.class_mix, noise)
-            photos, sketches = map(gather.own, mixed)
-        photos, sketches = (draws.dropout(x, settings.input_dropout) for x in (photos, sketches))
+        photos, sketches = (draws.dropout(x, settings.input_dropout) for x in (mixed.photos, mixed.sketches))
         if settings.progressive:
             photos, sketches = self.photo_generator(photos, draws=draws), self.sketch_generator(sketches, draws=draws)
         features = in_turn(photos, sketches)
-        codes = gather(tf.reshape(self._normed(self.head(features, draws=draws)), (-1, 2, settings.dim)))
-        pairs = tf.shape(batch.labels)[0] * gather.replicas
-        stage = features if settings.progressive else gather.own(codes[:pairs])
-        if settings.progressive and settings.class_mix:
-            stage = gather.own(gather(features)[: 2 * pairs])
-        return tf.reshape(stage, (-1, stage.shape[-1])), codes
+        codes = tf.reshape(self._normed(self.head(features, draws=draws)), (-1, 2, settings.dim))
+        return features, codes[:, 0], codes[:, 1]
 
     def _logits(self, codes):
         tuned = self.settings.objective == "tuned"
         return self.classifier(codes) / (self.settings.temperature if tuned else 1.0)
 
-    def _euclidean(self, photo, sketch, labels):
-        """Distance between the codes of a photo and a sketch of one class; `tuned` sets it against all others."""
+    def _euclidean(self, photo, sketch, labels, gather):
+        """Distance between the codes of a photo and a sketch of one class; `tuned` compares it with all others."""
         if self.settings.objective != "tuned":
-            return tf.reduce_mean(distance(photo, sketch))
-        groups = layers.labels_of_mixed(labels, tf.shape(photo)[0])
-        return all_pairs_triplet_loss(photo, sketch, groups, self.settings.temperature)
+            return gather.mean(tf.reduce_mean(euclidean_distance(photo, sketch)))
+        return all_pairs_triplet_loss(photo, sketch, labels, self.settings.temperature, gather)
 
     def _reconstruction(self, stage, batch, draws):
         """Mean squared errors of the photo's and of the sketch's features, each from both rows of its pair."""
@@ -221,18 +214,18 @@ def in_turn(photos, sketches):
 
 
 class Draws:
-    """The noise of a step, place by place.
+    """The noise of a step; each draw has a seed of its own.
 
-    Drawn for the whole batch, of which a replica takes its rows, so that it does not depend on the devices. Each
+    It is drawn for the whole batch, of which a replica takes its rows, so that it does not depend on the devices. Each
     method gives float32 numbers of the shape of the replica's rows (n, d).
     """
 
     def __init__(self, noise, gather):
-        self.noise, self.gather, self.place = noise, gather, 0
+        self.noise, self.gather, self.count = noise, gather, 0
 
     def draw(self, function, x, *range_):
-        seed = self.noise + self.place
-        self.place += 1
+        seed = self.noise + self.count
+        self.count += 1
         return self.gather.own(function((tf.shape(x)[0] * self.gather.replicas, x.shape[1]), seed, *range_))
 
     def normal(self, x):
@@ -295,11 +288,11 @@ class Activation(keras.layers.Layer):
         return tf.where(x > 0, x, self.slope * x)
 
     def _moments(self, x, gather):
-        """Mean and variance of all replicas' rows, noted in the moving averages."""
+        """Mean and variance of all replicas' rows; updates the moving averages."""
         mean = gather.mean(tf.reduce_mean(x, 0))
         variance = gather.mean(tf.reduce_mean(tf.square(x - mean), 0))
         for moving, value in ((self.mean, mean), (self.variance, variance)):
-            moving.assign(KEPT * moving + (1 - KEPT) * tf.stop_gradient(value))
+            moving.assign(MOVING_MOMENTUM * moving + (1 - MOVING_MOMENTUM) * tf.stop_gradient(value))
         return mean, variance
 
 

@@ -1,7 +1,7 @@
 """ZSCMR (Chaudhuri et al., CVPR Workshops 2020): photo, sketch and class vector meet in one embedding space.
 
-One implementation serves three objectives: the slides' (`paper`), the released code's (`released`), and the slides'
-terms in the form that retrieves best (`tuned`). FIDELITY.md says what of each is kept, mended or left open.
+One implementation serves three objectives: that of the slides (`paper`), that of the released code (`released`), and
+the slides' terms in the form that retrieves best (`tuned`). FIDELITY.md compares each with its source.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from zscmr.models import layers
-from zscmr.models.base import Constants, Preset, System, Tables
+from zscmr.models.base import System
 from zscmr.models.losses import (
     all_pairs_triplet_loss,
     batch_mean_triplet_loss,
@@ -21,7 +21,7 @@ from zscmr.models.losses import (
     latent_loss,
     triplet_loss,
 )
-from zscmr.utils.errors import BadInput
+from zscmr.models.presets import Constants, Preset, Tables
 from zscmr.utils.options import setting
 
 TERMS = ("latent", "triplet", "decoder", "classification")
@@ -41,21 +41,17 @@ class Settings(Constants):
     temperature: float = setting(0.2, "divides the cosines of the all-pairs triplet", above=0)
     modality_mix: float = setting(0.0, "largest share of the other modality in a feature", least=0, below=1)
     class_mix: float = setting(0.0, "largest share of another class in a virtual one", least=0, below=1)
-    # "principal": both encoders begin at the `layers.principal_directions` of the sketches; "identity": features,
-    # unscaled, are the embeddings
-    start: str = "random"
-    likeness: bool = False  # to the classes of the backbone's classifier, beside the features where it is known
 
     @property
     def terms(self):
         return RELEASED_TERMS if self.objective == "released" else TERMS
 
     @property
-    def wants_classifier(self):
-        return self.likeness
+    def retired(self):
+        return {"constants": {"start": "random", "likeness": False}}
 
     @property
-    def unread(self):
+    def unused(self):
         return ("margin",) if self.objective == "tuned" else ("temperature", "modality_mix", "class_mix")
 
 
@@ -86,12 +82,6 @@ PRESETS = {
         held_out=0.0,  # the rate ends at 0, where the held-out curves are flat: the last epoch is kept
         distance="cosine",
     ),
-    # for features that are aligned already: a projection of them, which training has not improved
-    "aligned": Preset(
-        Settings(objective="tuned", start="principal", likeness=True), epochs=0, held_out=0.0, distance="cosine"
-    ),
-    # for features that are embeddings already, of `pretrain/finetune.py --train joint --objective paper` or `tuned`
-    "end-to-end": Preset(Settings(start="identity"), epochs=0, held_out=0.0),
 }
 TABLES = Tables(
     ablations={
@@ -99,8 +89,6 @@ TABLES = Tables(
             f"without {term}": {"without": (term,)} for term in ("latent", "classification", "triplet", "decoder")
         }
     },
-    only_by_name=("end-to-end",),
-    of_one_width=("aligned",),
     picture_seconds={"tuned": 8e-8},  # its triplet loss is over all pairs
 )
 
@@ -131,49 +119,28 @@ class ZSCMR(System):
     """Three encoders into one space, two crossing decoders, two classifiers of the trained classes."""
 
     def __init__(self, settings, inputs):
-        scaled = settings.objective != "released" and settings.start != "identity"
-        classifier = inputs.classifier if settings.likeness else None
-        super().__init__(settings, inputs, scaled, classifier)
+        super().__init__(settings, inputs, scaled=settings.objective != "released")
         self.negative_photos = settings.objective == "paper"
         self.negative_sketches = settings.objective != "tuned"
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
-        if photo != sketch and settings.start == "principal":
-            raise BadInput(f"photos have {photo} features, sketches {sketch}: --preset aligned needs as many of both")
-        if classifier is not None:
-            photo, sketch = (width + classifier.shape[1] for width in (photo, sketch))
         classes, semantic = inputs.class_vectors.shape
         biases = "glorot_uniform" if settings.objective == "released" else "zeros"
         self.photo_encoder = layers.Encoder("photo_encoder", photo, settings.dim, settings.hidden, biases)
         self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, settings.dim, settings.hidden, biases)
         if settings.objective == "tuned":
             layers.start_alike(self.photo_encoder, self.sketch_encoder)
-        if settings.start != "random":
-            kernel = self._first_kernel(photo, sketch, inputs)
-            for encoder in (self.photo_encoder, self.sketch_encoder):
-                encoder.linear.kernel.assign(kernel)
-        if settings.objective != "released":  # there it is written, and commented out
+        if settings.objective != "released":  # whose code has it commented out
             self.semantic_encoder = layers.Linear("semantic_encoder", semantic, settings.dim)
         self.sketch_decoder = layers.Linear("sketch_decoder", settings.dim, sketch, bias_initializer=biases)  # g_is
         self.photo_decoder = layers.Linear("photo_decoder", settings.dim, photo, bias_initializer=biases)  # g_si
         self.photo_classifier = layers.Linear("photo_classifier", settings.dim, classes, bias_initializer=biases)
         self.sketch_classifier = layers.Linear("sketch_classifier", settings.dim, classes, bias_initializer=biases)
 
-    def _first_kernel(self, photo, sketch, inputs):
-        """Kernel (F, t) that both encoders begin with, for features of these widths."""
-        settings = self.settings
-        if settings.start == "identity":
-            if not photo == sketch == settings.dim:
-                raise BadInput(
-                    f"{photo}-d photos, {sketch}-d sketches: --preset end-to-end keeps features of --dim {settings.dim}"
-                )
-            return tf.eye(photo)
-        return layers.principal_directions(self.sketch_scaling, inputs.sketches, settings.dim)
-
     def branch(self, modality):
-        """A layer from CNN features (n, F) of one modality to embeddings (n, t), of the weights that takes."""
-        return Branch(
-            getattr(self, f"{modality}_scaling"), getattr(self, f"{modality}_encoder"), self.settings.objective
-        )
+        """A layer from CNN features (n, F) of "photo" or "sketch" to embeddings (n, t), with the weights it needs."""
+        if modality == "photo":
+            return Branch(self.photo_scaling, self.photo_encoder, self.settings.objective)
+        return Branch(self.sketch_scaling, self.sketch_encoder, self.settings.objective)
 
     def embed_photos(self, features):
         """(n, F) CNN features → (n, t) embeddings, rows of length 1 under the objective `tuned`."""
@@ -196,27 +163,32 @@ class ZSCMR(System):
             (photo,) = self._encode(self.photo_encoder, batch.photos, (0,), noise, gather)
             return self._released_terms(photo, sketch, negative_sketch, batch, gather)
         photo, negative_photo = self._encode(self.photo_encoder, batch.photos, (0, 3), noise, gather)
-        semantic = gather(self.semantic_encoder(batch.class_vectors))
+        semantic = self.semantic_encoder(batch.class_vectors)
         return {
-            "latent": latent_loss(photo, sketch, semantic),
-            "triplet": triplet_loss(photo, sketch, negative_photo, negative_sketch, settings.margin),
+            "latent": gather.mean(latent_loss(photo, sketch, semantic)),
+            "triplet": gather.mean(triplet_loss(photo, sketch, negative_photo, negative_sketch, settings.margin)),
             **self._read_out(photo, sketch, batch, gather),
         }
 
     def _encode(self, encoder, rows, streams, noise, gather):
-        """Features (n · batch / replicas, F) of n blocks → their n embeddings (batch, t); `streams` number the noise.
+        """Embed a replica's features, blocks one below the other.
 
-        Noise is drawn for the whole batch, block by block, so that it does not depend on the devices.
+        Args:
+            encoder: layer of one modality.
+            rows: scaled features (n · batch / replicas, F) of n blocks.
+            streams: numbers (n,) of the blocks' noise.
+            noise: seed (2,) of the step.
+            gather: `Gather`.
+
+        Returns n embeddings (batch / replicas, t).
         """
         settings = self.settings
         seeds = [noise + 2 * stream for stream in streams]
         if settings.input_dropout:
             blocks = zip(tf.split(rows, len(streams)), seeds, strict=True)
-            rows = tf.concat(
-                [gather.own(layers.dropout(gather(block), settings.input_dropout, seed)) for block, seed in blocks], 0
-            )
+            rows = tf.concat([layers.dropout(block, settings.input_dropout, seed, gather) for block, seed in blocks], 0)
         blocks = zip(tf.split(encoder(rows), len(streams)), seeds, strict=True)
-        return [self._normed(layers.dropout(gather(block), settings.dropout, seed + 1)) for block, seed in blocks]
+        return [self._normed(layers.dropout(block, settings.dropout, seed + 1, gather)) for block, seed in blocks]
 
     def _pairs(self, batch):
         """A replica's photos and sketches (batch / replicas, F) without the negatives below them."""
@@ -224,11 +196,7 @@ class ZSCMR(System):
         return photos, tf.split(batch.sketches, 2)[0] if self.negative_sketches else batch.sketches
 
     def _read_out(self, photo, sketch, batch, gather):
-        """Decoder and classification terms of embeddings (batch, t), against a replica's own features and labels.
-
-        Both are means over the batch, so that of each replica's mean is enough, and (batch, F) need not travel.
-        """
-        photo, sketch = gather.own(photo), gather.own(sketch)
+        """Decoder and classification terms of a replica's embeddings (batch / replicas, t)."""
         photos, sketches = self._pairs(batch)
         logits = self.photo_classifier(photo), self.sketch_classifier(sketch)
         # classifiers first: one that came last in a step would hold up the gradient of its encoder
@@ -240,43 +208,43 @@ class ZSCMR(System):
         }
 
     def _tuned_terms(self, batch, noise, gather):
-        """The four terms on unit embeddings; the latent term sums over t where `paper` has a mean, since a unit row
-        has energy 1. Rows beyond the batch are of virtual classes, two each, and enter the triplet only."""
+        """The four terms on unit embeddings.
+
+        The latent term sums over t where `paper` has a mean, since a unit row has energy 1. Rows of virtual classes
+        enter the triplet term only.
+        """
         settings = self.settings
-        photos, sketches = layers.mix_pairs(
-            gather(batch.photos), gather(batch.sketches), settings.modality_mix, settings.class_mix, noise
-        )
-        (photo,) = self._encode(self.photo_encoder, gather.own(photos), (0,), noise, gather)
-        (sketch,) = self._encode(self.sketch_encoder, gather.own(sketches), (1,), noise, gather)
-        labels = gather(batch.labels)
-        groups = layers.labels_of_mixed(labels, tf.shape(photo)[0])
-        triplet = all_pairs_triplet_loss(photo, sketch, groups, settings.temperature)
-        pairs = tf.shape(labels)[0]
-        photo, sketch = photo[:pairs], sketch[:pairs]
-        semantic = self._normed(gather(self.semantic_encoder(batch.class_vectors)))
+        mixed = layers.mix_pairs(batch, settings.modality_mix, settings.class_mix, noise, gather)
+        (photo,) = self._encode(self.photo_encoder, mixed.photos, (0,), noise, gather)
+        (sketch,) = self._encode(self.sketch_encoder, mixed.sketches, (1,), noise, gather)
+        triplet = all_pairs_triplet_loss(photo, sketch, mixed.labels, settings.temperature, gather)
+        photo, sketch = (layers.without_virtual(rows, batch, gather) for rows in (photo, sketch))
+        semantic = self._normed(self.semantic_encoder(batch.class_vectors))
         root = tf.sqrt(tf.cast(settings.dim, tf.float32))  # brings a unit row to mean square 1 for the linear layers
         return {
-            "latent": settings.dim * latent_loss(photo, sketch, semantic),
+            "latent": gather.mean(settings.dim * latent_loss(photo, sketch, semantic)),
             "triplet": triplet,
             **self._read_out(root * photo, root * sketch, batch, gather),
         }
 
     def _released_terms(self, photo, sketch, negative_sketch, batch, gather):
-        """The released cost's terms (FIDELITY.md, "Preset released"): batch norms, not means; the latent term has no
-        class vector in it; the decoder of the sketch stream ends in a ReLU."""
-        own_photo, own_sketch = gather.own(photo), gather.own(sketch)
+        """The released cost's terms (FIDELITY.md, "Preset released").
+
+        Batch norms, not means; the latent term has no class vector in it; the decoder of the sketch stream ends in a
+        ReLU.
+        """
         photos, sketches = self._pairs(batch)
 
         def norm(own_rows):
             return frobenius(gather(frobenius(own_rows)[None]))  # a number of each replica, not its (batch, F)
 
         return {
-            "latent": frobenius(photo - sketch),
-            "triplet": batch_mean_triplet_loss(photo, sketch, negative_sketch, self.settings.margin),
-            "decoder": norm(photos - tf.nn.relu(self.photo_decoder(own_sketch)))
-            + norm(sketches - self.sketch_decoder(own_photo)),
-            "photo_classification": gather.mean(cross_entropy(self.photo_classifier(own_photo), batch.labels)),
-            "sketch_classification": gather.mean(cross_entropy(self.sketch_classifier(own_sketch), batch.labels)),
+            "latent": frobenius(gather(photo - sketch)),
+            "triplet": batch_mean_triplet_loss(photo, sketch, negative_sketch, self.settings.margin, gather),
+            "decoder": norm(photos - tf.nn.relu(self.photo_decoder(sketch)))
+            + norm(sketches - self.sketch_decoder(photo)),
+            "photo_classification": gather.mean(cross_entropy(self.photo_classifier(photo), batch.labels)),
+            "sketch_classification": gather.mean(cross_entropy(self.sketch_classifier(sketch), batch.labels)),
             "photo_norm": tf.abs(frobenius(self.photo_encoder.linear.kernel) - 1.0),
             "sketch_norm": tf.abs(frobenius(self.sketch_encoder.linear.kernel) - 1.0),
         }

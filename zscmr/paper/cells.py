@@ -25,10 +25,10 @@ from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.selection import chosen_rows, unseen_only
 from zscmr.evaluation.summaries import summary
 from zscmr.formats import runs
-from zscmr.models.base import Tables
+from zscmr.models.presets import Tables
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
 from zscmr.paper.ground import Elsewhere, Ground
-from zscmr.training.stage2.options import TrainingOptions, resolve
+from zscmr.training.stage2.options import TrainingOptions, with_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
 
@@ -134,7 +134,7 @@ class Training(Cell):
     @cached_property
     def resolved(self):
         """(options, preset) as the trainer fills them in."""
-        return resolve(self.options)
+        return with_preset(self.options)
 
     @cached_property
     def edges(self):
@@ -150,6 +150,8 @@ class Training(Cell):
     def identity(self):
         settings, preset = self.resolved
         identity = {"model": settings.model, "seed": settings.seed, "preset": dataclasses.asdict(preset)}
+        for part, values in preset.constants.retired.items():
+            identity["preset"][part] |= values
         return json_round_trip(identity | ({"edges": self.edges} if self.edges else {}))
 
     @property
@@ -334,9 +336,9 @@ class Across(Cell):
         return results, True
 
 
-def tables_of(model):
-    """A system's part in the paper's tables, `models.base.Tables`."""
-    return getattr(models.system(model), "TABLES", Tables())
+def tables_of(model, preset=None):
+    """A system's part in the paper's tables, `models.presets.Tables`."""
+    return getattr(models.system(model, preset), "TABLES", Tables())
 
 
 def machine():

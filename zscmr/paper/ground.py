@@ -15,7 +15,7 @@ from zscmr.datasets import literature
 from zscmr.datasets.classes import UNSEEN, Split, read_class_list, split_classes
 from zscmr.evaluation.embeddings import drawn_photo, stems
 from zscmr.formats.dataset_directory import of_modality
-from zscmr.training.stage2.train import cnn_leak, features_digest
+from zscmr.training.stage2.records import cnn_leak, features_digest
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import read_json
 

@@ -1,5 +1,4 @@
-"""The training loops, and what they read and write."""
+"""Training loops of both stages, their state, devices and batches, and what a trained run is exported to.
 
-from zscmr.utils.processes import import_tensorflow
-
-import_tensorflow()  # before any module of the package imports it
+Systems and losses are `zscmr.models`; importing the package does not import TensorFlow, so that options need none.
+"""

@@ -1,4 +1,4 @@
-"""A network that turns pictures into vectors, on whatever computes it fastest."""
+"""Networks from pictures to vectors, compiled for the devices of this machine."""
 
 import tempfile
 from pathlib import Path
@@ -10,14 +10,14 @@ from zscmr.inference.export_graph import write_tflite
 from zscmr.inference.graph import Graph
 from zscmr.training.strategies import has_gpu, local_replicas, spread
 
-MANY = 1000  # pictures from which on the conversion, seconds for a large network, pays
+MANY_PICTURES = 1000  # from here on LiteRT wins back the seconds that converting a large network takes
 
 
 class Compiled:
-    """A network as one compiled function: pictures (n, size, size, 3) uint8 -> vectors (n, `width`) float32. The
-    devices of `strategy` share them; `model` was made in its scope."""
+    """A network as one compiled function: pictures (n, size, size, 3) uint8 -> vectors (n, `width`) float32."""
 
     def __init__(self, model, strategy=None):
+        """`model`: Keras model, made in the scope of `strategy`, whose devices share the pictures."""
         self.width = model.output_shape[1]
         self._strategy = strategy or tf.distribute.get_strategy()
         self._devices = local_replicas(self._strategy)
@@ -27,16 +27,19 @@ class Compiled:
     def __call__(self, images):
         if self._devices == 1:
             return self._apply(tf.constant(images)).numpy()
-        enough = images if len(images) >= self._devices else np.repeat(images, self._devices, axis=0)  # none idle
-        shares = self._apply(spread(self._strategy, np.array_split(enough, self._devices)))
+        # fewer pictures than devices are repeated, since each device needs one
+        padded = images if len(images) >= self._devices else np.repeat(images, self._devices, axis=0)
+        shares = self._apply(spread(self._strategy, np.array_split(padded, self._devices)))
         vectors = np.concatenate([share.numpy() for share in self._strategy.experimental_local_results(shares)])
-        return vectors[:: len(enough) // len(images)]
+        return vectors[:: len(padded) // len(images)]
 
 
 def fastest(model, pictures, strategy=None):
-    """`model` made ready for so many pictures: LiteRT on a CPU where they are many, TensorFlow on the GPUs of
-    `strategy`."""
-    if pictures < MANY or has_gpu():
+    """Compile the Keras `model` for so many pictures: by LiteRT if they are many and there is no GPU, else TensorFlow.
+
+    `strategy`: that in whose scope the model was made.
+    """
+    if pictures < MANY_PICTURES or has_gpu():
         return Compiled(model, strategy)
     with tempfile.TemporaryDirectory(prefix="zscmr-") as folder:
         file = Path(folder) / "network.tflite"

@@ -1,6 +1,7 @@
 """Features and class vectors as training steps read them: on the device, or streamed from disk."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -12,9 +13,9 @@ BLOCK = 8192  # rows scaled, embedded or read from disk at once
 class Source:
     """What steps read.
 
-    `photos` (n, F), `sketches` (m, F') float32. `labels` (n,) int32 on the host: index of each photo's class among the
-    trained ones, −1 for others. `class_vectors` (C, S) of the trained classes. `streamed` False: photos and sketches
-    are scaled tensors on the device; True: arrays on the host, unscaled.
+    `photos` (n, F), `sketches` (m, F') float32: scaled tensors on the device, or, `streamed`, unscaled host arrays.
+    `labels` (n,) int32 on the host: index of each photo's class among the trained ones, −1 for others.
+    `class_vectors` (C, S) of the trained classes.
     """
 
     photos: tf.Tensor | np.ndarray
@@ -25,9 +26,13 @@ class Source:
 
 
 def make_source(dataset, trained, model, limit=float("inf")):
-    """A `UxUyLoader.Dataset` made ready for training; `trained` are the class indices the classifier knows.
+    """The `Source` of a `loader.Dataset`.
 
-    Features of more than `limit` GB (as float32, both modalities) are streamed, all others made resident.
+    Args:
+        dataset: `loader.Dataset`.
+        trained: class indices (C,) to train on.
+        model: system whose scaling resident features pass through.
+        limit: GB of features (as float32, both modalities) above which they are streamed.
     """
     position = np.full(len(dataset.classes), -1, np.int32)
     position[trained] = np.arange(len(trained))
@@ -46,18 +51,20 @@ def make_source(dataset, trained, model, limit=float("inf")):
 
 
 def on_devices(array):
-    """`array` as a tensor; under a strategy of several replicas as a variable, which each device copies."""
+    """`array` as a tensor; under a strategy of several replicas as a variable, of which each device has a copy."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return tf.Variable(array, trainable=False) if several else tf.constant(array)
 
 
 def stream(source, labels, photos, sketches, first):
-    """The batches of `step_rows` as a `tf.data.Dataset`, in order, read ahead: the step's number, labels, features."""
+    """A `tf.data.Dataset` of (step number, labels, features of photos, of sketches), in order and read ahead.
 
-    def read(index):
-        rows = _rows(source.photos, photos[index]), _rows(source.sketches, sketches[index])
-        return np.int32(first + index), labels[index], *rows
-
+    Args:
+        source: streamed `Source`.
+        labels, photos, sketches: result of `steps.step_rows`.
+        first: number of the first step.
+    """
+    read = partial(_read_step, source, (labels, photos, sketches), first)
     shapes = [(), labels.shape[1:]]
     shapes += [(photos.shape[1], source.photos.shape[1]), (sketches.shape[1], source.sketches.shape[1])]
     kinds = [tf.int32] * 2 + [tf.float32] * 2
@@ -70,18 +77,24 @@ def stream(source, labels, photos, sketches, first):
     return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
+def _read_step(source, rows, first, index):
+    """(number, labels, features of photos, of sketches) of the step at position `index`."""
+    labels, photos, sketches = (of_steps[index] for of_steps in rows)
+    return np.int32(first + index), labels, _rows(source.photos, photos), _rows(source.sketches, sketches)
+
+
 def _rows(features, index):
     """features[index] as float32, each row read once and in the order of the file."""
-    ordered, place = np.unique(index, return_inverse=True)
-    return np.asarray(features[ordered], np.float32)[place]
+    ordered, positions = np.unique(index, return_inverse=True)
+    return np.asarray(features[ordered], np.float32)[positions]
 
 
 class TrainingRows:
-    """The training rows of features (n, F) that may be larger than memory, with their labels: shape, mean, deviation,
-    by blocks."""
+    """Rows of features (n, F) that may be larger than memory, with their labels; has `shape`, `mean` and `std`."""
 
-    def __init__(self, features, labels, rows):
-        self.features, self.labels, self.rows = features, labels[rows], rows
+    def __init__(self, features, labels, rows, block=BLOCK):
+        """`rows`: indices of the training rows; `block`: number of them read at once."""
+        self.features, self.labels, self.rows, self.block = features, labels[rows], rows, block
         self.shape = (len(rows), *features.shape[1:])
 
     def mean(self, axis=0, dtype=np.float64):
@@ -92,9 +105,9 @@ class TrainingRows:
         return np.sqrt(self._sum(lambda block: (block - mean) ** 2, dtype) / len(self.rows))
 
     def blocks(self, dtype=np.float32):
-        """Yield blocks of (rows (at most BLOCK, F), their labels)."""
-        for start in range(0, len(self.rows), BLOCK):
-            part = slice(start, start + BLOCK)
+        """Yield (features, labels) of the rows, block by block."""
+        for start in range(0, len(self.rows), self.block):
+            part = slice(start, start + self.block)
             yield np.asarray(self.features[self.rows[part]], dtype), self.labels[part]
 
     def _sum(self, function, dtype):
@@ -102,6 +115,6 @@ class TrainingRows:
 
 
 def embed(function, features, batch=BLOCK):
-    """`function` applied to features (n, F) in batches -> (n, t) float32 array on the host."""
+    """Apply `function` to features (n, F) in batches; return a float32 array (n, t) on the host."""
     parts = [function(tf.constant(features[start : start + batch])) for start in range(0, len(features), batch)]
     return tf.concat(parts, axis=0).numpy()

@@ -1,4 +1,4 @@
-"""What a run remembers between epochs, saved and restored by the names of the weights."""
+"""The state of a run between epochs, saved and restored by the names of the weights."""
 
 import hashlib
 
@@ -8,62 +8,63 @@ import tensorflow as tf
 
 from zscmr.utils.errors import BadInput, first_line
 
-BEST = "state/best_weights/"  # of a checkpoint: the weights of the best epoch
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+# a weight of the best epoch has the key BEST + its name + VALUE in a checkpoint
+BEST, VALUE = "state/best_weights/", "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class State(tf.Module):
-    """Weights, optimisers, epochs done, and the weights, score and epoch of the best epoch so far.
+    """Weights, optimizers, epochs done, and the weights, score and epoch of the best epoch so far.
 
-    `players` are those of `System.players`. A checkpoint holds all of it, weights under their names (`named_weights`).
+    A checkpoint holds all of it, weights under their names (`named_weights`).
     """
 
-    def __init__(self, model, players):
+    def __init__(self, model, groups):
+        """`groups`: those of `System.parameter_groups`; their optimizers are built."""
         super().__init__()
         self.model = model
         named = named_weights(model)
         self.weights = {_key(name): weight.value for name, weight in named.items()}
-        # optimisers hold their moments in the order of the names
+        # optimizers hold their moments in the order of the names
         digest = hashlib.sha256("\n".join(named).encode()).digest()
         self.order = tf.Variable(int.from_bytes(digest[:7], "little"), dtype=tf.int64, trainable=False)
-        self.players = players
-        self.optimizers = [player.optimizer for player in self.players]
-        for player in self.players:
-            player.optimizer.build(player.variables)
+        self.groups = groups
+        self.optimizers = [group.optimizer for group in groups]
+        for group in groups:
+            group.optimizer.build(group.variables)
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_score = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self.best_weights = {_key(name): tf.Variable(weight.numpy(), trainable=False) for name, weight in named.items()}
 
     def note_score(self, score):
-        """Keep the present weights if `score` beats that of every epoch before; return whether it does."""
+        """Store the present weights if `score` beats those of all earlier epochs; return whether it does."""
         better = score > float(self.best_score.numpy())
         if better:
             self.best_score.assign(score)
             self.best_epoch.assign(self.epoch.numpy())
-            for name, kept in self.best_weights.items():
-                kept.assign(self.weights[name].numpy())
+            for name, best in self.best_weights.items():
+                best.assign(self.weights[name].numpy())
         return better
 
     def restore_best(self):
         """Give the model the weights of the best epoch."""
-        for name, kept in self.best_weights.items():
-            self.weights[name].assign(kept.numpy())
+        for name, best in self.best_weights.items():
+            self.weights[name].assign(best.numpy())
 
 
 def named_weights(layer, prefix=""):
     """{name: weight} of a model or layer and its sublayers, such as `photo_encoder/linear/kernel`.
 
-    Names are made of layer names, which the model chooses, and do not depend on the order of creation.
+    Names consist of layer names, which the model chooses, and do not depend on the order of creation.
     """
-    found, inside = {}, set()
+    weights = {}
     for child in _children(layer):
         below = named_weights(child, f"{prefix}{child.name}/")
-        if found.keys() & below.keys():
+        if weights.keys() & below.keys():
             raise ValueError(f"two layers of {layer.name} are named {child.name}")
-        found |= below
-        inside |= {id(weight) for weight in below.values()}
-    return found | {f"{prefix}{weight.name}": weight for weight in layer.weights if id(weight) not in inside}
+        weights |= below
+    inside = {id(weight) for weight in weights.values()}
+    return weights | {f"{prefix}{weight.name}": weight for weight in layer.weights if id(weight) not in inside}
 
 
 def _children(layer):
@@ -80,7 +81,7 @@ def _key(name):
 
 
 def restore_newest(checkpoint, manager, state):
-    """Restore the newest checkpoint of `manager` into `checkpoint`, which holds `state`; whether there is one.
+    """Restore the newest checkpoint of `manager` into `checkpoint`, which holds `state`; return whether there is one.
 
     Raises BadInput for a checkpoint of another model, or of a version that kept weights by position.
     """
@@ -112,9 +113,9 @@ def load_best_weights(model, folder):
         raise BadInput(f"{newest}: not a readable checkpoint ({first_line(error)})") from error
     names = named_weights(model)
     keys = {name: f"{BEST}{_key(name)}{VALUE}" for name in names}
-    if f"{BEST}0{VALUE}" in shapes:  # before weights had names they were kept in the order of model.weights
-        by_weight = {id(weight): place for place, weight in enumerate(model.weights)}
-        keys = {name: f"{BEST}{by_weight[id(weight)]}{VALUE}" for name, weight in names.items()}
+    if f"{BEST}0{VALUE}" in shapes:  # of a version whose checkpoints list the weights in the order of model.weights
+        positions = {id(weight): position for position, weight in enumerate(model.weights)}
+        keys = {name: f"{BEST}{positions[id(weight)]}{VALUE}" for name, weight in names.items()}
     for name, weight in names.items():
         if shapes.get(keys[name]) != list(weight.shape):
             received = shapes.get(keys[name], "nothing")

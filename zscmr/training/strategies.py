@@ -24,7 +24,7 @@ def is_chief():
 
 
 def _task():
-    """(cluster, kind of this process's task, its index) of TF_CONFIG. Raises BadInput if it does not say so."""
+    """(cluster, kind of this process's task, its index) of TF_CONFIG. Raises BadInput for anything else."""
     try:
         config = json.loads(os.environ["TF_CONFIG"])
         return dict(config["cluster"]), config["task"]["type"], int(config["task"]["index"])
@@ -38,7 +38,7 @@ def several_workers():
 
 
 def choose_strategy(batch=None, jit=False):
-    """The strategy for the machine: the workers of TF_CONFIG, else all GPUs where there are several, else one device.
+    """The strategy for the workers of TF_CONFIG, else for all GPUs where there are several, else for one device.
 
     Raises BadInput when a `batch` cannot be shared equally among the replicas, or `jit` is for several.
     """
@@ -56,7 +56,7 @@ def choose_strategy(batch=None, jit=False):
 
 
 def synchronise_norms(network):
-    """Have batch normalisations count the batch of all replicas, not of their own."""
+    """Let batch normalisations take their statistics from the batch of all replicas."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -86,7 +86,7 @@ def on_replicas(step):
 
 
 class Workers:
-    """The workers of TF_CONFIG, `count` in all, that share rows; `number` is this one's."""
+    """The workers of TF_CONFIG, which share rows; `count` of them, of which this process is `number`."""
 
     BLOCK = 1024  # rows sent at once
 
@@ -98,13 +98,15 @@ class Workers:
         self.strategy = strategy
 
     def share(self, rows, number=None):
-        """The range of row numbers, of so many rows, that this worker computes, or the one of a `number`."""
+        """The range of row numbers, of so many rows, that this worker computes, or the worker of a `number`."""
         number = self.number if number is None else number
         return range(rows * number // self.count, rows * (number + 1) // self.count)
 
     def exchange(self, vectors, state):
-        """Fill `vectors` (n, F) and `state` (n,), of which each worker has filled its share, with the others' rows. All
-        have to call it at the same time."""
+        """Fill `vectors` (n, F) and `state` (n,), of which each worker has filled its share, with the others' rows.
+
+        All workers have to call it at the same time.
+        """
         shares = [self.share(len(vectors), number) for number in range(self.count)]
         for start in range(0, max(map(len, shares)), self.BLOCK):
             parts = [share[start : start + self.BLOCK] for share in shares]
@@ -121,8 +123,7 @@ class Workers:
 
 
 def of_this_process(strategy):
-    """A strategy of the devices of this process alone, to make a network under: under that of several workers, all of
-    them would have to make it at the same time."""
+    """A strategy of the devices of this process alone, under which it can make a network without the other workers."""
     if not several_workers():
         return strategy
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -142,7 +143,7 @@ def spread(strategy, arrays):
 
 
 class Gather:
-    """How a system sees the whole batch from one replica, which holds an equal share of its rows.
+    """The whole batch as seen from one replica, which holds an equal share of its rows.
 
     On one device every method returns its argument.
     """
@@ -155,11 +156,13 @@ class Gather:
         if self.replicas == 1:
             return rows
         gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
-        return tf.ensure_shape(gathered, (None, *rows.shape[1:]))  # which all_gather forgets
+        return tf.ensure_shape(gathered, (None, *rows.shape[1:]))  # all_gather loses the static shape
 
     def own(self, rows, blocks=1):
-        """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …); of each of several blocks
-        of rows, one below the other."""
+        """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …).
+
+        `blocks`: number of blocks of rows, one below the other, of each of which the replica has a share.
+        """
         if self.replicas == 1:
             return rows
         if blocks > 1:

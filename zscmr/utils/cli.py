@@ -31,15 +31,22 @@ def parse(settings_class, description, argv=None, constants_of=None):
     """Read a command line into an instance of `settings_class`.
 
     `constants_of`: a function of the namespace parsed so far that returns a further Options class, whose flags are
-    read too; those given become the dict `constants` of the result. Flags cannot be abbreviated.
+    read too; those given become the dict `constants` of the result. Where it raises BadInput, --help says so instead of
+    listing them. Flags cannot be abbreviated.
     """
     parser = _parser(settings_class, description)
     further = None
     if constants_of:
         first = _parser(settings_class, "", add_help=False).parse_known_args(argv)[0]
-        further = constants_of(first)
-        group = parser.add_argument_group("constants of the chosen system (left out: the preset's)")
-        _add_flags(group, further)
+        try:
+            further = constants_of(first)
+        except BadInput as error:
+            if not {"-h", "--help"} & set(sys.argv[1:] if argv is None else argv):
+                raise
+            parser.epilog = f"The constants of the chosen system are not listed: {error}"
+        else:
+            group = parser.add_argument_group("constants of the chosen system (left out: the preset's)")
+            _add_flags(group, further)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     words = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     words.pop("debug")

@@ -83,7 +83,10 @@ def import_tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with stderr_held_back():
-        import tensorflow
+        try:
+            import tensorflow
+        except ModuleNotFoundError as error:
+            raise BadInput("TensorFlow is not installed: python -m pip install -r requirements.txt") from error
     return tensorflow
 
 

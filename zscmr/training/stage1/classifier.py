@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from zscmr.datasets import pictures
-from zscmr.models.base import Player
+from zscmr.models.base import ParameterGroup
 from zscmr.training.state import State, restore_newest
 from zscmr.training.strategies import Gather, is_chief, on_replicas, synchronise_norms
 from zscmr.utils.console import Progress, say
@@ -56,7 +56,7 @@ def train_classifier(model, lesson, settings, recipe, seed, folder, label):
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     network = keras.Sequential([model, classifier])
-    state = State(network, [Player(("cross-entropy",), network.trainable_variables, optimizer)])
+    state = State(network, [ParameterGroup(("cross-entropy",), network.trainable_variables, optimizer)])
     saved = tf.train.Checkpoint(state=state)
     checkpoints = tf.train.CheckpointManager(saved, folder, max_to_keep=1)
     _ = saved.save_counter  # a variable made at first use; all workers have to make it, at the same time

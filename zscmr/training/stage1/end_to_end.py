@@ -16,8 +16,8 @@ from zscmr.datasets.batches import draw_epoch
 from zscmr.datasets.classes import Split
 from zscmr.evaluation.scoring import score_across
 from zscmr.models.adam import Adam
-from zscmr.models.base import Batch, Player
-from zscmr.models.losses import imitation_loss, turning_loss
+from zscmr.models.base import Batch, ParameterGroup
+from zscmr.models.losses import cosine_loss, soft_cross_entropy
 from zscmr.training.sources import on_devices
 from zscmr.training.stage1.augmentation import seen_through, transforms
 from zscmr.training.stage1.student import Averages, cut
@@ -120,7 +120,8 @@ def make_players(student, recipe, steps):
             peak / 20, steps, warmup_target=peak, warmup_steps=max(1, steps // 10)
         )
 
-    return [Player((), part, Adam(rising(peak))) for part, peak in zip((network, rest), peaks, strict=True) if part]
+    parts = zip((network, rest), peaks, strict=True)
+    return [ParameterGroup((), part, Adam(rising(peak))) for part, peak in parts if part]
 
 
 def compile_step(state, teacher, averages, names, weights, recipe, class_vectors, seed):
@@ -135,7 +136,7 @@ def compile_step(state, teacher, averages, names, weights, recipe, class_vectors
     parts["sketch"] = parts["photo"] if student.shared else cut(student.sketch_network, recipe.first_trained)
     taught_by = cut(teacher, recipe.first_trained)[1] if teacher is not None else None
     norms = recipe.norms_trained
-    variables = [variable for player in state.players for variable in player.variables]
+    variables = [variable for player in state.groups for variable in player.variables]
     scale = LOSS_SCALE if keras.mixed_precision.global_policy().name == "mixed_float16" else 1.0
 
     def augmented(images, modality, noise):
@@ -172,7 +173,7 @@ def compile_step(state, teacher, averages, names, weights, recipe, class_vectors
             goal *= scale
         gradients = tape.gradient(goal, [v.value for v in variables], unconnected_gradients=ZERO)
         gradients = [gradient / scale for gradient in gradients] if scale != 1 else gradients
-        for player in state.players:
+        for player in state.groups:
             mine, gradients = gradients[: len(player.variables)], gradients[len(player.variables) :]
             player.optimizer.apply(mine, player.variables)
         averages.update(number)
@@ -184,9 +185,9 @@ def compile_step(state, teacher, averages, names, weights, recipe, class_vectors
 def _imitation(student, features, taught):
     """The teacher's term for features (n, F) of photos: by its classifier, else by the direction of its features."""
     if student.classifier is None:
-        return turning_loss(features, taught)
+        return cosine_loss(features, taught)
     kernel, bias = student.taught_classifier
-    return imitation_loss(student.classifier(features), tf.matmul(taught, kernel) + bias)
+    return soft_cross_entropy(student.classifier(features), tf.matmul(taught, kernel) + bias)
 
 
 def compile_epoch(step, fitted, terms):

@@ -6,12 +6,11 @@ from zscmr.datasets.classes import UNSEEN
 from zscmr.datasets.miniature import MiniatureOptions, draw_miniature
 from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats.dataset_directory import PICTURES
-from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options
 from zscmr.utils.console import say
 from zscmr.utils.files import lock
 from zscmr.utils.options import command
-from zscmr.utils.processes import run_alone
+from zscmr.utils.processes import import_tensorflow, run_alone
 
 MINIATURE = Path("data/miniature")
 
@@ -34,8 +33,16 @@ def prepare_miniature(folder=MINIATURE):
         draw_miniature(drawn)
         say(f"$ {command('pretrain/finetune.py', stage1)}")
         if (folder / PICTURES).exists():
-            make_dataset(stage1)  # prints that the features exist, or raises
+            run_stage1(stage1)  # prints that the features exist, or raises
         else:
-            run_alone(make_dataset, stage1)
+            run_alone(run_stage1, stage1)
         say(f"$ {command('pretrain/word_vectors.py', joined)}")
         join_vectors(joined)
+
+
+def run_stage1(options):
+    """`make_dataset`, with TensorFlow imported first, quietly."""
+    import_tensorflow()
+    from zscmr.training.stage1.dataset import make_dataset
+
+    make_dataset(options)

@@ -12,7 +12,8 @@ from zscmr.datasets import pictures
 from zscmr.datasets import word_vectors as vector_files
 from zscmr.inference import outputs as feature_export
 from zscmr.models import layers
-from zscmr.models.base import Inputs, term_weights
+from zscmr.models.base import Inputs
+from zscmr.models.presets import term_weights
 from zscmr.training.compiled import fastest
 from zscmr.training.strategies import synchronise_norms
 
@@ -115,7 +116,7 @@ def cut(network, first_trained):
 
 def objective(settings):
     """The system's `Preset` that `settings`, `Stage1Options`, name, with the weight of every term, "teacher" too."""
-    preset = _module(settings).PRESETS["joint" if settings.objective == "contrast" else settings.objective]
+    preset = _module(settings).PRESETS[settings.objective]
     weights = {term: preset.weights.get(term, 1.0) for term in preset.constants.terms}
     weights = term_weights(settings, weights, preset.constants) | {"teacher": settings.teacher}
     pairs = settings.batch_size // 2
@@ -124,7 +125,7 @@ def objective(settings):
 
 def _module(settings):
     """The system's module (`models.base`) that has the objective of `settings`."""
-    return models.system("joint" if settings.objective == "contrast" else "zscmr")
+    return models.system("contrastive" if settings.objective == "contrast" else "zscmr")
 
 
 def read_class_vectors(settings, classes):

@@ -1,10 +1,10 @@
-"""Options of stage II, and the preset that results: presets' arithmetic, checks, weights of the terms."""
+"""Options of stage II, checked and completed by a preset. Options need no TensorFlow; a preset does."""
 
 import dataclasses
 from dataclasses import dataclass, field
 
 from zscmr import models
-from zscmr.models.base import term_weights
+from zscmr.models.presets import term_weights
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, flag, flag_fields, setting
 
@@ -15,7 +15,7 @@ OF_PRESET = ("epochs", "batch_size", "learning_rate", "schedule", "held_out")  #
 
 @dataclass(frozen=True)
 class TrainingOptions(Options):
-    """What to train. `constants`: {name: value} of the system's own settings; those left out are the preset's."""
+    """What to train. `constants`: {name: value} of the system's own `Settings`, the preset's if left out."""
 
     model: str = setting("zscmr", "system to train", choices=models.SYSTEMS)
     preset: str | None = setting(None, "objective and its constants (left out: the system's first)")
@@ -40,21 +40,25 @@ class TrainingOptions(Options):
 
 
 def constants_class(options):
-    """The `Settings` of the system that `options` name; its flags are the trainer's."""
-    return models.system(options.model if "model" in options else "zscmr").Settings
+    """The `Settings` of the system that a namespace of parsed `options` names; its fields become flags too.
 
-
-def resolve(options):
-    """(`options` with the preset's values where they were left out, the `Preset` that they make).
-
-    Raises BadInput for an unknown preset, constant or term, or a constant that the objective has no use for.
+    Raises BadInput where TensorFlow is not installed.
     """
-    presets = models.system(options.model).PRESETS
+    given = vars(options)
+    return models.system(given.get("model", "zscmr"), given.get("preset")).Settings
+
+
+def with_preset(options):
+    """(`options` completed by their preset, the `Preset` with the options' own values).
+
+    Raises BadInput for an unknown preset, constant or term, or a constant that the objective does not use.
+    """
+    presets = models.presets_of(options.model)
     name = options.preset or next(iter(presets))
     if name not in presets:
         raise BadInput(f"--preset {name}: --model {options.model} has {', '.join(presets)}")
     preset = presets[name]
-    constants = _constants(options, name, preset)
+    constants = _changed_constants(options, name, preset)
     chosen = {part: getattr(options, part) for part in OF_PRESET if getattr(options, part) is not None}
     weights = {term: preset.weights.get(term, 1.0) for term in constants.terms}
     weights = term_weights(options, weights, constants)
@@ -64,15 +68,20 @@ def resolve(options):
     return dataclasses.replace(options, preset=name, constants=values, **filled), preset
 
 
-def _constants(options, preset_name, preset):
-    """The preset's constants with those that were given."""
+def _changed_constants(options, preset_name, preset):
+    """The preset's constants, changed by those that options name."""
     known = {flagged.name for flagged in flag_fields(preset.constants)}
+    # a run of version 0.2 names all constants of `zscmr` for a preset that became a system
+    defaults = {field.name: field.default for field in dataclasses.fields(models.system(options.model).Settings)}
+    changed = {}
     for name, value in options.constants.items():
-        if name not in known:
+        if name in known:
+            changed[name] = value
+        elif name not in defaults or value != defaults[name]:
             raise BadInput(f"{flag(name)} {value}: --model {options.model} has no such constant")
-    constants = dataclasses.replace(preset.constants, **options.constants)
-    for name, value in options.constants.items():
-        if name in constants.unread and value != getattr(preset.constants, name):
+    constants = dataclasses.replace(preset.constants, **changed)
+    for name, value in changed.items():
+        if name in constants.unused and value != getattr(preset.constants, name):
             where = f"beside --bits {constants.size}" if constants.binary else f"under --preset {preset_name}"
             raise BadInput(f"{flag(name)} {value}: --model {options.model} has no use for it {where}")
     return constants

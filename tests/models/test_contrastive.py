@@ -1,4 +1,4 @@
-"""The objective of end-to-end training against slow loops and finite differences."""
+"""The contrastive objective of end-to-end training against slow loops and finite differences."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,19 @@ import tensorflow as tf
 from helpers.project import check_gradients
 from helpers.slow import assert_terms_agree, slow_cross_entropy, slow_linear
 
-from zscmr.models import joint, losses
+from zscmr.models import contrastive, losses
 from zscmr.models.base import Batch, Inputs
 from zscmr.training.strategies import Gather
 
 BATCH, F, T, C = 6, 7, 3, 4
-SETTINGS = joint.Settings(dim=T, scale=3.0, temperature=0.5)
+ONE = Gather(replicas=1)
+SETTINGS = contrastive.Settings(dim=T, scale=3.0, temperature=0.5)
 
 
 @pytest.fixture
 def model(random):
     rows = np.zeros((1, F), np.float32)
-    model = joint.build(SETTINGS, Inputs(rows, rows, np.zeros((C, 1)), np.empty((0, 2), int)))
+    model = contrastive.build(SETTINGS, Inputs(rows, rows, np.zeros((C, 1)), np.empty((0, 2), int)))
     for weight in model.trainable_variables:
         weight.assign(random.normal(size=weight.shape))
     return model
@@ -68,7 +69,7 @@ def slow_terms(model, photos, sketches, labels):
 
 def fast_terms(model, photos, sketches, labels):
     batch = Batch(tf.constant(photos), tf.constant(sketches), tf.zeros((BATCH, 1)), tf.constant(labels))
-    return model.terms(batch, tf.constant([0, 0]), Gather(replicas=1))
+    return model.terms(batch, tf.constant([0, 0]), ONE)
 
 
 def test_terms_agree_with_slow_loops(model, batch):
@@ -90,7 +91,9 @@ def test_gradient_of_the_crossing_by_the_features(batch):
     photos, sketches, labels = batch
     variables = [tf.Variable(photos), tf.Variable(sketches)]
     with tf.GradientTape() as tape:
-        value = losses.crossing_loss(*(joint._centred(rows) for rows in variables), tf.constant(labels), 0.5)
+        value = losses.cross_modal_contrastive_loss(
+            *(contrastive._centred(rows, ONE) for rows in variables), tf.constant(labels), 0.5, ONE
+        )
     for which, (row, gradient) in enumerate(zip((1, BATCH - 1), tape.gradient(value, variables), strict=True)):
         for column in range(F):
             values = []
@@ -105,21 +108,3 @@ def test_embeddings_are_unit_rows_of_one_map_for_both_modalities(model, batch):
     photos = model.embed_photos(batch[0]).numpy()
     np.testing.assert_allclose(photos, [unit(slow_linear(model.map, row)) for row in batch[0]], rtol=1e-5)
     np.testing.assert_array_equal(photos, model.embed_sketches(batch[0]).numpy())
-
-
-def test_contrast_by_hand():
-    """Rows at angles 0, 0 and 90°, of classes 0, 0, 1 and 1 at 90°: for each row the other of its class has cosine 1,
-    two strangers cosine 0, so that −log(e / (e + 2)) at temperature 1."""
-    rows = tf.constant([[1.0, 0], [1, 0], [0, 1], [0, 1]])
-    loss = losses.contrastive_loss(rows, tf.constant([0, 0, 1, 1]), 1.0)
-    assert float(loss) == pytest.approx(-np.log(np.e / (np.e + 2)))
-
-
-def test_teacher_s_terms(random):
-    logits, taught = random.normal(size=(2, 5, 4)).astype(np.float32)
-    chances = np.exp(taught) / np.exp(taught).sum(1, keepdims=True)
-    likely = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    assert float(losses.imitation_loss(logits, taught)) == pytest.approx(-(chances * likely).sum(1).mean(), rel=1e-5)
-    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(logits, taught, strict=True)]
-    assert float(losses.turning_loss(logits, taught)) == pytest.approx(1 - np.mean(cosines), rel=1e-5)
-    assert float(losses.turning_loss(logits, 3 * logits)) == pytest.approx(0, abs=1e-6)
