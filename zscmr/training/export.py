@@ -7,7 +7,14 @@ import keras
 from zscmr.backbones import backbone
 from zscmr.backbones import weights as weight_files
 from zscmr.formats import runs
-from zscmr.formats.dataset_directory import MODALITIES, PICTURES, PLACES, differing_keys, of_modality, read_provenance
+from zscmr.formats.dataset_directory import (
+    FILE_KEYS,
+    MODALITIES,
+    PICTURES,
+    differing_keys,
+    of_modality,
+    read_provenance,
+)
 from zscmr.inference.export_graph import write_tflite
 from zscmr.training.stage1 import cnn
 from zscmr.training.stage2 import train as stage2
@@ -107,7 +114,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
         "classes": {"seen": sorted({*runs.Run(run).trained_classes()}), "held_out": []},
         "distance": stage2.stored_preset(run)[1].distance,
     }
-    about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}
+    about["features"] = {key: value for key, value in features.items() if key not in (*FILE_KEYS, "classes", "skipped")}
     dim = both[0].shape[1]
     for place, (modality, preprocessing) in enumerate(zip(MODALITIES, (photo, sketch), strict=True)):
         entry = _entry(digest, preprocessing, shrinks[modality], dim)
