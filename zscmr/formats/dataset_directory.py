@@ -85,8 +85,7 @@ PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
 
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
 
-
-PLACES = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
+FILE_KEYS = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
 
 
 def of_modality(provenance, modality):
@@ -94,24 +93,24 @@ def of_modality(provenance, modality):
     return provenance | (provenance.get("sketch", {}) if modality == "sketch" else {})
 
 
-def differing_keys(present, wanted):
-    """Keys in which two contents of pictures.json differ, apart from where files lie and what came of them."""
-    present, wanted = _identity(present), _identity(wanted)
-    return [key for key in {**wanted, **present} if present.get(key) != wanted.get(key)]
+def differing_keys(present, other):
+    """Keys in which two contents of pictures.json differ, apart from paths of files and what training gave."""
+    present, other = _identity(present), _identity(other)
+    return [key for key in {**other, **present} if present.get(key) != other.get(key)]
 
 
-def _identity(made):
-    kept = {key: value for key, value in made.items() if key not in ("skipped", "cnn_sha256", *PLACES)}
-    return kept | {key: _identity(value) for key, value in kept.items() if key == "sketch"}
+def _identity(provenance):
+    identity = {key: value for key, value in provenance.items() if key not in ("skipped", "cnn_sha256", *FILE_KEYS)}
+    return identity | {key: _identity(value) for key, value in identity.items() if key == "sketch"}
 
 
-def changed_keys(present, wanted):
-    """`differing_keys`, and the folders of pictures that are others.
+def changed_keys(present, other):
+    """`differing_keys`, and keys of picture folders that are different ones.
 
-    Folders of other names may hold the same pictures, moved; not so while the former folders are still there.
+    A folder of another name may hold the same pictures, moved; it does not while the former folder exists.
     """
-    others = [key for key in ("photos", "sketches") if present.get(key) not in (None, wanted[key])]
-    return differing_keys(present, wanted) + [key for key in others if Path(present[key]).exists()]
+    renamed = [key for key in ("photos", "sketches") if present.get(key) not in (None, other[key])]
+    return differing_keys(present, other) + [key for key in renamed if Path(present[key]).exists()]
 
 
 def write_provenance(out, provenance):

@@ -60,9 +60,10 @@ class Reader:
 
     def close(self):
         """End the worker."""
-        if self.worker and self.worker.returncode is None:
-            self.worker.kill()
-            self.worker.communicate()
+        worker, self.worker = self.worker, None
+        if worker:
+            worker.kill()
+            worker.communicate()
             self.errors.close()
 
     def read(self, path, key, large):
@@ -112,18 +113,19 @@ class Reader:
 
     def _reason(self, allowed):
         """Why the worker's answer stopped early, as far as it shows."""
-        if self.worker is None:
+        worker = self.worker
+        if worker is None:
             return "the data end early"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.worker.wait(1)
+            worker.wait(1)
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").splitlines()
         self.close()
-        if self.worker.returncode == -getattr(signal, "SIGXCPU", 0):
+        if worker.returncode == -getattr(signal, "SIGXCPU", 0):
             return f"reading it took more than {allowed} s"
-        if self.worker.returncode < 0:
-            return f"reading it ended by signal {-self.worker.returncode}"
-        return lines[-1] if lines else f"reading it ended with status {self.worker.returncode}"
+        if worker.returncode < 0:
+            return f"reading it ended by signal {-worker.returncode}"
+        return lines[-1] if lines else f"reading it ended with status {worker.returncode}"
 
 
 def _value(stream, path, large):

@@ -14,8 +14,8 @@ from zscmr.utils.options import flag, plain
 ROOT = Path("runs")
 CONFIG, RESULTS, EMBEDDINGS = "config.json", "results.json", "unified_features.mat"
 ENCODERS, ABOUT = "encoders", "about.json"  # a folder, and the file in it that marks its graphs as complete
-PLACES = ("path", "resume", "overwrite", "no_encoders")  # settings that say where a run is and how it is opened
-OF_COMMAND = ("data", "unseen", *PLACES)  # settings of the trainer that are no constants of a system
+OF_RUN = ("path", "resume", "overwrite", "no_encoders")  # settings that say where a run is and how it is opened
+OF_COMMAND = ("data", "unseen", *OF_RUN)  # settings of the trainer that are no constants of a system
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,16 @@ class Run:
     def resumed(self, settings):
         """The stored settings, those that say where the run is apart. Raises BadInput where `settings` chose others."""
         stored = self.settings(type(settings))
-        for name in settings.given - {*PLACES, "constants"}:
+        for name in settings.given - {*OF_RUN, "constants"}:
             self._refuse_other(name, getattr(settings, name), stored.get(name))
         for name, value in settings.constants.items():
             self._refuse_other(name, value, stored["constants"].get(name))
-        return dataclasses.replace(settings, **{name: value for name, value in stored.items() if name not in PLACES})
+        return dataclasses.replace(settings, **{name: value for name, value in stored.items() if name not in OF_RUN})
 
     def _refuse_other(self, name, value, stored):
         if value != stored:
-            told = f"{self.folder} was started with {plain(stored)}, and --resume keeps it"
-            raise BadInput(f"{flag(name)} {plain(value)}: {told}")
+            kept = f"{self.folder} was started with {plain(stored)}, and --resume keeps it"
+            raise BadInput(f"{flag(name)} {plain(value)}: {kept}")
 
     def check_same_data(self, classes, dataset):
         """Raise BadInput unless the run was started with these classes and these features."""

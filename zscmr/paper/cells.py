@@ -180,7 +180,7 @@ class Training(Cell):
         places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
         expected = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
         stored = read_json(config)["settings"]
-        return {name: value for name, value in stored.items() if name not in runs.PLACES} == expected
+        return {name: value for name, value in stored.items() if name not in runs.OF_RUN} == expected
 
     def train(self, worker):
         """Run the trainer, its output going to a log file. Return whether it trained from the first epoch."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from zscmr.formats import runs
-from zscmr.formats.dataset_directory import MODALITIES, PLACES, of_modality
+from zscmr.formats.dataset_directory import FILE_KEYS, MODALITIES, of_modality
 from zscmr.inference.export_graph import write_tflite
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.stage1 import cnn
@@ -114,7 +114,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
         "classes": {"seen": sorted({*runs.Run(run).trained_classes()}), "held_out": []},
         "distance": stored_preset(run)[1].distance,
     }
-    about["features"] = {key: value for key, value in features.items() if key not in (*PLACES, "classes", "skipped")}
+    about["features"] = {key: value for key, value in features.items() if key not in (*FILE_KEYS, "classes", "skipped")}
     dim = both[0].shape[1]
     for start, modality, preprocessing in zip((0, dim), MODALITIES, (photo, sketch), strict=True):
         entry = _entry(digest, preprocessing, shrinks[modality], dim)

@@ -33,17 +33,17 @@ def read_bytes(path):
         raise BadInput(f"{path}: {error.strerror}") from error
 
 
-def is_uri(place):
-    """Whether a path or text names object storage (s3://…), not a place on the disk."""
-    return "://" in str(place)
+def is_uri(path):
+    """Whether a path or text names object storage (s3://…), not a local file."""
+    return "://" in str(path)
 
 
 def existing_folder(option, folder):
-    """`folder`, or the nearest one above it that exists. Raises BadInput if a file of that name is in the way."""
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise BadInput(f"{option}: expected a folder, received the file {there}")
-    return there
+    """`folder`, or its nearest parent that exists. Raises BadInput if that is a file."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise BadInput(f"{option}: expected a folder, received the file {nearest}")
+    return nearest
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from zscmr.datasets.layouts import class_folder, compare_counts, first_of_each_c
 from zscmr.formats import matfiles
 from zscmr.formats.dataset_directory import (
     CLASSIFIER,
+    FILE_KEYS,
     FILES,
     MODALITIES,
     PICTURES,
-    PLACES,
     changed_keys,
     read_provenance,
     write_provenance,
@@ -138,7 +138,7 @@ def already_made(settings, provenance):
     differing = changed_keys(present, provenance)
     if not differing:
         say(f"{settings.out} already holds these features")
-        moved = {key: provenance[key] for key in PLACES if provenance[key] != present.get(key)}
+        moved = {key: provenance[key] for key in FILE_KEYS if provenance[key] != present.get(key)}
         if moved:
             say(f"{settings.out / PICTURES} now names {', '.join(map(str, moved.values()))}")
             write_provenance(settings.out, present | moved)
