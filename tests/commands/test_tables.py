@@ -10,7 +10,7 @@ from helpers.toy_tables import fabricate, plan_of
 from zscmr.commands import tables as paper_tables
 from zscmr.formats import matfiles
 from zscmr.models import zscmr
-from zscmr.models.base import Tables
+from zscmr.models.presets import Tables
 
 graph_script = load_script("pretrain/class_graph.py")
 
