@@ -96,7 +96,8 @@ def of_modality(provenance, modality):
 
 def differing_keys(present, wanted):
     """Keys in which two contents of pictures.json differ, apart from where files lie and what came of them."""
-    present, wanted = _identity(present), _identity(wanted)
+    # before precision was recorded it was float32 on a CPU
+    present, wanted = ({"precision": "float32"} | _identity(made) for made in (present, wanted))
     return [key for key in {**wanted, **present} if present.get(key) != wanted.get(key)]
 
 

@@ -10,6 +10,7 @@ from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES, PICTURES, PLACES, differing_keys, of_modality, read_provenance
 from zscmr.inference.export_graph import write_tflite
 from zscmr.training.stage1 import cnn
+from zscmr.training.stage1.spec import CnnSpec
 from zscmr.training.stage2 import train as stage2
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, read_json, whole_folder, write_json
@@ -53,13 +54,14 @@ def open_cnn(run, modality, weights=None):
     # where the run's command saw the dataset, so that a project that has moved as a whole finds it, or where it was
     places = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, places, modality, weights, run)
-    network = cnn.restored(provenance, modality, file)
+    spec = CnnSpec.read(config["features"], modality)
+    network = cnn.restored(spec, modality, file)
     if network.output_shape[1] != widths[modality]:
         raise BadInput(
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
             f"{network.output_shape[1]}-d; the features are of another origin"
         )
-    return network, cnn.preprocessing(provenance, modality), provenance.get("shrink")
+    return network, spec.preprocessing(modality), spec.shrink
 
 
 def write_encoders(run, weights=None):
@@ -95,7 +97,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     if len(set(features.get("cnn_sha256", {"photo": 0, "sketch": 1}).values())) > 1:
         raise BadInput(f"{run}: each modality has a CNN of its own; finetune.py --train joint makes one for both")
     network, photo, shrink = open_cnn(run, "photo", weights)
-    sketch = cnn.preprocessing(of_modality(features, "sketch"), "sketch")
+    sketch = CnnSpec.read(features, "sketch").preprocessing("sketch")
     shrinks = {"photo": shrink, "sketch": sketch_shrink or shrink}
     system = stage2.load_model(run)
     both = [Embedding(system, modality)(network.output) for modality in MODALITIES]
@@ -191,13 +193,14 @@ def _fault(file, folder, provenance, modality, run):
 def _frozen(provenance, given, run):
     if provenance["weights_sha256"] is None:
         raise BadInput(f"{run}: search needs its CNNs, and they were random ones that nothing keeps")
+    entry = backbone(provenance["backbone"])
     if given is None:
         given = Path(provenance.get("weights_file") or provenance["weights"])
-        if not given.is_file() and backbone(provenance["backbone"]).packaged:
+        if not given.is_file() and entry.packaged:
             given = None  # of a package that is installed elsewhere now
         elif not given.is_file():
             raise BadInput(f"{given}: no such file, the weights of the CNN; --weights says where they are now")
-    file = weight_files.resolve(provenance["backbone"], given)
+    file = weight_files.weight_file(entry, given)
     if file_hash(file) != provenance["weights_sha256"]:
         raise BadInput(f"{file}: not the weights that made the features of {run}, which are {provenance['weights']}")
     return file
