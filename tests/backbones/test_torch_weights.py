@@ -252,6 +252,7 @@ def refused_in_a_child(path, mutants=0):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_refused(tmp_path):
     (tmp_path / "w.pth").write_bytes(WHOLE)
     assert 1000 < refused_in_a_child(tmp_path / "w.pth", 2000) < 2000
@@ -283,6 +284,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_bombs_go_off_nowhere(tmp_path, bomb):
     """Neither memory nor the C stack is used up, as the state dict or in the place of the magic number."""

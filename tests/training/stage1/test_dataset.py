@@ -58,6 +58,7 @@ def test_export_writes_the_released_files(trees):
     assert read_provenance(out)["trained_on"] == []
 
 
+@pytest.mark.slow
 def test_features_stand_beside_the_names_of_their_pictures(trees):
     """Row by row: the exported feature is that of the picture the names file says."""
     make_dataset(settings(trees, backbone="squeezenet", weights=random_squeezenet(trees / "w.npz")))
@@ -85,6 +86,7 @@ def large(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [{"freeze": True}, {"freeze": False, "epochs": 1, "held_out": 0.0}])
 def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsys):
     """--first 2 --shrink 128 takes the pictures that stand first by character codes, capitals before small letters and
@@ -145,6 +147,7 @@ def test_a_moved_dataset_is_still_itself(large, capsys):
     assert (present["photos"], present["sketches"]) == (str(moved / "photo"), str(moved / "sketch"))
 
 
+@pytest.mark.slow
 def test_slice_is_not_mistaken_for_the_whole(large, refused, capsys):
     """The folder holds one or the other; backbone outputs of pictures of another size are not taken for these."""
     make_dataset(settings(large, shrink=8))
@@ -158,6 +161,7 @@ def test_slice_is_not_mistaken_for_the_whole(large, refused, capsys):
     assert np.abs(matfiles.read(large / "out/imagematnew.mat", "feature") - small).max() > 0.1
 
 
+@pytest.mark.slow
 def test_class_with_fewer_pictures_than_the_slice_wants_is_named(large, capsys):
     (large / "sketch/bee/n01_9-3.png").unlink()
     make_dataset(settings(large, first=4))
@@ -211,6 +215,7 @@ def classes_in(inputs):
     return set(np.round(np.concatenate(inputs)[:, 20, 20, 0] / 50))
 
 
+@pytest.mark.slow
 def test_unseen_pictures_never_reach_a_training_batch(trees, batches):
     """Training on pictures: of the greys only the unseen dog's, 150, is missing, in held-out batches too."""
     paint(trees)
@@ -220,6 +225,7 @@ def test_unseen_pictures_never_reach_a_training_batch(trees, batches):
     assert read_provenance(trees / "out")["trained_on"] == ["ant", "bee", "cow", "elk"]
 
 
+@pytest.mark.slow
 def test_unseen_features_never_reach_a_training_batch(trees, batches):
     """Training a head on backbone output that includes the unseen class: its vector is in no batch, all others are."""
     paint(trees)
@@ -230,6 +236,7 @@ def test_unseen_features_never_reach_a_training_batch(trees, batches):
     assert met == set(NAMES) - {"dog"}
 
 
+@pytest.mark.slow
 def test_leaked_features_say_so_in_every_table(trees, script):
     """--leak-unseen trains on the unseen classes too; trainer and evaluation repeat it in all their tables."""
     (trees / "unseen.txt").write_text("dog\nelk\n")
@@ -246,12 +253,14 @@ def test_leaked_features_say_so_in_every_table(trees, script):
     assert sentence in done.stdout and sentence in json.loads((trees / "results.json").read_text())["leaked"]
 
 
+@pytest.mark.slow
 def test_training_on_all_classes_reaches_them_all(trees, batches):
     paint(trees)
     make_dataset(settings(trees, freeze=False, epochs=1, leak_unseen=True, held_out=0.0))
     assert classes_in(batches["training"]) == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.slow
 def test_training_ends_when_patience_does(trees, capsys, monkeypatch):
     """The last epoch comes `patience` after the best, by accuracy on held-out pictures; photos, then sketches."""
     accuracies, measure = [], ClassifierTrainer.accuracy
@@ -272,6 +281,7 @@ def test_training_ends_when_patience_does(trees, capsys, monkeypatch):
     assert not accuracies
 
 
+@pytest.mark.slow
 def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
     make_dataset(settings(trees))
     make_dataset(settings(trees))
@@ -314,6 +324,7 @@ def test_classes_of_one_side_only_are_left_out_and_reported(trees, capsys):
     assert matfiles.read_names(trees / "out/label_sk.mat", "classes") == ["ant", "cow", "dog", "elk"]
 
 
+@pytest.mark.slow
 def test_pictures_json_names_everything_that_made_the_features(trees, capsys):
     make_dataset(settings(trees, freeze=False, epochs=1, seed=3))
     made = json.loads((trees / "out" / PICTURES).read_text())
@@ -325,6 +336,7 @@ def test_pictures_json_names_everything_that_made_the_features(trees, capsys):
     assert "already holds these features" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_renamed_weight_file_is_the_same_one(trees, refused, capsys):
     """Weights are told apart by their content, whatever the file is called and wherever it lies."""
     weights, renamed = trees / "old.weights.h5", trees / "moved/new.weights.h5"
@@ -360,6 +372,7 @@ def test_ctrl_c_says_how_to_go_on(trees, monkeypatch):
     assert not (trees / "out" / PICTURES).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_precision_is_recorded_and_not_mistaken(trees, refused, precision):
     """Frozen features of one precision, and outputs kept of it, are not taken for those of another."""
@@ -384,6 +397,7 @@ def test_features_of_an_older_version_are_still_those(trees, capsys):
     assert "already holds these features" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops_the_run(trees, refused):
     message = refused(make_dataset, settings(trees, freeze=False, learning_rate=1e38, epochs=3))
     assert message.startswith("photo: the loss of epoch") and not (trees / "out" / PICTURES).exists()
@@ -401,6 +415,7 @@ def test_names_with_spaces_and_accents(trees):
     assert matfiles.read(out / "sketchmatnew.mat", "feature").shape == (15, 256)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", ["all", "head"])
 def test_half_precision_on_a_gpu(trees, monkeypatch, train):
     """With a GPU, feigned here, features stay finite float32, the CNN learns, and stage II is not affected after it."""
@@ -420,6 +435,7 @@ def test_half_precision_on_a_gpu(trees, monkeypatch, train):
     assert features.dtype == np.float32 and np.isfinite(features).all() and np.ptp(features) > 0
 
 
+@pytest.mark.slow
 def test_trained_weights_make_the_same_features(trees):
     """The CNN file written beside the features, loaded again, gives the same vector for a picture."""
     make_dataset(settings(trees, freeze=False, train="head", dense=6, epochs=1))
@@ -462,6 +478,7 @@ cli.run(make_dataset, Stage1Options, "")
 """
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("flags", "stops"),
@@ -531,6 +548,7 @@ def test_the_backbones_classifier_is_written_where_it_applies():
     assert received(bare, bare) is None
 
 
+@pytest.mark.slow
 def test_a_former_classifier_goes_with_its_features(trees):
     make_dataset(settings(trees))
     matfiles.write(trees / "out/classifier.mat", {"kernel": np.ones((7, 2))})

@@ -49,6 +49,7 @@ def features(out):
     return [matfiles.read(out / name, "feature") for name in ("imagematnew.mat", "sketchmatnew.mat")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choices",
     [
@@ -72,6 +73,7 @@ def test_every_objective_trains(pictures, choices):
     assert made.get("ink") == choices.get("ink") and made.get("size") == choices.get("size")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["paper", "tuned"])
 def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
     """Stage I writes embeddings of its own space; the preset keeps them, and the run's encoders give the same."""
@@ -88,6 +90,7 @@ def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
         np.testing.assert_allclose(found, embeddings, atol=1e-4 * np.abs(embeddings).max())
 
 
+@pytest.mark.slow
 def test_unseen_and_held_out_pictures_never_reach_a_batch(pictures, monkeypatch):
     shown = []
     step_rows = joint.step_rows
@@ -111,6 +114,7 @@ def test_unseen_and_held_out_pictures_never_reach_a_batch(pictures, monkeypatch)
     assert len(read_json(out / "pictures.json")["trained_on"]) == 2
 
 
+@pytest.mark.slow
 def test_stopped_training_goes_on_to_the_same_bytes(pictures, monkeypatch):
     whole = train(pictures, "whole", epochs=3)
     epochs, rows = [], joint.step_rows
@@ -147,6 +151,7 @@ test_end_to_end.train(Path(sys.argv[1]), f"{devices}", **words)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [("objective=contrast",), ("train=all",)])
 def test_two_devices_train_as_one_does(pictures, choices):
     """End to end, and one CNN per modality."""
@@ -184,6 +189,7 @@ def weights_of(trainer):
     return [array.numpy() for array in (*trainer.student.weights, *moments, *trainer.ema.values)]
 
 
+@pytest.mark.slow
 def test_streamed_pictures_train_as_resident_ones_do(pictures):
     resident, streamed = trainer_of(pictures), trainer_of(pictures, resident=0)
     assert streamed.lesson.photo.images is None
@@ -193,6 +199,7 @@ def test_streamed_pictures_train_as_resident_ones_do(pictures):
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())
 
 
+@pytest.mark.slow
 def test_averages_have_the_statistics_of_trained_norms(pictures):
     trainer = trainer_of(pictures)
     statistics = [norm.moving_mean for norm in trainer.student.photo_network.layers if hasattr(norm, "moving_mean")]
@@ -223,6 +230,7 @@ def test_overflow_is_skipped_counted_and_recovered_from(pictures):
     assert trainer._shown_skips() == f"  {int(trainer.guard.skipped)} steps skipped"
 
 
+@pytest.mark.slow
 def test_features_beyond_the_range_leave_statistics_alone(pictures, refused):
     """The forward pass overflows whatever the scale is: no moving mean becomes infinite, and the cause is named."""
     trainer = trainer_of(pictures, "float16")
@@ -234,6 +242,7 @@ def test_features_beyond_the_range_leave_statistics_alone(pictures, refused):
         np.testing.assert_array_equal(new, old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_trains_and_is_recorded(pictures, refused, precision):
     out = train(pictures, precision=precision, epochs=1)
@@ -242,6 +251,7 @@ def test_half_precision_trains_and_is_recorded(pictures, refused, precision):
     assert "made with another precision" in refused(train, pictures, epochs=1)
 
 
+@pytest.mark.slow
 def test_stopped_training_is_not_resumed_in_another_precision(pictures, capsys):
     def stop(trainer):
         raise KeyboardInterrupt
@@ -273,6 +283,7 @@ def test_held_out_score_is_compiled_once_and_that_of_single_pictures(pictures):
     assert scores[0] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops(pictures, refused):
     assert "are not finite: the training diverges; a lower --learning-rate may help" in refused(
         train, pictures, learning_rate=1e30

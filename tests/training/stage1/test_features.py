@@ -16,6 +16,7 @@ from zscmr.utils.files import read_json
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 
 
+@pytest.mark.slow
 def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
     weights = random_squeezenet(tmp_path / "w.npz")
@@ -40,6 +41,7 @@ def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     np.testing.assert_allclose(vectors, rows, atol=1e-3 * np.abs(rows).max())
 
 
+@pytest.mark.slow
 def test_two_backbones_are_trained_beside_each_other(tmp_path, random):
     """The second CNN leaves alone what the first has left in the folder of unfinished work."""
     draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
@@ -57,6 +59,7 @@ def slice_of_pictures(tmp_path):
     return {**picture_flags(tmp_path), "out": tmp_path / "out", "batch_size": 8}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "size"),
     [
@@ -74,6 +77,7 @@ def test_large_backbones_run(slice_of_pictures, tmp_path, flags, size):
         assert features.shape == (12, size) and np.isfinite(features).all() and np.ptp(features) > 0
 
 
+@pytest.mark.slow
 def test_last_block_leaves_the_rest_as_it_was(slice_of_pictures, tmp_path):
     weights = random_squeezenet(tmp_path / "w.npz")
     flags = {"backbone": "squeezenet", "weights": weights, "train": "last-block", "epochs": 1}
