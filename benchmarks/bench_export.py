@@ -42,42 +42,41 @@ class Settings(Options):
 
 def main(settings):
     entry = backbone(settings.backbone)
-    weights = weight_files.resolve(settings.backbone, settings.weights)
-    model = networks.pooled(networks.build(settings.backbone, weights), settings.pool, entry.special)
+    weights = weight_files.weight_file(entry, settings.weights)
+    model = networks.pooled(networks.build(entry, weights), settings.pool, entry.special)
     paths = layouts.list_pictures(settings.photos, "photo").paths()
     paths += layouts.list_pictures(settings.sketches, "sketch").paths()
     paths = [paths[row] for row in np.linspace(0, len(paths) - 1, min(settings.pictures, len(paths))).astype(int)]
     with tempfile.TemporaryDirectory() as folder:
         write_tflite(model, Path(folder) / "network.tflite")
         compiled, graph = Compiled(model), Graph(Path(folder) / "network.tflite")
-    shown = pictures.read_pictures(paths[: settings.batch_size], entry.preprocessing)[0]
-    expected = compiled(shown)  # compiled and warm from here on
-    error = np.linalg.norm(graph(shown) - expected, axis=1) / np.linalg.norm(expected, axis=1)
-    say(f"{settings.backbone}: LiteRT's features differ from TensorFlow's by at most {error.max():.1e} of their length")
+    batch = pictures.read_pictures(paths[: settings.batch_size], entry.preprocessing)[0]
+    expected = compiled(batch)  # compiled and warm from here on
+    error = np.linalg.norm(graph(batch) - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    say(f"{entry.name}: LiteRT's features differ from TensorFlow's by at most {error.max():.1e} of their length")
     rates = {"TensorFlow": [], "LiteRT": [], "export": []}
-    reading = feature_export.Reading(entry.preprocessing, 16)
     for part in np.array_split(paths, settings.rounds):
         for name, network in (("TensorFlow", compiled), ("LiteRT", graph)):
-            rates[name].append(rate(network, shown, len(part)))
+            rates[name].append(rate(network, batch, len(part)))
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            where = Path(folder) / "kept"
-            feature_export.outputs(where, None, lambda: graph, reading, list(part), "part")
+            reading = feature_export.Reading(entry.preprocessing, 16)
+            feature_export.outputs(Path(folder) / "kept", None, lambda: graph, reading, list(part), "part")
         rates["export"].append(len(part) / (time.perf_counter() - start))
     for name, values in rates.items():
         ratio = statistics.median(a / b for a, b in zip(values, rates["TensorFlow"], strict=True))
         say(f"  {name:12}{statistics.median(values):8.1f} pictures per second, {ratio:.2f} of TensorFlow")
-    whole = statistics.median(a / b for a, b in zip(rates["export"], rates["LiteRT"], strict=True))
-    say(f"  the export runs at {whole:.2f} of bare LiteRT")
+    ratio = statistics.median(a / b for a, b in zip(rates["export"], rates["LiteRT"], strict=True))
+    say(f"  the export runs at {ratio:.2f} of bare LiteRT")
 
 
-def rate(network, shown, least):
-    """Pictures per second of `network`, which is given the batch `shown` until it has had `least` of them."""
-    steps = -(-least // len(shown))
+def rate(network, batch, least):
+    """Pictures per second of `network` on one batch, given as often as `least` pictures need."""
+    steps = -(-least // len(batch))
     start = time.perf_counter()
     for _ in range(steps):
-        network(shown)
-    return steps * len(shown) / (time.perf_counter() - start)
+        network(batch)
+    return steps * len(batch) / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

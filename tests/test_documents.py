@@ -10,7 +10,7 @@ from helpers.project import ROOT, load_script
 
 from zscmr import commands
 from zscmr.models import SYSTEMS, system
-from zscmr.training.stage1.options import filled_in
+from zscmr.training.stage1.options import cnn_options
 from zscmr.training.stage2.options import constants_class
 from zscmr.utils import cli
 from zscmr.utils.options import flag, flag_fields
@@ -102,7 +102,7 @@ def test_command_is_one_that_the_script_takes(document, words, capsys):
     except SystemExit:
         pytest.fail(f"{document}: {' '.join(words)}: {capsys.readouterr().err}")
     if name in ("pretrain", "pretrain/finetune.py"):
-        filled_in(settings)  # refuses flags that contradict each other
+        cnn_options(settings)  # refuses flags that contradict each other
     for word in flags:
         assert not word.startswith("data/splits/") or (ROOT / word).is_file(), f"{document} names {word}"
 

@@ -9,8 +9,7 @@ import pytest
 from helpers.project import draw_pictures, picture_flags
 from PIL import Image
 
-from zscmr import backbones
-from zscmr.backbones import networks
+from zscmr.backbones import backbone, networks
 from zscmr.formats import matfiles
 from zscmr.inference.export_graph import write_tflite
 from zscmr.inference.graph import Graph
@@ -71,8 +70,8 @@ def test_network_gives_what_the_library_gives(name, special, preset, random, tmp
     pictures = noise(random, 2, SIZE)
     pixels = converted(folder, pictures)
     expected = np.asarray(tower({"images": pixels} if isinstance(tower.input, dict) else pixels))
-    entry = backbones.backbone(f"hub:{folder}")
-    network = networks.build(f"hub:{folder}", entry.packaged())
+    entry = backbone(f"hub:{folder}")
+    network = networks.build(entry, entry.packaged())
     received = np.asarray(network(pictures))
     assert entry.special == special
     if name == "SigLIP":  # its own vector first, then the tokens that it was pooled of
@@ -98,7 +97,7 @@ def test_pictures_are_scaled_and_cropped_as_by_the_library(crop, interpolation, 
     folder = preset("ViT", crop_to_aspect_ratio=crop, interpolation=interpolation)
     across, down = np.meshgrid(np.arange(96), np.arange(48))  # smooth, so that no filter matters where it is made small
     picture = np.stack([across * 2, down * 5, (across + down)], axis=2).astype(np.uint8)
-    ours = np.asarray(backbones.backbone(f"hub:{folder}").preprocessing.apply(Image.fromarray(picture)), np.float32)
+    ours = np.asarray(backbone(f"hub:{folder}").preprocessing.apply(Image.fromarray(picture)), np.float32)
     theirs = np.asarray(converted(folder, picture[None]))[0]
     ours = ours * PIXELS["scale"] + PIXELS["offset"]
     np.testing.assert_allclose(ours, theirs, atol=3 / 127.5)  # of 2: Pillow rounds to integers
@@ -147,22 +146,22 @@ def test_damaged_preset_is_refused(fault, words, preset, refused, tmp_path):
     broken(folder, fault)
 
     def build():
-        name = f"hub:{folder}"
-        networks.build(name, backbones.backbone(name).packaged())
+        entry = backbone(f"hub:{folder}")
+        networks.build(entry, entry.packaged())
 
     assert words in refused(build)
 
 
 def test_folder_without_preset_and_text_model_are_refused(preset, refused, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "config.json: no such file" in refused(backbones.backbone, f"hub:{tmp_path / 'empty'}")
+    assert "config.json: no such file" in refused(backbone, f"hub:{tmp_path / 'empty'}")
     folder = preset("ViT")
     keras_hub.models.BertBackbone(
         vocabulary_size=9, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4
     ).save_to_preset(str(folder))
-    assert "expected an image model, received BertBackbone" in refused(backbones.backbone, f"hub:{folder}")
+    assert "expected an image model, received BertBackbone" in refused(backbone, f"hub:{folder}")
     padded = preset("CLIP", crop_to_aspect_ratio=False, pad_to_aspect_ratio=True)
-    assert "padded to a square" in refused(backbones.backbone, f"hub:{padded}")
+    assert "padded to a square" in refused(backbone, f"hub:{padded}")
 
 
 def test_pool_that_the_network_has_not_is_refused(preset, refused, tmp_path):

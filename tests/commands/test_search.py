@@ -17,7 +17,7 @@ from helpers.project import ROOT, draw_pictures, picture_flags, posix, random_sq
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from zscmr.backbones import networks
+from zscmr.backbones import backbone, networks
 from zscmr.commands import evaluate as knn_eval
 from zscmr.commands import search
 from zscmr.commands import train as trainer
@@ -84,7 +84,7 @@ def test_a_picture_of_the_dataset_gets_the_embedding_of_its_row(tmp_path, flags)
     """Frozen, or with a trained head: decoding, CNN and encoder together give what the run exported."""
     if flags["backbone"] == "small":
         weights = tmp_path / "small.weights.h5"
-        networks.build("small").save_weights(weights)
+        networks.build(backbone("small")).save_weights(weights)
     else:
         weights = random_squeezenet(tmp_path / "w.npz")
     make_run(tmp_path, weights=weights, **flags)
@@ -398,7 +398,7 @@ def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished,
 def test_trained_weights_that_changed_are_refused(finished, folder, refused):
     """The CNN file beside the features has the right form and other numbers than those that made them."""
     shutil.copytree(finished / "data", folder / "data", ignore=shutil.ignore_patterns("*.mat"))
-    networks.pooled(networks.build("small"), "average").save_weights(folder / "data/sketch.weights.h5")
+    networks.pooled(networks.build(backbone("small")), "average").save_weights(folder / "data/sketch.weights.h5")
     query = finished / "sketch/ant/ant_1.png"
     settings = search.Settings(run=folder / "run", query=(query,), weights=folder / "data")
     message = refused(search.main, settings)
@@ -410,7 +410,7 @@ def test_renamed_weights_of_a_frozen_backbone_are_accepted(finished, folder, ref
     """Their content counts: under the former name they are missing, under another one they serve."""
     forget_encoders(folder)
     weights = folder / "other name.weights.h5"
-    networks.build("small").save_weights(weights)
+    networks.build(backbone("small")).save_weights(weights)
     gone = {"train": "nothing", "weights": "w.weights.h5", "weights_file": str(folder / "w.weights.h5")}
     rewrite(folder, lambda config: config["features"].update(gone, weights_sha256=file_hash(weights)))
     query = finished / "sketch/ant/ant_1.png"

@@ -1,14 +1,15 @@
 """The CNNs of stage I: registry entries (`base.Backbone`), networks, and readers of published weights.
 
-How they are trained is the business of `training.stage1`.
+How they are trained belongs in `training.stage1`, but for the numbers of a recipe, which an entry holds.
 """
 
+import dataclasses
 import importlib
 from pathlib import Path
 
 from zscmr.utils.errors import BadInput
 
-BACKBONES = {  # name -> module of this package whose ENTRIES hold it; a new backbone is named here
+BACKBONES = {  # name -> module of this package whose ENTRIES hold it; a new backbone is added here
     "small": "small",
     "squeezenet": "squeezenet",
     "vgg16": "applications",
@@ -21,17 +22,22 @@ LIBRARIES = {"keras": "applications", "hub": "hub"}  # prefix of a name -> modul
 NAMES = f"{', '.join(BACKBONES)}, keras:NAME of Keras Applications, hub:PRESET or hub:FOLDER of KerasHub"
 
 
-def canonical(name):
-    """The name of a backbone, with the whole path of a preset folder."""
-    prefix, _, within = name.partition(":")
-    return f"hub:{Path(within).resolve()}" if prefix == "hub" and Path(within).is_dir() else name
-
-
 def backbone(name):
-    """The entry of a backbone. Raises BadInput for a name that there is not."""
+    """Return the entry of a backbone, which knows its name: for a preset's folder, with the absolute path.
+
+    Raises BadInput for an unknown name.
+    """
     prefix, _, within = name.partition(":")
     if within and prefix in LIBRARIES:
-        return importlib.import_module(f"{__name__}.{LIBRARIES[prefix]}").entry(within)
-    if name not in BACKBONES:
+        if prefix == "hub" and Path(within).is_dir():
+            name = f"hub:{Path(within).resolve()}"
+        entry = _module(LIBRARIES[prefix]).entry(within)
+    elif name in BACKBONES:
+        entry = _module(BACKBONES[name]).ENTRIES[name]
+    else:
         raise BadInput(f"--backbone {name}: expected any of {NAMES}")
-    return importlib.import_module(f"{__name__}.{BACKBONES[name]}").ENTRIES[name]
+    return dataclasses.replace(entry, name=name)
+
+
+def _module(name):
+    return importlib.import_module(f"{__name__}.{name}")

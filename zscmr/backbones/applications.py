@@ -1,6 +1,7 @@
 """Image models of Keras Applications: `--backbone keras:NAME` with its own preprocessing, and the release's two."""
 
 import functools
+import importlib
 from functools import partial
 
 import keras
@@ -16,10 +17,9 @@ from zscmr.utils.files import whole_file
 
 def entry(name):
     """The registry entry of a model. Raises BadInput for a name that Keras Applications does not have."""
-    size = _published_size(name)
     return Backbone(
         partial(build, name),
-        Preprocessing(size),
+        Preprocessing(_published_size(name)),
         last_block=None,
         recipe=Recipe("adamw", 1e-4, 12),
         download=partial(imagenet_weights, name),
@@ -27,15 +27,15 @@ def entry(name):
 
 
 def build(name, size):
-    """The model with random weights: uint8 RGB pictures (batch, size, size, 3) -> last maps (batch, h, w, channels)."""
+    """The model with random weights: uint8 RGB pictures (batch, size, size, 3) → last maps (batch, h, w, channels)."""
     pictures = keras.Input((size, size, 3), dtype="uint8", name="pictures")
     body = _constructor(name)(include_top=False, weights=None, input_tensor=pixels(name, pictures))
     return keras.Model(pictures, body.output, name=name.lower())
 
 
 def pixels(name, pictures):
-    """What the model takes for pictures of values 0 to 255, by its own `preprocess_input`."""
-    module = getattr(keras.applications, _constructor(name).__module__.rsplit(".", 1)[1])
+    """Pictures of values 0 to 255 as the model expects them, by its own `preprocess_input`."""
+    module = importlib.import_module(_constructor(name).__module__)
     return module.preprocess_input(layers.Rescaling(1.0, name="pixels")(pictures))
 
 
@@ -53,15 +53,15 @@ def imagenet_weights(name):
 
 
 def _constructor(name):
-    known = sorted(key for key, value in vars(keras.applications).items() if key[0].isupper() and callable(value))
+    known = {key: value for key, value in vars(keras.applications).items() if key[0].isupper() and callable(value)}
     if name not in known:
-        raise BadInput(f"--backbone keras:{name}: Keras Applications has {', '.join(known)}")
-    return getattr(keras.applications, name)
+        raise BadInput(f"--backbone keras:{name}: Keras Applications has {', '.join(sorted(known))}")
+    return known[name]
 
 
 @functools.cache
 def _published_size(name):
-    """Side of the pictures that the model was trained on; Keras tells it only of a model with its classifier."""
+    """Side of the pictures that the model was trained on, which only the model with its classifier has."""
     return _constructor(name)(weights=None).input_shape[1]
 
 

@@ -1,4 +1,4 @@
-"""What a backbone's entry holds. Knows nothing of TensorFlow until a network is built."""
+"""What a backbone's entry holds. Imports no TensorFlow: an entry builds its network only when asked to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,17 @@ from zscmr.datasets.pictures import Preprocessing
 class Warp:
     """Limits of the augmentation.
 
-    `photo`, `sketch`: side of the window a picture is seen through, in sides of the picture. `turn` in rad; `shear`;
-    `shift` in sides, None: as far as a smaller window stays within the picture, or the picture within a larger window.
+    Args:
+        photo: smallest and largest side of the window that a photo is seen through, in sides of the picture.
+        sketch: likewise of a sketch; from 1 on, no stroke is cut off.
+        turn: largest angle in rad.
+        shear: largest shear.
+        shift: largest shift in sides; None: as far as the smaller of window and picture stays within the larger.
+        flip: mirror half of the pictures.
     """
 
     photo: tuple[float, float] = (0.8, 1.0)
-    sketch: tuple[float, float] = (1.0, 1.25)  # the whole sketch: no stroke is cut off
+    sketch: tuple[float, float] = (1.0, 1.25)
     turn: float = 0.0
     shear: float = 0.0
     shift: float | None = None
@@ -24,10 +29,17 @@ class Warp:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How something is trained.
+    """How a classifier on one modality's pictures is trained.
 
-    `optimizer`: a name in `training.classifier.OPTIMIZERS`. `dropout`: of the features before the softmax.
-    `smoothing`: of the softmax's targets. `held_out`: share of pictures by which the epoch is chosen.
+    Args:
+        optimizer: a name in `training.stage1.classifier.OPTIMIZERS`.
+        learning_rate: its peak.
+        epochs: at most.
+        batch_size: pictures per step.
+        dropout: share of the features dropped before the softmax.
+        smoothing: of the softmax's targets.
+        held_out: share of each class's pictures by which the epoch is chosen.
+        warp: augmentation.
     """
 
     optimizer: str
@@ -44,12 +56,18 @@ class Recipe:
 class JointRecipe:
     """How one network is trained for both modalities, end to end.
 
-    `learning_rate`: peak, of the network; that of what follows it is `head_factor` times as high. `first_trained`:
-    layers from the first whose name begins so are trained, "": all. `norms_trained`: batch normalisations too, with
-    the statistics of each batch. `train_size`: side of the pictures in training, in pixels, None: as the network was
-    published; features are made at the published size, which retrieves better than that of training.
-    `teacher`: weight of the teacher's term. `averaging`: decay of the weights' average over the steps. `ink`: margin
-    about a sketch's strokes, None: the whole sheet.
+    Args:
+        learning_rate: its peak, of the network.
+        epochs: passes over the larger modality.
+        head_factor: learning rate of what follows the network, in learning rates of the network.
+        first_trained: layers from the first whose name begins so are trained, "": all.
+        norms_trained: train batch normalisations too, with the statistics of each batch.
+        train_size: side of the pictures in training, in pixels; None: as published. Features are made at the published
+            size, which retrieves better than that of training.
+        teacher: weight of the teacher's term.
+        averaging: decay of the weights' EMA over the steps.
+        ink: margin about a sketch's strokes, in sides; None: the whole sheet.
+        warp: augmentation.
     """
 
     learning_rate: float = 1e-4
@@ -80,17 +98,26 @@ class Published:
 class Backbone:
     """One entry of the registry.
 
-    `build(size)`: a Keras model, uint8 RGB (batch, size, size, 3) of values 0 to 255 -> last feature maps (batch,
-    height, width, channels) or tokens (batch, tokens, channels), of which the first `special` are no patches and the
-    very first is the picture's; its own arithmetic on pixels included. `preprocessing`: how a picture becomes such an
-    array; `any_size`: whether it may have another size. `last_block`: layers from the first whose name begins so are
-    the last block; None where it is unknown. `pool`, `dense`: what follows the maps as published. `classifier(file)`:
-    (kernel (channels, classes), bias) of the published classifier on the averaged maps.
-
-    `recipe` trains (some of) the network, `head` only a Dense layer after it, `joint` one network for both modalities.
-
-    `published`: weights to download; `download()`: likewise, by the library that has the network; `packaged()`: the
-    weight file of an installed package, used where no file is given; `load(model, file)`: in place of `weights.load`.
+    Args:
+        build: size → Keras model of uint8 RGB pictures (batch, size, size, 3), 0 to 255, its own arithmetic on pixels
+            included; gives the last feature maps (batch, height, width, channels) or tokens (batch, tokens, channels).
+        preprocessing: how a picture becomes such an array.
+        last_block: layers from the first whose name begins so are the last block; None where it is unknown.
+        recipe: trains (some of) the network as a classifier.
+        head: trains only a Dense layer after it.
+        joint: trains one network for both modalities.
+        any_size: whether pictures may have another size than `preprocessing` says.
+        from_scratch: meant to be trained from random weights; there are no others.
+        classifier: weight file → (kernel (channels, classes), bias) of the published classifier on averaged maps, or
+            None for a file without one.
+        pool: what follows the maps as published, one of `training.stage1.spec.POOLS`.
+        dense: size of the Dense layer that follows as published, 0 for none.
+        special: tokens before those of the patches; the first of them is the whole picture's.
+        published: weights to download.
+        download: () → file of weights that the library of the network has downloaded.
+        packaged: () → weight file of an installed package, used where no file is given.
+        load: (model, file) → None, in place of `weights.load`.
+        name: set by `backbone`.
     """
 
     build: Callable
@@ -100,6 +127,7 @@ class Backbone:
     head: Recipe = HEAD
     joint: JointRecipe = JointRecipe()
     any_size: bool = True
+    from_scratch: bool = False
     classifier: Callable | None = None
     pool: str = "average"
     dense: int = 0
@@ -108,8 +136,14 @@ class Backbone:
     download: Callable | None = None
     packaged: Callable | None = None
     load: Callable | None = None
+    name: str = ""
 
     @property
     def size(self):
         """Side of its pictures in pixels."""
         return self.preprocessing.size
+
+    @property
+    def needs_weights(self):
+        """Whether it is of no use frozen unless a file of weights is given."""
+        return not self.from_scratch and self.packaged is None

@@ -28,8 +28,16 @@ CHANNEL_STEP = 8  # widths are multiples of this
 
 @dataclass(frozen=True)
 class Variant:
-    """`width` and `depth` scale channels and repeats of Lite0; `size` is the side of a picture in pixels; `package`
-    holds the weights in `models/<file>`, of this SHA-256."""
+    """One network of the family.
+
+    Args:
+        width: factor of Lite0's channels.
+        depth: factor of Lite0's repeats.
+        size: side of a picture in pixels.
+        package: Python package that holds the weights.
+        file: their name in its folder `models`.
+        sha256: their digest.
+    """
 
     width: float
     depth: float
@@ -57,7 +65,15 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """`repeats` blocks; the first has stride `stride`. `expansion` is the factor by which a block widens its input."""
+    """Blocks of one width in a row.
+
+    Args:
+        expansion: factor by which a block widens its input.
+        kernel: side of the depthwise convolution.
+        repeats: number of blocks.
+        stride: of the first block; 1 for the others.
+        channels: of the output.
+    """
 
     expansion: int
     kernel: int
@@ -78,10 +94,12 @@ STAGES = (
 
 
 def build(name, size=None, top=False):
-    """The network of a variant, with random weights: pictures -> maps (batch, size/32, size/32, 1280) after the last
-    ReLU6; with `top`, -> the logits of ImageNet's classes (batch, 1000).
+    """Return the network of a variant with random weights.
 
-    `size` may differ from what the weights were trained on.
+    Args:
+        name: of the variant.
+        size: side of its pictures in pixels, which may differ from the published one.
+        top: give logits of ImageNet's classes (batch, 1000) in place of the last maps (batch, size/32, size/32, 1280).
     """
     variant = VARIANTS[name]
     size = size or variant.size
@@ -102,7 +120,7 @@ def build(name, size=None, top=False):
 def entry(name, last_block):
     """The registry entry of a variant."""
     return Backbone(
-        partial(_to_maps, name),
+        partial(build, name),
         Preprocessing(VARIANTS[name].size),
         last_block,
         Recipe("adamw", 1e-4, 12),
@@ -111,10 +129,6 @@ def entry(name, last_block):
         packaged=partial(packaged_weights, name),
         load=load,
     )
-
-
-def _to_maps(name, size):
-    return build(name, size)
 
 
 def _blocks(variant):
@@ -127,7 +141,7 @@ def _blocks(variant):
 
 
 def _channels(channels, width):
-    """`channels` × `width`, rounded to a multiple of 8 that is not below nine tenths of it."""
+    """`channels` × `width`, rounded to a multiple of 8 that is at least nine tenths of it."""
     scaled = channels * width
     rounded = max(CHANNEL_STEP, int(scaled + CHANNEL_STEP / 2) // CHANNEL_STEP * CHANNEL_STEP)
     return rounded if rounded >= 0.9 * scaled else rounded + CHANNEL_STEP
@@ -169,7 +183,7 @@ def _relu6(x, name):
 
 
 def packaged_weights(name):
-    """The weight file in the installed package of a variant, found without importing it; its SHA-256 is checked."""
+    """Return the weight file of a variant's installed package, which is not imported; check its SHA-256."""
     variant = VARIANTS[name]
     spec = importlib.util.find_spec(variant.package)
     if spec is None or not spec.submodule_search_locations:
@@ -203,7 +217,7 @@ def classifier(path):
     return tuple(np.array(state[key].T, np.float32) for key in keys) if state.keys() >= set(keys) else None
 
 
-#: Keras' name of a variable -> PyTorch's, by class of layer, and the axes that turn PyTorch's order into Keras'
+#: by class of layer: Keras' name of a variable → (PyTorch's, axes that turn PyTorch's order into Keras')
 _TENSORS = {
     layers.Conv2D: {"kernel": ("weight", (2, 3, 1, 0))},  # (out, in, h, w) -> (h, w, in, out)
     layers.DepthwiseConv2D: {"kernel": ("weight", (2, 3, 0, 1))},  # (channels, 1, h, w) -> (h, w, channels, 1)
@@ -218,14 +232,14 @@ _TENSORS = {
 
 
 def arrays_by_layer(model, state, source):
-    """Layer name -> arrays in the order of `layer.weights`, from a state dict; `source` names it in errors.
+    """Return {layer name: arrays in the order of `layer.weights`} from a state dict; `source` names it in errors.
 
-    Raises BadInput as `load` does. The classifier is skipped for a network without one, batch counts always.
+    Batch counts are skipped, and the classifier for a network without one. Raises BadInput as `load` does.
     """
-    found, used = {}, set()
+    arrays, used = {}, set()
     for layer in model.layers:
         if layer.weights:
-            found[layer.name] = [_array(layer, variable, state, source, used) for variable in layer.weights]
+            arrays[layer.name] = [_array(layer, variable, state, source, used) for variable in layer.weights]
     with_top = any(layer.name == "fc" for layer in model.layers)
     ignored = {key for key in state if key.endswith(".num_batches_tracked")}
     ignored |= set() if with_top else {"_fc.weight", "_fc.bias"}
@@ -233,7 +247,7 @@ def arrays_by_layer(model, state, source):
         raise BadInput(
             f"{source}: {model.name} has no layer for {len(left)} of its tensors, such as {ascii(left[0])[:80]}"
         )
-    return found
+    return arrays
 
 
 def _array(layer, variable, state, source, used):

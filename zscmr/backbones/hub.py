@@ -27,10 +27,10 @@ RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos3": Image.Resampling.LANCZOS,
     "area": Image.Resampling.BOX,
-}  # KerasHub's interpolations -> Pillow's, which also smooths what it makes smaller
+}  # KerasHub's interpolations → Pillow's, which also smooths when it reduces
 
 
-@functools.cache  # a model is built to learn what the entry holds
+@functools.cache  # a model is built to fill in the entry
 def entry(preset):
     """The registry entry of a preset. Raises BadInput for one that is missing, damaged, or of no image model."""
     folder = preset_folder(preset)
@@ -91,14 +91,14 @@ def preprocessing(converter, size, source):
 def special_tokens(tower, size):
     """Number of tokens before those of the patches; 0 for a network of maps."""
     if len(tower.output.shape) != 3:
-        return 1 if len(tower.output.shape) == 2 else 0  # a pooled vector is put before the tokens
+        return 1 if len(tower.output.shape) == 2 else 0  # `_build` puts a pooled vector before the tokens
     patch = tower.patch_size[0] if isinstance(tower.patch_size, list | tuple) else tower.patch_size
     return tower.output.shape[1] - (size // patch) ** 2
 
 
 def load(model, path):
-    """Give a network of `_build` the weights of its preset folder, or those that were saved of it."""
-    check_h5(path, 16 * sum(weight.nbytes for weight in model.get_weights()) + 2**33)  # a text tower may be beside it
+    """Set the weights of a network of `_build` from its preset's folder, or from a file saved of the network."""
+    check_h5(path, 16 * sum(weight.nbytes for weight in model.get_weights()) + 2**33)  # a preset may hold a text tower
     try:
         if path.name == WEIGHTS:
             model.set_weights(_tower(path.parent, load_weights=True).get_weights())
@@ -111,8 +111,11 @@ def load(model, path):
 
 
 def _build(folder, size):
-    """The image tower with random weights: uint8 RGB pictures (batch, size, size, 3) -> maps (batch, h, w, channels),
-    or tokens (batch, tokens, channels), the special ones first."""
+    """Return the image tower with random weights, its arithmetic on pixels included.
+
+    It takes uint8 RGB pictures (batch, size, size, 3) and gives maps (batch, h, w, channels), or tokens (batch, tokens,
+    channels), the special ones first.
+    """
     converter, tower = _converter(folder), _tower(folder)
     pictures = keras.Input((size, size, 3), dtype="uint8", name="pictures")
     scale, offset = (1.0 if value is None else value for value in (converter.scale, converter.offset or 0.0))
@@ -152,8 +155,7 @@ def _converter(folder):
 
 
 def _check_modules(path, config):
-    """Raise BadInput if a Keras configuration names a class that is of neither Keras nor KerasHub: to read it would
-    import it."""
+    """Raise BadInput if a Keras configuration names a class outside Keras and KerasHub, which reading would import."""
     for value in config.values() if isinstance(config, dict) else config:
         if isinstance(value, dict | list):
             _check_modules(path, value)

@@ -1,11 +1,10 @@
-"""What backbones share: pixel arithmetic, pooling, heads; and a network with its weights."""
+"""What backbones share: pixel arithmetic, a network with its weights, pooling, heads."""
 
 from pathlib import Path
 
 import keras
 from keras import layers
 
-from zscmr.backbones import backbone
 from zscmr.backbones import weights as weight_files
 
 IMAGENET_MEANS = (103.939, 116.779, 123.68)  # of blue, green, red
@@ -17,9 +16,8 @@ def caffe_pixels(pictures, means=IMAGENET_MEANS):
     return centred[..., ::-1]
 
 
-def build(name, weights=None, size=None):
-    """The backbone's network with the weights of a file, or random ones, for pictures of `size` or as published."""
-    entry = backbone(name)
+def build(entry, weights=None, size=None):
+    """The network of an entry with the weights of a file, or random ones, for pictures of `size` or as published."""
     model = entry.build(size or entry.size)
     if weights is not None:
         (entry.load or weight_files.load)(model, Path(weights))
@@ -27,10 +25,13 @@ def build(name, weights=None, size=None):
 
 
 def pooled(model, pool, special=0):
-    """Pictures -> one vector each: the last maps or the patches' tokens averaged ("average"), the square roots of
-    that, 0 for what is negative ("root"), the picture's token ("class"), or all in a row ("flatten").
+    """Pictures → one vector each, float32 in every precision.
 
-    `special`: tokens before those of the patches.
+    Args:
+        model: pictures → last maps or tokens.
+        pool: "average", of the maps or the patches' tokens; "root", the square roots of that, 0 for what is negative;
+            "class", the picture's token; "flatten", all values in a row.
+        special: tokens before those of the patches.
     """
     maps = model.output
     if pool == "class":
@@ -41,18 +42,14 @@ def pooled(model, pool, special=0):
         vector = layers.GlobalAveragePooling1D()(maps[:, special:])
     else:
         vector = layers.GlobalAveragePooling2D()(maps)
-    vector = layers.Activation("linear", dtype="float32")(vector)  # float32 in every precision
-    pooled_model = keras.Model(model.input, vector, name=model.name)
-    return rooted(pooled_model) if pool == "root" else pooled_model
-
-
-def rooted(model):
-    """`model` with the square roots of its outputs, which brings those of few large components nearer to the others."""
-    return keras.Model(model.input, keras.ops.sqrt(keras.ops.relu(model.output)), name=model.name)
+    vector = layers.Activation("linear", dtype="float32")(vector)
+    if pool == "root":  # brings vectors of few large components nearer to the others
+        vector = keras.ops.sqrt(keras.ops.relu(vector))
+    return keras.Model(model.input, vector, name=model.name)
 
 
 def head(inputs, dense, normalise):
-    """The layer whose outputs are the features: vectors (batch, inputs) -> (batch, dense)."""
+    """The layer whose outputs are the features: vectors (batch, inputs) → (batch, dense)."""
     vectors = x = keras.Input((inputs,), name="pooled")
     if normalise:
         x = layers.BatchNormalization(momentum=0.9, dtype="float32", name="scale")(x)

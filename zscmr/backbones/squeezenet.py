@@ -7,7 +7,7 @@ CAFFE_MEANS = (104.0, 117.0, 123.0)  # of blue, green, red
 
 
 def build(size, top=False):
-    """To the last fire module; with `top`, to the maps of the 1000 ImageNet classes. Pixels are as Caffe's."""
+    """Return the network up to the last fire module; with `top`, to the maps of the 1000 ImageNet classes."""
     import keras
     from keras import layers
 

@@ -1,4 +1,4 @@
-"""Weight files -> the layers of a backbone, every array checked by name and shape.
+"""Weight files → the layers of a backbone, every array checked by name, shape and type.
 
 `.npz`: arrays `layer/kernel`, `layer/bias`, …, slashes for the layer's underscores allowed. `.h5`: Keras' format of
 one group per layer, as Keras Applications publishes. `.weights.h5`: what `save_weights` of Keras 3 writes for the same
@@ -12,45 +12,49 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from zscmr.backbones import backbone
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import file_hash
 
 
-def resolve(name, weights):
-    """The file that --weights means for the backbone `name`.
+def weight_file(entry, given):
+    """The file that --weights means for a backbone.
 
-    Itself; for `imagenet` the published file, which Keras keeps, downloaded if missing and checked by its digest; left
-    out (None), the file of an installed package, or None where the backbone has no package.
+    A path: itself. "imagenet": the published file, which is kept where Keras keeps its own, downloaded if missing and
+    checked by its digest. None: the file of an installed package, or None where the backbone has no package. Raises
+    BadInput for a file that is missing or another.
     """
-    if weights is None and backbone(name).packaged:
-        return backbone(name).packaged()
-    if weights is None or str(weights) != "imagenet":
-        if weights is not None and not weights.is_file():
-            raise BadInput(f"{weights}: no such file")
-        return weights
-    if backbone(name).download:
-        return backbone(name).download()
-    published = backbone(name).published
-    if published is None:
-        raise BadInput(f"--weights imagenet: there is none for {name} to download, --weights wants a file")
-    url = published.url
-    kept = kept_by_keras(url.rsplit("/", 1)[1])
+    if given is None:
+        return entry.packaged() if entry.packaged else None
+    if str(given) != "imagenet":
+        if not given.is_file():
+            raise BadInput(f"{given}: no such file")
+        return given
+    if entry.download:
+        return entry.download()
+    if entry.published is None:
+        raise BadInput(f"--weights imagenet: there is none for {entry.name} to download, --weights wants a file")
+    return _published(entry.published)
+
+
+def _published(published):
+    """The file of `Published` weights, downloaded if missing. Raises BadInput if its digest is another."""
+    kept = kept_by_keras(published.url.rsplit("/", 1)[1])
     if not kept.is_file():
         import keras
 
         try:
-            keras.utils.get_file(kept.name, url, cache_dir=kept.parents[1], cache_subdir="models")
+            keras.utils.get_file(kept.name, published.url, cache_dir=kept.parents[1], cache_subdir="models")
         except Exception as error:  # any fault of the network
-            raise BadInput(f"--weights imagenet: no download; fetch {url} elsewhere and put it at {kept}") from error
+            hint = f"fetch {published.url} elsewhere and put it at {kept}"
+            raise BadInput(f"--weights imagenet: no download; {hint}") from error
     kind, _, digest = published.digest.partition(":")
-    if (found := file_hash(kept, kind)) != digest:
-        raise BadInput(f"{kept}: not the published weights, whose {kind} is {digest}; found {found}")
+    if (received := file_hash(kept, kind)) != digest:
+        raise BadInput(f"{kept}: not the published weights, whose {kind} is {digest}; received {received}")
     return kept
 
 
 def kept_by_keras(name):
-    """Where Keras keeps a downloaded file or folder of this name."""
+    """Path where Keras keeps a downloaded file or folder of this name."""
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
 
 
@@ -70,7 +74,7 @@ def load(model, path):
 
 
 def _matched(path, layer, arrays):
-    """[(variable, array)] of a layer. `arrays` {name: array}: by name, or by shape where shapes alone tell them apart.
+    """Return [(variable, array)] of a layer from {name: array}, matched by name, or by shape where all shapes differ.
 
     Each array is used once.
     """
@@ -84,6 +88,8 @@ def _matched(path, layer, arrays):
         if array is None or array.shape != tuple(variable.shape):
             received = "nothing" if array is None else array.shape
             raise BadInput(f"{path}: '{layer.name}/{name}' should have shape {tuple(variable.shape)}, found {received}")
+        if array.dtype.kind not in "fiu":
+            raise BadInput(f"{path}: '{layer.name}/{name}' should be an array of numbers, received {array.dtype}")
     return [(variable, arrays[name]) for name, variable in wanted.items()]
 
 
@@ -92,7 +98,7 @@ def _name(layer, variable):
 
 
 def _read_npz(path, most):
-    """A function layer -> {name: array}; `most`: bytes that the file may declare."""
+    """Return a function layer → {name: array}; `most`: bytes that the file may declare."""
     try:
         with zipfile.ZipFile(path) as archive:
             if (declared := sum(member.file_size for member in archive.infolist())) > most:
@@ -103,9 +109,6 @@ def _read_npz(path, most):
         raise
     except Exception as error:  # NumPy raises of many kinds
         raise BadInput(f"{path}: not a readable .npz file ({first_line(error)})") from error
-    for key, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise BadInput(f"{path}: '{key}' should be an array of numbers, received {array.dtype}")
     by_key = {key.replace("/", "_"): array for key, array in arrays.items()}
 
     def arrays_of(layer):
@@ -116,7 +119,7 @@ def _read_npz(path, most):
 
 
 def _read_h5(path, most):
-    """A function layer -> {name: array} for Keras' format of one group per layer; None for that of Keras 3.
+    """Return a function layer → {name: array} for Keras' format of one group per layer; None for that of Keras 3.
 
     `most`: bytes that the file may declare.
     """
@@ -126,12 +129,15 @@ def _read_h5(path, most):
             if "layers" in file:
                 return None
             file = file.get("model_weights", file)
-            named = {}
+            by_layer, total = {}, 0
             for layer, group in file.items():
-                names = group.attrs.get("weight_names", ())
-                arrays = {_text(name).rsplit(":", 1)[0]: group[_text(name)][()] for name in names}
-                named[layer] = {name.removeprefix(f"{layer}/"): array for name, array in arrays.items()}
-            return lambda layer: named.get(layer.name, {})
+                by_layer[layer] = {}
+                for name in map(_text, group.attrs.get("weight_names", ())):
+                    total += group[name].nbytes  # a dataset may have several names
+                    if total > most:
+                        raise BadInput(f"{path}: declares more than {most:,} bytes of weights")
+                    by_layer[layer][name.rsplit(":", 1)[0].removeprefix(f"{layer}/")] = group[name][()]
+            return lambda layer: by_layer.get(layer.name, {})
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise BadInput(f"{path}: not a readable weight file ({first_line(error)})") from error
 

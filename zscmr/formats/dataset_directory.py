@@ -95,7 +95,8 @@ def of_modality(provenance, modality):
 
 def differing_keys(present, other):
     """Keys in which two contents of pictures.json differ, apart from paths of files and what training gave."""
-    present, other = _identity(present), _identity(other)
+    # before precision was recorded it was float32 on a CPU
+    present, other = ({"precision": "float32"} | _identity(content) for content in (present, other))
     return [key for key in {**other, **present} if present.get(key) != other.get(key)]
 
 

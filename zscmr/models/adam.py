@@ -26,8 +26,10 @@ class Adam(tf.Module):
 
     def apply(self, gradients, variables):
         """One step along `gradients`, one for each of the `variables` that `build` was given."""
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        self.apply_summed(summed(gradients), variables)
+
+    def apply_summed(self, gradients, variables):
+        """`apply` for gradients that are summed over all replicas already."""
         step = tf.cast(self.iterations + 1, tf.float32)
         rate = self.learning_rate(self.iterations) if callable(self.learning_rate) else self.learning_rate
         rate = rate * tf.sqrt(1 - BETA_2**step) / (1 - BETA_1**step)  # once, not per variable
@@ -36,6 +38,13 @@ class Adam(tf.Module):
             with tf.control_dependencies(later_readers(variable)):
                 _update(variable, m, v, gradient, rate)
         tf.raw_ops.AssignAddVariableOp(resource=self.iterations.handle, value=tf.constant(1, tf.int64))
+
+
+def summed(gradients):
+    """Gradients of a replica → their sums over all replicas."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return gradients
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
 
 
 def _update(variable, m, v, gradient, rate):

@@ -59,13 +59,14 @@ def _frozen(provenance, given, run):
     """The weight file of a frozen backbone."""
     if provenance["weights_sha256"] is None:
         raise BadInput(f"{run}: search needs its CNNs, and they were random ones that nothing keeps")
+    entry = backbone(provenance["backbone"])
     if given is None:
         given = Path(provenance.get("weights_file") or provenance["weights"])
-        if not given.is_file() and backbone(provenance["backbone"]).packaged:
+        if not given.is_file() and entry.packaged:
             given = None  # of a package, which is installed elsewhere now
         elif not given.is_file():
             raise BadInput(f"{given}: no such file, the weights of the CNN; --weights says where they are now")
-    file = weight_files.resolve(provenance["backbone"], given)
+    file = weight_files.weight_file(entry, given)
     if file_hash(file) != provenance["weights_sha256"]:
         raise BadInput(f"{file}: not the weights that made the features of {run}, which are {provenance['weights']}")
     return file

@@ -9,6 +9,7 @@ from zscmr.formats.dataset_directory import FILE_KEYS, MODALITIES, of_modality
 from zscmr.inference.export_graph import write_tflite
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.stage1 import cnn
+from zscmr.training.stage1.spec import CnnSpec
 from zscmr.training.stage2.restore import load_model, stored_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import whole_folder, write_json
@@ -56,13 +57,14 @@ def open_cnn(run, modality, weights=None):
     # relative to the project, which may have moved as a whole, or absolute
     folders = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, folders, modality, weights, run)
-    network = cnn.restored(provenance, modality, file)
+    spec = CnnSpec.read(config["features"], modality)
+    network = cnn.restored(spec, modality, file)
     if network.output_shape[1] != widths[modality]:
         raise BadInput(
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
             f"{network.output_shape[1]}-d; the features are of another origin"
         )
-    return network, cnn.preprocessing(provenance, modality), provenance.get("shrink")
+    return network, spec.preprocessing(modality), spec.shrink
 
 
 def write_encoders(run, weights=None):
@@ -102,7 +104,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     if len(set(features.get("cnn_sha256", {"photo": 0, "sketch": 1}).values())) > 1:
         raise BadInput(f"{run}: each modality has a CNN of its own; finetune.py --train joint makes one for both")
     network, photo, shrink = open_cnn(run, "photo", weights)
-    sketch = cnn.preprocessing(of_modality(features, "sketch"), "sketch")
+    sketch = CnnSpec.read(features, "sketch").preprocessing("sketch")
     shrinks = {"photo": shrink, "sketch": sketch_shrink or shrink}
     system = load_model(run)
     both = [Embedding(system, modality)(network.output) for modality in MODALITIES]

@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 
+SEEDS = 2**31  # TensorFlow takes seeds below this
+
 
 def generator(seed, purpose, step=0):
     """A NumPy random generator for (seed, purpose, step), independent of all other draws."""

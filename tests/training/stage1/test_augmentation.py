@@ -1,7 +1,6 @@
 """The augmentation against a slow loop: which window is seen, what lies beyond the border, how values are rounded."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,21 +9,11 @@ pytest.importorskip("tensorflow")
 
 import tensorflow as tf
 
+from zscmr.backbones.base import Warp
 from zscmr.training.stage1.augmentation import transforms, warped
 
-
-@dataclass(frozen=True)
-class Limits:
-    photo: tuple[float, float] = (0.8, 1.0)
-    sketch: tuple[float, float] = (1.0, 1.25)
-    turn: float = 0.0
-    shear: float = 0.0
-    shift: float | None = None
-    flip: bool = True
-
-
-EVERYTHING = Limits((0.9, 1.1), (0.9, 1.1), turn=0.2, shear=0.1, shift=0.08)
-NOTHING = Limits(photo=(1.0, 1.0), sketch=(1.0, 1.0), flip=False)
+EVERYTHING = Warp((0.9, 1.1), (0.9, 1.1), turn=0.2, shear=0.1, shift=0.08)
+NOTHING = Warp(photo=(1.0, 1.0), sketch=(1.0, 1.0), flip=False)
 
 
 def noise(count, size):
@@ -52,7 +41,7 @@ def slow(images, windows, modality):
     return result
 
 
-@pytest.mark.parametrize("limits", [Limits(), EVERYTHING])
+@pytest.mark.parametrize("limits", [Warp(), EVERYTHING])
 @pytest.mark.parametrize("modality", ["photo", "sketch"])
 def test_pixels_are_those_of_the_slow_loop(limits, modality):
     """Values are cut to integers, not rounded; where the mean is an integer, float32 may fall short of it."""
@@ -77,7 +66,7 @@ def window(side=1.0, angle=0.0, slant=0.0, right=0.0, down=0.0, mirror=1, size=2
     return np.concatenate([np.column_stack([matrix, offset]).ravel(), [0, 0]])
 
 
-@pytest.mark.parametrize("limits", [Limits(), EVERYTHING, NOTHING])
+@pytest.mark.parametrize("limits", [Warp(), EVERYTHING, NOTHING])
 @pytest.mark.parametrize("modality", ["photo", "sketch"])
 def test_windows_are_the_drawn_ones_within_the_limits(limits, modality):
     count, size, seed = 200, 21, tf.constant([1, 2])
@@ -104,7 +93,7 @@ def test_no_limits_leave_pictures_as_they_are():
 
 def test_beyond_the_border_sketches_are_white_and_photos_continued():
     """Black pictures seen through a window of 1.25 of their side: all four corners of many lie outside."""
-    black, limits = tf.zeros((32, 20, 20, 3), tf.uint8), Limits(photo=(1.25, 1.25), sketch=(1.25, 1.25))
+    black, limits = tf.zeros((32, 20, 20, 3), tf.uint8), Warp(photo=(1.25, 1.25), sketch=(1.25, 1.25))
     assert not warped(black, tf.constant([0, 1]), "photo", limits).numpy().any()
     sketches = warped(black, tf.constant([0, 1]), "sketch", limits).numpy()
     white = (sketches == 255).all(3).mean((1, 2))
@@ -146,7 +135,7 @@ def test_augmentation_leaves_sketch_strokes_whole():
     lies beyond it is white."""
     sketch = np.full((40, 40, 3), 255, np.uint8)
     sketch[:4] = sketch[-4:] = sketch[:, :4] = sketch[:, -4:] = 0
-    for picture in warp_of(sketch, "sketch", Limits())[..., 0] < 128:
+    for picture in warp_of(sketch, "sketch", Warp())[..., 0] < 128:
         rows, columns = np.flatnonzero(picture.sum(1) > 25), np.flatnonzero(picture.sum(0) > 25)
         for lines in (rows, columns):
             assert lines.min() < 20 < lines.max()
@@ -157,13 +146,13 @@ def test_augmentation_leaves_sketch_strokes_whole():
 def test_augmentation_of_a_photo_looks_at_most_of_it_and_nowhere_else():
     """On a ramp from 0 to 234 a window of 80 to 100 % of the height spans as much of the greys."""
     ramp = np.repeat(np.arange(40, dtype=np.uint8)[:, None, None] * 6, 40, axis=1).repeat(3, axis=2)
-    spans = np.ptp(warp_of(ramp, "photo", Limits())[:, :, 20, 0].astype(int), axis=1)
+    spans = np.ptp(warp_of(ramp, "photo", Warp())[:, :, 20, 0].astype(int), axis=1)
     assert ((spans >= 0.78 * 234) & (spans <= 234)).all() and np.ptp(spans) > 5
 
 
 def test_augmentation_flips_half_and_repeats_by_seed():
     ramp = np.repeat(np.arange(40, dtype=np.uint8)[None, :, None] * 6, 40, axis=0).repeat(3, axis=2)
-    pictures_seen = warp_of(ramp, "photo", Limits(), count=64)
+    pictures_seen = warp_of(ramp, "photo", Warp(), count=64)
     assert 0.3 < (pictures_seen[:, 20, 0, 0] > pictures_seen[:, 20, 39, 0]).mean() < 0.7
-    np.testing.assert_array_equal(pictures_seen, warp_of(ramp, "photo", Limits(), count=64))
-    np.testing.assert_array_equal(warp_of(ramp, "photo", Limits(photo=(1.0, 1.0), flip=False))[0], ramp)
+    np.testing.assert_array_equal(pictures_seen, warp_of(ramp, "photo", Warp(), count=64))
+    np.testing.assert_array_equal(warp_of(ramp, "photo", Warp(photo=(1.0, 1.0), flip=False))[0], ramp)

@@ -1,9 +1,11 @@
-"""The CNN of one modality: outputs of a head in bounded memory."""
+"""Networks of a specification: the same at every build, frozen in part, restored; heads in bounded memory."""
 
 import keras
 import numpy as np
 
-from zscmr.training.stage1.cnn import head_outputs
+from zscmr.backbones import backbone
+from zscmr.training.stage1.cnn import build_body, dense_head, freeze_below, head_outputs, joined, restored
+from zscmr.training.stage1.spec import CnnSpec
 
 
 class OnDisk:
@@ -27,3 +29,30 @@ def test_head_reads_vectors_in_blocks():
     head = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     outputs = head_outputs(head, OnDisk(vectors, most=16), block=16)
     np.testing.assert_allclose(outputs, head(vectors).numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_bodies_of_one_seed_are_the_same():
+    spec = CnnSpec(backbone("small"), "all", "average", size=24)
+    one, same, other = (build_body(spec, seed) for seed in (1, 1, 2))
+    assert one.input_shape == (None, 24, 24, 3)
+    assert [layer.name for layer in one.layers] == [layer.name for layer in same.layers]
+    for first, second in zip(one.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert (one.get_weights()[0] != other.get_weights()[0]).any()
+
+
+def test_only_the_last_block_is_trained():
+    model = build_body(CnnSpec(backbone("small"), "last-block", "average"), 0)
+    trained = [layer.name for layer in model.layers if layer.weights and layer.trainable]
+    assert trained == ["block4_conv", "block4_bn"]
+    freeze_below(model, "block3")
+    assert next(layer.name for layer in model.layers if layer.weights and layer.trainable) == "block3_conv"
+
+
+def test_trained_network_is_restored(tmp_path, random):
+    spec = CnnSpec(backbone("small"), "head", "average", dense=6)
+    body = build_body(spec, 0)
+    model = joined(body, dense_head(spec, body.output_shape[1]))
+    model.save_weights(tmp_path / "photo.weights.h5")
+    pictures = random.integers(0, 256, (2, 40, 40, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(restored(spec, "photo", tmp_path / "photo.weights.h5")(pictures), model(pictures))

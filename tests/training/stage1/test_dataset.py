@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,17 +15,18 @@ import pytest
 from helpers.project import ROOT, assert_same_bytes, draw_pictures, picture_flags, posix, random_squeezenet
 from PIL import Image
 
-from zscmr.backbones import networks
+from zscmr.backbones import backbone, networks
 from zscmr.datasets import loader, pictures
 from zscmr.datasets.classes import read_class_list
 from zscmr.formats import matfiles
-from zscmr.formats.dataset_directory import FILES, PICTURES, read_provenance
+from zscmr.formats.dataset_directory import FILES, PICTURES, read_provenance, write_provenance
 from zscmr.inference import outputs as feature_export
-from zscmr.training import strategies as precision
-from zscmr.training.stage1 import classifier
-from zscmr.training.stage1 import dataset as stage1
-from zscmr.training.stage1.dataset import make_dataset
-from zscmr.training.stage1.options import Stage1Options
+from zscmr.training.stage1 import precision
+from zscmr.training.stage1.classifier import ClassifierTrainer
+from zscmr.training.stage1.dataset import classifier_of, make_dataset
+from zscmr.training.stage1.features import Features
+from zscmr.training.stage1.options import FrozenOptions, Stage1Options
+from zscmr.training.stage1.spec import CnnSpec
 from zscmr.utils.files import file_hash
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
@@ -58,10 +58,11 @@ def test_export_writes_the_released_files(trees):
     assert read_provenance(out)["trained_on"] == []
 
 
+@pytest.mark.slow
 def test_features_stand_beside_the_names_of_their_pictures(trees):
     """Row by row: the exported feature is that of the picture the names file says."""
     make_dataset(settings(trees, backbone="squeezenet", weights=random_squeezenet(trees / "w.npz")))
-    model = networks.pooled(networks.build("squeezenet", trees / "w.npz"), "average")
+    model = networks.pooled(networks.build(backbone("squeezenet"), trees / "w.npz"), "average")
     features = matfiles.read(trees / "out" / "sketchmatnew.mat", "feature")
     labels = np.repeat(np.arange(5), 3)
     names = loader.read_names_of_rows(trees / "out" / "names_sketches.mat", "data3", labels, NAMES)
@@ -85,6 +86,7 @@ def large(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [{"freeze": True}, {"freeze": False, "epochs": 1, "held_out": 0.0}])
 def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsys):
     """--first 2 --shrink 128 takes the pictures that stand first by character codes, capitals before small letters and
@@ -145,6 +147,7 @@ def test_a_moved_dataset_is_still_itself(large, capsys):
     assert (present["photos"], present["sketches"]) == (str(moved / "photo"), str(moved / "sketch"))
 
 
+@pytest.mark.slow
 def test_slice_is_not_mistaken_for_the_whole(large, refused, capsys):
     """The folder holds one or the other; backbone outputs of pictures of another size are not taken for these."""
     make_dataset(settings(large, shrink=8))
@@ -158,6 +161,7 @@ def test_slice_is_not_mistaken_for_the_whole(large, refused, capsys):
     assert np.abs(matfiles.read(large / "out/imagematnew.mat", "feature") - small).max() > 0.1
 
 
+@pytest.mark.slow
 def test_class_with_fewer_pictures_than_the_slice_wants_is_named(large, capsys):
     (large / "sketch/bee/n01_9-3.png").unlink()
     make_dataset(settings(large, first=4))
@@ -189,16 +193,14 @@ def test_class_left_without_readable_pictures_is_an_error(trees, refused):
 @pytest.fixture
 def batches(monkeypatch):
     """The inputs of every training step and of every pass over held-out pictures, as they reach the CNN."""
-    reached, original = {"training": [], "held out": []}, classifier.compile_steps
+    reached, original = {"training": [], "held out": []}, ClassifierTrainer._fetched
 
-    def watched(*words):
-        def keep(where, function):
-            return lambda inputs, *more: reached[where].append(inputs.numpy()) or function(inputs, *more)
+    def watched(trainer, batches):
+        for inputs, rows in original(trainer, batches):
+            reached["held out" if np.isin(rows, trainer.held_out).all() else "training"].append(inputs.numpy())
+            yield inputs, rows
 
-        step, hits = original(*words)
-        return keep("training", step), keep("held out", hits)
-
-    monkeypatch.setattr(classifier, "compile_steps", watched)
+    monkeypatch.setattr(ClassifierTrainer, "_fetched", watched)
     return reached
 
 
@@ -213,6 +215,7 @@ def classes_in(inputs):
     return set(np.round(np.concatenate(inputs)[:, 20, 20, 0] / 50))
 
 
+@pytest.mark.slow
 def test_unseen_pictures_never_reach_a_training_batch(trees, batches):
     """Training on pictures: of the greys only the unseen dog's, 150, is missing, in held-out batches too."""
     paint(trees)
@@ -222,6 +225,7 @@ def test_unseen_pictures_never_reach_a_training_batch(trees, batches):
     assert read_provenance(trees / "out")["trained_on"] == ["ant", "bee", "cow", "elk"]
 
 
+@pytest.mark.slow
 def test_unseen_features_never_reach_a_training_batch(trees, batches):
     """Training a head on backbone output that includes the unseen class: its vector is in no batch, all others are."""
     paint(trees)
@@ -232,6 +236,7 @@ def test_unseen_features_never_reach_a_training_batch(trees, batches):
     assert met == set(NAMES) - {"dog"}
 
 
+@pytest.mark.slow
 def test_leaked_features_say_so_in_every_table(trees, script):
     """--leak-unseen trains on the unseen classes too; trainer and evaluation repeat it in all their tables."""
     (trees / "unseen.txt").write_text("dog\nelk\n")
@@ -248,21 +253,23 @@ def test_leaked_features_say_so_in_every_table(trees, script):
     assert sentence in done.stdout and sentence in json.loads((trees / "results.json").read_text())["leaked"]
 
 
+@pytest.mark.slow
 def test_training_on_all_classes_reaches_them_all(trees, batches):
     paint(trees)
     make_dataset(settings(trees, freeze=False, epochs=1, leak_unseen=True, held_out=0.0))
     assert classes_in(batches["training"]) == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.slow
 def test_training_ends_when_patience_does(trees, capsys, monkeypatch):
     """The last epoch comes `patience` after the best, by accuracy on held-out pictures; photos, then sketches."""
-    accuracies, measure = [], classifier.held_out_accuracy
+    accuracies, measure = [], ClassifierTrainer.accuracy
 
-    def measured(*words):
-        accuracies.append(measure(*words))
+    def measured(trainer):
+        accuracies.append(measure(trainer))
         return accuracies[-1]
 
-    monkeypatch.setattr(classifier, "held_out_accuracy", measured)
+    monkeypatch.setattr(ClassifierTrainer, "accuracy", measured)
     paint(trees)
     make_dataset(settings(trees, freeze=False, epochs=40, held_out=0.34, patience=2, learning_rate=1e-2))
     said = capsys.readouterr().out
@@ -274,6 +281,7 @@ def test_training_ends_when_patience_does(trees, capsys, monkeypatch):
     assert not accuracies
 
 
+@pytest.mark.slow
 def test_other_features_are_not_overwritten_unasked(trees, refused, capsys):
     make_dataset(settings(trees))
     make_dataset(settings(trees))
@@ -316,6 +324,7 @@ def test_classes_of_one_side_only_are_left_out_and_reported(trees, capsys):
     assert matfiles.read_names(trees / "out/label_sk.mat", "classes") == ["ant", "cow", "dog", "elk"]
 
 
+@pytest.mark.slow
 def test_pictures_json_names_everything_that_made_the_features(trees, capsys):
     make_dataset(settings(trees, freeze=False, epochs=1, seed=3))
     made = json.loads((trees / "out" / PICTURES).read_text())
@@ -327,10 +336,11 @@ def test_pictures_json_names_everything_that_made_the_features(trees, capsys):
     assert "already holds these features" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_renamed_weight_file_is_the_same_one(trees, refused, capsys):
     """Weights are told apart by their content, whatever the file is called and wherever it lies."""
     weights, renamed = trees / "old.weights.h5", trees / "moved/new.weights.h5"
-    networks.build("small").save_weights(weights)
+    networks.build(backbone("small")).save_weights(weights)
     make_dataset(settings(trees, weights=weights))
     made = (trees / "out/imagematnew.mat").read_bytes()
     renamed.parent.mkdir()
@@ -342,30 +352,13 @@ def test_a_renamed_weight_file_is_the_same_one(trees, refused, capsys):
     assert (trees / "out/imagematnew.mat").read_bytes() == made
     present = read_provenance(trees / "out")
     assert (present["weights"], present["weights_file"]) == ("new.weights.h5", str(renamed))
-    networks.build("small").save_weights(weights)  # the former name, other numbers
+    networks.build(backbone("small")).save_weights(weights)  # the former name, other numbers
     message = refused(make_dataset, settings(trees, weights=weights))
     assert "holds features made with another weights_sha256; --overwrite replaces them" in message
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        ({"freeze": True, "train": "all"}, "--freeze trains nothing, so --train cannot go with it"),
-        ({"freeze": True, "dense": 8}, "--freeze trains nothing, so --dense cannot go with it"),
-        ({"freeze": True, "leak_unseen": True}, "--freeze trains nothing, so --leak-unseen cannot go with it"),
-        ({"freeze": False, "train": "head", "dense": 0}, "--dense 0: leaves --train head nothing to train"),
-        ({"backbone": "resnet50"}, "--weights is needed: resnet50 with random weights is of no use frozen"),
-        ({"weights": Path("nowhere.h5")}, "nowhere.h5: no such file"),
-        ({"weights": Path("imagenet")}, "--weights imagenet: there is none for small to download"),
-        ({"first": 0}, "--first should be at least 1, received 0"),
-        ({"shrink": 0}, "--shrink should be at least 1, received 0"),
-        ({"freeze": False, "epochs": 0}, "--epochs should be at least 1, received 0"),
-        ({"freeze": False, "held_out": 1.0}, "--held-out should be from 0 to below 1, received 1.0"),
-        ({"freeze": False, "learning_rate": 0.0}, "--learning-rate should be above 0, received 0.0"),
-    ],
-)
-def test_flags_that_make_no_sense_are_refused(trees, refused, flags, expected):
-    assert expected in refused(lambda: make_dataset(settings(trees, **flags)))
+def test_flags_that_make_no_sense_leave_no_folder(trees, refused):
+    assert "nowhere.h5: no such file" in refused(make_dataset, settings(trees, weights=Path("nowhere.h5")))
     assert not (trees / "out").exists()
 
 
@@ -379,6 +372,32 @@ def test_ctrl_c_says_how_to_go_on(trees, monkeypatch):
     assert not (trees / "out" / PICTURES).exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_precision_is_recorded_and_not_mistaken(trees, refused, precision):
+    """Frozen features of one precision, and outputs kept of it, are not taken for those of another."""
+    make_dataset(settings(trees, precision=precision))
+    out = trees / "out"
+    assert read_provenance(out)["precision"] == precision
+    features = matfiles.read(out / "imagematnew.mat", "feature")
+    assert "holds features made with another precision" in refused(make_dataset, settings(trees))
+    make_dataset(settings(trees, overwrite=True))
+    whole = matfiles.read(out / "imagematnew.mat", "feature")
+    assert 0 < np.abs(whole - features).max() < 0.05 * np.abs(whole).max()
+
+
+def test_features_of_an_older_version_are_still_those(trees, capsys):
+    """pictures.json without a precision is of float32."""
+    make_dataset(settings(trees))
+    made = read_provenance(trees / "out")
+    assert made.pop("precision") == "float32"
+    write_provenance(trees / "out", made)
+    capsys.readouterr()
+    make_dataset(settings(trees))
+    assert "already holds these features" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops_the_run(trees, refused):
     message = refused(make_dataset, settings(trees, freeze=False, learning_rate=1e38, epochs=3))
     assert message.startswith("photo: the loss of epoch") and not (trees / "out" / PICTURES).exists()
@@ -396,30 +415,32 @@ def test_names_with_spaces_and_accents(trees):
     assert matfiles.read(out / "sketchmatnew.mat", "feature").shape == (15, 256)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", ["all", "head"])
 def test_half_precision_on_a_gpu(trees, monkeypatch, train):
     """With a GPU, feigned here, features stay finite float32, the CNN learns, and stage II is not affected after it."""
-    policies, original = [], classifier.train_classifier
+    policies, original = [], ClassifierTrainer.fit
     monkeypatch.setattr(precision, "has_gpu", lambda: True)
 
-    def watched(model, *words):
+    def watched(trainer, folder):
         policies.append(keras.mixed_precision.global_policy().name)
-        before = [weight.copy() for weight in model.get_weights()]
-        original(model, *words)
-        assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+        before = [weight.copy() for weight in trainer.model.get_weights()]
+        original(trainer, folder)
+        assert any((old != new).any() for old, new in zip(before, trainer.model.get_weights(), strict=True))
 
-    monkeypatch.setattr(classifier, "train_classifier", watched)
+    monkeypatch.setattr(ClassifierTrainer, "fit", watched)
     make_dataset(settings(trees, freeze=False, train=train, epochs=1))
     assert policies == ["mixed_float16"] * 2 and keras.mixed_precision.global_policy().name == "float32"
     features = matfiles.read(trees / "out/imagematnew.mat", "feature")
     assert features.dtype == np.float32 and np.isfinite(features).all() and np.ptp(features) > 0
 
 
+@pytest.mark.slow
 def test_trained_weights_make_the_same_features(trees):
     """The CNN file written beside the features, loaded again, gives the same vector for a picture."""
     make_dataset(settings(trees, freeze=False, train="head", dense=6, epochs=1))
     features = matfiles.read(trees / "out/imagematnew.mat", "feature")
-    body = networks.pooled(networks.build("small"), "average")
+    body = networks.pooled(networks.build(backbone("small")), "average")
     model = keras.Model(body.input, networks.head(256, 6, normalise=True)(body.output))
     model.load_weights(trees / "out/photo.weights.h5")
     picture = pictures.read_picture(trees / "photo/ant/ant_0.jpg", 40)
@@ -444,6 +465,8 @@ from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options
 import importlib
 module = importlib.import_module(module)
+*outer, name = name.split(".")
+module = getattr(module, outer[0]) if outer else module
 original, calls = getattr(module, name), []
 def deadly(*words, **more):
     calls.append(0)
@@ -455,6 +478,7 @@ cli.run(make_dataset, Stage1Options, "")
 """
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("flags", "stops"),
@@ -466,15 +490,15 @@ cli.run(make_dataset, Stage1Options, "")
         (
             WHOLE,
             [
-                (CLASSIFIER, "train_epoch", 2),
-                (CLASSIFIER, "held_out_accuracy", 2),
-                (CLASSIFIER, "train_epoch", 2),
+                (CLASSIFIER, "ClassifierTrainer.epoch", 2),
+                (CLASSIFIER, "ClassifierTrainer.accuracy", 2),
+                (CLASSIFIER, "ClassifierTrainer.epoch", 2),
                 ("zscmr.formats.matfiles", "write", 3),
             ],
         ),
         (
             HEAD,
-            [(CLASSIFIER, "train_epoch", 3), (CLASSIFIER, "held_out_accuracy", 4)],
+            [(CLASSIFIER, "ClassifierTrainer.epoch", 3), (CLASSIFIER, "ClassifierTrainer.accuracy", 4)],
         ),
         # while pictures are decoded; in the second epoch; after its steps; while features are exported, then written
         (
@@ -482,7 +506,7 @@ cli.run(make_dataset, Stage1Options, "")
             [
                 ("zscmr.datasets.pictures", "read_pictures", 2),
                 (TOGETHER, "step_rows", 2),
-                (TOGETHER, "held_out_score", 2),
+                (TOGETHER, "EndToEndTrainer.score", 2),
                 ("zscmr.inference.outputs", "outputs", 2),
                 ("zscmr.formats.matfiles", "write", 2),
             ],
@@ -507,26 +531,26 @@ def test_a_killed_run_goes_on_to_the_same_files(trees, script, flags, stops):
     assert_same_bytes(trees / "whole", trees / "parts", files)
 
 
-def test_the_backbones_classifier_is_written_where_it_applies(trees, monkeypatch):
-    """It applies to averaged maps of one backbone, and is gone with the features that it was written for."""
-    kernel = np.arange(14.0, dtype=np.float32).reshape(-1, 2)
-    weights = trees / "w.npz"
-    entry = dataclasses.replace(stage1.backbone("small"), classifier=lambda file: (kernel, np.zeros(2)))
-    monkeypatch.setattr(stage1, "backbone", lambda name: entry)
-    plain, headed = (SimpleNamespace(backbone="small", dense=dense) for dense in (0, 7))
-    other = SimpleNamespace(backbone="other", dense=0)
+def test_the_backbones_classifier_is_written_where_it_applies():
+    """It applies to averaged maps of one backbone with weights."""
+    kernel, file = np.arange(14.0, dtype=np.float32).reshape(-1, 2), Path("w.npz")
+    entry = dataclasses.replace(backbone("small"), classifier=lambda file: (kernel, np.zeros(2)))
+    plain = CnnSpec(entry, "nothing", "average", weights=file)
+    headed, bare = dataclasses.replace(plain, train="head", dense=7), dataclasses.replace(plain, weights=None)
+    other = dataclasses.replace(plain, entry=dataclasses.replace(entry, name="other"))
 
-    def found(photo, sketch, width=7, file=weights):
-        made = dict.fromkeys(("photo", "sketch"), SimpleNamespace(features=np.zeros((1, width))))
-        return stage1.classifier_of({"photo": photo, "sketch": sketch}, {"photo": file, "sketch": file}, made)
+    def received(photo, sketch, width=7):
+        made = dict.fromkeys(("photo", "sketch"), Features(np.zeros((1, width)), np.ones(1, bool), None))
+        return classifier_of({"photo": FrozenOptions(photo, 0, 1), "sketch": FrozenOptions(sketch, 0, 1)}, made)
 
-    np.testing.assert_array_equal(found(plain, plain), kernel)
-    assert found(plain, other) is found(headed, headed) is found(plain, plain, 8) is None
-    assert found(plain, plain, file=None) is None
-    monkeypatch.undo()
+    np.testing.assert_array_equal(received(plain, plain), kernel)
+    assert received(plain, other) is received(headed, headed) is received(plain, plain, 8) is None
+    assert received(bare, bare) is None
+
+
+@pytest.mark.slow
+def test_a_former_classifier_goes_with_its_features(trees):
     make_dataset(settings(trees))
-    out = trees / "out"
-    assert not (out / "classifier.mat").exists()
-    matfiles.write(out / "classifier.mat", {"kernel": kernel})
+    matfiles.write(trees / "out/classifier.mat", {"kernel": np.ones((7, 2))})
     make_dataset(settings(trees, seed=1, shrink=40, overwrite=True))
-    assert not (out / "classifier.mat").exists()
+    assert not (trees / "out/classifier.mat").exists()

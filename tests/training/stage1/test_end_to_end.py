@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,13 +11,19 @@ from helpers.project import ROOT, draw_pictures, picture_flags, trainer_settings
 
 from zscmr.commands import train as trainer
 from zscmr.datasets import layouts
+from zscmr.datasets.classes import split_classes
 from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
+from zscmr.evaluation.scoring import score_across
 from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder
 from zscmr.training.stage1 import end_to_end as joint
-from zscmr.training.stage1 import student
+from zscmr.training.stage1.cnn import pooled_backbone
 from zscmr.training.stage1.dataset import make_dataset
+from zscmr.training.stage1.examples import Modality
 from zscmr.training.stage1.options import Stage1Options, by_modality
+from zscmr.training.stage1.precision import computing_in
+from zscmr.training.stage1.student import build_student
+from zscmr.utils.errors import BadInput
 from zscmr.utils.files import read_json
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
@@ -42,6 +49,7 @@ def features(out):
     return [matfiles.read(out / name, "feature") for name in ("imagematnew.mat", "sketchmatnew.mat")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choices",
     [
@@ -65,6 +73,7 @@ def test_every_objective_trains(pictures, choices):
     assert made.get("ink") == choices.get("ink") and made.get("size") == choices.get("size")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["paper", "tuned"])
 def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
     """Stage I writes embeddings of its own space; the preset keeps them, and the run's encoders give the same."""
@@ -81,6 +90,7 @@ def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
         np.testing.assert_allclose(found, embeddings, atol=1e-4 * np.abs(embeddings).max())
 
 
+@pytest.mark.slow
 def test_unseen_and_held_out_pictures_never_reach_a_batch(pictures, monkeypatch):
     shown = []
     step_rows = joint.step_rows
@@ -90,20 +100,21 @@ def test_unseen_and_held_out_pictures_never_reach_a_batch(pictures, monkeypatch)
         return step_rows(labels, triads, system)
 
     read = []
-    decoded = joint._decoded
+    decode = joint.decode
 
-    def note(side, label):
-        read.extend(side.paths)
-        return decoded(side, label)
+    def note(modality, *words, **more):
+        read.extend(modality.paths)
+        return decode(modality, *words, **more)
 
     monkeypatch.setattr(joint, "step_rows", watch)
-    monkeypatch.setattr(joint, "_decoded", note)
+    monkeypatch.setattr(joint, "decode", note)
     out = train(pictures, held_out=0.5)
     assert len(shown) == 2 and all((labels >= 0).all() and labels.max() == 1 for labels, _ in shown)
     assert read and not any("dog" in path or "fox" in path for path in read)
     assert len(read_json(out / "pictures.json")["trained_on"]) == 2
 
 
+@pytest.mark.slow
 def test_stopped_training_goes_on_to_the_same_bytes(pictures, monkeypatch):
     whole = train(pictures, "whole", epochs=3)
     epochs, rows = [], joint.step_rows
@@ -140,6 +151,7 @@ test_end_to_end.train(Path(sys.argv[1]), f"{devices}", **words)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", [("objective=contrast",), ("train=all",)])
 def test_two_devices_train_as_one_does(pictures, choices):
     """End to end, and one CNN per modality."""
@@ -151,54 +163,129 @@ def test_two_devices_train_as_one_does(pictures, choices):
         subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)
         outs[devices] = features(pictures / str(devices))
     for one, two in zip(outs[1], outs[2], strict=True):
-        np.testing.assert_allclose(two, one, rtol=1e-2, atol=1e-3 * np.abs(one).max())
+        np.testing.assert_allclose(two, one, rtol=1e-2, atol=3e-3 * np.abs(one).max())
 
 
-def test_streamed_pictures_train_as_resident_ones_do(pictures, monkeypatch):
-    resident = features(train(pictures, "resident"))
-    monkeypatch.setattr(joint, "RESIDENT_BYTES", 0)
-    streamed = features(train(pictures, "streamed"))
-    for one, two in zip(resident, streamed, strict=True):
-        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())
+def trainer_of(folder, precision="float32", held_out=0.0, resident=joint.RESIDENT_BYTES):
+    """A trainer of the small backbone on the pictures in `folder`, as stage I makes it."""
+    options = {**SMALL, "pool": "average", "precision": precision, "held_out": held_out}
+    options = by_modality(Stage1Options(**picture_flags(folder), out=folder, **options))["photo"]
+    sides = {}
+    for key in ("photo", "sketch"):
+        tree = layouts.list_pictures(folder / key, key)
+        sides[key] = Modality(key, tuple(tree.paths()), tree.labels, options.spec.preprocessing(key))
+    split = split_classes(NAMES, ["dog", "fox"], "unseen.txt", held_out, 0)
+    lesson = joint.read_lesson(sides, split, np.zeros((len(split.seen), 1), np.float32), resident)
+    with computing_in(precision):
+        network = partial(pooled_backbone, options.spec, 0)
+        student, teacher = build_student(network, None, options, {}, lesson.class_vectors)
+        return joint.EndToEndTrainer(student, teacher, lesson, options)
 
 
-def test_averages_follow_the_weights():
-    """Decay .5, from w = 0 by way of 1 and 3: after step 0 the share of the old is (1 + 0) / (10 + 0) = .1, so
-    a = .9; after step 8 it is min(.5, 9 / 18) = .5, so a = (.9 + 3) / 2."""
-    import keras
-
-    weight = keras.Variable(np.zeros(2, np.float32))
-    averages = student.Averages([weight], 0.5)
-    weight.assign([1.0, 1.0])
-    averages.update(0)
-    weight.assign([3.0, 3.0])
-    averages.update(8)
-    np.testing.assert_allclose(averages.values[0].numpy(), [1.95, 1.95], rtol=1e-6)
-    averages.swap()
-    np.testing.assert_allclose(weight.numpy(), [1.95, 1.95], rtol=1e-6)
-    averages.swap()
-    np.testing.assert_allclose(weight.numpy(), [3.0, 3.0])
+def weights_of(trainer):
+    """All that a step may change."""
+    optimizers = [group.optimizer for group in trainer.groups]
+    moments = [moment for optimizer in optimizers for moment in (*optimizer.first, *optimizer.second)]
+    return [array.numpy() for array in (*trainer.student.weights, *moments, *trainer.ema.values)]
 
 
-@pytest.mark.parametrize(
-    ("choices", "words"),
-    [
-        ({"objective": "paper"}, "--vectors is needed"),
-        ({"objective": "tuned", "without": ("latent",), "pool": "root"}, "embeds the average"),
-        ({"teacher": 1.0}, "has nothing to teach"),
-        ({"dense": 8}, "a map of its own"),
-        ({"train": "all", "share": "none"}, "--share belongs to --train joint"),
-        ({"without": ("nothing",)}, "no such loss term"),
-    ],
-)
-def test_flags_that_make_no_sense_are_refused(pictures, refused, choices, words):
-    def start():
-        settings = by_modality(Stage1Options(**picture_flags(pictures), out=pictures / "x", **{**SMALL, **choices}))
-        student.objective(settings["photo"])
-
-    assert words in refused(start)
+@pytest.mark.slow
+def test_streamed_pictures_train_as_resident_ones_do(pictures):
+    resident, streamed = trainer_of(pictures), trainer_of(pictures, resident=0)
+    assert streamed.lesson.photo.images is None
+    terms = [trainer.epoch(1) for trainer in (resident, streamed)]
+    assert terms[0] == pytest.approx(terms[1], rel=1e-3)
+    for one, other in zip(weights_of(resident), weights_of(streamed), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())
 
 
+@pytest.mark.slow
+def test_averages_have_the_statistics_of_trained_norms(pictures):
+    trainer = trainer_of(pictures)
+    statistics = [norm.moving_mean for norm in trainer.student.photo_network.layers if hasattr(norm, "moving_mean")]
+    assert len(statistics) == 4 and all(any(mean is kept for kept in trainer.ema.variables_) for mean in statistics)
+    trainer.epoch(1)
+    before = [mean.numpy() for mean in statistics]
+    trainer.ema.swap()
+    for mean, live in zip(statistics, before, strict=True):
+        assert (mean.numpy() != live).any() and (mean.numpy() != 0).any()
+
+
+def test_overflow_is_skipped_counted_and_recovered_from(pictures):
+    """A loss scale far too large for float16 overflows until it has been halved often enough; nothing is spoilt."""
+    trainer = trainer_of(pictures, "float16")
+    trainer.guard.scale.assign(2.0**26)
+    terms = {}
+    for number in (1, 2, 3, 4):
+        before, skipped = weights_of(trainer), int(trainer.guard.skipped)
+        try:
+            terms = trainer.epoch(number)
+        except BadInput as error:
+            assert "steps in a row are not finite: numbers beyond float16's 65504; --precision bfloat16" in str(error)
+            for old, new in zip(before, weights_of(trainer), strict=True):
+                np.testing.assert_array_equal(new, old)
+            assert int(trainer.guard.skipped) == skipped + trainer.steps
+    assert np.isfinite(list(terms.values())).all() and 4 < int(trainer.guard.skipped) < 16
+    assert all(np.isfinite(array).all() for array in weights_of(trainer))
+    assert trainer._shown_skips() == f"  {int(trainer.guard.skipped)} steps skipped"
+
+
+@pytest.mark.slow
+def test_features_beyond_the_range_leave_statistics_alone(pictures, refused):
+    """The forward pass overflows whatever the scale is: no moving mean becomes infinite, and the cause is named."""
+    trainer = trainer_of(pictures, "float16")
+    kernel = trainer.student.photo_network.get_layer("block4_conv").kernel
+    kernel.assign(np.full(kernel.shape, 6e4))
+    before = weights_of(trainer)
+    assert "beyond float16's 65504" in refused(trainer.epoch, 1)
+    for old, new in zip(before, weights_of(trainer), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_trains_and_is_recorded(pictures, refused, precision):
+    out = train(pictures, precision=precision, epochs=1)
+    assert read_json(out / "pictures.json")["precision"] == precision
+    assert all(np.isfinite(rows).all() and rows.dtype == np.float32 for rows in features(out))
+    assert "made with another precision" in refused(train, pictures, epochs=1)
+
+
+@pytest.mark.slow
+def test_stopped_training_is_not_resumed_in_another_precision(pictures, capsys):
+    def stop(trainer):
+        raise KeyboardInterrupt
+
+    expected = train(pictures, "expected", held_out=0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joint.EndToEndTrainer, "_say_chosen", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(pictures, "parts", held_out=0.5, precision="bfloat16")
+    capsys.readouterr()
+    parts = train(pictures, "parts", held_out=0.5)
+    assert "goes on" not in capsys.readouterr().out
+    for file in FILES:
+        assert (expected / file).read_bytes() == (parts / file).read_bytes(), file
+
+
+def test_held_out_score_is_compiled_once_and_that_of_single_pictures(pictures):
+    trainer = trainer_of(pictures, held_out=0.5)
+    scores = [trainer.score(), trainer.score()]
+    assert scores[0] == scores[1] and all(f.experimental_get_tracing_count() == 1 for f in trainer._embed.values())
+    rows, labels = {}, {}
+    for key, examples in trainer.lesson.held_out.items():
+        images = examples.read(range(len(examples.labels)))
+        rows[key] = np.concatenate([trainer.student.vectors(image[None], key) for image in images])
+        rows[key] -= rows[key].mean(0)
+        labels[key] = examples.labels
+    np.testing.assert_allclose(trainer._vectors("photo", trainer.lesson.held_out["photo"]).shape, (8, 256))
+    expected = score_across(rows["photo"], rows["sketch"], labels["photo"], labels["sketch"], "cosine")
+    assert scores[0] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops(pictures, refused):
-    assert "is not finite" in refused(train, pictures, learning_rate=1e30)
+    assert "are not finite: the training diverges; a lower --learning-rate may help" in refused(
+        train, pictures, learning_rate=1e30
+    )
     assert not (pictures / "out/pictures.json").exists()

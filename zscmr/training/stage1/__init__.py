@@ -1,1 +1,5 @@
-"""Stage I: pictures to CNN features. Frozen backbones, classifiers, and both modalities end to end."""
+"""Stage I: pictures to CNN features, by frozen backbones, trained classifiers, or one network trained end to end.
+
+Options, training and the writing of a dataset directory belong here; the networks themselves are in
+`zscmr.backbones`, what is shared with stage II in `zscmr.training`.
+"""

@@ -1,19 +1,19 @@
-"""The augmentation of stage I: pictures seen through random windows."""
+"""The augmentation of stage I: random windows of pictures, turned, sheared, shifted and mirrored."""
 
 import keras
 import tensorflow as tf
 
 
 def warped(images, seed, modality, warp):
-    """uint8 images (batch, size, size, 3), each seen through a random window of `transforms`."""
+    """Return uint8 images (batch, size, size, 3), each through a random window of `transforms`."""
     return seen_through(images, transforms(tf.shape(images)[0], images.shape[1], seed, modality, warp), modality)
 
 
 def seen_through(images, windows, modality):
-    """uint8 images (batch, size, size, 3) through windows (batch, 8) of `transforms`.
+    """Return uint8 images (batch, size, size, 3) through windows (batch, 8) of `transforms`.
 
-    Between pixels values are interpolated and rounded down to integers. Beyond the border a photo is continued, a
-    sketch is white.
+    Values between pixels are interpolated, then rounded down to integers. Beyond its border a photo is continued by its
+    outermost pixels, a sketch by white.
     """
     return keras.ops.image.affine_transform(
         images,
@@ -26,16 +26,21 @@ def seen_through(images, windows, modality):
 
 
 def transforms(count, size, seed, modality, warp):
-    """Random windows (count, 8) float32, turned, sheared, shifted and mirrored within the limits of `warp`.
+    """Draw windows (count, 8) float32 within limits.
 
-    A pixel (x, y) of the result is what lies at (a₀x + a₁y + a₂, b₀x + b₁y + b₂) of the picture, whose rows are
-    (a₀, a₁, a₂, b₀, b₁, b₂, 0, 0). `warp` has `photo` and `sketch` (smallest and largest side of the window, of the
-    picture's own), `turn` (rad), `shear`, `shift` (of the side; None: as far as the smaller of window and picture
-    stays within the larger), and `flip`. A function of `seed` (2,) alone.
+    Pixel (x, y) of the result is the picture's value at (a₀x + a₁y + a₂, b₀x + b₁y + b₂), for a row
+    (a₀, a₁, a₂, b₀, b₁, b₂, 0, 0).
+
+    Args:
+        count: number of windows.
+        size: side of the pictures in pixels.
+        seed: (2,) int32, which determines them.
+        modality: "photo" or "sketch".
+        warp: the limits, `backbones.base.Warp`.
     """
     draws = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0)
     angle, slant = draws[0] * warp.turn, draws[1] * warp.shear
-    low, high = getattr(warp, modality)
+    low, high = warp.photo if modality == "photo" else warp.sketch
     side = (low + high) / 2 + draws[2] * (high - low) / 2
     reach = tf.abs(1 - side) / 2 if warp.shift is None else warp.shift
     right, down = draws[3] * reach * size, draws[4] * reach * size

@@ -4,13 +4,13 @@ Each step is kept on disk until the dataset is written, so that a stopped call r
 features.
 """
 
+import dataclasses
 import os
 import shutil
 from contextlib import nullcontext
 
 import numpy as np
 
-from zscmr.backbones import backbone
 from zscmr.backbones import weights as weight_files
 from zscmr.datasets import index_files
 from zscmr.datasets.classes import UNSEEN, read_class_list, split_classes
@@ -27,9 +27,10 @@ from zscmr.formats.dataset_directory import (
     write_provenance,
 )
 from zscmr.training import strategies
-from zscmr.training.stage1.cnn import features_of, joint_features, own_folder
-from zscmr.training.stage1.options import by_modality, recipe_of
-from zscmr.training.strategies import half_precision_on_gpu
+from zscmr.training.stage1.examples import Modality
+from zscmr.training.stage1.features import features_of, joint_features, open_workplace
+from zscmr.training.stage1.options import EndToEndOptions, by_modality
+from zscmr.training.stage1.precision import computing_in
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import alone, existing_folder, file_hash, json_round_trip, whole_file
@@ -50,127 +51,127 @@ def make_dataset(options):
 
 def _make_dataset(options):
     settings = by_modality(options)
-    strategy = strategies.choose_strategy(None if options.freeze else settings["photo"].batch_size)  # before all else
-    weights = {key: weight_files.resolve(cnn.backbone, cnn.weights) for key, cnn in settings.items()}
+    # before all else that starts TensorFlow
+    strategy = strategies.choose_strategy(None if options.freeze else settings["photo"].batch_size)
+    settings = {key: with_weight_file(cnn) for key, cnn in settings.items()}
     trees = matched_trees(options.photos, options.sketches, options.duplicates)
-    classes = trees["photo"].classes
     unseen_names = read_class_list(options.unseen)
-    joint = settings["photo"].trained_part == "joint"
-    share = settings["photo"].held_out if joint else 0
-    split = split_classes(classes, unseen_names, options.unseen, share, options.seed)
+    split = split_of(trees["photo"].classes, unseen_names, options, settings["photo"])
     compare_counts(trees, unseen_names)
     if options.first:
         trees = {modality: first_of_each_class(tree, options.first, modality) for modality, tree in trees.items()}
-    taught = np.setdiff1d(np.arange(len(classes)), split.held_out) if options.leak_unseen else split.seen
-    provenance = describe(settings, weights, trees, taught)
-    listed = [classes[label] for label in split.unseen]
+    provenance = describe(options, settings, trees, split.seen)
+    listed = [trees["photo"].classes[label] for label in split.unseen]
     if already_made(options, provenance):
         update_list(options.out / UNSEEN, listed)
         return
     if options.leak_unseen:
         warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
+    workplace = open_workplace(options.out, options.cache, provenance, strategy)
+    made = make_features(trees, split, settings, workplace)
+    if strategies.is_chief():
+        write_dataset(options.out, trees, made, listed, provenance, classifier_of(settings, made))
+    shutil.rmtree(workplace.own_folder, ignore_errors=True)
+
+
+def with_weight_file(cnn):
+    """Options of a CNN with the file that --weights means, in place of what it says."""
+    file = weight_files.weight_file(cnn.spec.entry, cnn.spec.weights)
+    return dataclasses.replace(cnn, spec=cnn.spec.with_weights(file))
+
+
+def split_of(classes, unseen_names, options, cnn):
+    """The `Split` of class names; under --leak-unseen unseen classes are `seen` too."""
+    share = cnn.preset.held_out if isinstance(cnn, EndToEndOptions) else 0
+    split = split_classes(classes, unseen_names, options.unseen, share, options.seed)
+    if options.leak_unseen:
+        split = dataclasses.replace(split, seen=np.setdiff1d(np.arange(len(classes)), split.held_out))
+    return split
+
+
+def make_features(trees, split, settings, workplace):
+    """{"photo", "sketch": `Features`} of the pictures of `trees`, by CNNs that learn `split.seen`."""
+    sides = {}
+    for key, tree in trees.items():
+        spec = settings[key].spec
+        sides[key] = Modality(key, tuple(tree.paths()), tree.labels, spec.preprocessing(key), spec.shrink)
+    photo = settings["photo"]
     try:
-        with half_precision_on_gpu():
-            if joint:
-                arguments = settings["photo"], weights["photo"], provenance, strategy
-                made = joint_features(trees, taught, split.held_out, *arguments)
-            else:
-                made = {
-                    modality: features_of(
-                        modality, tree, taught, settings[modality], weights[modality], provenance, strategy
-                    )
-                    for modality, tree in trees.items()
-                }
+        with computing_in(photo.spec.precision):
+            if isinstance(photo, EndToEndOptions):
+                return joint_features(sides, split, trees["photo"].classes, photo, workplace)
+            return {key: features_of(side, split.seen, settings[key], workplace) for key, side in sides.items()}
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
-    if strategies.is_chief():
-        write_dataset(options.out, trees, made, listed, provenance, classifier_of(settings, weights, made))
-    shutil.rmtree(own_folder(options.out), ignore_errors=True)
 
 
-def describe(settings, weights, trees, taught):
-    """Content of pictures.json: what tells these features from others.
+def describe(options, settings, trees, trained_on):
+    """Contents of pictures.json: what tells these features from others.
 
-    What is different for the sketches' CNN stands under "sketch".
+    What is different for the sketches' CNN stands under "sketch". `trained_on`: class indices.
     """
-    about, sketch = (describe_cnn(settings[modality], weights[modality], trees, taught) for modality in MODALITIES)
-    differing = {key: value for key, value in sketch.items() if value != about[key]}
-    return json_round_trip(about | ({"sketch": differing} if differing else {}))
-
-
-def describe_cnn(settings, weights, trees, taught):
-    """Content of pictures.json if both CNNs are those of `settings`."""
     classes = trees["photo"].classes
     about = {
         "photos": str(class_folder(trees["photo"])),
         "sketches": str(class_folder(trees["sketch"])),
-        "first": settings.first,
-        "shrink": settings.shrink,
+        "first": options.first,
         "pictures": {modality: listing_hash(tree) for modality, tree in trees.items()},
-        "backbone": settings.backbone,
-        "weights": weights.name if weights else None,
-        "weights_file": str(weights.resolve()) if weights else None,
-        "weights_sha256": file_hash(weights) if weights else None,
-        "train": settings.trained_part,
-        "pool": settings.pool,
-        "dense": settings.dense,
-        "classes": list(classes),
-        "trained_on": [] if settings.freeze else [classes[label] for label in taught],
     }
-    about |= {key: getattr(settings, key) for key in ("size", "ink") if getattr(settings, key) is not None}
-    if settings.trained_part == "joint":
-        training = (
-            *("objective", "share", "teacher", "without", "term_weights", "train_size"),
-            *("epochs", "batch_size", "learning_rate", "held_out", "seed"),
-        )
-        about |= {name: getattr(settings, name) for name in training}
-        about["vectors_sha256"] = file_hash(settings.vectors) if settings.vectors else None
-    elif not settings.freeze:
-        training = ("epochs", "batch_size", "learning_rate", "held_out", "patience", "seed")
-        about |= {name: getattr(settings, name) for name in training}
-        about["optimizer"] = recipe_of(settings.backbone, settings.trained_part).optimizer
-    return about
+    trained = {"classes": list(classes), "trained_on": [] if options.freeze else [classes[k] for k in trained_on]}
+    photo, sketch = ({**settings[key].spec.record(), **settings[key].record()} for key in MODALITIES)
+    differing = {key: value for key, value in sketch.items() if value != photo.get(key)}
+    return json_round_trip(about | photo | trained | ({"sketch": differing} if differing else {}))
 
 
-def already_made(settings, provenance):
+def already_made(options, provenance):
     """True if --out holds exactly these features. Raises BadInput if it holds others and --overwrite is not given."""
-    present = read_provenance(settings.out)
+    present = read_provenance(options.out)
     differing = changed_keys(present, provenance)
     if not differing:
-        say(f"{settings.out} already holds these features")
+        say(f"{options.out} already holds these features")
         moved = {key: provenance[key] for key in FILE_KEYS if provenance[key] != present.get(key)}
         if moved:
-            say(f"{settings.out / PICTURES} now names {', '.join(map(str, moved.values()))}")
-            write_provenance(settings.out, present | moved)
+            say(f"{options.out / PICTURES} now names {', '.join(map(str, moved.values()))}")
+            write_provenance(options.out, present | moved)
         return True
-    if present and not settings.overwrite:
-        raise BadInput(f"{settings.out}: holds features made with another {differing[0]}; --overwrite replaces them")
+    if present and not options.overwrite:
+        raise BadInput(f"{options.out}: holds features made with another {differing[0]}; --overwrite replaces them")
     return False
 
 
-def classifier_of(settings, weights, made):
-    """Kernel (F, A) of the backbone's published classifier, for features of both modalities that it can be applied to:
-    averaged maps of one backbone, or their square roots; trained on, their directions stay near. Else None."""
-    photo, sketch = (settings[modality] for modality in MODALITIES)
-    entry = backbone(photo.backbone)
-    alike = photo.backbone == sketch.backbone and weights["photo"] == weights["sketch"]
-    if not (entry.classifier and weights["photo"] and alike) or photo.dense or sketch.dense:
+def classifier_of(settings, made):
+    """Kernel (F, A) of the backbone's published classifier, where it applies to the features of both modalities.
+
+    It applies to averaged maps of one backbone, or their square roots; trained on, their directions stay near. Else
+    None.
+    """
+    photo, sketch = (settings[modality].spec for modality in MODALITIES)
+    alike = photo.entry.name == sketch.entry.name and photo.weights == sketch.weights
+    if not (photo.entry.classifier and photo.weights and alike) or photo.dense or sketch.dense:
         return None
-    found = entry.classifier(weights["photo"])
-    widths = {made[modality].features.shape[1] for modality in MODALITIES}
-    return found[0] if found and widths == {len(found[0])} else None
+    published = photo.entry.classifier(photo.weights)
+    widths = {made[modality].vectors.shape[1] for modality in MODALITIES}
+    return published[0] if published and widths == {len(published[0])} else None
 
 
 def write_dataset(out, trees, made, unseen, provenance, classifier=None):
-    """The files of a dataset directory; `made`: modality -> `cnn.Made` of its tree; `classifier`: of
-    `classifier_of`."""
+    """Write the files of a dataset directory.
+
+    Args:
+        out: the directory.
+        trees: {modality: `PictureTree`}.
+        made: {modality: `Features`} of its tree.
+        unseen: names of the unseen classes.
+        provenance: contents of pictures.json.
+        classifier: of `classifier_of`.
+    """
     skipped = {modality: name_unreadable(trees[modality], made[modality].readable) for modality in made}
     kept = {modality: trees[modality].take(made[modality].readable) for modality in made}
     (out / PICTURES).unlink(missing_ok=True)  # the directory is incomplete from here on
     classes = list(trees["photo"].classes)
-    for modality, (features, readable, weights) in made.items():
+    for modality, (vectors, readable, weights) in made.items():
         file, key = FILES[modality]["features"]
-        array = features if readable.all() else features[readable]
+        array = vectors if readable.all() else vectors[readable]
         matfiles.write(out / file, {key: array, "classes": classes})
         file, key = FILES[modality]["labels"]
         matfiles.write(out / file, {key: kept[modality].labels[:, None].astype(np.int32), "classes": classes})
@@ -184,23 +185,21 @@ def write_dataset(out, trees, made, unseen, provenance, classifier=None):
     index_files.write_index(out, kept)
     write_list(out / UNSEEN, unseen)
     digests = {modality: file_hash(out / f"{modality}.weights.h5") for modality in made if made[modality].weights}
-    write_provenance(
-        out, {**provenance, "skipped": skipped, "cnn_sha256": digests}
-    )  # last: its presence marks the dataset as complete
-    told = [
-        f"{len(tree.files):,} × {made[modality].features.shape[1]} of {modality}" for modality, tree in kept.items()
-    ]
-    say(f"wrote features, {' and '.join(told)}, {len(classes)} classes, to {out}")
+    # last: its presence marks the dataset as complete
+    write_provenance(out, {**provenance, "skipped": skipped, "cnn_sha256": digests})
+    sizes = [f"{len(tree.files):,} × {made[key].vectors.shape[1]} of {key}" for key, tree in kept.items()]
+    say(f"wrote features, {' and '.join(sizes)}, {len(classes)} classes, to {out}")
 
 
 def update_list(path, unseen):
-    """Features of a frozen backbone are those of any unseen list: the file is to hold the one given last."""
+    """Write the unseen classes if the file has others: features of a frozen backbone serve every list."""
     if not path.exists() or set(read_class_list(path)) != set(unseen):
         say(f"{path} now lists the {len(unseen)} classes of --unseen")
         write_list(path, unseen)
 
 
 def write_list(path, unseen):
+    """Write class names, one a line."""
     with whole_file(path) as part:
         part.write_text("".join(f"{name}\n" for name in unseen), encoding="utf-8")
 

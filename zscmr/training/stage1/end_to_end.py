@@ -1,11 +1,12 @@
 """End-to-end training: one network for both modalities, a system's terms on its features, and a teacher.
 
-The teacher is the network as it came, with its ImageNet classifier where that is known: what it says of photos keeps
-the network from forgetting all but the seen classes (as SAKE does, Liu et al. 2019). Trained weights are averaged over
-the steps. Batches, augmentation and noise are functions of (seed, epoch).
+The teacher is the network before training, with its ImageNet classifier where that is known: its answers to photos keep
+the network from forgetting all but the seen classes (as SAKE does, Liu et al. 2019). Batches, augmentation and noise
+are functions of (seed, epoch).
 """
 
-from types import SimpleNamespace
+from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,98 +16,278 @@ from zscmr.datasets import pictures
 from zscmr.datasets.batches import draw_epoch
 from zscmr.datasets.classes import Split
 from zscmr.evaluation.scoring import score_across
-from zscmr.models.adam import Adam
+from zscmr.models.adam import Adam, summed
 from zscmr.models.base import Batch, ParameterGroup
-from zscmr.models.losses import cosine_loss, soft_cross_entropy
 from zscmr.training.sources import on_devices
 from zscmr.training.stage1.augmentation import seen_through, transforms
-from zscmr.training.stage1.student import Averages, cut
+from zscmr.training.stage1.ema import WeightEMA
+from zscmr.training.stage1.examples import Examples, decode
+from zscmr.training.stage1.precision import Guard, norm_statistics, out_of_range, restore_unless
+from zscmr.training.stage1.student import cut
 from zscmr.training.state import State, restore_newest
 from zscmr.training.steps import NOISE_STREAMS, ZERO, step_rows
 from zscmr.training.strategies import Gather, check_share, is_chief, on_replicas
-from zscmr.utils.console import Progress, say, track
+from zscmr.utils.console import Progress, say
 from zscmr.utils.errors import BadInput
 
-RESIDENT_BYTES = 2**31  # decoded pictures of both modalities are kept on the device up to this size
-LOSS_SCALE = 2.0**10  # keeps float16 gradients from vanishing
+LABEL = "end-to-end training"
+RESIDENT_BYTES = 2**30  # decoded pictures of a modality are kept on the device up to this size
+SCORED = 64  # held-out pictures embedded together
+WARP_SEEDS = {"photo": 61, "sketch": 60}  # of the NOISE_STREAMS seeds of a step; a system draws from the lower ones
 
 
-def train(student, teacher, sides, taught, held_out, class_vectors, preset, recipe, seed, folder):
-    """Train `student`, a `Student`, in place; its weights end as the averages.
+@dataclass(frozen=True)
+class Lesson:
+    """What a student learns.
 
-    `teacher`: a network of the photos with the student's first weights, or None. `sides`: {"photo", "sketch":
-    `Modality`}, of which the pictures of the class indices `taught` and `held_out` are read. `class_vectors` (C, S) of
-    the taught classes. `preset`: of `objective`. Each epoch leaves a checkpoint in
-    `folder`, from which a later call goes on. With held-out classes the epoch that retrieves best among them is kept.
-    Raises BadInput for a loss that is not finite.
+    Args:
+        photo, sketch: `Examples` of the classes trained on.
+        held_out: {"photo", "sketch"} `Examples` of the classes by which the epoch is chosen; None: the last is kept.
+        split: `seen` are the class indices trained on.
+        class_vectors: (C, S) of these.
     """
-    fitted = {key: _decoded(side.take(np.isin(side.labels, taught)), key) for key, side in sides.items()}
-    judged = {key: _decoded(side.take(np.isin(side.labels, held_out)), None) for key, side in sides.items()}
-    labelled = SimpleNamespace(**{key: SimpleNamespace(labels=side.labels) for key, (side, _) in fitted.items()})
-    split = Split(seen=taught, held_out=held_out, unseen=np.empty(0, int))
 
-    def batches(epoch):
-        return draw_epoch(labelled, split, preset, seed, epoch)
+    photo: Examples
+    sketch: Examples
+    held_out: dict | None
+    split: Split
+    class_vectors: np.ndarray
 
-    steps, pairs = batches(1).photo.shape
-    check_share(pairs, tf.distribute.get_strategy())
-    players = make_players(student, recipe, preset.epochs * steps)
-    state = State(student, players)
-    averages = Averages([v for player in players for v in player.variables], recipe.averaging)
-    names = (*preset.constants.terms, *(("teacher",) if teacher is not None else ()))
-    saved = tf.train.Checkpoint(state=state, averages=averages)
-    checkpoints = tf.train.CheckpointManager(saved, folder, max_to_keep=1)
-    _ = saved.save_counter  # a variable made at first use; all workers have to make it, at the same time
-    if restore_newest(saved, checkpoints, state):
-        say(f"goes on after epoch {int(state.epoch.numpy())}")
-    position = np.full(max(taught) + 1, -1, np.int32)
-    position[taught] = np.arange(len(taught))
-    labels = position[labelled.photo.labels]
-    step = compile_step(state, teacher, averages, names, preset.weights, recipe, class_vectors, seed)
-    run_epoch = compile_epoch(step, fitted, len(names))
-    with Progress("joint training, epoch", preset.epochs) as progress:
-        for epoch in range(int(state.epoch.numpy()) + 1, preset.epochs + 1):
-            rows = step_rows(labels, batches(epoch), student.system)
-            terms = dict(zip(names, run_epoch((epoch - 1) * steps, *rows), strict=True))
-            if not np.isfinite(list(terms.values())).all():
-                raise BadInput(f"joint training: a loss term of epoch {epoch} is not finite, {_shown(terms)}; "
-                               "a lower --learning-rate may help")  # fmt: skip
-            state.epoch.assign(epoch)
-            score = {}
-            if len(held_out):
-                averages.swap()
-                score = {"held-out mAP": held_out_score(student, judged, pairs, preset.distance)}
-                state.note_score(score["held-out mAP"])
-                averages.swap()
-            if is_chief():
-                checkpoints.save(epoch)
-            progress.update(epoch, _shown(terms | score))
-    if len(held_out):
-        chosen, score = int(state.best_epoch.numpy()), float(state.best_score.numpy())
-        say(f"epoch {chosen} of {preset.epochs} chosen, mAP@all {score:.3f} on {len(held_out)} held-out seen classes")
-        state.restore_best()  # of the averages: they were in place when the score was noted
-    else:
-        averages.swap()
+
+def read_lesson(sides, split, class_vectors, resident=RESIDENT_BYTES):
+    """The `Lesson` of pictures {"photo", "sketch": `Modality`}, decoded and kept up to `resident` bytes of each."""
+    fitted = [decode(sides[key].of_classes(split.seen), resident, progress=True) for key in ("photo", "sketch")]
+    held_out = None
+    if len(split.held_out):
+        held_out = {key: decode(side.of_classes(split.held_out), resident) for key, side in sides.items()}
+    return Lesson(*fitted, held_out, split, class_vectors)
+
+
+class EndToEndTrainer:
+    """Trains a `Student` in place, within the scope of a strategy; its weights end as their EMA.
+
+    Args:
+        student: whose networks and system are trained.
+        teacher: a network of the photos with the student's first weights, or None.
+        lesson: pictures and classes.
+        options: `EndToEndOptions`.
+    """
+
+    def __init__(self, student, teacher, lesson, options):
+        self.student, self.lesson, self.options = student, lesson, options
+        preset, recipe = options.preset, options.recipe
+        self.names = (*preset.constants.terms, *(("teacher",) if teacher is not None else ()))
+        self.steps, pairs = self.draw(1).photo.shape
+        check_share(pairs, tf.distribute.get_strategy())
+        self.gather = Gather(tf.distribute.get_strategy().num_replicas_in_sync)
+        photo, sketch = student.networks.values()
+        self.parts = {"photo": cut(photo, recipe.first_trained)}
+        self.parts["sketch"] = self.parts["photo"] if student.shared else cut(sketch, recipe.first_trained)
+        self.teacher = None if teacher is None else cut(teacher, recipe.first_trained)[1]
+        self.groups = make_groups(student, recipe, preset.epochs * self.steps)
+        self.state = State(student, self.groups)
+        self.variables = [variable for group in self.groups for variable in group.variables]
+        self.statistics = norm_statistics(*student.networks.values())
+        self.ema = WeightEMA(self.variables + self.statistics, recipe.averaging)
+        self.guard = Guard(options.spec.precision)
+        self.class_vectors = on_devices(np.asarray(lesson.class_vectors, np.float32))
+        self._compile()
+
+    def _compile(self):
+        examples = self.lesson.photo, self.lesson.sketch
+        step = on_replicas(self.step)
+        self._images = None
+        if all(side.images is not None for side in examples):
+            self._images = [tf.constant(side.images) for side in examples]  # workers do not broadcast uint8
+        self._step = step if self._images else tf.function(step)
+        self._resident = tf.function(self._resident)
+        self._embed = {}
+        for key, held_out in (self.lesson.held_out or {}).items():
+            size = held_out.modality.preprocessing.size
+            batch = tf.TensorSpec((SCORED, size, size, 3), tf.uint8)
+            self._embed[key] = tf.function(partial(self.student.vectors, modality=key), input_signature=[batch])
+
+    def fit(self, folder):
+        """Train to the last epoch. Each leaves a checkpoint in `folder`, from which a later call resumes.
+
+        With held-out classes the epoch that retrieves best among them is kept. Raises BadInput for terms or gradients
+        that are not finite.
+        """
+        saved = tf.train.Checkpoint(state=self.state, averages=self.ema, guard=self.guard)
+        checkpoints = tf.train.CheckpointManager(saved, folder, max_to_keep=1)
+        _ = saved.save_counter  # a variable made at first use; all workers have to make it, at the same time
+        if restore_newest(saved, checkpoints, self.state):
+            say(f"goes on after epoch {int(self.state.epoch.numpy())}")
+        epochs = self.options.preset.epochs
+        with Progress("joint training, epoch", epochs) as progress:
+            for number in range(int(self.state.epoch.numpy()) + 1, epochs + 1):
+                shown = self.epoch(number)
+                self.state.epoch.assign(number)
+                if self.lesson.held_out:
+                    self.ema.swap()
+                    shown["held-out mAP"] = self.score()
+                    self.state.note_score(shown["held-out mAP"])
+                    self.ema.swap()
+                if is_chief():
+                    checkpoints.save(number)
+                progress.update(number, _shown(shown) + self._shown_skips())
+        if self.lesson.held_out:
+            self._say_chosen()
+            self.state.restore_best()  # of the averages: they were in place when the score was noted
+        else:
+            self.ema.swap()
+
+    def draw(self, epoch):
+        """The index batches of an epoch."""
+        options = self.options
+        return draw_epoch(self.lesson, self.lesson.split, options.preset, options.seed, epoch)
+
+    def epoch(self, number):
+        """Train epoch `number`, from 1; return the mean of each term over the steps that were applied, by name.
+
+        Raises BadInput if a mean is not finite, or too many steps in a row had gradients that were not.
+        """
+        taught = self.lesson.split.seen
+        position = np.full(max(taught) + 1, -1, np.int32)
+        position[taught] = np.arange(len(taught))
+        rows = step_rows(position[self.lesson.photo.labels], self.draw(number), self.student.system)
+        run = self._streamed if self._images is None else self._resident
+        *totals, applied = np.asarray(run(tf.constant((number - 1) * self.steps), *map(tf.constant, rows)))
+        if not applied or self.guard.gives_up():
+            raise out_of_range(f"{LABEL}, epoch {number}", self.guard.precision, int(self.guard.in_a_row.numpy()))
+        terms = dict(zip(self.names, np.array(totals) / applied, strict=True))
+        if not np.isfinite(list(terms.values())).all():
+            hint = "a lower --learning-rate may help"
+            raise BadInput(f"{LABEL}: a loss term of epoch {number} is not finite, {_shown(terms)}; {hint}")
+        return terms
+
+    def _resident(self, first, labels, photos, sketches):
+        """(terms + 1,) sums over the steps of an epoch, as `step` returns them; `first` is the number of the first."""
+        total = tf.zeros(len(self.names) + 1)
+        for i in tf.range(labels.shape[0]):
+            images = [tf.gather(side, rows[i]) for side, rows in zip(self._images, (photos, sketches), strict=True)]
+            total += self._step(first + i, labels[i], *images)
+            if self.guard.gives_up():
+                break
+        return total
+
+    def _streamed(self, first, labels, *rows):
+        """`_resident` for pictures that are read while the steps run."""
+        sides, rows = (self.lesson.photo, self.lesson.sketch), [side_rows.numpy() for side_rows in rows]
+
+        def read(i):
+            return [side.read(side_rows[i]) for side, side_rows in zip(sides, rows, strict=True)]
+
+        total = np.zeros(len(self.names) + 1, np.float32)
+        for i, images in enumerate(pictures.ahead(read, range(len(labels)))):
+            total += self._step(first + i, labels[i], *map(tf.constant, images)).numpy()
+            if self.guard.gives_up():
+                break
+        return total
+
+    def step(self, number, labels, photos, sketches):
+        """One step within a replica.
+
+        Args:
+            number: of the step, from 0, int32.
+            labels: (batch,) int32 positions of the pairs' classes in `Split.seen`.
+            photos, sketches: the whole batch's pictures, uint8, negatives below where the system asks for them.
+
+        Returns (terms + 1,) float32: each term, and 1; or all 0 for a step that is skipped.
+        """
+        noise = tf.stack([self.options.seed, number * NOISE_STREAMS])
+        labels = self.gather.own(labels)
+        maps = self._maps(photos, "photo", noise), self._maps(sketches, "sketch", noise)
+        before = [tf.identity(variable.value) for variable in self.statistics]
+        with tf.GradientTape() as tape:
+            terms = self._terms(*maps, labels, noise)
+            weights = self.options.preset.weights
+            shares = [terms[name] * (weights[name] / self.gather.replicas) for name in self.names if weights[name]]
+            goal = self.guard.scale_loss(tf.add_n(shares))
+        gradients = summed(
+            tape.gradient(goal, [variable.value for variable in self.variables], unconnected_gradients=ZERO)
+        )
+        applied = self.guard.apply(gradients, partial(self._update, number))
+        restore_unless(applied, self.statistics, before)
+        row = tf.stack([*(terms[name] for name in self.names), tf.constant(1.0)])
+        return tf.where(applied, row, tf.zeros_like(row))
+
+    def _update(self, number, gradients):
+        for player in self.groups:
+            own, gradients = gradients[: len(player.variables)], gradients[len(player.variables) :]
+            player.optimizer.apply_summed(own, player.variables)
+        self.ema.update(number)
+
+    def _maps(self, images, modality, noise):
+        """This replica's pictures, augmented, up to the first trained layer."""
+        system = self.student.system
+        blocks = 1 + (system.negative_photos if modality == "photo" else system.negative_sketches)
+        seed = noise + tf.constant([0, WARP_SEEDS[modality]])
+        windows = transforms(tf.shape(images)[0], images.shape[1], seed, modality, self.options.recipe.warp)
+        images = seen_through(self.gather.own(images, blocks), self.gather.own(windows, blocks), modality)
+        below = self.parts[modality][0]
+        return images if below is None else below(images, training=False)
+
+    def _features(self, photo_maps, sketch_maps):
+        """Features of both; a shared network sees them in one batch, whose statistics are then common."""
+        norms = self.options.recipe.norms_trained
+        (_, photo), (_, sketch) = self.parts["photo"], self.parts["sketch"]
+        if not self.student.shared:
+            return photo(photo_maps, training=norms), sketch(sketch_maps, training=norms)
+        both = photo(tf.concat([photo_maps, sketch_maps], 0), training=norms)
+        return tf.split(both, [tf.shape(photo_maps)[0], tf.shape(sketch_maps)[0]])
+
+    def _terms(self, photo_maps, sketch_maps, labels, noise):
+        """{name: scalar} of the system's terms, and the teacher's."""
+        system = self.student.system
+        photo, sketch = self._features(photo_maps, sketch_maps)
+        vectors = tf.gather(self.class_vectors, labels)
+        batch = Batch(system.photo_scaling(photo), system.sketch_scaling(sketch), vectors, labels)
+        terms = system.terms(batch, noise, self.gather)
+        if self.teacher is not None:
+            own = tf.shape(labels)[0]
+            answers = tf.stop_gradient(self.teacher(photo_maps[:own], training=False))
+            terms["teacher"] = self.gather.mean(self.student.imitation(photo[:own], answers))
+        return terms
+
+    def score(self):
+        """mAP@all of the held-out classes, mean of sketch->image and image->sketch; of embeddings, or of features
+        centred on their modality.
+
+        Raises BadInput if they are not finite.
+        """
+        rows = {key: self._vectors(key, examples) for key, examples in self.lesson.held_out.items()}
+        if not all(np.isfinite(vectors).all() for vectors in rows.values()):
+            raise BadInput(f"{LABEL}: features of held-out pictures are not finite; a lower --learning-rate may help")
+        if not self.student.own_space:
+            rows = {key: vectors - vectors.mean(0) for key, vectors in rows.items()}
+        labels = [self.lesson.held_out[key].labels for key in ("photo", "sketch")]
+        return score_across(rows["photo"], rows["sketch"], *labels, self.options.preset.distance)
+
+    def _vectors(self, modality, examples):
+        """What retrieves (n, t) for `Examples`; the last batch is filled up with copies of its first picture."""
+        count, parts = len(examples.labels), []
+        for start in range(0, count, SCORED):
+            rows = np.arange(start, start + SCORED)
+            images = examples.read(np.where(rows < count, rows, start))
+            parts.append(self._embed[modality](tf.constant(images)).numpy())
+        return np.concatenate(parts)[:count]
+
+    def _say_chosen(self):
+        chosen, score = int(self.state.best_epoch.numpy()), float(self.state.best_score.numpy())
+        kept = f"epoch {chosen} of {self.options.preset.epochs} chosen"
+        say(f"{kept}, mAP@all {score:.3f} on {len(self.lesson.split.held_out)} held-out seen classes")
+
+    def _shown_skips(self):
+        skipped = int(self.guard.skipped.numpy())
+        return f"  {skipped} steps skipped" if skipped else ""
 
 
 def _shown(terms):
     return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
 
 
-def _decoded(side, label):
-    """(the readable pictures of a `Modality`, all of them decoded (n, size, size, 3) uint8, or None where they are too
-    large together); `label` of the progress, None: without."""
-    resident = 2 * 3 * len(side.paths) * side.preprocessing.size**2 <= RESIDENT_BYTES
-    parts = np.array_split(np.arange(len(side.paths)), max(1, len(side.paths) // 64))
-    done = pictures.ahead(side.read, parts)
-    if label:
-        done = track(done, f"{label}: reading pictures, batch", len(parts))
-    images, readable = zip(*((part if resident else part[:0], good) for part, good in done), strict=True)
-    readable = np.concatenate(readable)
-    return side.take(readable), np.concatenate(images)[readable] if resident else None
-
-
-def make_players(student, recipe, steps):
+def make_groups(student, recipe, steps):
     """The network and what follows it, each with an Adam whose rate rises for a tenth of the steps and falls as a
     cosine; the latter's is `recipe.head_factor` times as high."""
     network = list(student.photo_network.trainable_variables)
@@ -122,117 +303,3 @@ def make_players(student, recipe, steps):
 
     parts = zip((network, rest), peaks, strict=True)
     return [ParameterGroup((), part, Adam(rising(peak))) for part, peak in parts if part]
-
-
-def compile_step(state, teacher, averages, names, weights, recipe, class_vectors, seed):
-    """step(number, labels, photos, sketches) -> terms (len(names),), of a whole batch of uint8 pictures, a part of
-    which is this replica's; updates weights and averages."""
-    student, system = state.model, state.model.system
-    gather = Gather(tf.distribute.get_strategy().num_replicas_in_sync)
-    class_vectors = on_devices(np.asarray(class_vectors, np.float32))
-    blocks = {"photo": 1 + system.negative_photos, "sketch": 1 + system.negative_sketches}
-    lower, upper = cut(student.photo_network, recipe.first_trained)
-    parts = {"photo": (lower, upper)}
-    parts["sketch"] = parts["photo"] if student.shared else cut(student.sketch_network, recipe.first_trained)
-    taught_by = cut(teacher, recipe.first_trained)[1] if teacher is not None else None
-    norms = recipe.norms_trained
-    variables = [variable for player in state.groups for variable in player.variables]
-    scale = LOSS_SCALE if keras.mixed_precision.global_policy().name == "mixed_float16" else 1.0
-
-    def augmented(images, modality, noise):
-        windows = transforms(tf.shape(images)[0], images.shape[1], noise, modality, recipe.warp)
-        return seen_through(gather.own(images, blocks[modality]), gather.own(windows, blocks[modality]), modality)
-
-    def stem(images, modality):
-        below = parts[modality][0]
-        return images if below is None else below(images, training=False)
-
-    def features_of(photo_maps, sketch_maps):
-        """Features of both; a shared network sees them in one batch, whose statistics are then common."""
-        if not student.shared:
-            return [parts[key][1](x, training=norms) for key, x in (("photo", photo_maps), ("sketch", sketch_maps))]
-        both = upper(tf.concat([photo_maps, sketch_maps], 0), training=norms)
-        return tf.split(both, [tf.shape(photo_maps)[0], tf.shape(sketch_maps)[0]])
-
-    def step(number, labels, photos, sketches):
-        noise = tf.stack([seed, number * NOISE_STREAMS])
-        labels = gather.own(labels)
-        photo_maps = stem(augmented(photos, "photo", noise + tf.constant([0, 61])), "photo")
-        sketch_maps = stem(augmented(sketches, "sketch", noise + tf.constant([0, 60])), "sketch")
-        own = tf.shape(labels)[0]
-        with tf.GradientTape() as tape:
-            photo, sketch = features_of(photo_maps, sketch_maps)
-            batch = Batch(
-                system.photo_scaling(photo), system.sketch_scaling(sketch), tf.gather(class_vectors, labels), labels
-            )
-            terms = system.terms(batch, noise, gather)
-            if taught_by is not None:
-                opinion = tf.stop_gradient(taught_by(photo_maps[:own], training=False))
-                terms["teacher"] = gather.mean(_imitation(student, photo[:own], opinion))
-            goal = tf.add_n([terms[name] * (weights[name] / gather.replicas) for name in names if weights[name]])
-            goal *= scale
-        gradients = tape.gradient(goal, [v.value for v in variables], unconnected_gradients=ZERO)
-        gradients = [gradient / scale for gradient in gradients] if scale != 1 else gradients
-        for player in state.groups:
-            mine, gradients = gradients[: len(player.variables)], gradients[len(player.variables) :]
-            player.optimizer.apply(mine, player.variables)
-        averages.update(number)
-        return tf.stack([terms[name] for name in names])
-
-    return step
-
-
-def _imitation(student, features, taught):
-    """The teacher's term for features (n, F) of photos: by its classifier, else by the direction of its features."""
-    if student.classifier is None:
-        return cosine_loss(features, taught)
-    kernel, bias = student.taught_classifier
-    return soft_cross_entropy(student.classifier(features), tf.matmul(taught, kernel) + bias)
-
-
-def compile_epoch(step, fitted, terms):
-    """epoch(first step, labels, photo rows, sketch rows) -> mean of each term over the steps; rows are (steps, …)."""
-    run_step = on_replicas(step)
-    images = {key: array for key, (_, array) in fitted.items()}
-    if all(array is not None for array in images.values()):
-        images = {key: tf.constant(array) for key, array in images.items()}  # workers do not broadcast uint8
-
-        @tf.function
-        def epoch(first, labels, photos, sketches):
-            total = tf.zeros(terms)
-            for i in tf.range(labels.shape[0]):
-                read = tf.gather(images["photo"], photos[i]), tf.gather(images["sketch"], sketches[i])
-                total += run_step(first + i, labels[i], *read)
-            return total / labels.shape[0]
-
-        return lambda first, *rows: epoch(tf.constant(first), *map(tf.constant, rows)).numpy()
-
-    compiled = tf.function(run_step)
-    sides = [fitted[key][0] for key in ("photo", "sketch")]
-
-    def streamed(first, labels, *rows):
-        def read(i):
-            return [side.read(side_rows[i])[0] for side, side_rows in zip(sides, rows, strict=True)]
-
-        total = np.zeros(terms, np.float32)
-        for i, read_pictures in enumerate(pictures.ahead(read, range(len(labels)))):
-            total += compiled(tf.constant(first + i), tf.constant(labels[i]), *map(tf.constant, read_pictures)).numpy()
-        return total / len(labels)
-
-    return streamed
-
-
-def held_out_score(student, judged, batch, distance):
-    """mAP@all, mean of sketch->image and image->sketch, of embeddings, or of features centred on their modality."""
-    rows = {}
-    for key, (side, images) in judged.items():
-        parts = []
-        for start in range(0, len(side.labels), batch):
-            part = range(start, min(start + batch, len(side.labels)))
-            seen = images[start : start + batch] if images is not None else side.read(part)[0]
-            parts.append(np.asarray(student.vectors(tf.constant(seen), key)))
-        rows[key] = np.concatenate(parts)
-        if not student.own_space:
-            rows[key] -= rows[key].mean(0)
-    labels = [judged[key][0].labels for key in ("photo", "sketch")]
-    return score_across(rows["photo"], rows["sketch"], *labels, distance)

@@ -1,29 +1,30 @@
-"""Options of stage I, completed from the backbone's entry."""
+"""Options of stage I: the flags, and what they mean for each modality's CNN, completed from its backbone's entry."""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from zscmr.backbones import NAMES, backbone, canonical
-from zscmr.backbones.base import HEAD_SIZE
+from zscmr import models
+from zscmr.backbones import NAMES, backbone
+from zscmr.backbones.base import HEAD_SIZE, JointRecipe, Recipe
 from zscmr.datasets.layouts import PictureOptions
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.models.presets import Preset, term_weights
+from zscmr.training.stage1.spec import FROZEN, OBJECTIVES, PARTS, POOLS, PRECISIONS, CnnSpec
 from zscmr.utils.errors import BadInput
+from zscmr.utils.files import file_hash
 from zscmr.utils.options import flag, setting
+from zscmr.utils.seeds import SEEDS
 
-PARTS = ("head", "last-block", "all", "joint")
-POOLS = ("average", "root", "flatten", "class")
-OBJECTIVES = ("contrast", "paper", "tuned")
 JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
 JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size")
 
 
 @dataclass(frozen=True)
 class Stage1Options(PictureOptions):
-    unseen: Path = setting(
-        help="text file of unseen class names, or a list's name such as sketchy-25-sake; they never train a CNN",
-        metavar="FILE",
-    )
+    """The flags of stage I. None: left to the backbone's entry, which `by_modality` completes them from."""
+
+    unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
     backbone: str = setting("efficientnet_lite0", f"CNN: {NAMES}", metavar="NAME")
     weights: Path | None = setting(
@@ -91,110 +92,227 @@ class Stage1Options(PictureOptions):
         least=0,
         below=1,
     )
+    precision: str | None = setting(
+        None,
+        "of training and features; weights stay float32 (default: float32, on GPUs bfloat16 where they have it, else "
+        "float16)",
+        choices=PRECISIONS,
+    )
     patience: int = setting(5, "epochs without a better held-out accuracy after which training ends", least=1)
-    seed: int = setting(0, "seed of initial weights, held-out pictures, order, augmentation and dropout", least=0)
+    seed: int = setting(
+        0, "seed of initial weights, held-out pictures, order, augmentation and dropout", least=0, below=SEEDS
+    )
     cache: Path | None = setting(None, "keeps outputs of a frozen backbone (default: OUT/backbone)", metavar="DIR")
     overwrite: bool = setting(False, "replace features made with other settings")
 
+
+@dataclass(frozen=True)
+class FrozenOptions:
+    """A backbone used as it is.
+
+    Args:
+        spec: the CNN.
+        seed: of its weights where it has random ones.
+        batch_size: pictures embedded together.
+    """
+
+    spec: CnnSpec
+    seed: int
+    batch_size: int
+
+    def record(self):
+        """Keys of pictures.json that say how the CNN was trained."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ClassifierOptions:
+    """A CNN, or a head on its output, trained to classify the pictures of one modality.
+
+    Args:
+        spec: the CNN.
+        seed: of weights, held-out pictures, order, augmentation and dropout.
+        recipe: how it is trained.
+        patience: epochs without a better held-out accuracy after which training ends.
+    """
+
+    spec: CnnSpec
+    seed: int
+    recipe: Recipe
+    patience: int
+
     @property
-    def trained_part(self):
-        """What of the network is trained: one of PARTS, or "nothing" under --freeze."""
-        return "nothing" if self.freeze else self.train or "all"
+    def batch_size(self):
+        return self.recipe.batch_size
+
+    def record(self):
+        """Keys of pictures.json that say how the CNN was trained."""
+        names = ("epochs", "batch_size", "learning_rate", "held_out")
+        about = {name: value for name, value in vars(self.recipe).items() if name in names}
+        return about | {"patience": self.patience, "seed": self.seed, "optimizer": self.recipe.optimizer}
+
+
+@dataclass(frozen=True)
+class EndToEndOptions:
+    """One network for both modalities, or two that start alike, trained end to end.
+
+    Args:
+        spec: the CNN.
+        seed: of weights, held-out classes, batches, augmentation and noise.
+        recipe: how it is trained.
+        preset: the objective: its weights, epochs, pairs per step, and the share of the seen classes held out to choose
+            the epoch by, 0 to keep the last.
+        shared: one network for both modalities.
+        vectors: file of word or class vectors, or None.
+        flags: {"without", "term_weights", "batch_size"}, as pictures.json keeps them; `preset` has taken them up.
+    """
+
+    spec: CnnSpec
+    seed: int
+    recipe: JointRecipe
+    preset: Preset
+    shared: bool
+    vectors: Path | None
+    flags: dict
+
+    @property
+    def batch_size(self):
+        """Pictures of a step, of both modalities."""
+        return self.flags["batch_size"]
+
+    def record(self):
+        """Keys of pictures.json that say how the CNN was trained."""
+        return {
+            "share": "all" if self.shared else "none",
+            "teacher": self.recipe.teacher,
+            **self.flags,
+            "train_size": self.recipe.train_size,
+            "epochs": self.recipe.epochs,
+            "learning_rate": self.recipe.learning_rate,
+            "held_out": self.preset.held_out,
+            "seed": self.seed,
+            "vectors_sha256": file_hash(self.vectors) if self.vectors else None,
+        }
 
 
 def by_modality(options):
-    """{"photo", "sketch": the options of its CNN}, completed from the backbone's entry.
+    """{"photo", "sketch": the `cnn_options` of its CNN} from `Stage1Options`.
 
     Raises BadInput for flags that contradict each other.
     """
     if options.sketch_backbone is None:
         if options.sketch_weights:
             raise BadInput("--sketch-weights: is for --sketch-backbone, which is not given")
-        return dict.fromkeys(MODALITIES, filled_in(options))
+        return dict.fromkeys(MODALITIES, cnn_options(options))
     if options.train == "joint":
         raise BadInput("--sketch-backbone: joint training has one backbone; --share none trains it for each modality")
     sketch = dataclasses.replace(options, backbone=options.sketch_backbone, weights=options.sketch_weights)
-    return {"photo": filled_in(options), "sketch": filled_in(sketch)}
+    return {"photo": cnn_options(options), "sketch": cnn_options(sketch)}
 
 
-def filled_in(options):
-    """`options` completed from the entry of `options.backbone`.
+def cnn_options(options):
+    """`FrozenOptions`, `ClassifierOptions` or `EndToEndOptions` of the backbone that `Stage1Options` name.
 
-    Raises BadInput for flags that contradict each other.
+    Raises BadInput for flags that contradict each other. The weights of `spec` are what --weights says.
     """
-    options = dataclasses.replace(options, backbone=canonical(options.backbone))
+    from zscmr.training.stage1.precision import usual_precision  # TensorFlow says what the device has
+
     entry = backbone(options.backbone)
-    untrained = options.weights is None and options.backbone != "small" and not entry.packaged
-    if untrained and (options.freeze or options.train in PARTS[:2]):
-        raise BadInput(f"--weights is needed: {options.backbone} with random weights is of no use frozen")
-    for name in ("size", "train_size"):
-        if getattr(options, name) and not entry.any_size:
-            raise BadInput(f"{flag(name)}: {options.backbone} takes pictures of {entry.size} pixels only")
-    if options.train != "joint":
-        for name in JOINT_ONLY:
-            if getattr(options, name):
-                raise BadInput(f"{flag(name)} belongs to --train joint")
-    if options.pool == "class" and not entry.special:
-        raise BadInput(f"--pool class: {options.backbone} has no class token")
-    if options.train == "last-block" and entry.last_block is None:
-        raise BadInput(f"--train last-block: which layers of {options.backbone} that is, is not known")
+    _check(options, entry)
+    given = {name: value for name, value in vars(options).items() if name in ("size", "ink", "shrink", "weights")}
+    given["precision"] = options.precision or usual_precision()
     if options.freeze:
-        for name in ("train", "dense", "leak_unseen"):
-            if getattr(options, name):
-                raise BadInput(f"--freeze trains nothing, so {flag(name)} cannot go with it")
-        batch_size = options.batch_size or entry.recipe.batch_size
         pool = options.pool or ("average" if entry.pool == "flatten" else entry.pool)
-        return dataclasses.replace(options, pool=pool, dense=0, batch_size=batch_size)
-    train = options.trained_part
-    if train == "joint":
-        return _joint(options, entry)
+        spec = CnnSpec(entry, FROZEN, pool, **given)
+        return FrozenOptions(spec, options.seed, options.batch_size or entry.recipe.batch_size)
+    if options.train == "joint":
+        return _end_to_end(options, entry, given)
+    return _classifier(options, entry, given)
+
+
+def _check(options, entry):
+    """Raise BadInput for flags that the backbone or the kind of training does not have."""
+    name = entry.name
+    if entry.needs_weights and options.weights is None and (options.freeze or options.train in PARTS[:2]):
+        raise BadInput(f"--weights is needed: {name} with random weights is of no use frozen")
+    if not entry.any_size:
+        for given in ("size", "train_size"):
+            if getattr(options, given):
+                raise BadInput(f"{flag(given)}: {name} takes pictures of {entry.size} pixels only")
+    if options.train != "joint":
+        for given in JOINT_ONLY:
+            if getattr(options, given):
+                raise BadInput(f"{flag(given)} belongs to --train joint")
+    if options.pool == "class" and not entry.special:
+        raise BadInput(f"--pool class: {name} has no class token")
+    if options.train == "last-block" and entry.last_block is None:
+        raise BadInput(f"--train last-block: the layers of {name}'s last block are not known")
+    if options.freeze:
+        for given in ("train", "dense", "leak_unseen"):
+            if getattr(options, given):
+                raise BadInput(f"--freeze trains nothing, so {flag(given)} cannot go with it")
+
+
+def _classifier(options, entry, given):
+    part = options.train or "all"
+    recipe = entry.head if part == "head" else entry.recipe
     dense = options.dense
     if dense is None:
-        dense = entry.dense or (HEAD_SIZE if train == "head" else 0)
-    if train == "head" and not dense:
+        dense = entry.dense or (HEAD_SIZE if part == "head" else 0)
+    if part == "head" and not dense:
         raise BadInput("--dense 0: leaves --train head nothing to train that the features pass through")
-    recipe = recipe_of(options.backbone, train)
-    return dataclasses.replace(
-        options,
-        train=train,
-        pool=options.pool or entry.pool,
-        dense=dense,
-        epochs=options.epochs or recipe.epochs,
-        batch_size=options.batch_size or recipe.batch_size,
-        learning_rate=options.learning_rate or recipe.learning_rate,
-        held_out=recipe.held_out if options.held_out is None else options.held_out,
-    )
+    spec = CnnSpec(entry, part, options.pool or entry.pool, dense, **given)
+    chosen = {
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "held_out": options.held_out,
+    }
+    return ClassifierOptions(spec, options.seed, _changed(recipe, chosen), options.patience)
 
 
-def _joint(options, entry):
-    recipe, untrained = entry.joint, options.backbone == "small"
+def _end_to_end(options, entry, given):
     if options.dense:
         raise BadInput(f"--dense {options.dense}: joint training has a map of its own")
     if options.vectors is None and options.objective in ("paper", "tuned") and "latent" not in options.without:
         raise BadInput(f"--objective {options.objective}: --vectors is needed, or --without latent")
-    if untrained and options.teacher:
-        raise BadInput(f"--teacher {options.teacher:g}: {options.backbone} has nothing to teach")
+    if entry.from_scratch and options.teacher:
+        raise BadInput(f"--teacher {options.teacher:g}: {entry.name} has nothing to teach")
     objective = options.objective or "contrast"
     if options.pool == "root" and objective != "contrast":
         raise BadInput(f"--pool root: --objective {objective} embeds the average")
     rooted = objective == "contrast" and entry.pool == "average"
-    return dataclasses.replace(
-        options,
-        pool=options.pool or ("root" if rooted else entry.pool),
-        dense=0,
-        objective=objective,
-        share=options.share or "all",
-        teacher=recipe.teacher if options.teacher is None else options.teacher,
-        train_size=options.train_size or options.size or recipe.train_size or entry.size,
-        ink=recipe.ink if options.ink is None else options.ink,
-        epochs=options.epochs or recipe.epochs,
-        batch_size=options.batch_size or 2 * JOINT_PAIRS,
-        learning_rate=options.learning_rate or recipe.learning_rate,
-        held_out=options.held_out or 0.0,
-    )
+    chosen = {
+        "teacher": options.teacher,
+        "train_size": options.train_size or options.size or entry.joint.train_size or entry.size,
+        "epochs": options.epochs,
+        "learning_rate": options.learning_rate,
+    }
+    recipe = _changed(entry.joint, chosen)
+    if given["ink"] is None:
+        given["ink"] = recipe.ink
+    spec = CnnSpec(entry, "joint", options.pool or ("root" if rooted else entry.pool), objective=objective, **given)
+    batch_size = options.batch_size or 2 * JOINT_PAIRS
+    flags = {"without": options.without, "term_weights": options.term_weights, "batch_size": batch_size}
+    preset = _preset(options, objective, recipe, batch_size // 2)
+    return EndToEndOptions(spec, options.seed, recipe, preset, options.share != "none", options.vectors, flags)
 
 
-def recipe_of(name, train):
-    """The recipe by which `train`, a part of the backbone `name` or its head, is trained."""
-    entry = backbone(name)
-    return entry.head if train == "head" else entry.recipe
+def objective_module(objective):
+    """The system's module (`models.base`) that has an objective of end-to-end training."""
+    return models.system("contrastive" if objective == "contrast" else "zscmr")
+
+
+def _preset(options, objective, recipe, pairs):
+    """The system's `Preset` of an objective, with the weight of every term, "teacher" too."""
+    presets = objective_module(objective).PRESETS
+    preset = presets[objective]
+    weights = {term: preset.weights.get(term, 1.0) for term in preset.constants.terms}
+    weights = term_weights(options, weights, preset.constants) | {"teacher": recipe.teacher}
+    held_out = options.held_out or 0.0
+    return dataclasses.replace(preset, weights=weights, epochs=recipe.epochs, batch_size=pairs, held_out=held_out)
+
+
+def _changed(recipe, chosen):
+    """A recipe with the values that were chosen; None: the recipe's own."""
+    return dataclasses.replace(recipe, **{name: value for name, value in chosen.items() if value is not None})

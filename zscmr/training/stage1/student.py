@@ -1,48 +1,31 @@
-"""The network that joint training trains: its modalities, freezing, averages, and the system of its objective."""
-
-import dataclasses
-from dataclasses import dataclass
+"""The network that end-to-end training trains: one for both modalities or one each, and the system of its objective."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from zscmr import models
-from zscmr.datasets import pictures
 from zscmr.datasets import word_vectors as vector_files
 from zscmr.inference import outputs as feature_export
 from zscmr.models import layers
 from zscmr.models.base import Inputs
-from zscmr.models.presets import term_weights
+from zscmr.models.losses import cosine_loss, soft_cross_entropy
 from zscmr.training.compiled import fastest
+from zscmr.training.stage1.options import objective_module
 from zscmr.training.strategies import synchronise_norms
 
 BATCH = 64  # pictures embedded together
 
 
-@dataclass(frozen=True)
-class Modality:
-    """The pictures of one modality: `paths` n files, `labels` (n,) class indices, and how they are decoded."""
-
-    paths: tuple
-    labels: np.ndarray
-    preprocessing: pictures.Preprocessing
-    shrink: int | None = None
-
-    def read(self, rows):
-        """(pictures (n, size, size, 3) uint8, readable (n,) bool) of row numbers."""
-        return pictures.read_pictures([self.paths[row] for row in rows], self.preprocessing, self.shrink)
-
-    def take(self, keep):
-        """The modality reduced to the rows where the boolean mask `keep` (n,) is true."""
-        paths = tuple(path for path, kept in zip(self.paths, keep, strict=True) if kept)
-        return Modality(paths, self.labels[keep], self.preprocessing, self.shrink)
-
-
 class Student(keras.Model):
-    """The network of each modality, one object if they share it, the system on its features, and a classifier that
-    imitates the teacher's; `classifier`: the (kernel (F, C), bias (C,)) of that, or None. `own_space`: the system's
-    embeddings, not the features, are what the network is trained for."""
+    """Networks of pictures → features, the system on the features, and a classifier that imitates the teacher's.
+
+    Args:
+        photo: the photos' network.
+        sketch: the sketches'; the same object where both share it.
+        system: whose terms are the objective.
+        classifier: (kernel (F, C), bias (C,)) of the teacher, None to imitate the direction of its features.
+        own_space: retrieve by the system's embeddings, not by features.
+    """
 
     def __init__(self, photo, sketch, system, classifier, own_space=False):
         super().__init__(name="student")
@@ -51,52 +34,67 @@ class Student(keras.Model):
         if sketch is not photo:
             self.own_sketch_network = sketch
         if classifier is not None:
-            kernel, bias = self.taught_classifier = [tf.constant(array) for array in classifier]
+            kernel, bias = self.teacher_classifier = [tf.constant(array) for array in classifier]
             self.classifier = layers.Linear("classifier", *kernel.shape)
             self.classifier.set_weights([kernel, bias])
         self.built = True
 
     @property
     def sketch_network(self):
-        return getattr(self, "own_sketch_network", self.photo_network)
+        return self.photo_network if self.shared else self.own_sketch_network
 
     @property
     def shared(self):
-        return self.sketch_network is self.photo_network
+        return not hasattr(self, "own_sketch_network")
+
+    @property
+    def networks(self):
+        """The network of each modality, {"photo", "sketch"}; the same one twice where it is shared."""
+        return {"photo": self.photo_network, "sketch": self.sketch_network}
 
     def vectors(self, images, modality):
-        """What retrieves: features of pictures, or with `own_space` the system's embeddings (n, t)."""
-        features = getattr(self, f"{modality}_network")(images, training=False)
+        """What retrieves: features (n, F) of pictures, or with `own_space` the system's embeddings (n, t)."""
+        features = self.networks[modality](images, training=False)
         return self.system.embed(features, modality) if self.own_space else features
 
+    def imitation(self, features, teacher_features):
+        """The teacher's term for features (n, F) of photos: by its classifier, else by the features' directions."""
+        if self.classifier is None:
+            return cosine_loss(features, teacher_features)
+        kernel, bias = self.teacher_classifier
+        return soft_cross_entropy(self.classifier(features), tf.matmul(teacher_features, kernel) + bias)
 
-class Averages(tf.Module):
-    """Exponential averages of variables over the steps, fresh ones weighing more at the start."""
 
-    def __init__(self, variables, decay):
-        super().__init__()
-        self.decay = decay
-        self.variables_ = list(variables)
-        self.values = [tf.Variable(variable.numpy(), trainable=False) for variable in self.variables_]
+def build_student(make_network, classifier, options, sides, class_vectors):
+    """Return (`Student`, its teacher or None).
 
-    def update(self, step):
-        step = tf.cast(step, tf.float32)
-        decay = tf.minimum(self.decay, (1 + step) / (10 + step))
-        for value, variable in zip(self.values, self.variables_, strict=True):
-            moved = value + (1 - decay) * (variable.value - value)
-            tf.raw_ops.AssignVariableOp(resource=value.handle, value=moved)
-
-    def swap(self):
-        """Exchange the variables with their averages; twice is not at all."""
-        for value, variable in zip(self.values, self.variables_, strict=True):
-            now = variable.numpy()
-            variable.assign(value.numpy())
-            value.assign(now)
+    Args:
+        make_network: function without arguments → the network before training, pictures → pooled features.
+        classifier: (kernel (F, C), bias (C,)) of that network's published classifier, or None.
+        options: `EndToEndOptions`.
+        sides: {"photo", "sketch"} `Modality` of the trained classes; in ZSCMR's objectives the features that the
+            untrained network gives them are scaled to unit variance.
+        class_vectors: (C, S) of the trained classes.
+    """
+    photo = _named(make_network(), "network" if options.shared else "photo_network")
+    sketch = photo if options.shared else _named(make_network(), "sketch_network")
+    teacher = make_network() if options.recipe.teacher else None
+    rows = [np.zeros((1, photo.output_shape[1]), np.float32)] * 2
+    own_space = options.spec.has_own_space
+    if own_space:
+        rows = [_features(sides[key], photo) for key in ("photo", "sketch")]
+    keras.utils.set_random_seed(options.seed)
+    no_edges = np.empty((0, 2), np.int64)
+    inputs = Inputs(*rows, class_vectors, no_edges)
+    system = objective_module(options.spec.objective).build(options.preset.constants, inputs)
+    for network in (photo, sketch):
+        freeze(network, options.recipe.first_trained, options.recipe.norms_trained)
+    return Student(photo, sketch, system, None if teacher is None else classifier, own_space), teacher
 
 
 def freeze(network, first_trained, norms_trained):
-    """Leave the layers from the first whose name begins with `first_trained` on to be trained ("": all), and batch
-    normalisations only with `norms_trained`."""
+    """Freeze the layers before the first whose name begins with `first_trained` ("": none), and all batch
+    normalisations unless `norms_trained`."""
     reached = not first_trained
     for layer in network.layers:
         reached = reached or layer.name.startswith(first_trained)
@@ -114,51 +112,12 @@ def cut(network, first_trained):
     return keras.Model(network.input, first.input), keras.Model(first.input, network.output)
 
 
-def objective(settings):
-    """The system's `Preset` that `settings`, `Stage1Options`, name, with the weight of every term, "teacher" too."""
-    preset = _module(settings).PRESETS[settings.objective]
-    weights = {term: preset.weights.get(term, 1.0) for term in preset.constants.terms}
-    weights = term_weights(settings, weights, preset.constants) | {"teacher": settings.teacher}
-    pairs = settings.batch_size // 2
-    return dataclasses.replace(preset, weights=weights, epochs=settings.epochs, batch_size=pairs)
-
-
-def _module(settings):
-    """The system's module (`models.base`) that has the objective of `settings`."""
-    return models.system("contrastive" if settings.objective == "contrast" else "zscmr")
-
-
-def read_class_vectors(settings, classes):
-    """Vectors (C, S) of --vectors for class names, or zeros (C, 1) where none are given."""
-    if settings.vectors is None:
+def read_class_vectors(file, classes):
+    """Vectors (C, S) of class names from the file of --vectors, or zeros (C, 1) for None."""
+    if file is None:
         return np.zeros((len(classes), 1), np.float32)
-    blocks = vector_files.class_vectors(settings.vectors, classes, (), {})
+    blocks = vector_files.class_vectors(file, classes, (), {})
     return np.concatenate([rows for _, rows in blocks], axis=1).astype(np.float32)
-
-
-def build_student(make_network, classifier, settings, constants, recipe, sides, taught, class_vectors):
-    """(`Student`, its teacher or None); `make_network()`: the network as it came, pictures → pooled features.
-    `classifier`: (kernel (F, C), bias (C,)) on its features, or None. `constants`: of the preset of `objective`.
-
-    The scaling of features in ZSCMR's objectives is that of the network as it came.
-    """
-    photo = _named(make_network(), "network" if settings.share == "all" else "photo_network")
-    sketch = photo if settings.share == "all" else _named(make_network(), "sketch_network")
-    teacher = make_network() if settings.teacher else None
-    rows = [np.zeros((1, photo.output_shape[1]), np.float32)] * 2
-    if has_own_space(settings):
-        rows = [_features(sides[key].take(np.isin(sides[key].labels, taught)), photo) for key in ("photo", "sketch")]
-    keras.utils.set_random_seed(settings.seed)
-    no_edges = np.empty((0, 2), np.int64)
-    system = _module(settings).build(constants, Inputs(*rows, class_vectors, no_edges))
-    for network in (photo, sketch):
-        freeze(network, recipe.first_trained, recipe.norms_trained)
-    return Student(photo, sketch, system, None if teacher is None else classifier, has_own_space(settings)), teacher
-
-
-def has_own_space(settings):
-    """Whether training under `settings` ends in embeddings: under ZSCMR's objectives."""
-    return settings.objective != "contrast"
 
 
 def in_own_space(network, system, modality):
@@ -166,19 +125,20 @@ def in_own_space(network, system, modality):
     return keras.Model(network.input, system.branch(modality)(network.output))
 
 
-def bare_system(settings, width):
+def bare_system(objective, width):
     """The system of an objective with its own space for features of `width`, its weights to be restored."""
     rows, no_edges = np.zeros((1, width), np.float32), np.empty((0, 2), np.int64)
-    constants = _module(settings).PRESETS[settings.objective].constants
-    return _module(settings).build(constants, Inputs(rows, rows, np.zeros((1, 1), np.float32), no_edges))
+    module = objective_module(objective)
+    constants = module.PRESETS[objective].constants
+    return module.build(constants, Inputs(rows, rows, np.zeros((1, 1), np.float32), no_edges))
 
 
 def _named(network, name):
     return keras.Model(network.input, network.output, name=name)
 
 
-def _features(side, network):
+def _features(modality, network):
     """Features (n, F) of the readable pictures of a `Modality`."""
-    reading = feature_export.Reading(side.preprocessing, BATCH, side.shrink)
-    vectors, readable = feature_export.outputs_now(fastest(network, len(side.paths)), reading, side.paths)
+    reading = feature_export.Reading(modality.preprocessing, BATCH, modality.shrink)
+    vectors, readable = feature_export.outputs_now(fastest(network, len(modality.paths)), reading, modality.paths)
     return vectors[readable]

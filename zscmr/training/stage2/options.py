@@ -7,6 +7,7 @@ from zscmr import models
 from zscmr.models.presets import term_weights
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, flag, flag_fields, setting
+from zscmr.utils.seeds import SEEDS
 
 LEFT_OUT = "left out: the preset's"
 PRECISIONS = ("float32", "bfloat16")
@@ -35,7 +36,7 @@ class TrainingOptions(Options):
     resident_limit: float = setting(
         4.0, "GB of features kept on the device; more are streamed from disk", metavar="GB", least=0
     )
-    seed: int = setting(0, "seed of initial weights, held-out classes, triads and noise", least=0)
+    seed: int = setting(0, "seed of initial weights, held-out classes, triads and noise", least=0, below=SEEDS)
     constants: dict = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""Backbones are built as published and filled from weight files, every layer checked."""
+"""Weight files fill a network, every layer checked; damaged ones and those that lead elsewhere are refused."""
 
 import dataclasses
 import hashlib
@@ -7,15 +7,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from helpers.project import draw_pictures, picture_flags, random_squeezenet
+from helpers.project import random_squeezenet
 
-from zscmr.backbones import applications, networks, squeezenet
+from zscmr.backbones import applications, backbone, networks
 from zscmr.backbones import weights as weight_files
 from zscmr.backbones.base import Published
-from zscmr.datasets import layouts, pictures
-from zscmr.formats import matfiles
-from zscmr.training.stage1.dataset import make_dataset
-from zscmr.training.stage1.options import Stage1Options
 
 APPLICATIONS = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}
 
@@ -54,7 +50,7 @@ def save_as(kind, model, folder):
 )
 def test_weight_file_fills_every_layer(tmp_path, name, kind):
     model = published(name)
-    filled = networks.build(name, save_as(kind, model, tmp_path))
+    filled = networks.build(backbone(name), save_as(kind, model, tmp_path))
     checked = 0
     for layer in filter(lambda layer: layer.weights, model.layers):
         for expected, variable in zip(layer.get_weights(), filled.get_layer(layer.name).weights, strict=True):
@@ -64,66 +60,14 @@ def test_weight_file_fills_every_layer(tmp_path, name, kind):
     assert filled.count_params() == {"vgg16": 14_714_688, "resnet50": 23_587_712}[name]
 
 
-@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_preprocessing_is_the_published_one(name):
-    """Keras Applications' own preprocessing and model make the same maps as ours of uint8 pictures."""
-    picture = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3)).astype(np.uint8)
-    ours = networks.build(name)
-    theirs = APPLICATIONS[name](include_top=False, weights=None, input_shape=(224, 224, 3))
-    theirs.set_weights(ours.get_weights())
-    prepared = getattr(keras.applications, name).preprocess_input(picture.astype(np.float32))
-    expected = theirs(prepared, training=False).numpy()
-    np.testing.assert_allclose(ours(picture, training=False).numpy(), expected, rtol=1e-3, atol=1e-4)
-
-
-@pytest.fixture
-def slice_of_pictures(tmp_path):
-    """Settings for four classes of three 32-pixel pictures, one class unseen."""
-    classes = ("ant", "bee", "cow", "dog")
-    draw_pictures(tmp_path, np.random.default_rng(0), classes, per_class=3, size=(32, 32), unseen=("dog",))
-    return {**picture_flags(tmp_path), "out": tmp_path / "out", "batch_size": 8}
-
-
-@pytest.mark.parametrize(
-    ("flags", "size"),
-    [
-        ({"backbone": "vgg16", "train": "head", "dense": 32, "epochs": 2}, 32),
-        ({"backbone": "vgg16", "freeze": True}, 512),
-        ({"backbone": "resnet50", "train": "last-block", "epochs": 1}, 2048),
-    ],
-)
-def test_large_backbones_run(slice_of_pictures, tmp_path, flags, size):
-    weights = save_as(".weights.h5", networks.build(flags["backbone"]), tmp_path)
-    make_dataset(Stage1Options(**slice_of_pictures, weights=weights, **flags))
-    for file in ("imagematnew.mat", "sketchmatnew.mat"):
-        features = matfiles.read(tmp_path / "out" / file, "feature")
-        assert features.shape == (12, size) and np.isfinite(features).all() and np.ptp(features) > 0
-
-
-def test_last_block_leaves_the_rest_as_it_was(slice_of_pictures, tmp_path):
-    weights = random_squeezenet(tmp_path / "w.npz")
-    flags = {"backbone": "squeezenet", "weights": weights, "train": "last-block", "epochs": 1}
-    make_dataset(Stage1Options(**slice_of_pictures, **flags))
-    before = networks.pooled(networks.build("squeezenet", weights), "average")
-    after = networks.pooled(networks.build("squeezenet"), "average")
-    after.load_weights(tmp_path / "out/sketch.weights.h5")
-    changed = {
-        layer.name
-        for layer, trained in zip(before.layers, after.layers, strict=True)
-        for old, new in zip(layer.get_weights(), trained.get_weights(), strict=True)
-        if not np.array_equal(old, new)
-    }
-    assert changed == {"fire9_squeeze1x1", "fire9_expand1x1", "fire9_expand3x3"}
-
-
 def test_weight_file_lacking_an_array_is_named(tmp_path, refused):
     arrays = dict(np.load(random_squeezenet(tmp_path / "w.npz")))
     arrays["fire5/expand3x3/kernel"] = arrays["fire5/expand3x3/kernel"][..., :7]
     np.savez(tmp_path / "w.npz", **arrays)
-    message = refused(networks.build, "squeezenet", tmp_path / "w.npz")
+    message = refused(networks.build, backbone("squeezenet"), tmp_path / "w.npz")
     assert "w.npz: 'fire5_expand3x3/kernel' should have shape (3, 3, 32, 128), found (3, 3, 32, 7)" in message
     (tmp_path / "w.h5").write_bytes(b"no weights")
-    assert "w.h5: not a readable weight file" in refused(networks.build, "squeezenet", tmp_path / "w.h5")
+    assert "w.h5: not a readable weight file" in refused(networks.build, backbone("squeezenet"), tmp_path / "w.h5")
 
 
 def test_imagenet_weights_without_network(tmp_path, refused, monkeypatch):
@@ -134,17 +78,17 @@ def test_imagenet_weights_without_network(tmp_path, refused, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(keras.utils, "get_file", offline)
-    message = refused(weight_files.resolve, "vgg16", weight_files.Path("imagenet"))
+    message = refused(weight_files.weight_file, backbone("vgg16"), weight_files.Path("imagenet"))
     file = tmp_path / "models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     assert "fetch https://storage.googleapis.com/" in message and f"put it at {file}" in message
     file.parent.mkdir()
     file.write_bytes(b"weights")
-    message = refused(weight_files.resolve, "vgg16", weight_files.Path("imagenet"))
+    message = refused(weight_files.weight_file, backbone("vgg16"), weight_files.Path("imagenet"))
     assert message.startswith(f"{file}: not the published weights, whose md5 is 6d6bbae1")
     published = Published("https://nowhere/" + file.name, f"md5:{hashlib.md5(b'weights').hexdigest()}")
     published_there = dataclasses.replace(applications.ENTRIES["vgg16"], published=published)
     monkeypatch.setitem(applications.ENTRIES, "vgg16", published_there)
-    assert weight_files.resolve("vgg16", weight_files.Path("imagenet")) == file
+    assert weight_files.weight_file(backbone("vgg16"), weight_files.Path("imagenet")) == file
 
 
 def attention_file(path, names):
@@ -173,7 +117,7 @@ def test_kernels_of_one_shape_are_told_apart_by_name(tmp_path, refused):
 
 
 def test_weight_file_that_leads_out_of_itself_is_refused(tmp_path, refused):
-    model = networks.build("small")
+    model = networks.build(backbone("small"))
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["block1_conv"] = h5py.ExternalLink("/etc/other.h5", "/weights")
     assert refused(weight_files.load, model, tmp_path / "w.h5").endswith("'block1_conv' is a link, expected numbers")
@@ -182,15 +126,24 @@ def test_weight_file_that_leads_out_of_itself_is_refused(tmp_path, refused):
     assert "w.npz: not a readable .npz file" in refused(weight_files.load, model, tmp_path / "w.npz")
 
 
-def test_squeezenet_knows_imagenet(real_data):
-    """Of the 25 photos of a class, top-1 is zebra for 19 zebras, volcano for 19 or 20 volcanoes (by the picture
-    decoder), airliner for 12 airplanes; the ImageNet indices are 340, 980 and 404."""
-    model = squeezenet.build(227, top=True)
-    weight_files.load(model, real_data / "weights/squeezenet_v1.0_imagenet.npz")
-    assert model.count_params() == 1_248_424
-    model = networks.pooled(model, "average")
-    tree = layouts.list_pictures(real_data / "sketchy-mini/photo", "photo")
-    for name, index, least in (("zebra", 340, 18), ("volcano", 980, 18), ("airplane", 404, 11)):
-        paths = [path for path, file in zip(tree.paths(), tree.files, strict=True) if file.startswith(f"{name}/")]
-        images, readable = pictures.read_pictures(paths, 227)
-        assert readable.all() and (model.predict(images, verbose=0).argmax(1) == index).sum() >= least
+def test_arrays_that_are_no_numbers_are_refused(tmp_path, refused):
+    model = networks.build(backbone("small"))
+    text = np.full((5, 5, 3, 24), b"1.0")
+    np.savez(tmp_path / "w.npz", **{"block1_conv/kernel": text})
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        group = file.create_group("block1_conv")
+        group.attrs["weight_names"], group["kernel"] = [b"kernel"], text
+    for file in ("w.npz", "w.h5"):
+        message = refused(weight_files.load, model, tmp_path / file)
+        assert "'block1_conv/kernel' should be an array of numbers, received |S3" in message
+
+
+def test_one_dataset_under_many_names_is_refused(tmp_path, refused):
+    """Read once for each name, it would need a thousand times the memory."""
+    model = networks.build(backbone("small"))
+    most = 16 * sum(weight.nbytes for weight in model.get_weights()) + 2**20
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        group = file.create_group("block1_conv")
+        group["a"] = np.zeros(most // 8, np.float32)
+        group.attrs["weight_names"] = [b"./" * number + b"a" for number in range(1, 40)]
+    assert "declares more than" in refused(weight_files.load, model, tmp_path / "w.h5")

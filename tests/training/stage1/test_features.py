@@ -1,20 +1,22 @@
-"""A backbone of its own for each modality: features of two widths, and the way back from a run to its pictures."""
+"""Features by large backbones, by a part that is trained, and by a backbone of its own for each modality."""
 
 import numpy as np
+import pytest
 from helpers.project import draw_pictures, picture_flags, random_squeezenet, trainer_settings
 
-from zscmr.backbones import networks
+from zscmr.backbones import backbone, networks
 from zscmr.commands import train as trainer
 from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder
 from zscmr.training.stage1.dataset import make_dataset
-from zscmr.training.stage1.options import Stage1Options, by_modality
+from zscmr.training.stage1.options import Stage1Options
 from zscmr.utils.files import read_json
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 
 
+@pytest.mark.slow
 def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
     weights = random_squeezenet(tmp_path / "w.npz")
@@ -42,6 +44,7 @@ def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     np.testing.assert_allclose(vectors, rows, atol=1e-3 * np.abs(rows).max())
 
 
+@pytest.mark.slow
 def test_two_backbones_are_trained_beside_each_other(tmp_path, random):
     """The second CNN leaves alone what the first has left in the folder of unfinished work."""
     draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
@@ -51,12 +54,44 @@ def test_two_backbones_are_trained_beside_each_other(tmp_path, random):
     assert (tmp_path / "data/photo.weights.h5").is_file() and (tmp_path / "data/sketch.weights.h5").is_file()
 
 
-def test_weights_without_their_backbone_are_refused(tmp_path, refused):
-    places = dict.fromkeys(("photos", "sketches", "unseen", "out", "sketch_weights"), tmp_path)
-    assert "--sketch-weights: is for --sketch-backbone" in refused(by_modality, Stage1Options(**places))
+@pytest.fixture
+def slice_of_pictures(tmp_path):
+    """Settings for four classes of three 32-pixel pictures, one class unseen."""
+    classes = ("ant", "bee", "cow", "dog")
+    draw_pictures(tmp_path, np.random.default_rng(0), classes, per_class=3, size=(32, 32), unseen=("dog",))
+    return {**picture_flags(tmp_path), "out": tmp_path / "out", "batch_size": 8}
 
 
-def test_two_backbones_do_not_train_as_one(tmp_path, refused):
-    places = dict.fromkeys(("photos", "sketches", "unseen", "out"), tmp_path)
-    options = Stage1Options(**places, train="joint", sketch_backbone="small")
-    assert "joint training has one backbone" in refused(by_modality, options)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "size"),
+    [
+        ({"backbone": "vgg16", "train": "head", "dense": 32, "epochs": 2}, 32),
+        ({"backbone": "vgg16", "freeze": True}, 512),
+        ({"backbone": "resnet50", "train": "last-block", "epochs": 1}, 2048),
+    ],
+)
+def test_large_backbones_run(slice_of_pictures, tmp_path, flags, size):
+    weights = tmp_path / "w.weights.h5"
+    networks.build(backbone(flags["backbone"])).save_weights(weights)
+    make_dataset(Stage1Options(**slice_of_pictures, weights=weights, **flags))
+    for file in ("imagematnew.mat", "sketchmatnew.mat"):
+        features = matfiles.read(tmp_path / "out" / file, "feature")
+        assert features.shape == (12, size) and np.isfinite(features).all() and np.ptp(features) > 0
+
+
+@pytest.mark.slow
+def test_last_block_leaves_the_rest_as_it_was(slice_of_pictures, tmp_path):
+    weights = random_squeezenet(tmp_path / "w.npz")
+    flags = {"backbone": "squeezenet", "weights": weights, "train": "last-block", "epochs": 1}
+    make_dataset(Stage1Options(**slice_of_pictures, **flags))
+    before = networks.pooled(networks.build(backbone("squeezenet"), weights), "average")
+    after = networks.pooled(networks.build(backbone("squeezenet")), "average")
+    after.load_weights(tmp_path / "out/sketch.weights.h5")
+    changed = {
+        layer.name
+        for layer, trained in zip(before.layers, after.layers, strict=True)
+        for old, new in zip(layer.get_weights(), trained.get_weights(), strict=True)
+        if not np.array_equal(old, new)
+    }
+    assert changed == {"fire9_squeeze1x1", "fire9_expand1x1", "fire9_expand3x3"}

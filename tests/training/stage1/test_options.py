@@ -1,0 +1,97 @@
+"""Flags become the options of each modality's CNN, completed from its backbone's entry; contradictions are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from zscmr.backbones import backbone
+from zscmr.training.stage1.options import (
+    ClassifierOptions,
+    EndToEndOptions,
+    FrozenOptions,
+    Stage1Options,
+    by_modality,
+    cnn_options,
+)
+
+HERE = Path()
+PLACES = dict.fromkeys(("photos", "sketches", "unseen", "out"), HERE)
+
+
+def options(**choices):
+    return Stage1Options(**PLACES, **choices)
+
+
+def test_frozen_backbone():
+    made = cnn_options(options(backbone="small", freeze=True, ink=0.2, size=48))
+    assert isinstance(made, FrozenOptions) and made.batch_size == 32
+    assert (made.spec.train, made.spec.pool, made.spec.dense) == ("nothing", "average", 0)
+    assert made.spec.preprocessing("photo").size == 48 and made.spec.preprocessing("photo").ink is None
+    assert made.spec.preprocessing("sketch").ink == 0.2
+    assert made.record() == {}
+
+
+def test_classifier_is_completed_from_its_recipe():
+    made = cnn_options(options(backbone="small", epochs=3, seed=5))
+    assert isinstance(made, ClassifierOptions)
+    recipe = backbone("small").recipe
+    assert made.recipe.epochs == 3 and made.recipe.learning_rate == recipe.learning_rate
+    assert made.record() == {
+        **{"epochs": 3, "batch_size": 32, "learning_rate": 3e-3, "held_out": 0.0},
+        **{"patience": 5, "seed": 5, "optimizer": "adamw"},
+    }
+    head = cnn_options(options(backbone="small", train="head"))
+    assert head.spec.dense == 512 and head.recipe == backbone("small").head
+
+
+def test_end_to_end_is_completed_from_its_recipe():
+    made = cnn_options(options(backbone="small", train="joint", term_weights=("contrast=0.5",), held_out=0.2))
+    assert isinstance(made, EndToEndOptions) and made.shared and made.batch_size == 64
+    assert made.spec.pool == "root" and made.spec.objective == "contrast" and not made.spec.has_own_space
+    assert made.preset.weights == {"classification": 1.0, "contrast": 0.5, "crossing": 1.0, "teacher": 0.0}
+    assert (made.preset.epochs, made.preset.batch_size, made.preset.held_out) == (14, 32, 0.2)
+    assert made.recipe.train_size == 40
+    record = made.record()
+    assert record["share"] == "all" and record["term_weights"] == ("contrast=0.5",) and record["epochs"] == 14
+
+
+def test_sketches_may_have_another_backbone():
+    made = by_modality(options(backbone="small", sketch_backbone="efficientnet_lite0", freeze=True))
+    assert [made[key].spec.entry.name for key in ("photo", "sketch")] == ["small", "efficientnet_lite0"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"freeze": True, "train": "all"}, "--freeze trains nothing, so --train cannot go with it"),
+        ({"freeze": True, "dense": 8}, "--freeze trains nothing, so --dense cannot go with it"),
+        ({"freeze": True, "leak_unseen": True}, "--freeze trains nothing, so --leak-unseen cannot go with it"),
+        ({"train": "head", "dense": 0}, "--dense 0: leaves --train head nothing to train"),
+        ({"backbone": "resnet50", "freeze": True}, "--weights is needed: resnet50 with random weights is of no use"),
+        ({"first": 0}, "--first should be at least 1, received 0"),
+        ({"shrink": 0}, "--shrink should be at least 1, received 0"),
+        ({"epochs": 0}, "--epochs should be at least 1, received 0"),
+        ({"held_out": 1.0}, "--held-out should be from 0 to below 1, received 1.0"),
+        ({"learning_rate": 0.0}, "--learning-rate should be above 0, received 0.0"),
+        ({"seed": 2**31}, "--seed should be from 0 to below 2147483648, received 2147483648"),
+        ({"seed": 2**64}, "--seed should be from 0 to below 2147483648"),
+        ({"precision": "float8"}, "--precision: expected any of float32, bfloat16, float16, received float8"),
+        ({"pool": "class"}, "--pool class: small has no class token"),
+        ({"share": "none"}, "--share belongs to --train joint"),
+        ({"train": "joint", "objective": "paper"}, "--vectors is needed"),
+        ({"train": "joint", "objective": "tuned", "without": ("latent",), "pool": "root"}, "embeds the average"),
+        ({"train": "joint", "teacher": 1.0}, "has nothing to teach"),
+        ({"train": "joint", "dense": 8}, "a map of its own"),
+        ({"train": "joint", "without": ("nothing",)}, "no such loss term"),
+        ({"train": "joint", "sketch_backbone": "small"}, "joint training has one backbone"),
+        ({"sketch_weights": HERE}, "--sketch-weights: is for --sketch-backbone"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(refused, flags, expected):
+    assert expected in refused(lambda: by_modality(options(**{"backbone": "small", **flags})))
+
+
+def test_seed_of_stage_two_is_bounded_alike(refused):
+    from zscmr.training.stage2.options import TrainingOptions
+
+    assert "--seed should be from 0 to below 2147483648" in refused(TrainingOptions, seed=2**31)

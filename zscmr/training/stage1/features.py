@@ -1,0 +1,243 @@
+"""Features of one modality's pictures, or of both together: training, export, and what a stopped call has done."""
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zscmr.formats.dataset_directory import changed_keys, of_modality
+from zscmr.inference import outputs as feature_export
+from zscmr.training import strategies
+from zscmr.training.compiled import Compiled, fastest
+from zscmr.training.stage1 import classifier
+from zscmr.training.stage1.augmentation import warped
+from zscmr.training.stage1.cnn import build_body, dense_head, head_outputs, joined, pooled_backbone, renumber_layers
+from zscmr.training.stage1.end_to_end import EndToEndTrainer, read_lesson
+from zscmr.training.stage1.options import ClassifierOptions, FrozenOptions
+from zscmr.training.stage1.student import build_student, in_own_space, read_class_vectors
+from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import read_json, whole_file, write_json
+from zscmr.utils.seeds import generator
+
+UNFINISHED = ".part-stage1"  # in --out: checkpoints and features on the way, of the command in its provenance.json
+VERSION = 2  # of unfinished work; that of another version is begun anew
+BLOCK = 4096  # rows of features checked at once
+
+
+class Features(NamedTuple):
+    """What stage I makes of one modality's pictures."""
+
+    vectors: np.ndarray  # (n, F) float32
+    readable: np.ndarray  # (n,) bool: the picture could be resized
+    weights: Path | None  # file with the trained CNN, pictures → features; None if frozen, or not the chief's
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a call keeps its unfinished work, and the devices it computes on.
+
+    Args:
+        out: the dataset directory.
+        cache: folder for outputs of frozen backbones, which other settings share; None: OUT/backbone.
+        provenance: contents of pictures.json; work of another is removed by `open_workplace`.
+        strategy: of TensorFlow.
+    """
+
+    out: Path
+    cache: Path | None
+    provenance: dict
+    strategy: tf.distribute.Strategy
+
+    @property
+    def folder(self):
+        """The chief's folder of unfinished work."""
+        return self.out / UNFINISHED
+
+    @property
+    def own_folder(self):
+        """The folder of this process: no two workers write the same arrays."""
+        if strategies.is_chief():
+            return self.folder
+        return self.out / f"{UNFINISHED}-worker{strategies.Workers(None).number}"
+
+    def outputs(self, folder, identity, make_network, modality, batch):
+        """(vectors, readable) of a `Modality`, which the workers share; the chief keeps them in `folder`.
+
+        `identity`, `make_network`: of `feature_export.outputs`; not all workers call the latter.
+        """
+        workers = strategies.Workers(self.strategy) if strategies.several_workers() else None
+        return feature_export.outputs(
+            folder if strategies.is_chief() else self.own_folder / modality.name,
+            identity,
+            make_network,
+            feature_export.Reading(modality.preprocessing, batch, modality.shrink),
+            list(modality.paths),
+            modality.name,
+            workers,
+        )
+
+
+def open_workplace(out, cache, provenance, strategy):
+    """Return a `Workplace`; empty the folder of this process unless it is of the same provenance."""
+    workplace = Workplace(out, cache, provenance, strategy)
+    path, content = workplace.own_folder / "provenance.json", {**provenance, "version": VERSION}
+    if not path.exists() or changed_keys(read_json(path), content):
+        shutil.rmtree(path.parent, ignore_errors=True)
+        write_json(path, content)
+    return workplace
+
+
+def features_of(modality, classes, options, workplace):
+    """`Features` of a `Modality` from a frozen CNN, or one that learns `classes`; resumes a stopped call."""
+    # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
+    # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
+    seed = options.seed
+    if not options.spec.weights:
+        seed = int(generator(seed, f"{modality.name} CNN").integers(2**31))
+    options = dataclasses.replace(options, seed=seed)
+    if isinstance(options, FrozenOptions):
+        return _checked(modality, Features(*_backbone_output(modality, options, workplace), None))
+    assert isinstance(options, ClassifierOptions)
+    make = _trained_head if options.spec.train == "head" else _trained_backbone
+    return make(modality, classes, options, workplace)
+
+
+def _backbone_output(modality, options, workplace):
+    """(vectors, readable) of the frozen backbone, shared by all settings of what follows it."""
+    spec = options.spec
+    identity = {
+        "backbone": spec.entry.name,
+        "weights_sha256": spec.weights_sha256,
+        "pool": spec.pool,
+        "shrink": spec.shrink,
+        "pictures": workplace.provenance["pictures"][modality.name],
+        "seed": None if spec.weights else options.seed,
+    }
+    rare = {"size": spec.size, "ink": spec.ink, "precision": spec.precision if spec.precision != "float32" else None}
+    identity |= {key: value for key, value in rare.items() if value is not None}
+
+    def make():
+        devices = strategies.of_this_process(workplace.strategy)
+        return _ready(build_body(spec, options.seed, devices), spec, modality, devices)
+
+    folder = (workplace.cache or workplace.out / "backbone") / modality.name
+    return workplace.outputs(folder, identity, make, modality, options.batch_size)
+
+
+def _ready(model, spec, modality, strategy):
+    """`model` made ready for all pictures of a modality."""
+    if spec.precision != "float32":  # LiteRT's graphs compute in float32
+        return Compiled(model, strategy)
+    return fastest(model, len(modality.paths), strategy)
+
+
+def _trained_head(modality, classes, options, workplace):
+    vectors, readable = _backbone_output(modality, options, workplace)
+    spec, folder = options.spec, workplace.folder / modality.name
+    allowed = np.flatnonzero(np.isin(modality.labels, classes))
+    lesson = classifier.Lesson(
+        lambda rows: (vectors[allowed[rows]], readable[allowed[rows]]), modality.labels[allowed], classes, augment=None
+    )
+    say(f"{modality.name}: a head of {spec.dense} on {spec.entry.name} learns {len(classes)} classes")
+    with workplace.strategy.scope():
+        keras.utils.set_random_seed(options.seed)
+        head = dense_head(spec, vectors.shape[1])
+        classifier.ClassifierTrainer(head, lesson, options, modality.name).fit(folder)
+    file = _save(joined(build_body(spec, options.seed), head), folder) if strategies.is_chief() else None
+    return _checked(modality, Features(head_outputs(head, vectors), readable, file))
+
+
+def _trained_backbone(modality, classes, options, workplace):
+    spec = options.spec
+    say(f"{modality.name}: {spec.entry.name} ({spec.train}) learns {len(classes)} classes")
+    allowed = modality.of_classes(classes)
+    lesson = classifier.Lesson(
+        classifier.picture_source(allowed),
+        allowed.labels,
+        classes,
+        augment=lambda images, noise: warped(images, noise, modality.name, options.recipe.warp),
+    )
+    renumber_layers()
+    with workplace.strategy.scope():
+        model = pooled_backbone(spec, options.seed)
+        if spec.dense:
+            model = joined(model, dense_head(spec, model.output_shape[1]))
+        classifier.ClassifierTrainer(model, lesson, options, modality.name).fit(workplace.folder / modality.name)
+    return _exported(model, modality, options, workplace)
+
+
+def _exported(model, modality, options, workplace):
+    """`Features` of a trained network, pictures → features."""
+    folder = workplace.folder / modality.name
+    file = _save(model, folder) if strategies.is_chief() else None
+
+    def make():
+        return _ready(model, options.spec, modality, workplace.strategy)
+
+    identity = of_modality(workplace.provenance, modality.name)
+    made = workplace.outputs(folder / "features", identity, make, modality, options.batch_size)
+    return _checked(modality, Features(*made, file))
+
+
+def joint_features(sides, split, names, options, workplace):
+    """{"photo", "sketch": `Features`} of networks trained end to end; resumes a stopped call.
+
+    Args:
+        sides: {"photo", "sketch": `Modality`}.
+        split: `datasets.classes.Split`; unseen classes are neither trained on nor chosen by.
+        names: of all classes.
+        options: `EndToEndOptions`.
+        workplace: of the call.
+    """
+    spec, train_size = options.spec, options.recipe.train_size
+    resized = {
+        key: dataclasses.replace(side, preprocessing=dataclasses.replace(side.preprocessing, size=train_size))
+        for key, side in sides.items()
+    }
+    class_vectors = read_class_vectors(options.vectors, [names[label] for label in split.seen])
+    lesson = read_lesson(resized, split, class_vectors)
+    teacher_classifier = spec.entry.classifier(spec.weights) if spec.entry.classifier and spec.weights else None
+    # square roots are taken after training, whose classifier is of the average
+    trained = dataclasses.replace(spec, pool="average" if spec.pool == "root" else spec.pool, size=train_size)
+    renumber_layers()
+    with workplace.strategy.scope():
+        student, teacher = build_student(
+            lambda: pooled_backbone(trained, options.seed),
+            teacher_classifier,
+            options,
+            {key: side.of_classes(split.seen) for key, side in resized.items()},
+            class_vectors,
+        )
+        EndToEndTrainer(student, teacher, lesson, options).fit(workplace.folder / "joint")
+    made = {}
+    for key, network in student.networks.items():
+        model = build_body(spec.with_file(None), options.seed, workplace.strategy)
+        model.set_weights(network.get_weights())
+        if student.own_space:
+            model = in_own_space(model, student.system, key)
+        made[key] = _exported(model, sides[key], options, workplace)
+    return made
+
+
+def _checked(modality, features):
+    """`features`. Raises BadInput if one of them is not finite."""
+    starts = range(0, len(features.vectors), BLOCK)
+    wrong = sum(np.count_nonzero(~np.isfinite(features.vectors[at : at + BLOCK]).all(1)) for at in starts)
+    if wrong:
+        raise BadInput(
+            f"{modality.name}: {wrong} of {len(features.vectors)} features are not finite; "
+            "a lower --learning-rate or --precision float32 may help"
+        )
+    return features
+
+
+def _save(model, folder):
+    with whole_file(folder / "cnn.weights.h5") as part:
+        model.save_weights(part)
+    return folder / "cnn.weights.h5"

@@ -1,0 +1,145 @@
+"""The CNN of one modality as pictures.json records it."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from zscmr.backbones import backbone
+from zscmr.backbones.base import Backbone
+from zscmr.formats.dataset_directory import of_modality
+from zscmr.utils.errors import BadInput
+from zscmr.utils.files import file_hash
+
+PARTS = ("head", "last-block", "all", "joint")  # what of a network may be trained
+FROZEN = "nothing"
+POOLS = ("average", "root", "flatten", "class")
+OBJECTIVES = ("contrast", "paper", "tuned")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class CnnSpec:
+    """How a network makes features of pictures.
+
+    Args:
+        entry: of the backbone.
+        train: what of it is trained, one of PARTS or FROZEN.
+        pool: how its last maps become a vector, one of POOLS.
+        dense: size of the Dense layer after the pool, 0 for none.
+        size: side of the pictures in pixels, None for the backbone's own.
+        ink: margin about the strokes that sketches are cropped to, in sides; None for whole sheets.
+        shrink: side in pixels to which pictures are scaled before all else, None for as stored.
+        objective: of end-to-end training, one of OBJECTIVES; else None.
+        precision: of training and features, one of PRECISIONS; weights are float32.
+        weights: file of the backbone's weights before training, None for random ones.
+        weights_sha256: digest of that file.
+    """
+
+    entry: Backbone
+    train: str
+    pool: str
+    dense: int = 0
+    size: int | None = None
+    ink: float | None = None
+    shrink: int | None = None
+    objective: str | None = None
+    precision: str = "float32"
+    weights: Path | None = None
+    weights_sha256: str | None = None
+
+    @property
+    def trained(self):
+        """Whether anything of the network is trained."""
+        return self.train != FROZEN
+
+    @property
+    def has_own_space(self):
+        """Whether the network ends in a system's embeddings, as under ZSCMR's objectives."""
+        return self.objective not in (None, "contrast")
+
+    def preprocessing(self, modality):
+        """Scaling and cropping of the pictures of a modality."""
+        usual = self.entry.preprocessing
+        return dataclasses.replace(usual, size=self.size or usual.size, ink=self.ink if modality == "sketch" else None)
+
+    def with_weights(self, file):
+        """The same CNN with the weights of a file, which is read for its digest, or None."""
+        return dataclasses.replace(self.with_file(file), weights_sha256=file_hash(file) if file else None)
+
+    def with_file(self, file):
+        """The same CNN, its weights in a file of this path, or None."""
+        return dataclasses.replace(self, weights=file)
+
+    def record(self):
+        """Keys of pictures.json."""
+        about = {
+            "shrink": self.shrink,
+            "backbone": self.entry.name,
+            "weights": self.weights.name if self.weights else None,
+            "weights_file": str(self.weights.resolve()) if self.weights else None,
+            "weights_sha256": self.weights_sha256,
+            "train": self.train,
+            "pool": self.pool,
+            "dense": self.dense,
+            "precision": self.precision,
+        }
+        rare = {"size": self.size, "ink": self.ink, "objective": self.objective}
+        return about | {key: value for key, value in rare.items() if value is not None}
+
+    @classmethod
+    def read(cls, provenance, modality):
+        """The CNN of a modality from contents of pictures.json, whose keys may be those of an older version.
+
+        Raises BadInput for a missing key or a value that `record` does not write.
+        """
+        about = {"precision": "float32"} | of_modality(provenance, modality)
+        for key, (fits, expected) in _VALUES.items():
+            if not fits(about.get(key)):
+                received = ascii(about[key])[:80] if key in about else "nothing"
+                raise BadInput(f"pictures.json: '{key}' ({modality}): expected {expected}, received {received}")
+        values = {key: about.get(key) for key in _VALUES if key not in ("backbone", "weights_file")}
+        file = about.get("weights_file") or about.get("weights")
+        return cls(backbone(about["backbone"]), **values, weights=Path(file) if file else None)
+
+
+def _any_of(names, optional=False):
+    def fits(value):
+        return (optional and value is None) or (isinstance(value, str) and value in names)
+
+    return fits, f"any of {', '.join(names)}"
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value):
+    return value is None or isinstance(value, str)
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_side(value):
+    return value is None or (_is_count(value) and value >= 1)
+
+
+def _is_margin(value):
+    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
+
+
+#: key of pictures.json -> (check of its value, what it should be)
+_VALUES = {
+    "backbone": (_is_text, "a name"),
+    "train": _any_of((FROZEN, *PARTS)),
+    "pool": _any_of(POOLS),
+    "dense": (_is_count, "a size"),
+    "size": (_is_side, "a side in pixels"),
+    "ink": (_is_margin, "a margin from 0 to 1"),
+    "shrink": (_is_side, "a side in pixels"),
+    "objective": _any_of(OBJECTIVES, optional=True),
+    "precision": _any_of(PRECISIONS),
+    "weights_file": (_is_text_or_none, "a path"),
+    "weights_sha256": (_is_text_or_none, "a digest"),
+}
