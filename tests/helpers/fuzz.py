@@ -1,11 +1,13 @@
-"""Damaged files of every kind that the project reads, given to its readers in a process of their own.
+"""Damaged files of every kind that the project reads, given to its readers and commands in a process of their own.
 
     python tests/helpers/fuzz.py KIND FIRST COUNT
 
 reads so many mutants and prints each fault; `tests/test_fuzz.py` runs it for every kind. A reader may succeed or raise
-BadInput: any other exception is a fault, and a signal or too much memory ends the process.
+BadInput, a command may exit with 0 or with 2 and a line that it begins: all else is a fault, and a signal or too much
+memory ends the process.
 """
 
+import contextlib
 import io
 import json
 import shutil
@@ -18,13 +20,20 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from helpers import pictures_fuzz  # noqa: E402
 from helpers.project import CLASSES, write_dataset  # noqa: E402
+from zscmr import commands  # noqa: E402
+from zscmr.commands import train  # noqa: E402
 from zscmr.datasets import drawings as quickdraw  # noqa: E402
 from zscmr.datasets import loader  # noqa: E402
 from zscmr.datasets import word_vectors as vector_files  # noqa: E402
-from zscmr.datasets.classes import read_class_list  # noqa: E402
+from zscmr.datasets.classes import read_class_list, read_split  # noqa: E402
 from zscmr.evaluation.embedding_files import read_embeddings  # noqa: E402
-from zscmr.formats import matfiles  # noqa: E402
+from zscmr.formats import matfiles, runs  # noqa: E402
+from zscmr.formats.runs import config_settings  # noqa: E402
+from zscmr.retrieval import Encoder  # noqa: E402
+from zscmr.retrieval.encoder import SHIPPED  # noqa: E402
+from zscmr.training.stage2.records import cnn_leak, describe_dataset  # noqa: E402
 from zscmr.utils.errors import BadInput  # noqa: E402
 from zscmr.utils.files import read_json  # noqa: E402
 
@@ -142,6 +151,86 @@ def class_vectors(path):
     vector_files.class_vectors(path, CLASSES)
 
 
+def by_command(name, *flags):
+    """Reader that runs `zscmr NAME FLAGS…`; `{file}` and `{folder}` in a flag are the damaged file and its folder."""
+
+    def read(path):
+        words = [flag.format(file=path, folder=path.parent) for flag in flags]
+        written = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(written):
+            try:
+                commands.run(name, words)
+            except SystemExit as stop:
+                lines = [line for line in written.getvalue().splitlines() if not line.startswith("warning: ")]
+                if stop.code == 2 and len(lines) == 1:
+                    raise BadInput(lines[0]) from None
+                raise AssertionError(f"status {stop.code}, {lines}") from None
+
+    return read
+
+
+def write_picture(kind):
+    """A picture to search with, and pictures to search in."""
+
+    def write(folder):
+        (folder / "photos").mkdir()
+        for number in range(3):
+            (folder / f"photos/{number}.png").write_bytes(pictures_fuzz.valid("png"))
+        (folder / "query").write_bytes(pictures_fuzz.valid(kind))
+        by_command("search", "--gallery", "{folder}/gallery", "--add", "{folder}/photos")(folder / "query")
+
+    return write
+
+
+def write_with_provenance(folder):
+    write_dataset(folder, per_class=2)
+    made = {
+        "backbone": "small",
+        "train": "all",
+        "pool": "average",
+        "trained_on": ["ant"],
+        "photos": "p",
+        "sketches": "s",
+    }
+    made |= {
+        "size": 40,
+        "dense": 0,
+        "shrink": None,
+        "cnn_sha256": {"photo": "0", "sketch": "1"},
+        "sketch": {"size": 48},
+    }
+    (folder / "pictures.json").write_text(json.dumps(made))
+
+
+def read_provenance_of_dataset(path):
+    dataset = loader.load_dataset(path.parent)
+    describe_dataset(dataset)
+    cnn_leak(dataset, read_split(dataset, None, 0.2, 0))
+
+
+def write_run(folder):
+    content = {
+        "settings": config_settings(train.Settings()),
+        "classes": {"seen": ["a"], "held_out": [], "unseen": ["b"]},
+    }
+    (folder / "config.json").write_text(json.dumps(content, default=str))
+
+
+def write_encoder(folder):
+    for file in SHIPPED.iterdir():
+        shutil.copy(file, folder)
+
+
+def write_dataset_and_vectors(folder):
+    write_dataset(folder, per_class=2)
+    write_vectors_text(folder)
+
+
+KNN_EVAL = "evaluate", "{file}", "--compare", "--per-class", "--json", "{folder}/results.json"
+WORD_VECTORS = "word-vectors", "--vectors", "{file}", "--data", "{folder}"
+QUICKDRAW = "quickdraw", "--drawings", "{file}", "--out", "{folder}/out"
+SEARCH = "search", "--gallery", "{folder}/gallery", "--query", "{file}", "--grid", "{folder}/grid.png"
+
 #: kind -> (write a folder with a valid file, name of the file to damage, reader of its path)
 KINDS = {
     "mat v5": (write_v5, "f.mat", read_every_variable),
@@ -162,6 +251,15 @@ KINDS = {
     "weights h5": (write_weights_h5, "f.weights.h5", load_weights),
     "json": (lambda folder: (folder / "f.json").write_text('{"a": [1, {"b": "c"}]}'), "f.json", read_json),
     "class list": (lambda folder: (folder / "f.txt").write_text("ant\nbee\n"), "f.txt", read_class_list),
+    "provenance": (write_with_provenance, "pictures.json", read_provenance_of_dataset),
+    "run config": (write_run, "config.json", lambda path: runs.open_run(train.Settings(path=path.parent, resume=True))),
+    "encoder": (write_encoder, "about.json", lambda path: Encoder.load(path.parent)),
+    "evaluate": (write_embeddings, "f.mat", by_command(*KNN_EVAL, "--instances")),
+    "evaluate npz": (write_embeddings_npz, "f.npz", by_command(*KNN_EVAL)),
+    "word-vectors": (write_dataset_and_vectors, "f.txt", by_command(*WORD_VECTORS)),
+    "quickdraw": (write_drawings, "f.ndjson", by_command(*QUICKDRAW)),
+    "search, PNG": (write_picture("png"), "query", by_command(*SEARCH)),
+    "search, JPEG": (write_picture("jpeg"), "query", by_command(*SEARCH)),
 }
 
 
@@ -184,18 +282,41 @@ def mutant(valid, random):
     return bytes(content)
 
 
+def json_mutant(valid, random):
+    """Valid JSON in which a value, of any depth, is another, has gone, or has another key."""
+    content = json.loads(valid)
+    holders = [content]
+    for holder in holders:
+        values = holder.values() if isinstance(holder, dict) else holder
+        holders += [value for value in values if isinstance(value, dict | list)]
+    holders = [holder for holder in holders if holder]
+    holder = holders[random.integers(len(holders))]
+    keys = list(holder) if isinstance(holder, dict) else range(len(holder))
+    key = keys[random.integers(len(keys))]
+    others = (None, True, -1, 0, 2**70, 1e308, "", "\0", "x" * 300, "../..", [], {}, [[]], ["a", 1], {"a": None})
+    kind = random.integers(4)
+    if kind == 0:
+        del holder[key]
+    elif kind == 1 and isinstance(holder, dict):
+        holder[str(key) + "x"] = holder.pop(key)
+    else:
+        holder[key] = others[random.integers(len(others))]
+    return json.dumps(content).encode()
+
+
 def main(kind, first, count):
     write, name, read = KINDS[kind]
     folder = Path(tempfile.mkdtemp())
     write(folder)
-    path, before = folder / name, {file: file.read_bytes() for file in folder.iterdir()}
+    path, before = folder / name, {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     read(path)  # the valid file is read
     limit_memory()
     for number in range(first, first + count):
         print("at", number, flush=True)
         for file, content in before.items():
             file.write_bytes(content)
-        path.write_bytes(mutant(before[path], np.random.default_rng([number, len(kind)])))
+        damage = json_mutant if number % 2 and path.suffix == ".json" else mutant
+        path.write_bytes(damage(before[path], np.random.default_rng([number, len(kind)])))
         try:
             read(path)
         except BadInput as error:
