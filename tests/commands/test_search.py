@@ -527,4 +527,4 @@ def test_damaged_encoder_is_refused(finished, folder, refused):
     graph.write_bytes(content)
     written = json.loads(about.read_text())
     about.write_text(json.dumps({name: value for name, value in written.items() if name != "photo"}))
-    assert f"{about}: expected an entry on 'photo'" in refused(Encoder.open, folder / "run", "photo")
+    assert f"{about}: expected an entry 'photo', received none" == refused(Encoder.open, folder / "run", "photo")

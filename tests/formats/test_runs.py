@@ -43,10 +43,31 @@ def test_settings_are_read_as_they_were_written(run):
 
 def test_a_run_of_an_earlier_version_is_read(run, refused):
     """Unknown settings are constants, missing ones defaults."""
-    write_json(run.config_file, {"settings": {"rate": None, "size": 64, "without": [], "left_out": None}})
+    stored = {"rate": None, "size": 64, "without": [], "left_out": None}
+    write_json(run.config_file, {"settings": stored, "classes": CLASSES})
     assert run.settings(Settings) == {"rate": None, "without": (), "constants": {"size": 64}}
-    write_json(run.config_file, {"settings": 7})
-    assert refused(run.settings, Settings) == f"{run.config_file}: no 'settings' in it"
+    assert run.trained_classes() == ["ant", "bee"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"settings": 7, "classes": CLASSES}, "'settings': expected an object, received a whole number"),
+        ({"classes": CLASSES}, "expected an entry 'settings', received none"),
+        (
+            {"settings": {}, "classes": CLASSES | {"seen": [7]}},
+            "'classes.seen[]': expected a text, received a whole number",
+        ),
+        ({"settings": {"data": {}}, "classes": CLASSES}, "'settings.data': expected a text, received an object"),
+        ({"settings": {"weights": 1}, "classes": CLASSES}, "--weights: expected Path, received 1"),
+        ({"settings": {"files": "a"}, "classes": CLASSES}, "--files: expected a list of Path, received 'a'"),
+        ({"settings": {"rate": True}, "classes": CLASSES}, "--rate: expected float, received True"),
+        ({"settings": {"resume": 0}, "classes": CLASSES}, "--resume: expected bool, received 0"),
+    ],
+)
+def test_a_run_that_nobody_wrote_is_refused(run, refused, content, expected):
+    write_json(run.config_file, content)
+    assert refused(run.settings, Settings) == f"{run.config_file}: {expected}"
 
 
 def test_a_resumed_run_keeps_what_it_was_started_with(run, refused):

@@ -33,6 +33,8 @@ from zscmr.formats import matfiles, runs  # noqa: E402
 from zscmr.formats.runs import config_settings  # noqa: E402
 from zscmr.retrieval import Encoder  # noqa: E402
 from zscmr.retrieval.encoder import SHIPPED  # noqa: E402
+from zscmr.retrieval.run_gallery import encoder_identity  # noqa: E402
+from zscmr.training.stage2.options import with_preset  # noqa: E402
 from zscmr.training.stage2.records import cnn_leak, describe_dataset  # noqa: E402
 from zscmr.utils.errors import BadInput  # noqa: E402
 from zscmr.utils.files import read_json  # noqa: E402
@@ -216,6 +218,12 @@ def write_run(folder):
     (folder / "config.json").write_text(json.dumps(content, default=str))
 
 
+def resume_run(path):
+    settings, _ = runs.open_run(train.Settings(path=path.parent, resume=True))
+    with_preset(settings)
+    runs.Run(path.parent).trained_classes()
+
+
 def write_encoder(folder):
     for file in SHIPPED.iterdir():
         shutil.copy(file, folder)
@@ -252,8 +260,8 @@ KINDS = {
     "json": (lambda folder: (folder / "f.json").write_text('{"a": [1, {"b": "c"}]}'), "f.json", read_json),
     "class list": (lambda folder: (folder / "f.txt").write_text("ant\nbee\n"), "f.txt", read_class_list),
     "provenance": (write_with_provenance, "pictures.json", read_provenance_of_dataset),
-    "run config": (write_run, "config.json", lambda path: runs.open_run(train.Settings(path=path.parent, resume=True))),
-    "encoder": (write_encoder, "about.json", lambda path: Encoder.load(path.parent)),
+    "run config": (write_run, "config.json", resume_run),
+    "encoder": (write_encoder, "about.json", lambda path: encoder_identity(Encoder.load(path.parent).folder)),
     "evaluate": (write_embeddings, "f.mat", by_command(*KNN_EVAL, "--instances")),
     "evaluate npz": (write_embeddings_npz, "f.npz", by_command(*KNN_EVAL)),
     "word-vectors": (write_dataset_and_vectors, "f.txt", by_command(*WORD_VECTORS)),

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from zscmr.utils.files import alone, lock, whole_file, whole_folder
+from zscmr.utils.files import alone, check_form, lock, whole_file, whole_folder
 
 SIZE = 200_000
 
@@ -159,3 +159,25 @@ def test_without_locks_there_is_a_warning(tmp_path, capsys):
         pass
     line = capsys.readouterr().err
     assert line.startswith(f"warning: {tmp_path / 'file'}: no lock (") and line.count("\n") == 1
+
+
+FORM = {"a": [str], "b?": {"c": int | None}, "d?": range(1, 9), "e?": float | int, "f?": bool}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([], "expected an object, received a list"),
+        ({"b": {"c": 1}}, "expected an entry 'a', received none"),
+        ({"a": ["x", 1]}, "'a[]': expected a text, received a whole number"),
+        ({"a": [], "b": {}}, "'b': expected an entry 'c', received none"),
+        ({"a": [], "b": {"c": True}}, "'b.c': expected a whole number or null, received true or false"),
+        ({"a": [], "d": 9}, "'d': expected a whole number from 1 to 8, received 9"),
+        ({"a": [], "d": True}, "'d': expected a whole number, received true or false"),
+        ({"a": [], "e": None}, "'e': expected a number or a whole number, received null"),
+        ({"a": [], "f": 0}, "'f': expected true or false, received a whole number"),
+    ],
+)
+def test_json_of_another_form_is_refused(refused, content, expected):
+    check_form("f.json", {"a": ["x"], "b": {"c": None}, "d": 8, "e": 1, "f": True, "more": {}}, FORM)
+    assert refused(check_form, "f.json", content, FORM).replace("f.json: ", "") == expected

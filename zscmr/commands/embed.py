@@ -26,9 +26,10 @@ from zscmr.formats import matfiles, runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.reports import text_tables
 from zscmr.retrieval import Encoder
+from zscmr.retrieval.encoder import read_about
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import alone, existing_folder, read_json
+from zscmr.utils.files import alone, existing_folder
 from zscmr.utils.options import setting
 
 
@@ -141,7 +142,7 @@ def run_distance(run):
     about, own = run / runs.ENCODERS / runs.ABOUT, run / runs.EMBEDDINGS
     if own.is_file():
         return recorded_distance(own)
-    if about.is_file() and "distance" in (recorded := read_json(about)):
+    if about.is_file() and "distance" in (recorded := read_about(about.parent)):
         return recorded["distance"]
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")
 

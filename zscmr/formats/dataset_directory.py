@@ -85,6 +85,22 @@ PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
 
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
 
+#: form of pictures.json, of which directories made elsewhere have parts or nothing
+PROVENANCE = {
+    "trained_on?": [str],
+    "classes?": [str],
+    "backbone?": str,
+    "train?": str,
+    "photos?": str,
+    "sketches?": str,
+    "weights?": str | None,
+    "weights_file?": str | None,
+    "weights_sha256?": str | None,
+    "pictures?": dict,
+    "cnn_sha256?": dict,
+    "sketch?": {"backbone?": str, "train?": str, "weights?": str | None, "weights_file?": str | None},
+}
+
 FILE_KEYS = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
 
 
@@ -122,4 +138,4 @@ def write_provenance(out, provenance):
 def read_provenance(directory):
     """Contents of pictures.json, or {} for a directory whose features were made elsewhere."""
     path = Path(directory) / PICTURES
-    return read_json(path) if path.exists() else {}
+    return read_json(path, PROVENANCE) if path.exists() else {}

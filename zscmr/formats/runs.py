@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from zscmr.formats.dataset_directory import PROVENANCE
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import read_json, write_json
 from zscmr.utils.options import flag, plain
@@ -16,6 +17,21 @@ CONFIG, RESULTS, EMBEDDINGS = "config.json", "results.json", "unified_features.m
 ENCODERS, ABOUT = "encoders", "about.json"  # a folder, and the file in it that marks its graphs as complete
 OF_RUN = ("path", "resume", "overwrite", "no_encoders")  # settings that say where a run is and how it is opened
 OF_COMMAND = ("data", "unseen", *OF_RUN)  # settings of the trainer that are no constants of a system
+_WIDTH = range(2**24)  # numbers of a vector
+#: form of config.json; earlier versions wrote less of the dataset
+_FORM = {
+    "settings": {"data?": str},
+    "classes": {"seen": [str], "held_out": [str], "unseen": [str]},
+    "features?": PROVENANCE,
+    "dataset?": {
+        "directory?": str,
+        "photo?": _WIDTH,
+        "sketch?": _WIDTH,
+        "class_vectors?": _WIDTH,
+        "classifier?": _WIDTH,
+        "features_sha256?": str | None,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class Run:
 
     def config(self):
         """Contents of config.json. Raises BadInput."""
-        return read_json(self.config_file)
+        return {"features": {}} | read_json(self.config_file, _FORM)
 
     def results(self):
         """Contents of results.json of a complete run, else {}."""
@@ -85,10 +101,11 @@ class Run:
 
     def settings(self, settings_class):
         """The settings that the run was started with: {field: value}, constants of the system apart."""
-        stored = self.config().get("settings")
-        if not isinstance(stored, dict):
-            raise BadInput(f"{self.config_file}: no 'settings' in it")
-        values = settings_class.parsed(stored)
+        stored = self.config()["settings"]
+        try:
+            values = settings_class.parsed(stored)
+        except BadInput as error:
+            raise BadInput(f"{self.config_file}: {error}") from error
         known = {field.name for field in dataclasses.fields(settings_class)} | {*OF_COMMAND}
         constants = {name: value for name, value in stored.items() if name not in known and value is not None}
         return values | {"constants": constants | values.get("constants", {})}

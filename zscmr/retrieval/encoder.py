@@ -167,18 +167,18 @@ class ModalityEncoder:
         """The encoder that a folder with about.json holds for a kind. Raises BadInput."""
         if kind not in MODALITIES:
             raise BadInput(f"kind: expected any of {', '.join(MODALITIES)}, received {kind!r}")
-        about = read_json(folder / runs.ABOUT)
+        about = read_about(folder)
+        entry = about[kind]
         try:
-            entry = about[kind]
             file = str(entry.get("file", f"{kind}.tflite"))
             graph = Graph(folder / Path(file).name, entry["sha256"])
             size, resample, crop, fraction = (entry[key] for key in ("size", "resample", "crop", "fraction"))
             preprocessing = Preprocessing(size, resample, crop, fraction, entry.get("ink"))
             seen = frozenset(class_key(name) for part in ("seen", "held_out") for name in about["classes"][part])
             shrink = entry["shrink"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{folder / runs.ABOUT}: expected an entry on '{kind}' with {error}") from error
-        start, stop = entry.get("columns", (0, graph.width))
+        except ValueError as error:
+            raise BadInput(f"{folder / runs.ABOUT}: '{kind}': {error}") from error
+        start, stop = entry["columns"] if len(entry.get("columns", ())) == 2 else (0, graph.width)
         if (graph.size, stop - start) != (entry["size"], entry["dim"]) or not 0 <= start < stop <= graph.width:
             raise BadInput(f"{folder / runs.ABOUT}: '{kind}' is not of the graph in {file}")
         network = graph if "columns" not in entry else _Columns(graph, start, stop)
@@ -228,6 +228,29 @@ class _Columns:
     def __call__(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         vectors: npt.NDArray[np.float32] = self.graph(pictures)
         return vectors[:, self.part]
+
+
+_SIDE = range(1, 2**15)  # pixels
+_ENTRY = {
+    "sha256": str,
+    "size": _SIDE,
+    "resample": range(6),  # of PIL.Image.Resampling
+    "crop": str,
+    "fraction": int | float,
+    "ink?": int | float | None,
+    "shrink": int | None,
+    "dim": range(1, 2**24),
+    "file?": str,
+    "columns?": [range(2**24)],
+}
+#: form of about.json
+_ABOUT = {"photo": _ENTRY, "sketch": _ENTRY, "distance?": str, "classes": {"seen": [str], "held_out": [str]}}
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Contents of about.json in a folder of exported encoders. Raises BadInput."""
+    about: dict[str, Any] = read_json(folder / runs.ABOUT, _ABOUT)
+    return about
 
 
 def exported(folder: Path) -> Path:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.evaluation.distances import slices
+from zscmr.evaluation.distances import DISTANCE_NAMES, slices
 from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
-from zscmr.retrieval.encoder import SHIPPED
+from zscmr.retrieval.encoder import SHIPPED, read_about
 from zscmr.retrieval.table import Identity, Table, picture_id, rows
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import file_hash, is_uri, read_json
+from zscmr.utils.files import file_hash, is_uri
 
 FOLDER = "search"  # of the run directory
 _ROWS = 2**16  # written at a time
@@ -44,11 +44,13 @@ def encoder_identity(folder):
     """The `Identity` of the embeddings of exported encoders in a folder; of a run's own, that of the run."""
     if folder.name == runs.ENCODERS and (folder.parent / runs.EMBEDDINGS).is_file():
         return identity_of(folder.parent)
-    about = read_json(folder / runs.ABOUT)
-    try:
-        return Identity(about["photo"]["dim"], about["distance"], about["photo"]["sha256"])
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{folder / runs.ABOUT}: expected an entry {error}") from error
+    about = read_about(folder)
+    if about.get("distance") not in DISTANCE_NAMES:
+        received = ascii(about.get("distance"))[:80]
+        raise BadInput(
+            f"{folder / runs.ABOUT}: 'distance': expected any of {', '.join(DISTANCE_NAMES)}, not {received}"
+        )
+    return Identity(about["photo"]["dim"], about["distance"], about["photo"]["sha256"])
 
 
 def open_table(where, identity, make=True):

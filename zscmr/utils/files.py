@@ -11,6 +11,7 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import get_args
 
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
@@ -192,17 +193,56 @@ def _take(file, wait):
     return True
 
 
-def read_json(path, kind=dict):
-    """Content of a JSON file, which has to be of `kind`. Raises BadInput if it is missing or unreadable."""
+def read_json(path, form=dict):
+    """Content of a JSON file. Raises BadInput if it is missing, unreadable, or not of the `form` (see `check_form`)."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not readable as JSON ({first_line(error)})") from error
-    if not isinstance(content, kind):
-        raise BadInput(f"{path}: expected JSON of the form of a {kind.__name__}, received a {type(content).__name__}")
+    check_form(path, content, form)
     return content
+
+
+def check_form(file, content, form, key=""):
+    """Raise BadInput unless JSON has a form.
+
+    Args:
+        file: it was read from, for the message.
+        content: what was read.
+        form: a type, a union of types, or a range of whole numbers; [form] of the items of a list; {key: form}, where a
+            key that ends in "?" may be missing and others are not looked at.
+        key: of `content` in the file, for the message.
+    """
+    where = f"{file}: '{key}'" if key else str(file)
+    kinds = get_args(form) or ({range: int}.get(type(form), form if isinstance(form, type) else type(form)),)
+    if not isinstance(content, kinds) or (isinstance(content, bool) and bool not in kinds and object not in kinds):
+        raise BadInput(f"{where}: expected {' or '.join(map(_NAMES.get, kinds))}, received {_NAMES[type(content)]}")
+    if isinstance(form, range) and content not in form:
+        raise BadInput(f"{where}: expected a whole number from {form[0]} to {form[-1]}, received {str(content)[:40]}")
+    if isinstance(form, list):
+        for item in content:
+            check_form(file, item, form[0], f"{key}[]")
+    elif isinstance(form, dict):
+        for name, part in form.items():
+            name, optional = name.removesuffix("?"), name.endswith("?")
+            if name in content:
+                check_form(file, content[name], part, f"{key}.{name}".lstrip("."))
+            elif not optional:
+                raise BadInput(f"{where}: expected an entry '{name}', received none")
+
+
+_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+    object: "anything",
+}
 
 
 def json_round_trip(content):

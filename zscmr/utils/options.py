@@ -1,6 +1,7 @@
 """Settings as frozen dataclasses: each field knows its flag, help, choices and range, and is checked when made."""
 
 import dataclasses
+import numbers
 import shlex
 import types
 import typing
@@ -40,16 +41,27 @@ class Options:
 
     @classmethod
     def parsed(cls, stored):
-        """The values of fields in the dict `stored`, as `stored` wrote them, of the fields' types; others left out."""
+        """The values of fields in the dict `stored`, as `stored` wrote them, of the fields' types; others left out.
+
+        Raises BadInput for a value of another type.
+        """
         hints = typing.get_type_hints(cls)
-        names = [field.name for field in dataclasses.fields(cls) if field.name in stored]
-        return {name: _parsed(stored[name], element_type(hints[name])[0]) for name in names}
+        fields = [field for field in dataclasses.fields(cls) if field.name in stored]
+        return {field.name: _parsed(field, hints[field.name], stored[field.name]) for field in fields}
 
 
-def _parsed(value, kind):
-    if isinstance(value, list):
-        return tuple(_parsed(item, kind) for item in value)
-    return Path(value) if kind is Path and value is not None else value
+def _parsed(field, hint, value):
+    kind, several = element_type(hint)
+    if value is None and field.default is None:
+        return None
+    values = value if several and isinstance(value, list) else [value]
+    expected = {Path: str, float: (int, float)}.get(kind, kind)
+    fits = all(isinstance(each, expected) and (kind is bool) == isinstance(each, bool) for each in values)
+    if not fits or several != isinstance(value, list):
+        many = "a list of " if several else ""
+        raise BadInput(f"{flag(field.name)}: expected {many}{kind.__name__}, received {ascii(value)[:80]}")
+    values = [Path(each) if kind is Path else each for each in values]
+    return tuple(values) if several else values[0]
 
 
 def plain(value):
@@ -81,7 +93,9 @@ def _check_range(field, value):
     limits, choices = field.metadata["limits"], field.metadata["choices"]
     if value is None or value == field.default:
         return
-    if choices and value not in choices:
+    if limits and not isinstance(value, numbers.Real):
+        raise BadInput(f"{flag(field.name)}: expected a number, received {ascii(value)[:80]}")
+    if choices and not (isinstance(value, str) and value in choices):
         raise BadInput(f"{flag(field.name)}: expected any of {', '.join(map(str, choices))}, received {value}")
     least, above, below = (limits.get(name) for name in ("least", "above", "below"))
     in_range = (least is None or value >= least) and (above is None or value > above)
