@@ -40,6 +40,7 @@ def run(project, *words):
     return subprocess.run(command, cwd=project, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_system_brings_its_flags_with_it(project, dataset_folder):
     words = "Unified_XY_triads.py", "--model", "toy", "--data", dataset_folder
     done = run(project, *words, "--path", "runs/toy", "--batch-size", 8, "--epochs", 6, "--dim", 7, "--scale", 0.5)
@@ -57,6 +58,7 @@ def test_a_system_brings_its_flags_with_it(project, dataset_folder):
     assert "multiplies the logits" in run(project, *words, "--help").stdout
 
 
+@pytest.mark.slow
 def test_a_backbone_trains_and_exports(project, tmp_path):
     names = ("ant", "bee", "cow", "dog", "elk")
     draw_pictures(tmp_path, np.random.default_rng(0), names, per_class=3, size=(20, 24), unseen=("dog",))

@@ -21,6 +21,7 @@ def test_pixels_are_those_of_the_published_preprocessing(name, random):
     np.testing.assert_allclose(np.asarray(received), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_network_is_the_published_one(tmp_path, random):
     entry = backbone(f"keras:{SMALL}")
     assert entry.size == 224
@@ -32,6 +33,7 @@ def test_network_is_the_published_one(tmp_path, random):
     np.testing.assert_allclose(np.asarray(ours(pictures)), np.asarray(expected), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_imagenet_weights_are_kept_where_keras_keeps_them(tmp_path, monkeypatch, refused):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     constructor = keras.applications.MobileNetV2
@@ -62,6 +64,7 @@ def test_unknown_name_is_refused(name, refused):
     assert name in refused(backbone, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_preprocessing_is_the_published_one(name):
     """Keras Applications' own preprocessing and model make the same maps as ours of uint8 pictures."""

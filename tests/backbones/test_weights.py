@@ -44,6 +44,7 @@ def save_as(kind, model, folder):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("vgg16", ".npz"), ("vgg16", "-downloaded.h5"), ("resnet50", "-whole.h5"), ("resnet50", ".weights.h5")],

@@ -8,6 +8,7 @@ from helpers.project import write_dataset
 pytest.importorskip("tensorflow")
 
 
+@pytest.mark.slow
 def test_trains_and_tests_the_run_it_made(script, tmp_path):
     write_dataset(tmp_path / "data/tuberlin")
     done = script("ys_tip.py", "--dataset", "TU-Berlin", "--epochs", 1, cwd=tmp_path)

@@ -142,6 +142,7 @@ def test_terms_agree_with_slow_loops(make_model, batch, form):
     assert_terms_agree(fast, slow, SIZES[form].terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "name"), EVERY_TERM)
 def test_gradients_agree_with_finite_differences(make_model, batch, form, name):
     """The distillation term has no gradient in the sketches' gates, so the slow loop keeps them fixed."""

@@ -132,6 +132,7 @@ def test_terms_agree_with_slow_loops(make_model, batch, objective):
     assert_terms_agree(fast_terms(model, *batch), slow_terms(model, *batch), SIZES[objective].terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("objective", "name"), EVERY_TERM)
 def test_gradients_agree_with_finite_differences(make_model, batch, objective, name):
     model = make_model(SIZES[objective])

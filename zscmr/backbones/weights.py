@@ -45,8 +45,8 @@ def _published(published):
         try:
             keras.utils.get_file(kept.name, published.url, cache_dir=kept.parents[1], cache_subdir="models")
         except Exception as error:  # any fault of the network
-            hint = f"fetch {published.url} elsewhere and put it at {kept}"
-            raise BadInput(f"--weights imagenet: no download; {hint}") from error
+            url = published.url
+            raise BadInput(f"--weights imagenet: no download; fetch {url} elsewhere and put it at {kept}") from error
     kind, _, digest = published.digest.partition(":")
     if (received := file_hash(kept, kind)) != digest:
         raise BadInput(f"{kept}: not the published weights, whose {kind} is {digest}; received {received}")

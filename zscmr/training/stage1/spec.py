@@ -92,54 +92,34 @@ class CnnSpec:
 
         Raises BadInput for a missing key or a value that `record` does not write.
         """
-        about = {"precision": "float32"} | of_modality(provenance, modality)
-        for key, (fits, expected) in _VALUES.items():
-            if not fits(about.get(key)):
-                received = ascii(about[key])[:80] if key in about else "nothing"
-                raise BadInput(f"pictures.json: '{key}' ({modality}): expected {expected}, received {received}")
-        values = {key: about.get(key) for key in _VALUES if key not in ("backbone", "weights_file")}
-        file = about.get("weights_file") or about.get("weights")
-        return cls(backbone(about["backbone"]), **values, weights=Path(file) if file else None)
+        about = dict.fromkeys(_KEYS) | {"precision": "float32"} | of_modality(provenance, modality)
+        for key, fits in _checks(about).items():
+            if not fits:
+                received = ascii(about[key])[:80]
+                raise BadInput(
+                    f"pictures.json: '{key}' ({modality}): expected what stage I writes, received {received}"
+                )
+        file = about["weights_file"] or about.get("weights")
+        values = {key: about[key] for key in _KEYS if key not in ("backbone", "weights_file")}
+        return cls(backbone(about["backbone"]), **values, weights=Path(str(file)) if file else None)
 
 
-def _any_of(names, optional=False):
-    def fits(value):
-        return (optional and value is None) or (isinstance(value, str) and value in names)
-
-    return fits, f"any of {', '.join(names)}"
-
-
-def _is_text(value):
-    return isinstance(value, str)
+_KEYS = (
+    *("backbone", "train", "pool", "dense", "size", "ink", "shrink", "objective", "precision"),
+    *("weights_file", "weights_sha256"),
+)
 
 
-def _is_text_or_none(value):
-    return value is None or isinstance(value, str)
-
-
-def _is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_side(value):
-    return value is None or (_is_count(value) and value >= 1)
-
-
-def _is_margin(value):
-    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
-
-
-#: key of pictures.json -> (check of its value, what it should be)
-_VALUES = {
-    "backbone": (_is_text, "a name"),
-    "train": _any_of((FROZEN, *PARTS)),
-    "pool": _any_of(POOLS),
-    "dense": (_is_count, "a size"),
-    "size": (_is_side, "a side in pixels"),
-    "ink": (_is_margin, "a margin from 0 to 1"),
-    "shrink": (_is_side, "a side in pixels"),
-    "objective": _any_of(OBJECTIVES, optional=True),
-    "precision": _any_of(PRECISIONS),
-    "weights_file": (_is_text_or_none, "a path"),
-    "weights_sha256": (_is_text_or_none, "a digest"),
-}
+def _checks(about):
+    """{key of pictures.json: whether its value is one that a `CnnSpec` records}."""
+    texts = {key: isinstance(about[key], str | None) for key in ("weights_file", "weights_sha256")}
+    sides = {key: about[key] is None or (type(about[key]) is int and about[key] >= 1) for key in ("size", "shrink")}
+    return {
+        **{"backbone": isinstance(about["backbone"], str), **texts, **sides},
+        "train": about["train"] in (FROZEN, *PARTS),
+        "pool": about["pool"] in POOLS,
+        "dense": type(about["dense"]) is int and about["dense"] >= 0,
+        "ink": about["ink"] is None or (type(about["ink"]) in (int, float) and 0 <= about["ink"] <= 1),
+        "objective": about["objective"] in (None, *OBJECTIVES),
+        "precision": about["precision"] in PRECISIONS,
+    }
