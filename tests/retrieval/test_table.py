@@ -15,7 +15,7 @@ from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complet
 
 from zscmr.datasets.listing import pictures_in
 from zscmr.retrieval import table as module
-from zscmr.retrieval.table import Identity, Table, rows
+from zscmr.retrieval.table import File, Identity, Table, rows
 
 FORGET = module.AddRules(forget=True)
 
@@ -201,7 +201,8 @@ def test_names_of_files_are_no_queries(opened, tmp_path, capsys):
 def test_codes_are_packed(tmp_path):
     signs = np.where(np.random.default_rng(0).normal(size=(3, 12)) > 0, 1.0, -1.0)
     identity, names = Identity(12, "hamming", "toy"), ["a", "b", "c"]
-    batch = rows(identity, "sketch", ["", "/b", "/c"], names, names, [True] * 3, signs)
+    files = [File(path, name) for path, name in zip(("", "/b", "/c"), names, strict=True)]
+    batch = rows(identity, "sketch", files, [True] * 3, signs, names)
     pictures = Table.open(tmp_path / "g", identity, lambda: [batch]).pictures("sketch")
     np.testing.assert_array_equal(pictures.vectors, np.packbits(signs > 0, axis=1))
     assert Table.open(tmp_path / "g", identity).search_bytes("sketch") == 3 * 128  # a query takes 64 bytes a pair

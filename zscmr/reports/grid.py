@@ -18,10 +18,12 @@ RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
 
 INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
 
+QUERIES, TOP = 8, 10  # of a grid: queries at most, and pictures retrieved for each
+
 PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
-def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image", rerank=False):
+def retrieval_grid(path, features, distance, seed=0, direction="sketch->image", rerank=False):
     """Draw random queries, each of another class, with the pictures nearest to them; write a PNG.
 
     Rows are in the order of class names. Right classes are framed green, wrong ones red. A picture that cannot be
@@ -32,18 +34,16 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
         features: `Features` of the rows to draw from.
         distance: what to rank by.
         seed: of the draw.
-        queries: number of queries at most.
-        top: pictures shown of each.
         direction: a key of `DIRECTIONS`.
         rerank: whether the ranking is re-ranked.
     """
     (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
     if not len(asking.vectors) or not len(answering.vectors):
         raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
-    rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
+    rows = _one_per_class(asking.labels, np.random.default_rng(seed))
     rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
     own_rows = rows if asking is answering else None
-    orders = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
+    orders = first_ranks(asking.vectors[rows], answering.vectors, distance, TOP, own_rows, rerank)
     hits = answering.labels[orders] == asking.labels[rows, None]
     subtitle = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
     subtitle += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
@@ -60,24 +60,24 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
 
 
-def instances_grid(path, features, pairs, distance, seed=0, rerank=False, queries=8, top=9):
+def instances_grid(path, features, pairs, distance, seed=0, rerank=False):
     """Draw random sketches of `pairs`, each of another class, with their own photo and the nearest of its class.
 
     The other arguments are those of `retrieval_grid`.
     """
-    chosen = _one_per_class(features.sketch.labels[pairs.sketches], queries, np.random.default_rng(seed))
+    chosen = _one_per_class(features.sketch.labels[pairs.sketches], np.random.default_rng(seed))
     rows, lines = pairs.sketches[chosen], []
     orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
     for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
         order = order[features.photo.labels[order] == features.photo.labels[own]]
         own_rank = int(np.flatnonzero(order == own)[0]) + 1
-        shown = np.r_[own, order[:top]]
+        shown = np.r_[own, order[: TOP - 1]]
         notes = [f"rank {own_rank} of {len(order)}", *[""] * (len(shown) - 1)]
         retrieved = framed_pictures(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
         name = features.class_name(features.sketch.labels[row]).replace("_", " ")
         lines.append(Line(name, FramedPicture(features.sketch.path(row), name), retrieved))
     subtitle = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
-    heads = ("own", *map(str, range(1, top + 1)))
+    heads = ("own", *map(str, range(1, TOP)))
     picture_grid(path, "Sketch → its own photo", subtitle + ", re-ranked" * rerank, lines, features.leaked, heads)
 
 
@@ -217,9 +217,9 @@ def _fitting(text, inches, fontsize):
     return artist.get_text().splitlines()
 
 
-def _one_per_class(labels, count, generator):
-    """Rows of `count` items at most, each of another class, drawn at random."""
-    classes = generator.permutation(np.unique(labels))[:count]
+def _one_per_class(labels, generator):
+    """Rows of QUERIES items at most, each of another class, drawn at random."""
+    classes = generator.permutation(np.unique(labels))[:QUERIES]
     return np.array([generator.choice(np.flatnonzero(labels == label)) for label in classes])
 
 

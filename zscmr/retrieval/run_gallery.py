@@ -8,7 +8,7 @@ from zscmr.evaluation.distances import slices
 from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
 from zscmr.retrieval.encoder import SHIPPED
-from zscmr.retrieval.table import Identity, Table, picture_id, rows
+from zscmr.retrieval.table import File, Identity, Table, picture_id, rows
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, is_uri, read_json
 
@@ -91,6 +91,5 @@ def _own_rows(identity, modality, features, items):
     unseen = np.isin(items.labels, features.unseen)
     for part in slices(len(once), _ROWS):
         chosen = once[part]
-        classes = [features.class_name(items.labels[row]) for row in chosen]
-        listed = [paths[row] for row in chosen], [names[row] for row in chosen]
-        yield rows(identity, modality, *listed, classes, unseen[chosen], items.vectors[chosen])
+        files = [File(paths[row], features.class_name(items.labels[row])) for row in chosen]
+        yield rows(identity, modality, files, unseen[chosen], items.vectors[chosen], [names[row] for row in chosen])

@@ -152,30 +152,18 @@ class Bucket:
             for number, path in enumerate(paths):
                 file = Path(folder) / f"{number}{PurePosixPath(path).suffix}"
                 with _refusal(path), suppress(FileNotFoundError):
-                    file.write_bytes(_read(self._system, self._at(path)))
+                    file.write_bytes(self._read(path))
                 files.append(str(file))
             yield files
 
-    def _at(self, uri):
-        return f"{self._path.rstrip('/')}/{uri.removeprefix(inside(self.root))}"
-
-
-def read_remote(uri):
-    """The content of a file on object storage. Raises OSError if it is missing or larger than REMOTE_BYTES."""
-    from pyarrow import fs
-
-    try:
-        return _read(*fs.FileSystem.from_uri(uri))
-    except ValueError as error:  # settings of the storage are missing
-        raise OSError(str(error)) from error
-
-
-def _read(system, path):
-    with system.open_input_stream(path) as stream:
-        content = stream.read(REMOTE_BYTES + 1)
-    if len(content) > REMOTE_BYTES:
-        raise OSError(f"more than {REMOTE_BYTES:,} bytes")
-    return content
+    def _read(self, uri):
+        with self._system.open_input_stream(
+            f"{self._path.rstrip('/')}/{uri.removeprefix(inside(self.root))}"
+        ) as stream:
+            content = stream.read(REMOTE_BYTES + 1)
+        if len(content) > REMOTE_BYTES:
+            raise OSError(f"more than {REMOTE_BYTES:,} bytes")
+        return content
 
 
 @contextmanager

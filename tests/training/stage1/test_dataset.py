@@ -24,7 +24,7 @@ from zscmr.inference import outputs as feature_export
 from zscmr.training.stage1 import precision
 from zscmr.training.stage1.classifier import ClassifierTrainer
 from zscmr.training.stage1.dataset import classifier_of, make_dataset
-from zscmr.training.stage1.features import Features
+from zscmr.training.stage1.features import CnnFeatures
 from zscmr.training.stage1.options import FrozenOptions, Stage1Options
 from zscmr.training.stage1.spec import CnnSpec
 from zscmr.utils.files import file_hash
@@ -540,7 +540,7 @@ def test_the_backbones_classifier_is_written_where_it_applies():
     other = dataclasses.replace(plain, entry=dataclasses.replace(entry, name="other"))
 
     def received(photo, sketch, width=7):
-        made = dict.fromkeys(("photo", "sketch"), Features(np.zeros((1, width)), np.ones(1, bool), None))
+        made = dict.fromkeys(("photo", "sketch"), CnnFeatures(np.zeros((1, width)), np.ones(1, bool), None))
         return classifier_of({"photo": FrozenOptions(photo, 0, 1), "sketch": FrozenOptions(sketch, 0, 1)}, made)
 
     np.testing.assert_array_equal(received(plain, plain), kernel)

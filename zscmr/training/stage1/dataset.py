@@ -27,7 +27,7 @@ from zscmr.formats.dataset_directory import (
     write_provenance,
 )
 from zscmr.training import strategies
-from zscmr.training.stage1.examples import Modality
+from zscmr.training.stage1.examples import PictureSet
 from zscmr.training.stage1.features import features_of, joint_features, open_workplace
 from zscmr.training.stage1.options import EndToEndOptions, by_modality
 from zscmr.training.stage1.precision import computing_in
@@ -90,11 +90,11 @@ def split_of(classes, unseen_names, options, cnn):
 
 
 def make_features(trees, split, settings, workplace):
-    """{"photo", "sketch": `Features`} of the pictures of `trees`, by CNNs that learn `split.seen`."""
+    """{"photo", "sketch": `CnnFeatures`} of the pictures of `trees`, by CNNs that learn `split.seen`."""
     sides = {}
     for key, tree in trees.items():
         spec = settings[key].spec
-        sides[key] = Modality(key, tuple(tree.paths()), tree.labels, spec.preprocessing(key), spec.shrink)
+        sides[key] = PictureSet(key, tuple(tree.paths()), tree.labels, spec.preprocessing(key), spec.shrink)
     photo = settings["photo"]
     try:
         with computing_in(photo.spec.precision):
@@ -160,7 +160,7 @@ def write_dataset(out, trees, made, unseen, provenance, classifier=None):
     Args:
         out: the directory.
         trees: {modality: `PictureTree`}.
-        made: {modality: `Features`} of its tree.
+        made: {modality: `CnnFeatures`} of its tree.
         unseen: names of the unseen classes.
         provenance: contents of pictures.json.
         classifier: of `classifier_of`.
