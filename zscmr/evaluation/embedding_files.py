@@ -17,7 +17,6 @@ from zscmr.utils.errors import BadInput, first_line
 # (vectors, labels, names, picture folder) of photos and of sketches: ours, and what KNNcode.m reads
 RELEASED_KEYS = (("featuresx", "labelsx", "namesx", "picturesx"), ("featuresy", "labelsy", "namesy", "picturesy"))
 KNNCODE_KEYS = (("photo_feat_un", "photo_lab", None, None), ("sketch_un", "sketch_lab", None, None))
-
 LARGEST = 2**53  # whole numbers up to it are exact in float64
 
 

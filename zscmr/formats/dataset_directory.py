@@ -74,17 +74,11 @@ FILES = {
 }
 
 MODALITIES = tuple(FILES)
-
 CLASS_VECTORS = ("wv_embeddings.mat", "features")
-
 CLASS_GRAPH = ("mst_graph.mat", "edge")
-
 CLASSIFIER = ("classifier.mat", "kernel")  # of the backbone, on the features
-
 PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
-
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
-
 FILE_KEYS = ("photos", "sketches", "weights", "weights_file")  # keys of files that may have moved or been renamed
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_bytes
-from zscmr.utils.processes import cores, import_tensorflow, stderr_held_back
+from zscmr.utils.processes import cores, import_tensorflow, missing, stderr_held_back
 
 IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
 
@@ -83,8 +83,8 @@ def _interpreter_class():
     except ImportError:
         try:
             return import_tensorflow().lite.Interpreter
-        except (ImportError, AttributeError) as error:
-            raise BadInput("graphs need LiteRT: python -m pip install ai-edge-litert") from error
+        except (BadInput, ImportError, AttributeError) as error:
+            raise missing("LiteRT, which runs encoders,", "search", error) from error
     return Interpreter
 
 

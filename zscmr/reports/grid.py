@@ -15,11 +15,8 @@ from zscmr.utils.errors import BadInput
 from zscmr.utils.files import whole_file
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
-
 INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
-
 QUERIES, TOP = 8, 10  # of a grid: queries at most, and pictures retrieved for each
-
 PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
@@ -132,11 +129,8 @@ def framed_pictures(classes, paths, right=None, notes=None):
 
 
 PITCH, SIDE, LINE = 0.96, 0.87, 1.11  # inches from picture to picture, of a picture, from line to line
-
 NAMES, GAP = 1.5, 0.24  # inches: the column of titles, the space between query and retrieved pictures
-
 TITLE, FOOT, LEADING = 0.98, 0.2, 0.15  # inches above and below, and of each further line of the subtitle
-
 DPI = 130
 
 

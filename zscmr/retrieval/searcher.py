@@ -15,7 +15,7 @@ from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.evaluation.nearest import Index
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import hits
-from zscmr.retrieval.encoder import Encoder, as_list, is_one, several
+from zscmr.retrieval.encoder import Encoder, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
 from zscmr.retrieval.hits import Answer
 from zscmr.retrieval.run_gallery import open_run_table, open_shipped_table
@@ -154,10 +154,7 @@ class Searcher:
 
     def embed(self, pictures, kind):
         """Embeddings (n, dim) of a list of pictures. Raises BadInput that names one that cannot be read."""
-        encoder = self.encoder(kind)
-        vectors, readable = encoder.embed(pictures)
-        if not readable.all():
-            raise BadInput(several(encoder.faults(pictures, readable)))
+        vectors = embed_all(self.encoder(kind), pictures)
         check_vectors(vectors, "query", self.distance)
         return vectors
 

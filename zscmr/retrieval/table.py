@@ -26,8 +26,8 @@ from zscmr.retrieval.sources import open_source
 from zscmr.utils.console import Progress, warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
+from zscmr.utils.processes import missing
 
-INSTALL = "python -m pip install -r requirements-search.txt"
 TABLE = "pictures"
 PICTURE_COLUMNS = ["id", "path", "name", "class", "unseen", "vector"]
 FORMAT = 1  # of the table's columns and metadata
@@ -423,7 +423,7 @@ def _library():
     try:
         import lancedb
     except ImportError as error:
-        raise BadInput(f"the gallery needs LanceDB: {INSTALL} ({first_line(error)})") from error
+        raise missing("LanceDB, which keeps the gallery,", "search", error) from error
     return lancedb
 
 

@@ -451,7 +451,6 @@ FROZEN = ("--freeze", "--first", 3, "--shrink", 24)
 WHOLE = ("--train", "all", "--epochs", 3, "--held-out", 0.34)
 HEAD = ("--train", "head", "--dense", 8, "--epochs", 3, "--held-out", 0.34)
 JOINT = ("--train", "joint", "--epochs", 3, "--held-out", 0.5)
-
 CLASSIFIER, TOGETHER = "zscmr.training.stage1.classifier", "zscmr.training.stage1.end_to_end"
 
 #: runs stage I and kills the process (SIGKILL) at the given call of a function of the project
