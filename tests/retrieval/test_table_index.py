@@ -60,10 +60,10 @@ def test_recall_is_measured_for_the_modality_that_is_searched(tmp_path, capsys):
     """Each by its own searches; photos and sketches of other spreads give other numbers. The index is built once."""
     table, _, _ = build(tmp_path / "g", "cosine", sketches=1500)
     photo, sketch = (TableIndex(table, modality, LEAST).recall() for modality in ("photo", "sketch"))
-    told = capsys.readouterr().out
-    assert told.count("building the index") == 1
-    assert f"the index finds {photo:.1%} of the 10 nearest photo pictures" in told
-    assert f"the index finds {sketch:.1%} of the 10 nearest sketch pictures" in told
+    output = capsys.readouterr().out
+    assert output.count("building the index") == 1
+    assert f"the index finds {photo:.1%} of the 10 nearest photo pictures" in output
+    assert f"the index finds {sketch:.1%} of the 10 nearest sketch pictures" in output
     assert [TableIndex(table, modality, LEAST).recall() for modality in ("photo", "sketch")] == [photo, sketch]
     assert capsys.readouterr().out == ""
 
@@ -76,8 +76,8 @@ def test_a_recall_recorded_for_both_modalities_is_measured_anew(tmp_path, capsys
     table.table().update_field_metadata({"path": "vector", "metadata": old})
     capsys.readouterr()
     assert TableIndex(table, "photo", LEAST).recall() >= 0.95
-    told = capsys.readouterr().out
-    assert "building" not in told and "nearest photo pictures" in told
+    output = capsys.readouterr().out
+    assert "building" not in output and "nearest photo pictures" in output
 
 
 @pytest.mark.parametrize(("distance", "exact"), [("cosine", True), ("l1", False), ("hamming", False)])

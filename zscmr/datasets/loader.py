@@ -138,12 +138,12 @@ def _load_modality(directory, modality, classes):
     return Modality(features, labels, names)
 
 
-def read_features(path, key="feature"):
-    """(n, F) float32 features of a .mat file; large ones are memory-mapped.
+def read_features(path, key="feature", large=matfiles.LARGE):
+    """(n, F) float32 features of a .mat file; those of `large` bytes or more are memory-mapped.
 
     Raises BadInput for a wrong shape or a row with NaN or Inf.
     """
-    array = matfiles.read_numbers(path, key, (None, None))
+    array = matfiles.read_numbers(path, key, (None, None), large)
     if array.shape[1] < 2:
         raise BadInput(f"{path}: '{key}' should be rows × features, received shape {array.shape}")
     if isinstance(array, np.memmap):  # too large to hold: it stays on disk, its rows in one piece
@@ -234,8 +234,8 @@ def _load_classifier(directory):
 def _check_classifier(dataset):
     if dataset.classifier is None:
         return
-    for modality in MODALITIES:
-        width = getattr(dataset, modality).features.shape[1]
+    for modality, items in zip(MODALITIES, (dataset.photo, dataset.sketch), strict=True):
+        width = items.features.shape[1]
         if width != len(dataset.classifier):
             raise BadInput(
                 f"{dataset.directory / CLASSIFIER[0]}: '{CLASSIFIER[1]}' has {len(dataset.classifier)} rows, but "

@@ -33,20 +33,20 @@ class Graph:
         with stderr_held_back():  # the engine's account of itself, and of what is wrong with the file
             try:
                 self._interpreter = _open(interpreter_class, content, threads or cores())
-                (given,) = self._interpreter.get_input_details()
-                (found,) = self._interpreter.get_output_details()
+                (input_,) = self._interpreter.get_input_details()
+                (output,) = self._interpreter.get_output_details()
             except Exception as error:  # of many types, as the damage is
                 failure = error
         if failure is not None:
             raise BadInput(f"{path}: not a usable TensorFlow Lite file ({first_line(failure)})") from failure
-        takes, gives = (_signature(details) for details in (given, found))
-        size = given["shape"][1] if len(given["shape"]) == 4 else 0
+        takes, gives = (_signature(details) for details in (input_, output))
+        size = input_["shape"][1] if len(input_["shape"]) == 4 else 0
         if size < 1 or takes != ("uint8", (1, size, size, 3)):
             raise BadInput(f"{path}: expected a graph of uint8 pictures (n, size, size, 3), received {_shown(takes)}")
-        if len(found["shape"]) != 2 or gives != ("float32", (1, found["shape"][1])):
+        if len(output["shape"]) != 2 or gives != ("float32", (1, output["shape"][1])):
             raise BadInput(f"{path}: expected a graph that gives float32 vectors (n, width), received {_shown(gives)}")
-        self.size, self.width = int(size), int(found["shape"][1])
-        self._input, self._output = given["index"], found["index"]
+        self.size, self.width = int(size), int(output["shape"][1])
+        self._input, self._output = input_["index"], output["index"]
         self._lock = threading.Lock()
 
     def __call__(self, pictures):

@@ -115,9 +115,9 @@ def ablation_table(results, model, preset):
     rows = {}
     for row, method in methods.items():
         cells = {}
-        for place, direction in enumerate(ACROSS):
+        for position, direction in enumerate(ACROSS):
             for dataset in shown if row in known else ():
-                number, digits = known[row][dataset][place], 3 if row == FULL else 2
+                number, digits = known[row][dataset][position], 3 if row == FULL else 2
                 how = PUBLISHED["convention"] if row == FULL else known["read_off"]
                 column = f"{as_published(dataset)}: {INITIALS[direction]}"
                 cells[column] = Value((number,), how, dataset=dataset, digits=digits)
@@ -130,7 +130,7 @@ def ablation_table(results, model, preset):
                 cells[column] = Value(change, measured.convention, measured.ground, signed=True)
         rows[row] = cells
     places = (*map(as_published, shown), ours)
-    columns = [f"{place}: {INITIALS[direction]}" for place in places for direction in ACROSS]
+    columns = [f"{position}: {INITIALS[direction]}" for position in places for direction in ACROSS]
     columns += [f"{ours}: {INITIALS[direction]}, change" for direction in ACROSS]
     read_off = f"Published: {known['read_off']}." if known else ""
     return PaperTable(
@@ -147,7 +147,7 @@ def ablation_table(results, model, preset):
         ),
         tuple(columns),
         rows,
-        order_notes(rows, [f"{place}: S→I" for place in places]),
+        order_notes(rows, [f"{position}: S→I" for position in places]),
         figure=f"ablation-{model}-{preset}.png",
         groups=(FULL,),
     )

@@ -34,25 +34,25 @@ def retrieval_grid(path, features, distance, seed=0, direction="sketch->image", 
         direction: a key of `DIRECTIONS`.
         rerank: whether the ranking is re-ranked.
     """
-    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
-    if not len(asking.vectors) or not len(answering.vectors):
-        raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
-    rows = _one_per_class(asking.labels, np.random.default_rng(seed))
-    rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
-    own_rows = rows if asking is answering else None
-    orders = first_ranks(asking.vectors[rows], answering.vectors, distance, TOP, own_rows, rerank)
-    hits = answering.labels[orders] == asking.labels[rows, None]
+    (queries, gallery), (kind, gallery_kind) = features.sides(direction), DIRECTIONS[direction]
+    if not len(queries.vectors) or not len(gallery.vectors):
+        raise BadInput(f"{path}: the figure needs a {kind} and a {gallery_kind} of an evaluated class")
+    rows = _one_per_class(queries.labels, np.random.default_rng(seed))
+    rows = rows[np.argsort([features.class_name(label).casefold() for label in queries.labels[rows]], kind="stable")]
+    own_rows = rows if queries is gallery else None
+    orders = first_ranks(queries.vectors[rows], gallery.vectors, distance, TOP, own_rows, rerank)
+    hits = gallery.labels[orders] == queries.labels[rows, None]
     subtitle = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
-    subtitle += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
-    if note := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
+    subtitle += f"{len(gallery.vectors)} {PLURAL[gallery_kind]}, {distance} distance{', re-ranked' * rerank}"
+    if note := seen_classes_note(features, queries=queries.labels[rows], gallery=gallery.labels):
         subtitle += f"; {note}"
     lines = []
     for row, order, right in zip(rows, orders, hits, strict=True):
-        name = features.class_name(asking.labels[row]).replace("_", " ")
-        retrieved = framed_pictures(*_classes_and_paths(features, answering, order), right)
-        lines.append(Line(name, FramedPicture(asking.path(row), name), retrieved))
+        name = features.class_name(queries.labels[row]).replace("_", " ")
+        retrieved = framed_pictures(*_classes_and_paths(features, gallery, order), right)
+        lines.append(Line(name, FramedPicture(queries.path(row), name), retrieved))
     lost = picture_grid(path, arrow(direction).capitalize(), subtitle, lines, features.leaked)
-    for items, count in zip((asking, answering), lost, strict=True):
+    for items, count in zip((queries, gallery), lost, strict=True):
         if count:
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
 
@@ -120,10 +120,10 @@ class Line:
 def framed_pictures(classes, paths, right=None, notes=None):
     """Retrieved pictures, named by class; framed by whether they are `right` (n,), where that is known."""
     pictures = []
-    for place, (name, path) in enumerate(zip(classes, paths, strict=True)):
+    for column, (name, path) in enumerate(zip(classes, paths, strict=True)):
         name = name.replace("_", " ")
-        frame = INK if right is None else RIGHT if right[place] else WRONG
-        note = short(name) + (f"\n{notes[place]}" if notes else "")
+        frame = INK if right is None else RIGHT if right[column] else WRONG
+        note = short(name) + (f"\n{notes[column]}" if notes else "")
         pictures.append(FramedPicture(path, name, note, frame, 1.0 if right is None else 2.5))
     return pictures
 

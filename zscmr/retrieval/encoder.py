@@ -226,9 +226,9 @@ class _Columns:
 
 def exported(folder: Path) -> Path:
     """The directory of the graphs of a run directory, or the directory itself if it holds graphs. Raises BadInput."""
-    for place in (folder / runs.ENCODERS, folder):
-        if (place / runs.ABOUT).is_file():
-            return place
+    for directory in (folder / runs.ENCODERS, folder):
+        if (directory / runs.ABOUT).is_file():
+            return directory
     if not (folder / runs.CONFIG).is_file():
         raise BadInput(f"{folder}: neither a run directory nor one of exported encoders")
     raise BadInput(f"{folder}: its encoders are not exported; python export.py --run {folder} writes them")

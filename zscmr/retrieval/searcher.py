@@ -195,10 +195,10 @@ class Searcher:
         filter that names what the gallery lacks.
         """
         listed = as_list(pictures)
-        found = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
+        answers = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
-        found = [dataclasses.replace(answer, query=path) for answer, path in zip(found, paths, strict=True)]
-        return found[0] if is_one(pictures) else found
+        answers = [dataclasses.replace(answer, query=path) for answer, path in zip(answers, paths, strict=True)]
+        return answers[0] if is_one(pictures) else answers
 
     def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
         """An `Answer` for each of the vectors (q, dim); `but`: id of a picture to leave out; others as of `search`."""

@@ -56,7 +56,7 @@ def stderr_held_back():
     The descriptor belongs to the process: what other threads write meanwhile is held back too.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     failed = True
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
@@ -65,8 +65,8 @@ def stderr_held_back():
             failed = False
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
             if failed:
                 messages.seek(0)
                 sys.stderr.write(messages.read().decode(errors="replace"))

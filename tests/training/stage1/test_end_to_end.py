@@ -66,11 +66,11 @@ def test_every_objective_trains(pictures, choices):
     out = train(pictures, **choices)
     width = 64 if choices.get("objective") else 256
     assert all(rows.shape == (24, width) and np.ptp(rows, axis=0).max() > 0 for rows in features(out))
-    made = read_json(out / "pictures.json")
-    assert set(made["trained_on"]) == {"ant", "bee", "cow", "elk"}
+    provenance = read_json(out / "pictures.json")
+    assert set(provenance["trained_on"]) == {"ant", "bee", "cow", "elk"}
     same = (out / "photo.weights.h5").read_bytes() == (out / "sketch.weights.h5").read_bytes()
     assert same == (choices.get("share") != "none" and "objective" not in choices)  # ZSCMR has two encoders
-    assert made.get("ink") == choices.get("ink") and made.get("size") == choices.get("size")
+    assert provenance.get("ink") == choices.get("ink") and provenance.get("size") == choices.get("size")
 
 
 @pytest.mark.slow
@@ -85,9 +85,9 @@ def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
         embeddings = matfiles.read(run / "unified_features.mat", key)
         np.testing.assert_array_equal(embeddings, given)
         paths = layouts.list_pictures(pictures / modality, modality).paths()
-        found, readable = Encoder.open(run, modality).embed(paths)
+        vectors, readable = Encoder.open(run, modality).embed(paths)
         assert readable.all()
-        np.testing.assert_allclose(found, embeddings, atol=1e-4 * np.abs(embeddings).max())
+        np.testing.assert_allclose(vectors, embeddings, atol=1e-4 * np.abs(embeddings).max())
 
 
 @pytest.mark.slow

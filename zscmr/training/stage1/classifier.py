@@ -216,9 +216,9 @@ class ClassifierTrainer:
         rows, batch = self.held_out, self.options.recipe.batch_size
         labels, classes = self.training_set.labels, self.training_set.classes
         right = total = 0
-        for inputs, kept in self._fetched(np.split(rows, range(batch, len(rows), batch))):
-            right += int(self._hits(inputs, tf.constant(np.searchsorted(classes, labels[kept]))))
-            total += len(kept)
+        for inputs, rows_read in self._fetched(np.split(rows, range(batch, len(rows), batch))):
+            right += int(self._hits(inputs, tf.constant(np.searchsorted(classes, labels[rows_read]))))
+            total += len(rows_read)
         return right / max(total, 1)
 
 

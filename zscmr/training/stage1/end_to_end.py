@@ -147,9 +147,9 @@ class EndToEndTrainer:
 
         Raises BadInput if a mean is not finite, or too many steps in a row had gradients that were not.
         """
-        taught = self.training_set.split.seen
-        position = np.full(max(taught) + 1, -1, np.int32)
-        position[taught] = np.arange(len(taught))
+        seen = self.training_set.split.seen
+        position = np.full(max(seen) + 1, -1, np.int32)
+        position[seen] = np.arange(len(seen))
         rows = step_rows(position[self.training_set.photo.labels], self.draw(number), self.student.system)
         run = self._streamed if self._images is None else self._resident
         *totals, applied = np.asarray(run(tf.constant((number - 1) * self.steps), *map(tf.constant, rows)))
@@ -275,8 +275,8 @@ class EndToEndTrainer:
 
     def _say_chosen(self):
         chosen, score = int(self.state.best_epoch.numpy()), float(self.state.best_score.numpy())
-        kept = f"epoch {chosen} of {self.options.preset.epochs} chosen"
-        say(f"{kept}, mAP@all {score:.3f} on {len(self.training_set.split.held_out)} held-out seen classes")
+        which = f"epoch {chosen} of {self.options.preset.epochs} chosen"
+        say(f"{which}, mAP@all {score:.3f} on {len(self.training_set.split.held_out)} held-out seen classes")
 
     def _shown_skips(self):
         skipped = int(self.guard.skipped.numpy())

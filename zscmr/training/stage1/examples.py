@@ -34,7 +34,7 @@ class PictureSet:
 
     def take(self, keep):
         """The modality reduced to the rows where the boolean mask `keep` (n,) is true."""
-        paths = tuple(path for path, kept in zip(self.paths, keep, strict=True) if kept)
+        paths = tuple(path for path, chosen in zip(self.paths, keep, strict=True) if chosen)
         return PictureSet(self.name, paths, self.labels[keep], self.preprocessing, self.shrink)
 
     def of_classes(self, classes):

@@ -181,8 +181,8 @@ def _exported(model, modality, options, workplace):
         return _ready(model, options.spec, modality, workplace.strategy)
 
     identity = of_modality(workplace.provenance, modality.name)
-    made = workplace.outputs(folder / "features", identity, make, modality, options.batch_size)
-    return _checked(modality, CnnFeatures(*made, file))
+    output = workplace.outputs(folder / "features", identity, make, modality, options.batch_size)
+    return _checked(modality, CnnFeatures(*output, file))
 
 
 def joint_features(sides, split, names, options, workplace):
@@ -215,14 +215,14 @@ def joint_features(sides, split, names, options, workplace):
             class_vectors,
         )
         EndToEndTrainer(student, teacher, training_set, options).fit(workplace.folder / "joint")
-    made = {}
+    features = {}
     for key, network in student.networks.items():
         model = build_body(spec.with_file(None), options.seed, workplace.strategy)
         model.set_weights(network.get_weights())
         if student.own_space:
             model = in_own_space(model, student.system, key)
-        made[key] = _exported(model, sides[key], options, workplace)
-    return made
+        features[key] = _exported(model, sides[key], options, workplace)
+    return features
 
 
 def _checked(modality, features):

@@ -40,8 +40,8 @@ def computing_in(precision):
 def norm_statistics(*networks):
     """Moving means and variances of the batch normalisations that training changes, each once."""
     norms = [layer for network in networks for layer in network.layers if _is_trained_norm(layer)]
-    found = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
-    return list({id(variable): variable for variable in found}.values())
+    statistics = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
+    return list({id(variable): variable for variable in statistics}.values())
 
 
 def _is_trained_norm(layer):
@@ -51,8 +51,8 @@ def _is_trained_norm(layer):
 def restore_unless(applied, variables, values):
     """Give `variables` the `values` they had, unless the scalar bool `applied` is true; within a replica."""
     for variable, value in zip(variables, values, strict=True):
-        kept = tf.where(applied, variable.value, value)
-        tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=kept)
+        chosen = tf.where(applied, variable.value, value)
+        tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=chosen)
 
 
 def all_finite(arrays):
