@@ -197,10 +197,10 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
     """Of 24 pictures found it shows 20, and says so; beside 3 there is less room, so that lines are folded."""
     drawn, render = [], grid.rendered
     monkeypatch.setattr(grid, "rendered", lambda figure: drawn.append(figure) or render(figure))
-    for top, output in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
+    for top, note in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
         find(folder, finished / "sketch/cow/cow_0.png", top=top)
         figure = drawn[-1]
-        assert output in " ".join(text.get_text() for text in figure.texts)
+        assert note in " ".join(text.get_text() for text in figure.texts)
         renderer = FigureCanvasAgg(figure).get_renderer()
         boxes = [text.get_window_extent(renderer) for text in figure.texts]
         assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)

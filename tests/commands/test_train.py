@@ -203,8 +203,8 @@ def test_resume_refuses_a_default_that_was_not_the_run_s(dataset_folder, script)
 def test_runs_without_a_path_never_share_a_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/0007").mkdir(parents=True)
-    provenance = [runs.Run.create(None, trainer.Settings(), {}, {}, {}).folder for _ in range(2)]
-    assert [str(folder) for folder in provenance] == ["runs/0008", "runs/0009"]
+    folders = [runs.Run.create(None, trainer.Settings(), {}, {}, {}).folder for _ in range(2)]
+    assert [str(folder) for folder in folders] == ["runs/0008", "runs/0009"]
 
 
 @pytest.mark.slow

@@ -69,8 +69,8 @@ def test_what_is_too_large_is_not_read(storage, tmp_path, capsys, monkeypatch):
     storage.put_object(Bucket="zscmr", Key="large/large.png", Body=b"more than ten bytes")
     table = Table.open(tmp_path / "g", IDENTITY)
     assert table.update("photo", "s3://zscmr/large", ToyEncoder()).added == 1
-    output = "warning: s3://zscmr/large/large.png: 19 bytes, more than 10, skipped\n"
-    assert capsys.readouterr().err == output
+    expected = "warning: s3://zscmr/large/large.png: 19 bytes, more than 10, skipped\n"
+    assert capsys.readouterr().err == expected
     source, grown = sources.open_source("s3://zscmr/large"), ["s3://zscmr/large/large.png"]
     with pytest.raises(BadInput, match="more than 10 bytes"), source.local(grown):
         pass

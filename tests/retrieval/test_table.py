@@ -85,8 +85,8 @@ def test_rows_of_a_folder_that_is_gone_stay_until_they_are_to_be_forgotten(opene
     add(opened, folder)
     shutil.rmtree(folder)
     assert add(opened, folder) == module.Update(0, 6, 0)
-    output = f"warning: --add {folder}: no such folder; 6 pictures stay in the gallery (--forget drops them)\n"
-    assert capsys.readouterr().err == output
+    expected = f"warning: --add {folder}: no such folder; 6 pictures stay in the gallery (--forget drops them)\n"
+    assert capsys.readouterr().err == expected
     folder.mkdir()
     assert add(opened, folder) == module.Update(0, 6, 0)
     assert f"{folder}: is empty; 6 pictures added from there stay in the gallery" in capsys.readouterr().err

@@ -139,10 +139,10 @@ def test_a_moved_dataset_is_still_itself(large, capsys):
     make_dataset(settings(large))
     moved = large.parent / "moved"
     large.rename(moved)
-    provenance = (moved / "out/imagematnew.mat").read_bytes()
+    before = (moved / "out/imagematnew.mat").read_bytes()
     make_dataset(settings(moved))
     assert "already holds these features" in capsys.readouterr().out
-    assert (moved / "out/imagematnew.mat").read_bytes() == provenance
+    assert (moved / "out/imagematnew.mat").read_bytes() == before
     present = read_provenance(moved / "out")
     assert (present["photos"], present["sketches"]) == (str(moved / "photo"), str(moved / "sketch"))
 
@@ -344,14 +344,14 @@ def test_a_renamed_weight_file_is_the_same_one(trees, refused, capsys):
     weights, renamed = trees / "old.weights.h5", trees / "moved/new.weights.h5"
     networks.build(backbone("small")).save_weights(weights)
     make_dataset(settings(trees, weights=weights))
-    provenance = (trees / "out/imagematnew.mat").read_bytes()
+    before = (trees / "out/imagematnew.mat").read_bytes()
     renamed.parent.mkdir()
     weights.rename(renamed)
     capsys.readouterr()
     make_dataset(settings(trees, weights=renamed))
     said = capsys.readouterr().out
     assert "already holds these features" in said and f"pictures.json now names new.weights.h5, {renamed}" in said
-    assert (trees / "out/imagematnew.mat").read_bytes() == provenance
+    assert (trees / "out/imagematnew.mat").read_bytes() == before
     present = read_provenance(trees / "out")
     assert (present["weights"], present["weights_file"]) == ("new.weights.h5", str(renamed))
     networks.build(backbone("small")).save_weights(weights)  # the former name, other numbers
@@ -541,8 +541,8 @@ def test_the_backbones_classifier_is_written_where_it_applies():
     other = dataclasses.replace(plain, entry=dataclasses.replace(entry, name="other"))
 
     def received(photo, sketch, width=7):
-        provenance = dict.fromkeys(("photo", "sketch"), CnnFeatures(np.zeros((1, width)), np.ones(1, bool), None))
-        return classifier_of({"photo": FrozenOptions(photo, 0, 1), "sketch": FrozenOptions(sketch, 0, 1)}, provenance)
+        features = dict.fromkeys(("photo", "sketch"), CnnFeatures(np.zeros((1, width)), np.ones(1, bool), None))
+        return classifier_of({"photo": FrozenOptions(photo, 0, 1), "sketch": FrozenOptions(sketch, 0, 1)}, features)
 
     np.testing.assert_array_equal(received(plain, plain), kernel)
     assert received(plain, other) is received(headed, headed) is received(plain, plain, 8) is None
