@@ -96,7 +96,7 @@ class Index:
             keys[:, left_out] = nowhere
         if own_rows is not None:
             keys[np.arange(len(keys)), own_rows] = nowhere
-        # every item that may be as near as the K-th: nobody is cut off by rounding
+        # every item that may be as near as the K-th: rounding cuts none off
         query, item = _candidates(keys, top, doubt, nowhere)
         if self.metric == "hamming":
             exact = keys[query, item].astype(np.float64)

@@ -1,4 +1,4 @@
-"""pictures.json: what the features of a dataset directory were made with."""
+"""A dataset directory: its files and variables, known defects of released ones, and pictures.json."""
 
 import hashlib
 from pathlib import Path

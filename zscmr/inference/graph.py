@@ -16,8 +16,8 @@ IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
 class Graph:
     """A .tflite file: uint8 RGB pictures (n, size, size, 3) -> float32 vectors (n, width).
 
-    Pictures run one at a time, so a picture's vector does not depend on what is embedded with it, and memory not on n;
-    larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
+    Pictures run one at a time: a picture's vector does not depend on the batch it is in, nor memory on the batch size.
+    Larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
     """
 
     def __init__(self, path, sha256=None, threads=None):

@@ -7,7 +7,6 @@ import numpy as np
 from zscmr.evaluation.distances import slices
 from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
-from zscmr.retrieval.encoder import SHIPPED
 from zscmr.retrieval.table import File, Identity, Table, picture_id, rows
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, is_uri, read_json
@@ -33,11 +32,6 @@ def open_run_table(run, where=None, make=True):
     if where is not None:
         return open_table(where, identity, make)
     return Table.open(Path(run) / FOLDER, identity, lambda: _first_rows(run, identity))
-
-
-def open_shipped_table(where, make=True):
-    """The `Table` of the encoder that comes with the project; `where` and `make` as of `open_table`."""
-    return open_table(where, encoder_identity(SHIPPED), make)
 
 
 def encoder_identity(folder):

@@ -15,10 +15,10 @@ from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.evaluation.nearest import Index
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import hits
-from zscmr.retrieval.encoder import Encoder, as_list, embed_all, is_one
+from zscmr.retrieval.encoder import SHIPPED, Encoder, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
 from zscmr.retrieval.hits import Answer
-from zscmr.retrieval.run_gallery import open_run_table, open_shipped_table
+from zscmr.retrieval.run_gallery import encoder_identity, open_run_table, open_table
 from zscmr.retrieval.table_index import TableIndex
 from zscmr.utils.errors import BadInput
 
@@ -138,8 +138,8 @@ class Searcher:
 
     @classmethod
     def shipped(cls, where, make=True, memory=MEMORY):
-        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_shipped_table`."""
-        return Searcher(open_shipped_table(where, make), Encoder.shipped, memory)
+        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_table`."""
+        return Searcher(open_table(where, encoder_identity(SHIPPED), make), Encoder.shipped, memory)
 
     def opener(self, modality):
         """A function without arguments that opens the encoder of a modality anew, in other processes too."""

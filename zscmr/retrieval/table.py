@@ -208,7 +208,7 @@ class Table:
         return Counts(pictures, *(dict(sorted(names.items())) for names in (classes, folders)))
 
     def search_bytes(self, modality):
-        """The bytes that an `Index` over `pictures(modality).vectors` has to be allowed: for the rows, or a query."""
+        """Bytes of memory that an `Index` over `pictures(modality).vectors` needs: for its rows, or for one query."""
         kind = schema_of(self.identity).field("vector").type
         return self.count(modality) * max(kind.list_size * kind.value_type.bit_width // 8, 2 * PAIR_BYTES)
 
