@@ -20,8 +20,8 @@ import numpy as np
 from zscmr.backbones import NAMES, backbone, networks
 from zscmr.datasets.classes import Split
 from zscmr.datasets.pictures import Preprocessing
-from zscmr.training.stage1.end_to_end import EndToEndTrainer, Lesson
-from zscmr.training.stage1.examples import Examples, Modality
+from zscmr.training.stage1.end_to_end import EndToEndTrainer, TrainingSet
+from zscmr.training.stage1.examples import Examples, PictureSet
 from zscmr.training.stage1.options import JOINT_PAIRS, Stage1Options, by_modality
 from zscmr.training.stage1.student import build_student, cut, freeze
 from zscmr.utils import cli
@@ -117,10 +117,10 @@ def epoch(options):
     student, teacher = build_student(lambda: network_of(options), classifier, options, {}, vectors)
     sides, labels = [], np.arange(CLASSES)
     for name in ("photo", "sketch"):
-        modality = Modality(name, CLASSES * ("",), labels, Preprocessing(options.recipe.train_size))
+        modality = PictureSet(name, CLASSES * ("",), labels, Preprocessing(options.recipe.train_size))
         sides.append(Examples(modality, random_pictures(options, CLASSES)))
     none = np.empty(0, int)
-    trainer = EndToEndTrainer(student, teacher, Lesson(*sides, None, Split(labels, none, none), vectors), options)
+    trainer = EndToEndTrainer(student, teacher, TrainingSet(*sides, None, Split(labels, none, none), vectors), options)
     return lambda steps: trainer.epoch(1)
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from tests.helpers import toy_gallery
 from zscmr.evaluation.ranking import rank
 from zscmr.retrieval import Identity, Index, Table, TableIndex
-from zscmr.retrieval.table import rows
+from zscmr.retrieval.table import File, rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.options import Options, setting
@@ -124,8 +124,8 @@ def filled(where, count):
     def batches(step=50_000):
         for start in range(0, count, step):
             vectors, classes = class_vectors(min(step, count - start), seed=(2, start))
-            names = [f"/photos/class {number}/{start + row}.jpg" for row, number in enumerate(classes)]
-            yield rows(IDENTITY, "photo", names, names, [f"class {n}" for n in classes], classes % 5 == 0, vectors)
+            files = [File(f"/photos/class {n}/{start + row}.jpg", f"class {n}") for row, n in enumerate(classes)]
+            yield rows(IDENTITY, "photo", files, classes % 5 == 0, vectors)
 
     start = time.perf_counter()
     gallery = Table.open(where, IDENTITY, batches)

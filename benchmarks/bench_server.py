@@ -23,7 +23,7 @@ import numpy as np
 
 from zscmr.retrieval import Searcher
 from zscmr.retrieval.run_gallery import identity_of
-from zscmr.retrieval.table import Table, rows
+from zscmr.retrieval.table import File, Table, rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
@@ -76,7 +76,8 @@ def fill(settings, folder):
     vectors = chosen.vectors + 0.01 * photos.vectors.std() * random.normal(size=chosen.vectors.shape)
     identity = identity_of(settings.run)
     names = [f"{number}/{name}" for number, name in enumerate(chosen.names)]
-    batch = rows(identity, "photo", [""] * len(names), names, chosen.classes, chosen.unseen, vectors.astype(np.float32))
+    files = [File("", class_name) for class_name in chosen.classes]
+    batch = rows(identity, "photo", files, chosen.unseen, vectors.astype(np.float32), names)
     Table.open(folder, identity).write(batch)
     return [file.read_bytes() for file in files]
 

@@ -56,10 +56,10 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     draw_pictures(other, random, ("cow", "hen", "jay", "gnu"), per_class=2, size=(30, 30), unseen=("cow", "hen"))
     (other / "photo/hen/hen_0.jpg").write_bytes(b"no picture")
     embed.main(embed.Settings(run=run, **picture_flags(other), out=tmp_path / "other.mat"))
-    told = capsys.readouterr().err
-    assert "the run was trained on 1 of the 2 unseen classes, cow among them" in told and "hen_0.jpg" in told
+    output = capsys.readouterr().err
+    assert "the run was trained on 1 of the 2 unseen classes, cow among them" in output and "hen_0.jpg" in output
     features = knn_eval.load(tmp_path / "other.mat")
-    assert len(features.photo.labels) == 7 and len(features.sketch.labels) == 8 and features.leaked in told
+    assert len(features.photo.labels) == 7 and len(features.sketch.labels) == 8 and features.leaked in output
     assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
     settings = embed.Settings(run=run, **picture_flags(other), out=tmp_path / "other.mat")
     with lock(tmp_path / ".other.mat.lock"):
@@ -97,9 +97,9 @@ def check_across_datasets(run, folder, random, refused, capsys):
     trees = {"run": run, "photos": folder / "photo", "sketches": folder / "sketch", "out": folder / "x.mat"}
     capsys.readouterr()
     embed.main(embed.Settings(**trees))
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     across = "trained on data, tested on third/photo: 2 classes that both have and the run left unseen"
-    assert f"Across datasets: {across}." in " ".join(told.out.split()) and "trained on 1" not in told.err
+    assert f"Across datasets: {across}." in " ".join(output.out.split()) and "trained on 1" not in output.err
 
     vectors, labels = {}, {}
     for modality in ("photo", "sketch"):
@@ -110,7 +110,7 @@ def check_across_datasets(run, folder, random, refused, capsys):
     for query, label in zip(vectors["sketch"], labels["sketch"], strict=True):
         order = loop_rank(query, vectors["photo"], "euclidean")
         expected.append(loop_ap([labels["photo"][item] == label for item in order], len(order), "R", False))
-    [line] = (line for line in told.out.splitlines() if "sketch->image" in line)
+    [line] = (line for line in output.out.splitlines() if "sketch->image" in line)
     assert line.split()[1] == f"{np.mean(expected):.3f}"
 
     # a list less what was trained on; and what leaves nothing

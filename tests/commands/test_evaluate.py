@@ -170,8 +170,8 @@ def test_bad_input_is_one_line_and_status_2(changes, words, culprit, tmp_path, m
     Path("notes.json").write_text("{}")
     with pytest.raises(SystemExit) as exit:
         command_line("f.mat", *words)
-    told, complaint = capsys.readouterr()
-    assert exit.value.code == 2 and told == ""  # nothing was scored
+    output, complaint = capsys.readouterr()
+    assert exit.value.code == 2 and output == ""  # nothing was scored
     assert complaint.count("\n") == 1 and complaint.endswith("\n")
     assert culprit in complaint
 

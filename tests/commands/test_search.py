@@ -130,8 +130,8 @@ def test_answers_are_those_of_the_ranking(finished, folder, capsys):
         assert [one["name"] for one in answer["found"]] == [features.photo.names[row] for row in order]
         np.testing.assert_allclose([one["distance"] for one in answer["found"]], apart[order], rtol=1e-4)
         assert all(one["class"] == one["name"].split("/")[0] for one in answer["found"])
-    told = capsys.readouterr()
-    assert "2 queries answered in" in told.out and told.err == ""
+    output = capsys.readouterr()
+    assert "2 queries answered in" in output.out and output.err == ""
     with Image.open(folder / "run/search.png") as drawn:
         colours = np.asarray(drawn).reshape(-1, 3)
     right = sum(
@@ -197,10 +197,10 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
     """Of 24 pictures found it shows 20, and says so; beside 3 there is less room, so that lines are folded."""
     drawn, render = [], grid.rendered
     monkeypatch.setattr(grid, "rendered", lambda figure: drawn.append(figure) or render(figure))
-    for top, told in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
+    for top, note in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
         find(folder, finished / "sketch/cow/cow_0.png", top=top)
         figure = drawn[-1]
-        assert told in " ".join(text.get_text() for text in figure.texts)
+        assert note in " ".join(text.get_text() for text in figure.texts)
         renderer = FigureCanvasAgg(figure).get_renderer()
         boxes = [text.get_window_extent(renderer) for text in figure.texts]
         assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
@@ -286,8 +286,8 @@ def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
     shutil.copytree(finished / "data", folder / "moved", ignore=shutil.ignore_patterns("*.mat"))
     find(folder, query)
     forget_encoders(folder)
-    made = json.loads((folder / "moved/pictures.json").read_text())
-    (folder / "moved/pictures.json").write_text(json.dumps({**made, "seed": 7}))
+    provenance = json.loads((folder / "moved/pictures.json").read_text())
+    (folder / "moved/pictures.json").write_text(json.dumps({**provenance, "seed": 7}))
     assert "photo.weights.h5: is of other features than those of" in message()
     (folder / "moved/pictures.json").unlink()
     (folder / "moved/photo.weights.h5").write_bytes(b"nothing")
@@ -295,7 +295,9 @@ def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
 
     rewrite(
         folder,
-        lambda config: config.update(features={**made, "train": "nothing", "weights": "w.npz", "weights_sha256": "0"}),
+        lambda config: config.update(
+            features={**provenance, "train": "nothing", "weights": "w.npz", "weights_sha256": "0"}
+        ),
     )
     assert message().startswith("w.npz: no such file")
     (folder / "w.npz").touch()
@@ -310,9 +312,9 @@ def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
     shutil.rmtree(folder / "new")
     answer = find(folder, finished / "sketch/ant/ant_1.png", top=5, gallery=str(folder / "g"))["queries"][0]
     assert len(answer["found"]) == 4
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "class names in place of 4 pictures whose files are gone" in told
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert "class names in place of 4 pictures whose files are gone" in output
 
 
 def test_added_pictures_are_found(finished, folder, capsys):

@@ -25,16 +25,16 @@ def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypa
     paper_tables.main(dataclasses.replace(settings, plan=True))
     assert "12 of 12 cells missing, about 0:00:" in capsys.readouterr().out and not cells.exists()
     paper_tables.main(settings)
-    told = capsys.readouterr()
-    assert "12/12 zscmr-paper-epochs-3, unseen, seed 0, measured: reranked; " in told.out
-    assert told.err == ""
+    output = capsys.readouterr()
+    assert "12/12 zscmr-paper-epochs-3, unseen, seed 0, measured: reranked; " in output.out
+    assert output.err == ""
     files = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(files) == {"tables.md", "tables.tex", "tables.csv", "ablation-zscmr-paper.png"}
     text = files["tables.md"].decode()
     assert text.count("## ") == text.count("QUICK PLAN of 3 epochs a run") + 1 == 8  # one of published numbers alone
     paper_tables.main(settings)
-    told = capsys.readouterr()
-    assert "0 of 12 cells missing" in told.out and "/12 " not in told.out
+    output = capsys.readouterr()
+    assert "0 of 12 cells missing" in output.out and "/12 " not in output.out
     assert {path.name: path.read_bytes() for path in out.iterdir()} == files
 
 
@@ -75,9 +75,9 @@ def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):
     fabricate(plan_of(dataset_folder, **choices))
     settings = paper_tables.Settings(data=dataset_folder, seeds=2, runs=tmp_path / "cells", out=tmp_path, **choices)
     paper_tables.main(settings)
-    told = capsys.readouterr().out
-    assert "class graph: the minimum spanning tree of the trained classes' vectors, by cosine (mst_graph.mat" in told
-    assert f"class graph: {dataset_folder}/mst_graph.mat\n" in told
+    output = capsys.readouterr().out
+    assert "class graph: the minimum spanning tree of the trained classes' vectors, by cosine (mst_graph.mat" in output
+    assert f"class graph: {dataset_folder}/mst_graph.mat\n" in output
     text = (tmp_path / "tables.md").read_text(encoding="utf-8")
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert "| −0.030 ± 0.014" in lines["64 bits"] and "| −0.030 ± 0.014" in lines["64 bits, without hash terms"]

@@ -31,9 +31,9 @@ def test_run_directory(dataset_folder, capsys):
     results = json.loads((run / "results.json").read_text())
     assert set(results) == {"CNN features alone", "shared space"}
     assert results["shared space"]["directions"]["sketch->image"]["queries"] == 18
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     best = max(lines, key=lambda line: line["held_out_mAP"])
-    assert f"epoch {best['epoch']} of 4 chosen, mAP@all {best['held_out_mAP']:.3f} on the 2 held-out" in told
+    assert f"epoch {best['epoch']} of 4 chosen, mAP@all {best['held_out_mAP']:.3f} on the 2 held-out" in output
     assert (run / "retrieval.png").stat().st_size > 1000
 
     file = run / "unified_features.mat"
@@ -127,12 +127,12 @@ def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
 
 
 def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys):
-    made = {"trained_on": ["ANT", "bee"], "photos": "", "sketches": ""}
-    (dataset_folder / "pictures.json").write_text(json.dumps(made))
+    provenance = {"trained_on": ["ANT", "bee"], "photos": "", "sketches": ""}
+    (dataset_folder / "pictures.json").write_text(json.dumps(provenance))
     trainer.main(settings(dataset_folder, epochs=1))
     sentence = "the CNNs were trained on 1 of the 3 unseen classes, bee among them"
-    told = capsys.readouterr()
-    assert told.out.count(sentence) == 2 and sentence in told.err
+    output = capsys.readouterr()
+    assert output.out.count(sentence) == 2 and sentence in output.err
     results = json.loads((dataset_folder.parent / "run/results.json").read_text())
     assert results["shared space"]["leaked"] == sentence
 
@@ -203,8 +203,8 @@ def test_resume_refuses_a_default_that_was_not_the_run_s(dataset_folder, script)
 def test_runs_without_a_path_never_share_a_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/0007").mkdir(parents=True)
-    made = [runs.Run.create(None, trainer.Settings(), {}, {}, {}).folder for _ in range(2)]
-    assert [str(folder) for folder in made] == ["runs/0008", "runs/0009"]
+    folders = [runs.Run.create(None, trainer.Settings(), {}, {}, {}).folder for _ in range(2)]
+    assert [str(folder) for folder in folders] == ["runs/0008", "runs/0009"]
 
 
 @pytest.mark.slow

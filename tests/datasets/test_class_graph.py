@@ -86,8 +86,8 @@ def test_tree_is_the_least_of_all(metric):
 
 def test_tree_joins_equal_vectors():
     vectors = np.array([[0.0, 0], [0, 0], [1, 0], [1, 0]])
-    found = class_graph.minimum_spanning_tree(vectors, "euclidean")
-    assert len(found) == 3 and {(0, 1), (2, 3)} <= set(map(tuple, found.tolist()))
+    edges = class_graph.minimum_spanning_tree(vectors, "euclidean")
+    assert len(edges) == 3 and {(0, 1), (2, 3)} <= set(map(tuple, edges.tolist()))
 
 
 def test_nearest_neighbours(dataset_folder, refused):

@@ -51,8 +51,8 @@ def test_released_index_agrees_where_it_is_right(real_data, tmp_path, capsys):
             assert slice_names <= set(row), f"{name} is not the class of this row"
     trees = {"photos": tmp_path / "photo", "sketches": tmp_path / "sketch"}
     index_script.main(index_script.Settings(**trees, out=out, against=real_data / "released"))
-    told = capsys.readouterr().out.splitlines()
-    report = [line.split(".mat: ")[1] for line in told if line.startswith(str(real_data))]
+    output = capsys.readouterr().out.splitlines()
+    report = [line.split(".mat: ")[1] for line in output if line.startswith(str(real_data))]
     assert report == [
         "125 of 125 lists are as long as here, 12,500 of 12,500 names agree",
         "125 of 125 lists are as long as here, 75,481 of 75,481 names agree",

@@ -60,9 +60,9 @@ def test_quickdraw_as_unpacked(tmp_path, capsys):
     trees = {modality: layouts.list_pictures(tmp_path, modality) for modality in ("photo", "sketch")}
     assert [len(tree.files) for tree in trees.values()] == [60, 30]
     layouts.compare_counts(trees, unseen)
-    told = capsys.readouterr().err
-    assert "60 photo pictures; the literature has 204,000 (Dey et al. 2019, rounded)" in told
-    assert "30 sketch pictures of the unseen classes; the literature has 92,291 for quickdraw-30-dey.txt" in told
+    output = capsys.readouterr().err
+    assert "60 photo pictures; the literature has 204,000 (Dey et al. 2019, rounded)" in output
+    assert "30 sketch pictures of the unseen classes; the literature has 92,291 for quickdraw-30-dey.txt" in output
     [known] = (known for known in literature.DATASETS if known.rounding > 1)
     assert known.published(203_885, known.photos) and not known.published(60, known.photos)
 
@@ -85,9 +85,9 @@ def test_counts_that_differ_from_the_literature_are_said(tmp_path, capsys):
     plant(tmp_path, "sketch", SKETCHES, classes)
     trees = {modality: layouts.list_pictures(tmp_path / modality, modality) for modality in ("photo", "sketch")}
     layouts.compare_counts(trees, read_class_list(literature.SPLITS / "sketchy-25-sake.txt"))
-    told = capsys.readouterr().err
-    assert f"{2 * len(classes):,} photo pictures; the literature has 12,500 (Sketchy), 73,002 (Sketchy-ext" in told
-    assert "75 sketch pictures of the unseen classes; the literature has 15,229 for sketchy-25-sake.txt" in told
+    output = capsys.readouterr().err
+    assert f"{2 * len(classes):,} photo pictures; the literature has 12,500 (Sketchy), 73,002 (Sketchy-ext" in output
+    assert "75 sketch pictures of the unseen classes; the literature has 15,229 for sketchy-25-sake.txt" in output
     layouts.compare_counts({m: tree.take(tree.labels < 9) for m, tree in trees.items()}, ["ant"])
     capsys.readouterr()
     plant(tmp_path, "other", PHOTOS)

@@ -133,17 +133,16 @@ def test_a_classifier_is_of_the_features(dataset_folder, refused):
     np.testing.assert_array_equal(loader.load_dataset(dataset_folder).classifier, kernel)
 
 
-def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, monkeypatch):
+def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused):
     """A v7.3 file above the size from which arrays are mapped, here one byte."""
     path = dataset_folder / "imagematnew.mat"
     expected = matfiles.read(path, "feature")
     matfiles.write(path, {"feature": expected, "classes": CLASSES}, large=1)
-    monkeypatch.setattr(matfiles, "LARGE", 1)
-    features = loader.load_dataset(dataset_folder).photo.features
+    features = loader.read_features(path, large=1)
     assert isinstance(features, np.memmap) and features.flags.c_contiguous  # a row is in one piece
     np.testing.assert_array_equal(features, expected)
     matfiles.write(path, {"feature": poisoned(expected), "classes": CLASSES}, large=1)
-    assert "'feature' row 3 holds NaN or Inf (1 such rows of 60)" in refused(loader.load_dataset, dataset_folder)
+    assert "'feature' row 3 holds NaN or Inf (1 such rows of 60)" in refused(loader.read_features, path, large=1)
 
 
 def test_released_files_are_read(real_data):

@@ -295,9 +295,9 @@ def test_pictures_that_end_early_are_refused_in_one_line(tmp_path, kind):
 )
 def test_why_unreadable_names_path_and_cause(tmp_path, name, make, reason):
     make(tmp_path / name)
-    told = pictures.why_unreadable(tmp_path / name, 8)
-    assert told.startswith(f"{tmp_path}/a") and reason in told and len(told.splitlines()) == 1
-    assert told.count(str(tmp_path)) == 1
+    message = pictures.why_unreadable(tmp_path / name, 8)
+    assert message.startswith(f"{tmp_path}/a") and reason in message and len(message.splitlines()) == 1
+    assert message.count(str(tmp_path)) == 1
 
 
 def test_why_unreadable_of_a_picture(tmp_path):

@@ -44,10 +44,10 @@ def test_codes_are_fitted_on_seen_classes_and_scored_over_ties(tmp_path):
     seen = np.isin(labels.ravel(), [0, 2])
     fitted = codes.fit_itq(np.vstack([arrays["featuresx"][seen], arrays["featuresy"][seen]]), 32)
     bits = np.unpackbits(fitted.encode(arrays["featuresx"][~seen]), axis=1)
-    asked, scores = labels.ravel()[~seen], []
+    labels_of_unseen, scores = labels.ravel()[~seen], []
     for row in range(60):
         others = np.arange(60) != row
-        distance, relevant = (bits[row] != bits).sum(1)[others], (asked == asked[row])[others]
+        distance, relevant = (bits[row] != bits).sum(1)[others], (labels_of_unseen == labels_of_unseen[row])[others]
         order = np.argsort(distance, kind="stable")
         tied = np.r_[False, np.diff(distance[order]) == 0]
         scores.append(metrics.average_precision(metrics.Hits.of(relevant[order][None], tied[None]))[0])

@@ -31,9 +31,9 @@ def test_against_another_file(tmp_path, capsys, refused):
     for words, ours, theirs in (((), "euclidean", "cosine"), (("--distance", "l1"), "l1", "l1")):
         capsys.readouterr()
         command_line(tmp_path / "a.mat", "--against", tmp_path / "d.mat", *words)
-        told = " ".join(capsys.readouterr().out.split())
-        assert f"{tmp_path / 'a.mat'} ({ours}) minus {tmp_path / 'd.mat'} ({theirs})" in told
-        assert ("by the distance recorded in it" in told) == (ours != theirs)
+        output = " ".join(capsys.readouterr().out.split())
+        assert f"{tmp_path / 'a.mat'} ({ours}) minus {tmp_path / 'd.mat'} ({theirs})" in output
+        assert ("by the distance recorded in it" in output) == (ours != theirs)
 
 
 def test_compare_prints_every_convention(tmp_path, capsys):

@@ -162,7 +162,10 @@ def test_texts_and_names_as_bytes(tmp_path, refused):
         ),
         ({"labelsx": np.arange(20) < 9}, "labelsx: expected class indices 0 to 3, received a logical array"),
         ({"labelsx": np.full(20, 1e300), "classes": None}, "labelsx row 0"),
-        ({"classes": ["ant", "cat", "Ant", "dog"]}, "classes: expected each name once, received 'Ant' in rows 0 and 2"),
+        (
+            {"classes": ["ant", "cat", "Ant", "dog"]},
+            "classes: class 'Ant' occurs twice (case, spaces, '_' and '-' do not count)",
+        ),
         ({"distance": ""}, "distance: expected any of euclidean"),
         ({"distance": "manhattan"}, "received manhattan"),
     ],

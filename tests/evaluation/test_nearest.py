@@ -32,10 +32,12 @@ def vectors(kind, count, random):
 def test_answers_are_those_of_the_full_sort(metric, kind):
     random = np.random.default_rng(3)
     gallery, queries = vectors(kind, 300, random), vectors(kind, 9, random)
-    rows, found = Index(gallery, metric).search(queries, top=20)
+    rows, nearest_distances = Index(gallery, metric).search(queries, top=20)
     np.testing.assert_array_equal(rows, rank(queries, gallery, metric)[:, :20])
-    np.testing.assert_allclose(found, np.take_along_axis(distances(queries, gallery, metric), rows, 1), atol=1e-5)
-    assert (np.diff(found, axis=1) >= 0).all()
+    np.testing.assert_allclose(
+        nearest_distances, np.take_along_axis(distances(queries, gallery, metric), rows, 1), atol=1e-5
+    )
+    assert (np.diff(nearest_distances, axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("metric", [*REAL, "hamming"])
@@ -56,10 +58,12 @@ def test_a_query_leaves_itself_out_and_filters_come_before_the_ranking(metric):
 def test_codes_are_packed_bits_or_signs():
     random = np.random.default_rng(5)
     signs = random.choice([-1.0, 1.0], (60, 16))
-    rows, found = Index(np.packbits(signs > 0, axis=1), "hamming").search(np.packbits(signs[:3] > 0, axis=1), top=60)
+    rows, nearest_distances = Index(np.packbits(signs > 0, axis=1), "hamming").search(
+        np.packbits(signs[:3] > 0, axis=1), top=60
+    )
     np.testing.assert_array_equal(rows, rank(signs[:3], signs, "hamming"))
     by_hand = (signs[:3, None] != signs[None]).sum(2)
-    np.testing.assert_array_equal(found, np.sort(by_hand, axis=1))
+    np.testing.assert_array_equal(nearest_distances, np.sort(by_hand, axis=1))
     np.testing.assert_array_equal(Index(signs, "hamming").search(signs[:3], top=60)[0], rows)
 
 
@@ -69,10 +73,10 @@ def test_little_memory_and_memory_maps_give_the_same(metric, tmp_path):
     gallery, queries = (random.normal(size=(count, 64)).astype(np.float32) for count in (500, 4))
     np.save(tmp_path / "gallery.npy", gallery)
     mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
-    rows, found = Index(gallery, metric).search(queries, top=7)
+    rows, nearest_distances = Index(gallery, metric).search(queries, top=7)
     small = Index(mapped, metric, memory=70_000)
     assert small.ready is None  # 128 kB of rows do not fit
-    for one, other in zip((rows, found), small.search(queries, top=7), strict=True):
+    for one, other in zip((rows, nearest_distances), small.search(queries, top=7), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -97,17 +101,17 @@ def test_threads_share_an_index():
     gallery, queries = vectors("loose", 2000, random), vectors("loose", 40, random)
     index = Index(gallery, "cosine")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda row: index.search(queries[row : row + 1], top=5)[0][0], range(40)))
-    np.testing.assert_array_equal(found, rank(queries, gallery, "cosine")[:, :5])
+        nearest_distances = list(pool.map(lambda row: index.search(queries[row : row + 1], top=5)[0][0], range(40)))
+    np.testing.assert_array_equal(nearest_distances, rank(queries, gallery, "cosine")[:, :5])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e17, 1e25])
 def test_numbers_whose_squares_overflow_or_vanish_in_float32(scale):
     random = np.random.default_rng(9)
     gallery, queries = (scale * random.normal(size=(count, 6)) for count in (300, 3))
-    rows, found = Index(gallery.astype(np.float32), "euclidean").search(queries, top=10)
+    rows, nearest_distances = Index(gallery.astype(np.float32), "euclidean").search(queries, top=10)
     np.testing.assert_array_equal(rows, rank(queries, gallery.astype(np.float32), "euclidean")[:, :10])
-    assert np.isfinite(found).all()
+    assert np.isfinite(nearest_distances).all()
 
 
 @pytest.mark.parametrize(("value", "fault"), [(np.nan, "NaN"), (np.inf, "infinity"), (0.0, "zero vector")])

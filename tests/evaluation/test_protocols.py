@@ -40,18 +40,20 @@ def test_knncode_by_its_formulas():
     ],
 )
 def test_protocols_of_the_peers(protocol, interpolated, map_divisor, precision_divisor, unit, class_means):
-    queries, gallery, asked, there = random_points("loose", gallery=260)
+    queries, gallery, query_labels, gallery_labels = random_points("loose", gallery=260)
     ready = [side / np.linalg.norm(side, axis=1, keepdims=True) if unit else side for side in (queries, gallery)]
     expected = {"mAP@all": [], "P@100": [], "mAP@200": [], "P@200": []}
-    for query, label in zip(ready[0].tolist(), asked, strict=True):
-        relevance = [bool(there[row] == label) for row in loop_rank(query, ready[1].tolist(), "euclidean")]
+    for query, label in zip(ready[0].tolist(), query_labels, strict=True):
+        relevance = [bool(gallery_labels[row] == label) for row in loop_rank(query, ready[1].tolist(), "euclidean")]
         expected["mAP@all"].append(loop_ap(relevance, 260, "R", interpolated))
         expected["mAP@200"].append(loop_ap(relevance, 200, map_divisor, interpolated))
         for k in (100, 200):
             expected[f"P@{k}"].append(loop_precision(relevance, k, precision_divisor))
-    scores = knn_eval.evaluate(gallery, queries, there, asked, protocol=protocol, directions=("sketch->image",))
+    scores = knn_eval.evaluate(
+        gallery, queries, gallery_labels, query_labels, protocol=protocol, directions=("sketch->image",)
+    )
     for name, values in expected.items():
         mean = np.mean(values)
         if class_means:
-            mean = np.mean([np.mean(np.array(values)[asked == label]) for label in np.unique(asked)])
+            mean = np.mean([np.mean(np.array(values)[query_labels == label]) for label in np.unique(query_labels)])
         assert scores["directions"]["sketch->image"][name] == pytest.approx(mean, abs=1e-9)

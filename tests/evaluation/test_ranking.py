@@ -12,7 +12,7 @@ from zscmr.evaluation import metrics
 @pytest.mark.parametrize("metric", ["euclidean", "l1"])
 def test_hits_are_those_of_the_exact_ranking(kind, metric):
     """Also where a tie or a near-tie of a relevant and an irrelevant item has to be resolved."""
-    queries, gallery, asked, there = random_points(kind)
+    queries, gallery, query_labels, gallery_labels = random_points(kind)
     if metric == "l1":
         distance = np.abs(queries[:, None].astype(float) - gallery).sum(-1)
     else:
@@ -20,9 +20,9 @@ def test_hits_are_those_of_the_exact_ranking(kind, metric):
     order = np.argsort(distance, axis=1, kind="stable")
     np.testing.assert_array_equal(knn_eval.rank(queries, gallery, metric), order)
     np.testing.assert_array_equal(knn_eval.nearest(queries, gallery, metric, 23), order[:, :23])
-    expected = metrics.Hits.of(there[order] == asked[:, None])
+    expected = metrics.Hits.of(gallery_labels[order] == query_labels[:, None])
     for memory in (10**9, 45_000):
-        blocks = knn_eval.hit_blocks(queries, gallery, metric, asked, there, memory=memory)
+        blocks = knn_eval.hit_blocks(queries, gallery, metric, query_labels, gallery_labels, memory=memory)
         found = [part for _, parts in blocks for part in parts]
         assert np.concatenate([part.before for part in found]).tolist() == expected.before.tolist()
 

@@ -38,7 +38,7 @@ def loop_rerank(queries, gallery, metric, own_rows=None):
 
     encodings = [encoded(i) for i in items]
     spread = [mean(near[i][:k2]) for i in items]
-    found = []
+    scores = []
     for row, query in enumerate(queries):
         distances = [loop_distance(query, item, metric) ** (2 if metric == "euclidean" else 1) for item in gallery]
         own = mean(loop_rank(query, gallery, metric)[:k2])
@@ -47,8 +47,8 @@ def loop_rerank(queries, gallery, metric, own_rows=None):
             shared = sum(min(own[j], spread[i][j]) for j in items)
             final.append((1 - weight) * (1 - shared / (2 - shared)) + weight * distances[i] / max(distances))
         rows = [i for i in items if own_rows is None or i != own_rows[row]]
-        found.append((sorted(rows, key=final.__getitem__), sorted(final[i] for i in rows)))
-    return found
+        scores.append((sorted(rows, key=final.__getitem__), sorted(final[i] for i in rows)))
+    return scores
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -96,13 +96,15 @@ def test_tiny_galleries(count):
 
 
 def test_evaluate_says_that_it_reranked():
-    sketches, photos, asked, there = random_points("loose", queries=12, gallery=60)
+    sketches, photos, query_labels, gallery_labels = random_points("loose", queries=12, gallery=60)
     across = {"distance": "cosine", "directions": ("sketch->image",)}
-    found = knn_eval.evaluate(photos, sketches, there, asked, rerank=True, **across)
+    scores = knn_eval.evaluate(photos, sketches, gallery_labels, query_labels, rerank=True, **across)
     order = np.array([rows for rows, _ in loop_rerank(sketches, photos, "cosine")])
-    expected = knn_eval.average_precision(there[order] == asked[:, None]).mean()
-    assert found["directions"]["sketch->image"]["mAP@all"] == pytest.approx(expected)
-    assert found["reranked"] and "reranked" not in knn_eval.evaluate(photos, sketches, there, asked, **across)
+    expected = knn_eval.average_precision(gallery_labels[order] == query_labels[:, None]).mean()
+    assert scores["directions"]["sketch->image"]["mAP@all"] == pytest.approx(expected)
+    assert scores["reranked"] and "reranked" not in knn_eval.evaluate(
+        photos, sketches, gallery_labels, query_labels, **across
+    )
 
 
 @pytest.mark.slow

@@ -13,31 +13,31 @@ from zscmr.utils.errors import BadInput
 @pytest.mark.parametrize("kind", ["loose", "tied", "copies"])
 def test_scikit_learn_agrees(kind):
     sklearn = pytest.importorskip("sklearn.metrics")
-    queries, gallery, asked, there = random_points(kind)
+    queries, gallery, query_labels, gallery_labels = random_points(kind)
     order = knn_eval.rank(queries, gallery, "euclidean")
     expected = []
-    for row, label in zip(order, asked, strict=True):
+    for row, label in zip(order, query_labels, strict=True):
         # its own way with ties would be another convention: ranks instead of distances leave none
-        scores, relevant = -np.arange(len(row)), there[row] == label
+        scores, relevant = -np.arange(len(row)), gallery_labels[row] == label
         expected.append(sklearn.average_precision_score(relevant, scores) if relevant.any() else 0.0)
-    scores = knn_eval.evaluate(gallery, queries, there, asked, directions=("sketch->image",))
+    scores = knn_eval.evaluate(gallery, queries, gallery_labels, query_labels, directions=("sketch->image",))
     assert scores["directions"]["sketch->image"]["mAP@all"] == pytest.approx(np.mean(expected), abs=1e-6)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "l1"])
 def test_ties_of_real_valued_distances_on_request(metric):
-    queries, gallery, asked, there = random_points("tied")
+    queries, gallery, query_labels, gallery_labels = random_points("tied")
     means = {}
     for ties in protocols.TIES:
         result = knn_eval.evaluate(
-            gallery, queries, there, asked, directions=("sketch->image",), distance=metric, ties=ties
+            gallery, queries, gallery_labels, query_labels, directions=("sketch->image",), distance=metric, ties=ties
         )
         means[ties] = result["directions"]["sketch->image"]["mAP@all"]
     difference = queries[:, None].astype(float) - gallery
     distance = np.abs(difference).sum(-1) if metric == "l1" else (difference**2).sum(-1)
     expected = {"optimistic": [], "pessimistic": []}
-    for row, label in zip(distance, asked, strict=True):
-        relevant = there == label
+    for row, label in zip(distance, query_labels, strict=True):
+        relevant = gallery_labels == label
         for ties, key in (("optimistic", ~relevant), ("pessimistic", relevant)):
             order = np.lexsort((key, row))
             expected[ties].append(loop_ap(relevant[order].tolist(), len(row), "R", False))
@@ -47,10 +47,10 @@ def test_ties_of_real_valued_distances_on_request(metric):
 
 
 def test_top_is_the_whole_ranking_cut_short():
-    queries, gallery, asked, there = random_points("copies")
+    queries, gallery, query_labels, gallery_labels = random_points("copies")
     order = knn_eval.rank(queries, gallery, "euclidean")
-    relevance = there[order] == asked[:, None]
-    scores = knn_eval.evaluate(gallery, queries, there, asked, directions=("sketch->image",), top=20)
+    relevance = gallery_labels[order] == query_labels[:, None]
+    scores = knn_eval.evaluate(gallery, queries, gallery_labels, query_labels, directions=("sketch->image",), top=20)
     values = scores["directions"]["sketch->image"]
     assert values["mAP@20"] == pytest.approx(metrics.average_precision(relevance, 20).mean())
     assert values["recall@20"] == pytest.approx(metrics.recall_at(relevance, 20).mean())

@@ -24,4 +24,4 @@ def test_released_files_name_their_defects_when_read(real_data, capsys):
         (loader.read_class_graph, "mst_graph.mat", "3 of its 124 edges belong to the Euclidean tree"),
     ):
         read(folder / file)
-        assert f"warning: {folder / file}: " in (told := capsys.readouterr().err) and words in told
+        assert f"warning: {folder / file}: " in (output := capsys.readouterr().err) and words in output

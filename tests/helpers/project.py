@@ -20,14 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: for tests that send POSIX signals
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-
-
 CLASSES = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
-
-
 UNSEEN = ("bee", "fox", "jay")
-
-
 RUN_FILES = ("metrics.jsonl", "results.json", "unified_features.mat")
 
 

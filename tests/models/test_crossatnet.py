@@ -278,9 +278,9 @@ def test_graph_of_the_trained_classes(graph_folder):
 @pytest.mark.slow
 def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
     """No file, or one of another list: the tree of the trained classes' vectors, as the file holds it for its list."""
-    made = trained_graph(graph_folder)
+    before = trained_graph(graph_folder)
     (graph_folder / "mst_graph.mat").unlink()
-    np.testing.assert_array_equal(trained_graph(graph_folder), made)
+    np.testing.assert_array_equal(trained_graph(graph_folder), before)
     trainer.main(settings(graph_folder, epochs=1))
     tree = "class graph: the minimum spanning tree of the trained classes' vectors, by cosine"
     assert f"{tree} (no mst_graph.mat)\n" in capsys.readouterr().out
@@ -292,7 +292,7 @@ def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
     other = graph_folder.parent / "other.txt"
     other.write_text("cow\njay\n")
     write_graph(graph_folder, "--unseen", other)
-    np.testing.assert_array_equal(trained_graph(graph_folder), made)
+    np.testing.assert_array_equal(trained_graph(graph_folder), before)
     trainer.main(settings(graph_folder, epochs=1, overwrite=True))
     assert f"{tree} (mst_graph.mat joins the unseen class 'bee' and 1 more)\n" in capsys.readouterr().out
     trainer.main(settings(graph_folder, epochs=1, overwrite=True, unseen=other))
@@ -332,8 +332,8 @@ def test_codes_from_the_shell(graph_folder, script, refused):
     """--bits trains, exports signs, and is ranked by Hamming distance, ties in the mean of their orders."""
     run = graph_folder.parent / "run"
     words = ("--data", graph_folder, "--path", run, "--model", "crossatnet", "--epochs", 9, "--batch-size", 12)
-    told = script("Unified_XY_triads.py", *words, "--bits", 16).stdout
-    assert "shared space, unseen classes (hamming)" in told
+    output = script("Unified_XY_triads.py", *words, "--bits", 16).stdout
+    assert "shared space, unseen classes (hamming)" in output
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert set(lines[0]) == {"epoch", *crossatnet.TERMS, "distillation", "quantisation", "balance"}
     assert lines[-1]["quantisation"] < lines[0]["quantisation"]

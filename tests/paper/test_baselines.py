@@ -7,7 +7,7 @@ from zscmr.datasets import loader
 from zscmr.datasets.classes import read_split
 from zscmr.formats import matfiles
 from zscmr.formats.dataset_directory import FILES
-from zscmr.paper.baselines import lda_map, measure_baselines, scaled_rows
+from zscmr.paper.baselines import lda_map, measure_baselines, scaled_features
 
 
 def test_the_map_solves_the_generalised_eigenproblem():
@@ -31,7 +31,7 @@ def test_the_map_solves_the_generalised_eigenproblem():
 def test_baselines_of_a_dataset(dataset_folder):
     dataset = loader.load_dataset(dataset_folder)
     split = read_split(dataset, None, held_out_share=0, seed=0)
-    np.testing.assert_allclose(np.linalg.norm(scaled_rows(dataset.photo, split.seen), axis=1), 1)
+    np.testing.assert_allclose(np.linalg.norm(scaled_features(dataset.photo, split.seen), axis=1), 1)
     results = measure_baselines(dataset, split, dim=4)
     assert list(results) == ["features alone", "LDA map"]
     for scores in results.values():

@@ -7,7 +7,7 @@ from zscmr.paper import typeset
 
 def test_table_in_three_formats():
     # .1 and .2: mean .15, sample standard deviation √(2 · .05² / 1) = .0707
-    table = typeset.Table(
+    table = typeset.PaperTable(
         "toy",
         "S → I",
         "5 % of a_b",

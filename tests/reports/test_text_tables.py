@@ -17,8 +17,8 @@ def test_captions_name_the_distance_that_ranked(tmp_path, capsys):
     assert "as SAKE, ranked by Euclidean distance of L2-normalised rows; interpolated AP" in caption(
         "--protocol", "sake"
     )
-    told = caption("--protocol", "sake", "--distance", "cosine")
-    assert "as SAKE, but ranked by cosine distance instead of Euclidean distance of L2-normalised rows" in told
+    output = caption("--protocol", "sake", "--distance", "cosine")
+    assert "as SAKE, but ranked by cosine distance instead of Euclidean distance of L2-normalised rows" in output
     assert "as the released KNNcode.m, ranked by L1 distance" in caption("--protocol", "knncode")
     assert "standard protocol: ranked by L1 distance" in caption("--distance", "l1")
 

@@ -159,6 +159,6 @@ def test_one_graph_gives_what_the_run_has_embedded(pictures, refused, random):
         paths = sorted((pictures / modality).glob(f"*/*.{suffix}"))
         for run, where, allowed in ((runs["all"], folder, 0.02), (likened, other, 0.05), (likened, likened, 1e-4)):
             rows = matfiles.read(run / "unified_features.mat", key)
-            found, readable = Encoder.open(where, modality).embed(paths)
+            vectors, readable = Encoder.open(where, modality).embed(paths)
             assert readable.all()
-            np.testing.assert_allclose(found, rows, atol=allowed)
+            np.testing.assert_allclose(vectors, rows, atol=allowed)

@@ -44,9 +44,9 @@ def test_program_and_command_share_a_gallery(encoder, tmp_path, monkeypatch, cap
     search.main(search.Settings(add=str(folders["photo"])))
     query = folders["sketch"] / "bar/bar_0.png"
     search.main(search.Settings(query=(query,), top=3))
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for rank, hit in enumerate(zscmr.Gallery("gallery", encoder).search(query, top=3), start=1):
-        assert f"{rank:>5}  {hit.distance:9.4f}  {hit.class_name:<5}  {hit.name}"[2:] in told
+        assert f"{rank:>5}  {hit.distance:9.4f}  {hit.class_name:<5}  {hit.name}"[2:] in output
 
 
 def test_the_gallery_of_another_encoder_is_refused(encoder, tmp_path, refused):

@@ -9,6 +9,7 @@ from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complet
 
 from zscmr.retrieval import AddRules, Table, sources
 from zscmr.retrieval.table import File
+from zscmr.utils.errors import BadInput
 
 pytest_plugins = ("helpers.toy_storage",)
 
@@ -68,13 +69,11 @@ def test_what_is_too_large_is_not_read(storage, tmp_path, capsys, monkeypatch):
     storage.put_object(Bucket="zscmr", Key="large/large.png", Body=b"more than ten bytes")
     table = Table.open(tmp_path / "g", IDENTITY)
     assert table.update("photo", "s3://zscmr/large", ToyEncoder()).added == 1
-    told = "warning: s3://zscmr/large/large.png: 19 bytes, more than 10, skipped\n"
-    assert capsys.readouterr().err == told
-    assert sources.read_remote("s3://zscmr/large/small.png") == b"one"
-    with pytest.raises(OSError, match="more than 10 bytes"):
-        sources.read_remote("s3://zscmr/large/large.png")
-    with pytest.raises(FileNotFoundError):
-        sources.read_remote("s3://zscmr/large/none.png")
+    expected = "warning: s3://zscmr/large/large.png: 19 bytes, more than 10, skipped\n"
+    assert capsys.readouterr().err == expected
+    source, grown = sources.open_source("s3://zscmr/large"), ["s3://zscmr/large/large.png"]
+    with pytest.raises(BadInput, match="more than 10 bytes"), source.local(grown):
+        pass
 
 
 def test_a_file_that_goes_before_it_is_read_is_skipped(storage, tmp_path, capsys):

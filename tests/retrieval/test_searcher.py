@@ -31,9 +31,9 @@ def slowly(pictures, vector, allowed):
     return [(pictures.ids[place], distance) for distance, place in sorted(apart)]
 
 
-def check(found, expected):
-    assert [match.id for match in found.hits] == [name for name, _ in expected]
-    np.testing.assert_allclose([match.distance for match in found.hits], [apart for _, apart in expected], atol=1e-6)
+def check(answer, expected):
+    assert [match.id for match in answer.hits] == [name for name, _ in expected]
+    np.testing.assert_allclose([match.distance for match in answer.hits], [apart for _, apart in expected], atol=1e-6)
 
 
 def test_answers_are_those_of_a_slow_sort(searcher, folders):
@@ -41,16 +41,16 @@ def test_answers_are_those_of_a_slow_sort(searcher, folders):
     pictures, vector = searcher.table.pictures("photo"), ToyEncoder().embed([query])[0][0]
     expected = slowly(pictures, vector, lambda place: True)
     for picture in (query, query.read_bytes()):
-        found = searcher.search(picture, top=5)
-        check(found, expected[:5])
-        assert found.searched == 24
-    first = found.hits[0]
+        answer = searcher.search(picture, top=5)
+        check(answer, expected[:5])
+        assert answer.searched == 24
+    first = answer.hits[0]
     assert os.path.isfile(first.path) and first.name.startswith(f"{first.class_name}/")
     assert first.unseen == (first.class_name == "cross")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "allowed"),
+    ("filters", "allowed"),
     [
         (Filter(("bar",)), lambda of, row: of.classes[row] == "bar"),
         (Filter(("bar", "cross")), lambda of, row: of.classes[row] in ("bar", "cross")),
@@ -58,13 +58,13 @@ def test_answers_are_those_of_a_slow_sort(searcher, folders):
         (Filter(("bar",), unseen=True), lambda of, row: False),
     ],
 )
-def test_only_what_is_wanted_is_searched(searcher, folders, wanted, allowed):
+def test_only_what_is_wanted_is_searched(searcher, folders, filters, allowed):
     query = folders["sketch"] / "bar/bar_0.png"
     pictures, vector = searcher.table.pictures("photo"), ToyEncoder().embed([query])[0][0]
     expected = slowly(pictures, vector, lambda row: allowed(pictures, row))
-    found = searcher.search(query, top=100, filters=wanted)
-    check(found, expected)
-    assert found.searched == len(expected)
+    answer = searcher.search(query, top=100, filters=filters)
+    check(answer, expected)
+    assert answer.searched == len(expected)
 
 
 def test_what_is_not_there_is_refused(searcher, refused):
@@ -76,9 +76,9 @@ def test_what_is_not_there_is_refused(searcher, refused):
 def test_more_like_a_picture_leaves_it_out(searcher, gallery):
     photos = searcher.table.pictures("photo")
     expected = slowly(searcher.table.pictures(gallery), photos.vectors[5], lambda row: gallery == "sketch" or row != 5)
-    found = searcher.like(photos.ids[5], gallery, top=30)
-    check(found, expected)
-    assert found.searched == len(expected) == (23 if gallery == "photo" else 24)
+    answer = searcher.like(photos.ids[5], gallery, top=30)
+    check(answer, expected)
+    assert answer.searched == len(expected) == (23 if gallery == "photo" else 24)
 
 
 def test_the_only_picture_of_a_class_has_none_like_it(folders):
@@ -86,13 +86,13 @@ def test_the_only_picture_of_a_class_has_none_like_it(folders):
         file.unlink()
     searcher = toy_searcher(folders)
     (row,) = np.flatnonzero(searcher.table.pictures("photo").classes == "disc")
-    found = searcher.like(searcher.table.pictures("photo").ids[row], filters=Filter(("disc",)))
-    assert not found and found.searched == 0
+    answer = searcher.like(searcher.table.pictures("photo").ids[row], filters=Filter(("disc",)))
+    assert not answer and answer.searched == 0
 
 
 def test_an_empty_gallery_answers_with_nothing(folders):
-    found = toy_searcher({"sketch": folders["sketch"]}).search(folders["sketch"] / "bar/bar_0.png")
-    assert not found and found.searched == 0
+    answer = toy_searcher({"sketch": folders["sketch"]}).search(folders["sketch"] / "bar/bar_0.png")
+    assert not answer and answer.searched == 0
 
 
 def test_the_index_follows_the_gallery(searcher, folders):

@@ -15,7 +15,7 @@ from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complet
 
 from zscmr.datasets.listing import pictures_in
 from zscmr.retrieval import table as module
-from zscmr.retrieval.table import Identity, Table, rows
+from zscmr.retrieval.table import File, Identity, Table, rows
 
 FORGET = module.AddRules(forget=True)
 
@@ -85,8 +85,8 @@ def test_rows_of_a_folder_that_is_gone_stay_until_they_are_to_be_forgotten(opene
     add(opened, folder)
     shutil.rmtree(folder)
     assert add(opened, folder) == module.Update(0, 6, 0)
-    told = f"warning: --add {folder}: no such folder; 6 pictures stay in the gallery (--forget drops them)\n"
-    assert capsys.readouterr().err == told
+    expected = f"warning: --add {folder}: no such folder; 6 pictures stay in the gallery (--forget drops them)\n"
+    assert capsys.readouterr().err == expected
     folder.mkdir()
     assert add(opened, folder) == module.Update(0, 6, 0)
     assert f"{folder}: is empty; 6 pictures added from there stay in the gallery" in capsys.readouterr().err
@@ -201,7 +201,8 @@ def test_names_of_files_are_no_queries(opened, tmp_path, capsys):
 def test_codes_are_packed(tmp_path):
     signs = np.where(np.random.default_rng(0).normal(size=(3, 12)) > 0, 1.0, -1.0)
     identity, names = Identity(12, "hamming", "toy"), ["a", "b", "c"]
-    batch = rows(identity, "sketch", ["", "/b", "/c"], names, names, [True] * 3, signs)
+    files = [File(path, name) for path, name in zip(("", "/b", "/c"), names, strict=True)]
+    batch = rows(identity, "sketch", files, [True] * 3, signs, names)
     pictures = Table.open(tmp_path / "g", identity, lambda: [batch]).pictures("sketch")
     np.testing.assert_array_equal(pictures.vectors, np.packbits(signs > 0, axis=1))
     assert Table.open(tmp_path / "g", identity).search_bytes("sketch") == 3 * 128  # a query takes 64 bytes a pair

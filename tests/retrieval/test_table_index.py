@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zscmr.retrieval import Filter, Identity, Index, Searcher, Table, TableIndex
-from zscmr.retrieval.table import rows
+from zscmr.retrieval.table import File, rows
 from zscmr.retrieval.table_index import scan
 
 COUNT, DIM, LEAST = 3000, 8, 1000
@@ -14,14 +14,14 @@ def build(folder, distance, sketches=100):
     """A table of random vectors, its photos, and six queries."""
     random = np.random.default_rng(0)
     identity = Identity(DIM, distance, "toy")
-    names = [f"/photos/{'ab'[number % 2]}/it's {number}" for number in range(COUNT)]
-    classes = [("ant", "bee", "Cow's")[number % 3] for number in range(COUNT)]
+    classes = "ant", "bee", "Cow's"
+    files = [File(f"/photos/{'ab'[number % 2]}/it's {number}", classes[number % 3]) for number in range(COUNT)]
     unseen = [number % 3 == 2 for number in range(COUNT)]
 
     def first():
         photos, drawn = random.normal(size=(COUNT, DIM)), random.normal(size=(sketches, DIM))
-        yield rows(identity, "photo", names, names, classes, unseen, photos)
-        yield rows(identity, "sketch", names[:sketches], names[:sketches], classes[:sketches], unseen[:sketches], drawn)
+        yield rows(identity, "photo", files, unseen, photos)
+        yield rows(identity, "sketch", files[:sketches], unseen[:sketches], drawn)
 
     table = Table.open(folder, identity, first)
     return table, table.pictures("photo"), random.normal(size=(6, DIM)).astype(np.float32)
@@ -60,10 +60,10 @@ def test_recall_is_measured_for_the_modality_that_is_searched(tmp_path, capsys):
     """Each by its own searches; photos and sketches of other spreads give other numbers. The index is built once."""
     table, _, _ = build(tmp_path / "g", "cosine", sketches=1500)
     photo, sketch = (TableIndex(table, modality, LEAST).recall() for modality in ("photo", "sketch"))
-    told = capsys.readouterr().out
-    assert told.count("building the index") == 1
-    assert f"the index finds {photo:.1%} of the 10 nearest photo pictures" in told
-    assert f"the index finds {sketch:.1%} of the 10 nearest sketch pictures" in told
+    output = capsys.readouterr().out
+    assert output.count("building the index") == 1
+    assert f"the index finds {photo:.1%} of the 10 nearest photo pictures" in output
+    assert f"the index finds {sketch:.1%} of the 10 nearest sketch pictures" in output
     assert [TableIndex(table, modality, LEAST).recall() for modality in ("photo", "sketch")] == [photo, sketch]
     assert capsys.readouterr().out == ""
 
@@ -76,8 +76,8 @@ def test_a_recall_recorded_for_both_modalities_is_measured_anew(tmp_path, capsys
     table.table().update_field_metadata({"path": "vector", "metadata": old})
     capsys.readouterr()
     assert TableIndex(table, "photo", LEAST).recall() >= 0.95
-    told = capsys.readouterr().out
-    assert "building" not in told and "nearest photo pictures" in told
+    output = capsys.readouterr().out
+    assert "building" not in output and "nearest photo pictures" in output
 
 
 @pytest.mark.parametrize(("distance", "exact"), [("cosine", True), ("l1", False), ("hamming", False)])
@@ -125,9 +125,8 @@ def test_rows_outside_the_index_are_found_and_many_renew_it(tmp_path, capsys):
     capsys.readouterr()
 
     def add(name, vectors):
-        names = [f"{name}{number}" for number in range(len(vectors))]
-        classes = ["new"] * len(names)
-        table.write(rows(table.identity, "photo", names, names, classes, [True] * len(names), vectors))
+        files = [File(f"{name}{number}", "new") for number in range(len(vectors))]
+        table.write(rows(table.identity, "photo", files, [True] * len(files), vectors))
 
     add("like a query", queries)
     answers = TableIndex(table, "photo", LEAST).search(queries, top=3)

@@ -13,7 +13,6 @@ from zscmr.retrieval.hits import Answer, Hit
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
-
 STATIC = ROOT / "zscmr/server/static"
 
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
-
 PNG = {"Content-Type": "image/png"}
 
 

@@ -23,7 +23,6 @@ from PIL import Image
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
-
 TOKEN = "correct-horse_battery"
 PNG = {"Content-Type": "image/png"}
 HOST = b"Host: localhost\r\n"

@@ -41,15 +41,15 @@ def pixels(name, pictures):
 
 def imagenet_weights(name):
     """The file of ImageNet weights, downloaded by Keras at first use, which checks its digest."""
-    kept = kept_by_keras(f"{name.lower()}_imagenet.weights.h5")
-    if not kept.is_file():
+    file = kept_by_keras(f"{name.lower()}_imagenet.weights.h5")
+    if not file.is_file():
         try:
             model = _constructor(name)(include_top=False, weights="imagenet")
         except Exception as error:  # any fault of the network
             raise BadInput(f"--weights imagenet: Keras has no download of {name} ({first_line(error)})") from error
-        with whole_file(kept) as part:
+        with whole_file(file) as part:
             model.save_weights(part)
-    return kept
+    return file
 
 
 def _constructor(name):

@@ -15,7 +15,7 @@ class Warp:
         sketch: likewise of a sketch; from 1 on, no stroke is cut off.
         turn: largest angle in rad.
         shear: largest shear.
-        shift: largest shift in sides; None: as far as the smaller of window and picture stays within the larger.
+        shift: largest shift in sides; None: until the smaller of window and picture would leave the larger.
         flip: mirror half of the pictures.
     """
 

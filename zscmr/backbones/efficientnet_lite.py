@@ -19,8 +19,8 @@ from zscmr.backbones.torch_weights import read_state_dict
 from zscmr.datasets.pictures import Preprocessing
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash
+from zscmr.utils.processes import install_line, missing
 
-INSTALL = "python -m pip install -r requirements-backbones.txt"
 STEM, HEAD, CLASSES = 32, 1280, 1000  # channels, not scaled by a variant's width
 EPSILON = 1e-3  # of batch normalisation
 CHANNEL_STEP = 8  # widths are multiples of this
@@ -187,12 +187,13 @@ def packaged_weights(name):
     variant = VARIANTS[name]
     spec = importlib.util.find_spec(variant.package)
     if spec is None or not spec.submodule_search_locations:
-        raise BadInput(f"{name}: the Python package {variant.package} is not installed; {INSTALL}")
+        raise missing(f"{name}: the Python package {variant.package}", "backbones")
     path = Path(next(iter(spec.submodule_search_locations))) / "models" / variant.file
+    again = f"reinstall with {install_line('backbones')}"
     if not path.is_file():
-        raise BadInput(f"{path}: no such file; reinstall with {INSTALL}")
+        raise BadInput(f"{path}: no such file; {again}")
     if (received := file_hash(path)) != variant.sha256:
-        raise BadInput(f"{path}: expected SHA-256 {variant.sha256}, received {received}; reinstall with {INSTALL}")
+        raise BadInput(f"{path}: expected SHA-256 {variant.sha256}, received {received}; {again}")
     return path
 
 

@@ -18,8 +18,8 @@ from zscmr.backbones.weights import check_h5, kept_by_keras
 from zscmr.datasets.pictures import Preprocessing
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_json, whole_folder
+from zscmr.utils.processes import missing
 
-INSTALL = "python -m pip install -r requirements-hub.txt"
 CONFIG, WEIGHTS, CONVERTER = "config.json", "model.weights.h5", "image_converter.json"
 RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
@@ -168,5 +168,5 @@ def _library():
     try:
         import keras_hub
     except ImportError as error:
-        raise BadInput(f"--backbone hub: needs KerasHub: {INSTALL}") from error
+        raise missing("--backbone hub: KerasHub", "hub", error) from error
     return keras_hub

@@ -23,7 +23,6 @@ PROTOCOL = 1001
 OPERATIONS = 1_000_000  # at most, in one pickle; EfficientNet-Lite2 has about 25,000
 TUPLES = 20_000  # at most, in one pickle: the C stack bears hashes of tuples so deeply nested; 4 for a tensor
 DIMENSIONS = 8  # at most, of a tensor
-
 _ORDERED_DICT, _REBUILD_TENSOR = "collections.OrderedDict", "torch._utils._rebuild_tensor_v2"
 _DTYPES = {"torch.FloatStorage": np.dtype("<f4"), "torch.LongStorage": np.dtype("<i8")}
 _ALLOWED = {

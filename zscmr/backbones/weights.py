@@ -38,19 +38,19 @@ def weight_file(entry, given):
 
 def _published(published):
     """The file of `Published` weights, downloaded if missing. Raises BadInput if its digest is another."""
-    kept = kept_by_keras(published.url.rsplit("/", 1)[1])
-    if not kept.is_file():
+    file = kept_by_keras(published.url.rsplit("/", 1)[1])
+    if not file.is_file():
         import keras
 
         try:
-            keras.utils.get_file(kept.name, published.url, cache_dir=kept.parents[1], cache_subdir="models")
+            keras.utils.get_file(file.name, published.url, cache_dir=file.parents[1], cache_subdir="models")
         except Exception as error:  # any fault of the network
             url = published.url
-            raise BadInput(f"--weights imagenet: no download; fetch {url} elsewhere and put it at {kept}") from error
+            raise BadInput(f"--weights imagenet: no download; fetch {url} elsewhere and put it at {file}") from error
     kind, _, digest = published.digest.partition(":")
-    if (received := file_hash(kept, kind)) != digest:
-        raise BadInput(f"{kept}: not the published weights, whose {kind} is {digest}; received {received}")
-    return kept
+    if (received := file_hash(file, kind)) != digest:
+        raise BadInput(f"{file}: not the published weights, whose {kind} is {digest}; received {received}")
+    return file
 
 
 def kept_by_keras(name):
@@ -78,19 +78,19 @@ def _matched(path, layer, arrays):
 
     Each array is used once.
     """
-    wanted = {_name(layer, variable): variable for variable in layer.weights}
+    variables = {_name(layer, variable): variable for variable in layer.weights}
     shapes = [tuple(variable.shape) for variable in layer.weights]
-    if not wanted.keys() <= arrays.keys() and len(set(shapes)) == len(shapes) == len(arrays):
+    if not variables.keys() <= arrays.keys() and len(set(shapes)) == len(shapes) == len(arrays):
         by_shape = {array.shape: array for array in arrays.values()}  # Keras 1 wrote block1_conv1_W_1
-        arrays = {name: by_shape.get(tuple(variable.shape)) for name, variable in wanted.items()}
-    for name, variable in wanted.items():
+        arrays = {name: by_shape.get(tuple(variable.shape)) for name, variable in variables.items()}
+    for name, variable in variables.items():
         array = arrays.get(name)
         if array is None or array.shape != tuple(variable.shape):
             received = "nothing" if array is None else array.shape
             raise BadInput(f"{path}: '{layer.name}/{name}' should have shape {tuple(variable.shape)}, found {received}")
         if array.dtype.kind not in "fiu":
             raise BadInput(f"{path}: '{layer.name}/{name}' should be an array of numbers, received {array.dtype}")
-    return [(variable, arrays[name]) for name, variable in wanted.items()]
+    return [(variable, arrays[name]) for name, variable in variables.items()]
 
 
 def _name(layer, variable):

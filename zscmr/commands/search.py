@@ -169,10 +169,10 @@ def search(settings, searcher, queries, faults):
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
-    found = searcher.search_vectors(vectors[readable], settings.gallery_kind, settings.top, filters, settings.exact)
-    if not found[0].searched:
+    unnamed = searcher.search_vectors(vectors[readable], settings.gallery_kind, settings.top, filters, settings.exact)
+    if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
-    answers = [replace(answer, query=str(query)) for answer, query in zip(found, queries, strict=True)]
+    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
     for line in itertools.chain.from_iterable(map(lines, answers)):
         say(line)
     if answers[0].how:

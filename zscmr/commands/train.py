@@ -49,7 +49,7 @@ def main(settings):
     chief = strategies.is_chief()
     if settings.path is None and strategies.several_workers():
         raise BadInput("--path is needed where TF_CONFIG names several workers")
-    settings, folder = open_run(settings, chief)
+    settings, folder = start_run(settings, chief)
     with alone("--path", folder) if chief and folder else nullcontext():  # a numbered directory is the process's own
         run(settings, folder, chief)
 
@@ -96,7 +96,7 @@ def run(settings, folder, chief):
             say(f"wrote {file}")
 
 
-def open_run(settings, chief):
+def start_run(settings, chief):
     """(settings, run directory); the directory is checked by the chief, a worker takes that of --path as it is."""
     if chief or settings.resume:
         return runs.open_run(settings)

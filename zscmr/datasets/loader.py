@@ -73,31 +73,33 @@ def load_dataset(directory, needs_vectors=True):
     if needs_vectors and not path.exists():
         raise BadInput(f"{path}: no such file; pretrain/word_vectors.py writes it")
     vectors = _load_class_vectors(path, classes) if path.exists() else np.zeros((len(classes), 0), np.float32)
-    dataset = Dataset(
-        directory=directory,
-        photo=_load_modality(directory, "photo", classes),
-        sketch=_load_modality(directory, "sketch", classes),
-        classes=classes,
-        class_vectors=vectors,
-        edges=_load_edges(directory, classes),
-        provenance=read_provenance(directory),
-        classifier=_load_classifier(directory),
-    )
-    for modality, labels in (("photo", dataset.photo.labels), ("sketch", dataset.sketch.labels)):
-        empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    sides = {modality: _load_modality(directory, modality, classes) for modality in MODALITIES}
+    for modality, items in sides.items():
+        empty = np.flatnonzero(np.bincount(items.labels, minlength=len(classes)) == 0)
         if empty.size:
             file, key = FILES[modality]["labels"]
             hint = "" if empty[0] else "; labels count from 0"
             raise BadInput(f"{directory / file}: '{key}' gives class '{classes[empty[0]]}' no {modality}{hint}")
-    _check_classifier(dataset)
-    return dataset
+    edges, classifier = _load_edges(directory, classes), _load_classifier(directory, sides)
+    return Dataset(
+        directory,
+        **sides,
+        classes=classes,
+        class_vectors=vectors,
+        edges=edges,
+        provenance=read_provenance(directory),
+        classifier=classifier,
+    )
 
 
 def _load_class_vectors(path, classes):
     vectors, vector_classes = read_class_vectors(path)
-    if vector_classes is None:
-        return _joined_by_row(vectors, len(classes), path)
-    return vectors[class_positions(classes, vector_classes, path)]
+    if vector_classes is not None:
+        return vectors[class_positions(classes, vector_classes, path)]
+    if len(vectors) != len(classes):
+        raise BadInput(f"{path}: {len(vectors)} rows for {len(classes)} classes, and no 'classes' to join them by")
+    warn(f"{path}: no 'classes', joined by row; the released files have rows in the wrong order (FIDELITY.md, 6)")
+    return vectors
 
 
 def _class_names(directory):
@@ -138,12 +140,12 @@ def _load_modality(directory, modality, classes):
     return Modality(features, labels, names)
 
 
-def read_features(path, key="feature"):
-    """(n, F) float32 features of a .mat file; large ones are memory-mapped.
+def read_features(path, key="feature", large=matfiles.LARGE):
+    """(n, F) float32 features of a .mat file; those of `large` bytes or more are memory-mapped.
 
     Raises BadInput for a wrong shape or a row with NaN or Inf.
     """
-    array = matfiles.read_numbers(path, key, (None, None))
+    array = matfiles.read_numbers(path, key, (None, None), large)
     if array.shape[1] < 2:
         raise BadInput(f"{path}: '{key}' should be rows × features, received shape {array.shape}")
     if isinstance(array, np.memmap):  # too large to hold: it stays on disk, its rows in one piece
@@ -219,28 +221,17 @@ def read_class_vectors(path):
     return vectors, names
 
 
-def _joined_by_row(rows, count, path):
-    if len(rows) != count:
-        raise BadInput(f"{path}: {len(rows)} rows for {count} classes, and no 'classes' to join them by")
-    warn(f"{path}: no 'classes', joined by row; the released files have rows in the wrong order (FIDELITY.md, 6)")
-    return rows
-
-
-def _load_classifier(directory):
+def _load_classifier(directory, sides):
+    """The kernel of the backbone's classifier, or None. Raises BadInput if it is not for the features of `sides`."""
     path, key = directory / CLASSIFIER[0], CLASSIFIER[1]
-    return read_features(path, key) if path.exists() else None
-
-
-def _check_classifier(dataset):
-    if dataset.classifier is None:
-        return
-    for modality in MODALITIES:
-        width = getattr(dataset, modality).features.shape[1]
-        if width != len(dataset.classifier):
-            raise BadInput(
-                f"{dataset.directory / CLASSIFIER[0]}: '{CLASSIFIER[1]}' has {len(dataset.classifier)} rows, but "
-                f"{FILES[modality]['features'][0]} has {width} features"
-            )
+    if not path.exists():
+        return None
+    kernel = read_features(path, key)
+    for modality, items in sides.items():
+        if (width := items.features.shape[1]) != len(kernel):
+            features = FILES[modality]["features"][0]
+            raise BadInput(f"{path}: '{key}' has {len(kernel)} rows, but {features} has {width} features")
+    return kernel
 
 
 def _load_edges(directory, classes):

@@ -101,10 +101,10 @@ def stored_description(folder):
         return None
 
 
-def read_classes(path=CLASSES_FILE):
-    """Read the pictographs of the taxonomy file, in its order."""
+def read_classes():
+    """Read the pictographs of CLASSES_FILE, in its order."""
     pictographs = []
-    for line in read_class_list(path):
+    for line in read_class_list(CLASSES_FILE):
         code_point, name, parents = line.split()
         pictographs.append(Pictograph(name, int(code_point, 16), (*parents.split("/"), name)))
     return pictographs

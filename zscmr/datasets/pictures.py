@@ -71,14 +71,14 @@ def read_picture(path, size, shrink=None):
     return _decode(path, preprocessing, shrink, preprocessing.apply, np.asarray)
 
 
-def open_picture(path, size, shrink=None):
+def open_picture(path, size):
     """One picture as a PIL image in RGB, upright, with a short side of at least `size` pixels (or that of a
     `Preprocessing`) if it is stored with as many.
 
     Transparent parts become white, 16-bit greys are scaled to 8, CMYK and palettes are converted. Raises OSError for
     a file that is no picture, ends early, or is too large. What is returned no longer counts toward the budget.
     """
-    return _decode(path, Preprocessing.of(size), shrink)
+    return _decode(path, Preprocessing.of(size), None)
 
 
 def read_header(path):

@@ -191,12 +191,12 @@ def _of_npz(path, phrases, kinds):
     return [(kind, arrays[kind][rows]) for kind in kinds]
 
 
-def _some(names, wanted, most=8):
-    """The names for a message, or of many the ones spelt most like `wanted` and the first, and how many there are."""
-    if len(names) <= most:
+def _some(names, most_like):
+    """The names for a message; of more than 8 their number, those spelt `most_like` a name, and the first."""
+    if len(names) <= 8:
         return ", ".join(names)
-    near = difflib.get_close_matches(wanted, names, n=3)
-    shown = [*near, *(name for name in names if name not in near)][: most // 2]
+    near = difflib.get_close_matches(most_like, names, n=3)
+    shown = [*near, *(name for name in names if name not in near)][:4]
     return f"{len(names)} arrays: {', '.join(shown)}, …"
 
 

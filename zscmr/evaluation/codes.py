@@ -28,7 +28,7 @@ class ITQ:
         return pack((np.asarray(vectors, np.float64) - self.mean) @ self.projection)
 
 
-def fit_itq(vectors, bits, seed=0, iterations=ITERATIONS):
+def fit_itq(vectors, bits, seed=0):
     """ITQ fitted on `vectors` (n, dim), n ≥ bits and dim ≥ bits.
 
     With V (n, bits) the centred vectors on their leading principal axes, alternately B = sign(V R) and R = the
@@ -46,7 +46,7 @@ def fit_itq(vectors, bits, seed=0, iterations=ITERATIONS):
     on_axes = (vectors - mean) @ axes
     rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(bits, bits)))[0]
     losses = []
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         signs = np.where(on_axes @ rotation > 0, 1.0, -1.0)
         left, _, right = np.linalg.svd(on_axes.T @ signs)
         rotation = left @ right

@@ -7,17 +7,11 @@ from zscmr.utils.errors import BadInput
 from zscmr.utils.processes import cores
 
 REAL_DISTANCES = ("euclidean", "normalised", "cosine", "l1")
-
 DISTANCE_NAMES = (*REAL_DISTANCES, "hamming")
-
 MEMORY = 10**9  # bytes; the default of --memory
-
 BLOCK_ENTRIES = 2**20  # query-gallery pairs at once: larger blocks are no faster
-
 CHUNK_ENTRIES = 2**17  # pairs a thread works on at once, so that its temporaries stay in its cache
-
 PAIR_BYTES = 64  # of all temporaries of one query-gallery pair in a thread
-
 CORES = cores()
 
 

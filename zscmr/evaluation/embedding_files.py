@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.datasets.classes import class_key
+from zscmr.datasets.classes import class_key, class_positions
 from zscmr.evaluation.distances import DISTANCE_NAMES, check_vectors
 from zscmr.evaluation.embeddings import Features, Items, printable
 from zscmr.formats import matfiles
@@ -17,7 +17,6 @@ from zscmr.utils.errors import BadInput, first_line
 # (vectors, labels, names, picture folder) of photos and of sketches: ours, and what KNNcode.m reads
 RELEASED_KEYS = (("featuresx", "labelsx", "namesx", "picturesx"), ("featuresy", "labelsy", "namesy", "picturesy"))
 KNNCODE_KEYS = (("photo_feat_un", "photo_lab", None, None), ("sketch_un", "sketch_lab", None, None))
-
 LARGEST = 2**53  # whole numbers up to it are exact in float64
 
 
@@ -151,11 +150,8 @@ def _open(path):
 
 def _class_names(source):
     """Names by class index; () if the file has none. Raises BadInput for a name that occurs twice."""
-    first = {}
-    for row, name in enumerate(classes := source.names("classes")):
-        if first.setdefault(class_key(name), row) != row:
-            rows = f"rows {first[class_key(name)]} and {row} (counted from 0)"
-            raise BadInput(f"{source.path}: classes: expected each name once, received '{name}' in {rows}")
+    classes = source.names("classes")
+    class_positions(classes, classes, f"{source.path}: classes")
     return classes
 
 

@@ -87,8 +87,8 @@ def score_instances(path, features, setup, draws=0):
     own, labels = pairs.photos[drawn], features.photo.labels
     for items in (features.sketch, features.photo):
         check_vectors(items.vectors, f"{path}: {items.key}", setup.distance, items.rows)
-    asking, answering = features.sketch.vectors[pairs.sketches[drawn]], features.photo.vectors
-    ranks = own_ranks(asking, answering, own, labels, setup.distance, setup.memory, setup.rerank)
+    queries, photos = features.sketch.vectors[pairs.sketches[drawn]], features.photo.vectors
+    ranks = own_ranks(queries, photos, own, labels, setup.distance, setup.memory, setup.rerank)
     _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     galleries = sizes[which[own]], np.full(len(own), len(labels))
     results = {"distance": setup.distance, "source": pairs.source, "without": pairs.without, "directions": {}}

@@ -96,7 +96,7 @@ class Index:
             keys[:, left_out] = nowhere
         if own_rows is not None:
             keys[np.arange(len(keys)), own_rows] = nowhere
-        # every item that may be as near as the K-th: nobody is cut off by rounding
+        # every item that may be as near as the K-th: rounding cuts none off
         query, item = _candidates(keys, top, doubt, nowhere)
         if self.metric == "hamming":
             exact = keys[query, item].astype(np.float64)
@@ -105,8 +105,8 @@ class Index:
         order = np.lexsort((item, exact, query))
         first = np.searchsorted(query[order], np.arange(len(keys)))
         chosen = order[first[:, None] + np.arange(top)]
-        found = exact[chosen]
-        return item[chosen], np.sqrt(found) if self.metric in ("euclidean", "normalised") else found
+        keys_of_nearest = exact[chosen]
+        return item[chosen], np.sqrt(keys_of_nearest) if self.metric in ("euclidean", "normalised") else keys_of_nearest
 
     def keys(self, queries, each=map):
         """Keys (q, n): squared distance, 1 − cosine (under normalised too), or L1; zero may come out below zero.

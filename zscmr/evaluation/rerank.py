@@ -23,7 +23,6 @@ from zscmr.evaluation.nearest import Index
 
 # k1, k2: the paper's. λ: chosen on seen classes held out from stage I and II (FIDELITY.md, "Re-ranking")
 NEIGHBOURS, EXPANSION, ORIGINAL = 20, 6, 0.2
-
 ROWS = 2**12  # gallery items encoded at once
 
 

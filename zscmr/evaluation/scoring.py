@@ -155,23 +155,23 @@ def score(vectors, labels, direction, setup, scorer=None):
         setup: how to rank and score.
         scorer: Hits -> {metric: (queries, …)}; left out, the protocol's.
     """
-    asking, answering = DIRECTIONS[direction]
-    rows = draw_queries(len(vectors[asking]), setup.queries, setup.seed)
-    own_rows = rows if asking == answering else None
-    ranked = len(vectors[answering]) - (own_rows is not None)
+    query_modality, gallery_modality = DIRECTIONS[direction]
+    rows = draw_queries(len(vectors[query_modality]), setup.queries, setup.seed)
+    own_rows = rows if query_modality == gallery_modality else None
+    ranked = len(vectors[gallery_modality]) - (own_rows is not None)
     if len(rows) == 0:
-        raise BadInput(f"{direction}: expected at least 1 {asking} to query with, received 0")
+        raise BadInput(f"{direction}: expected at least 1 {query_modality} to query with, received 0")
     if ranked < 1:
-        raise BadInput(f"{direction}: the gallery is empty, expected at least 1 {answering} to retrieve")
+        raise BadInput(f"{direction}: the gallery is empty, expected at least 1 {gallery_modality} to retrieve")
 
     scorer = scorer or partial(PROTOCOLS[setup.protocol].score, top=setup.top, also=setup.also)
-    query_labels = labels[asking][rows]
+    query_labels = labels[query_modality][rows]
     blocks = hit_blocks(
-        vectors[asking] if len(rows) == len(vectors[asking]) else vectors[asking][rows],
-        vectors[answering],
+        vectors[query_modality] if len(rows) == len(vectors[query_modality]) else vectors[query_modality][rows],
+        vectors[gallery_modality],
         setup.distance,
         query_labels,
-        labels[answering],
+        labels[gallery_modality],
         own_rows,
         ties=setup.ties,
         top=setup.top,
@@ -179,7 +179,7 @@ def score(vectors, labels, direction, setup, scorer=None):
         rerank=setup.rerank,
     )
     if setup.progress:
-        size = query_block(len(vectors[answering]), setup.memory)
+        size = query_block(len(vectors[gallery_modality]), setup.memory)
         blocks = track(blocks, direction, total=-(-len(rows) // size))
     scored, relevant = [], []
     for _, parts in blocks:

@@ -3,6 +3,7 @@
 import numpy as np
 
 DRAWS_AT_ONCE = 2**22  # resampled queries
+EDGES = 0.025, 0.975  # quantiles: a 95 % interval
 
 
 def mean(values, labels, class_means=False):
@@ -20,14 +21,14 @@ def weights(labels, class_means):
     return 1 / (len(classes) * count[which])
 
 
-def intervals(scores, labels, class_means=False, draws=1000, seed=0, level=0.95):
+def intervals(scores, labels, class_means=False, draws=1000, seed=0):
     """Bootstrap over queries: {metric: (low, high)} for `scores` {metric: (queries,)}, percentile intervals."""
     values = np.stack(list(scores.values()), axis=1)  # (queries, metrics)
-    edges = interval_of_means(values, labels if class_means else None, draws, seed, level)
+    edges = interval_of_means(values, labels if class_means else None, draws, seed)
     return {name: (float(low), float(high)) for name, low, high in zip(scores, *edges, strict=True)}
 
 
-def interval_of_means(values, classes=None, draws=1000, seed=0, level=0.95):
+def interval_of_means(values, classes=None, draws=1000, seed=0):
     """(low, high) (2, columns): percentile intervals of the means of `values` (queries, columns).
 
     Queries are drawn with replacement. `classes` (queries,): means are over classes, of those in the draw alike.
@@ -45,7 +46,7 @@ def interval_of_means(values, classes=None, draws=1000, seed=0, level=0.95):
             sizes = np.bincount(which[drawn])
             share = 1 / (np.count_nonzero(sizes) * sizes[which[drawn]])
             means.append(share @ values[drawn])
-    return np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.quantile(means, EDGES, axis=0)
 
 
 def paired_test(first, second, labels, class_means=False, draws=10000, seed=0):

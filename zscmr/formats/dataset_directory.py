@@ -1,4 +1,4 @@
-"""pictures.json: what the features of a dataset directory were made with."""
+"""A dataset directory: its files and variables, known defects of released ones, and pictures.json."""
 
 import hashlib
 from pathlib import Path
@@ -74,15 +74,10 @@ FILES = {
 }
 
 MODALITIES = tuple(FILES)
-
 CLASS_VECTORS = ("wv_embeddings.mat", "features")
-
 CLASS_GRAPH = ("mst_graph.mat", "edge")
-
 CLASSIFIER = ("classifier.mat", "kernel")  # of the backbone, on the features
-
 PAIRS = ("dataset2.mat", "datamat2")  # the sketches of each photo
-
 PICTURES = "pictures.json"  # how the features were made: folders, backbone, classes the CNNs were trained on
 
 #: form of pictures.json, of which directories made elsewhere have parts or nothing

@@ -112,7 +112,7 @@ class Reader:
         )
 
     def _reason(self, allowed):
-        """Why the worker's answer stopped early, as far as it shows."""
+        """Say why the worker's answer stopped early: its signal, or the last line it printed."""
         worker = self.worker
         if worker is None:
             return "the data end early"

@@ -182,7 +182,7 @@ def _plain(value):
 
 
 def _limit_memory():
-    """Bound the address space, where the system does; a core of a crash helps nobody."""
+    """Bound the address space, where the system can, and write no core file after a crash."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -73,16 +73,8 @@ class Run:
         return Path(self.folder) / CONFIG
 
     @property
-    def embeddings(self):
-        return Path(self.folder) / EMBEDDINGS
-
-    @property
-    def encoders(self):
-        return Path(self.folder) / ENCODERS
-
-    @property
     def has_encoders(self):
-        return (self.encoders / ABOUT).is_file()
+        return (Path(self.folder) / ENCODERS / ABOUT).is_file()
 
     def config(self):
         """Contents of config.json. Raises BadInput."""
@@ -121,8 +113,8 @@ class Run:
 
     def _refuse_other(self, name, value, stored):
         if value != stored:
-            kept = f"{self.folder} was started with {plain(stored)}, and --resume keeps it"
-            raise BadInput(f"{flag(name)} {plain(value)}: {kept}")
+            reason = f"{self.folder} was started with {plain(stored)}, and --resume keeps it"
+            raise BadInput(f"{flag(name)} {plain(value)}: {reason}")
 
     def check_same_data(self, classes, dataset):
         """Raise BadInput unless the run was started with these classes and these features."""

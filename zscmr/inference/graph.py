@@ -8,7 +8,7 @@ import numpy as np
 
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_bytes
-from zscmr.utils.processes import cores, import_tensorflow, stderr_held_back
+from zscmr.utils.processes import cores, import_tensorflow, missing, stderr_held_back
 
 IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
 
@@ -16,8 +16,8 @@ IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
 class Graph:
     """A .tflite file: uint8 RGB pictures (n, size, size, 3) -> float32 vectors (n, width).
 
-    Pictures run one at a time, so a picture's vector does not depend on what is embedded with it, and memory not on n;
-    larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
+    Pictures run one at a time: a picture's vector does not depend on the batch it is in, nor memory on the batch size.
+    Larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
     """
 
     def __init__(self, path, sha256=None, threads=None):
@@ -33,20 +33,20 @@ class Graph:
         with stderr_held_back():  # the engine's account of itself, and of what is wrong with the file
             try:
                 self._interpreter = _open(interpreter_class, content, threads or cores())
-                (given,) = self._interpreter.get_input_details()
-                (found,) = self._interpreter.get_output_details()
+                (input_,) = self._interpreter.get_input_details()
+                (output,) = self._interpreter.get_output_details()
             except Exception as error:  # of many types, as the damage is
                 failure = error
         if failure is not None:
             raise BadInput(f"{path}: not a usable TensorFlow Lite file ({first_line(failure)})") from failure
-        takes, gives = (_signature(details) for details in (given, found))
-        size = given["shape"][1] if len(given["shape"]) == 4 else 0
+        takes, gives = (_signature(details) for details in (input_, output))
+        size = input_["shape"][1] if len(input_["shape"]) == 4 else 0
         if size < 1 or takes != ("uint8", (1, size, size, 3)):
             raise BadInput(f"{path}: expected a graph of uint8 pictures (n, size, size, 3), received {_shown(takes)}")
-        if len(found["shape"]) != 2 or gives != ("float32", (1, found["shape"][1])):
+        if len(output["shape"]) != 2 or gives != ("float32", (1, output["shape"][1])):
             raise BadInput(f"{path}: expected a graph that gives float32 vectors (n, width), received {_shown(gives)}")
-        self.size, self.width = int(size), int(found["shape"][1])
-        self._input, self._output = given["index"], found["index"]
+        self.size, self.width = int(size), int(output["shape"][1])
+        self._input, self._output = input_["index"], output["index"]
         self._lock = threading.Lock()
 
     def __call__(self, pictures):
@@ -83,8 +83,8 @@ def _interpreter_class():
     except ImportError:
         try:
             return import_tensorflow().lite.Interpreter
-        except (ImportError, AttributeError) as error:
-            raise BadInput("graphs need LiteRT: python -m pip install ai-edge-litert") from error
+        except (BadInput, ImportError, AttributeError) as error:
+            raise missing("LiteRT, which runs encoders,", "search", error) from error
     return Interpreter
 
 

@@ -155,8 +155,8 @@ class CrossATNet(System):
         super().__init__(settings, inputs)
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, size = len(inputs.class_vectors), settings.size
-        self.photo_encoder = layers.Encoder("photo_encoder", photo, size, settings.hidden)
-        self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, size, settings.hidden)
+        self.photo_encoder = layers.FeatureEncoder("photo_encoder", photo, size, settings.hidden)
+        self.sketch_encoder = layers.FeatureEncoder("sketch_encoder", sketch, size, settings.hidden)
         layers.start_alike(self.photo_encoder, self.sketch_encoder)
         if settings.attention != "none":
             self.photo_gate = Gate("photo_gate", photo, settings.gate_hidden, photo)

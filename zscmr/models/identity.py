@@ -30,10 +30,10 @@ TABLES = Tables(only_by_name=("end-to-end",))
 
 def build(settings, inputs):
     """The system for `base.Inputs`."""
-    return Identity(settings, inputs)
+    return IdentitySystem(settings, inputs)
 
 
-class Identity(System):
+class IdentitySystem(System):
     """A map with the identity as its kernel; as layers, so that runs of version 0.2 are exported to the same graphs."""
 
     def __init__(self, settings, inputs):

@@ -82,7 +82,7 @@ class Linear(keras.layers.Dense):
         return tf.cast(super().call(x), tf.float32)
 
 
-class Encoder(keras.layers.Layer):
+class FeatureEncoder(keras.layers.Layer):
     """Scaled features (n, F) → embeddings (n, t): one linear layer, as released, and a branch of ReLU units."""
 
     def __init__(self, name, inputs, outputs, hidden=0, biases="zeros"):
@@ -109,8 +109,8 @@ class Encoder(keras.layers.Layer):
 
 
 def fixed_encoder(name, kernel):
-    """An `Encoder` that maps rows (n, F) by `kernel` (F, t)."""
-    encoder = Encoder(name, *kernel.shape)
+    """A `FeatureEncoder` that maps rows (n, F) by `kernel` (F, t)."""
+    encoder = FeatureEncoder(name, *kernel.shape)
     encoder.linear.kernel.assign(kernel)
     return encoder
 

@@ -125,8 +125,8 @@ class ZSCMR(System):
         photo, sketch = inputs.photos.shape[1], inputs.sketches.shape[1]
         classes, semantic = inputs.class_vectors.shape
         biases = "glorot_uniform" if settings.objective == "released" else "zeros"
-        self.photo_encoder = layers.Encoder("photo_encoder", photo, settings.dim, settings.hidden, biases)
-        self.sketch_encoder = layers.Encoder("sketch_encoder", sketch, settings.dim, settings.hidden, biases)
+        self.photo_encoder = layers.FeatureEncoder("photo_encoder", photo, settings.dim, settings.hidden, biases)
+        self.sketch_encoder = layers.FeatureEncoder("sketch_encoder", sketch, settings.dim, settings.hidden, biases)
         if settings.objective == "tuned":
             layers.start_alike(self.photo_encoder, self.sketch_encoder)
         if settings.objective != "released":  # whose code has it commented out

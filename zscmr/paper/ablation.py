@@ -10,7 +10,7 @@ COLOURS = {"sketch->image": "#2b6ca3", "image->sketch": "#e0893b"}
 
 
 def draw_ablation(table, path, warning=""):
-    """Write a PNG of an ablation `Table`: a panel per dataset, a group of bars per row, whiskers over the seeds."""
+    """Write a PNG of an ablation `PaperTable`: a panel per dataset, bars grouped by row, whiskers over the seeds."""
     from matplotlib.figure import Figure
 
     names = [name.removesuffix(": S→I") for name in table.columns if name.endswith(": S→I")]

@@ -24,7 +24,7 @@ def measure_baselines(dataset, split, dim=DIM, shrinkage=SHRINKAGE):
     widths = [items.features.shape[1] for items in (dataset.photo, dataset.sketch)]
     if widths[0] != widths[1]:
         raise BadInput(f"{dataset.directory}: photos are {widths[0]}-d and sketches {widths[1]}-d, expected one width")
-    photos, sketches = (scaled_rows(items, split.seen) for items in (dataset.photo, dataset.sketch))
+    photos, sketches = (scaled_features(items, split.seen) for items in (dataset.photo, dataset.sketch))
     photo, sketch = (np.isin(items.labels, split.unseen) for items in (dataset.photo, dataset.sketch))
     labels = dataset.photo.labels[photo], dataset.sketch.labels[sketch]
     lda = lda_map(photos, dataset.photo.labels, sketches, dataset.sketch.labels, split.seen, dim, shrinkage)
@@ -34,7 +34,7 @@ def measure_baselines(dataset, split, dim=DIM, shrinkage=SHRINKAGE):
     }
 
 
-def scaled_rows(items, seen):
+def scaled_features(items, seen):
     """Features (n, F) centred and scaled per feature on seen rows, then each row to length 1; float64."""
     rows = scaled(items.features.astype(np.float64), items.labels, seen)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)

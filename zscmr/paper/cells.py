@@ -87,7 +87,7 @@ class Cell:
         return content if content.get("cell") == self.identity else {}
 
     def make(self, worker):
-        """Compute the cell and returns its contents; `worker` trains."""
+        """Compute the cell, write it, and return its contents; `worker` trains."""
         began = time.monotonic()
         results, complete = self.measure(worker)
         seconds = time.monotonic() - began if complete else None

@@ -21,7 +21,7 @@ from zscmr.paper.results import (
     measured_values,
     published,
 )
-from zscmr.paper.typeset import Table, Value
+from zscmr.paper.typeset import PaperTable, Value
 from zscmr.reports import text_tables as texts
 
 ARROWS = {direction: direction.replace("->", "→") for direction in DIRECTIONS}
@@ -73,7 +73,7 @@ def comparison_table(results):
         "size",
         *(f"{origin}: {metric}" for origin in (*map(as_published, DATASETS), ours) for metric in METRICS),
     )
-    return Table(
+    return PaperTable(
         "comparison",
         "Sketch→image retrieval",
         caption(results, "Unseen classes; size: numbers, or bits, per picture.", standard(results)),
@@ -97,7 +97,7 @@ def directions_table(results):
         cells = measured_values(dict(zip(columns, (score(*place) for place in places), strict=True)))
         if cells:
             rows[f"{row}, {results.plan.main.name}"] = cells
-    return Table(
+    return PaperTable(
         "directions",
         "The four directions",
         caption(results, "Unseen classes; within a modality a query never retrieves itself.", standard(results)),
@@ -115,9 +115,9 @@ def ablation_table(results, model, preset):
     rows = {}
     for row, method in methods.items():
         cells = {}
-        for place, direction in enumerate(ACROSS):
+        for position, direction in enumerate(ACROSS):
             for dataset in shown if row in known else ():
-                number, digits = known[row][dataset][place], 3 if row == FULL else 2
+                number, digits = known[row][dataset][position], 3 if row == FULL else 2
                 how = PUBLISHED["convention"] if row == FULL else known["read_off"]
                 column = f"{as_published(dataset)}: {INITIALS[direction]}"
                 cells[column] = Value((number,), how, dataset=dataset, digits=digits)
@@ -130,10 +130,10 @@ def ablation_table(results, model, preset):
                 cells[column] = Value(change, measured.convention, measured.ground, signed=True)
         rows[row] = cells
     places = (*map(as_published, shown), ours)
-    columns = [f"{place}: {INITIALS[direction]}" for place in places for direction in ACROSS]
+    columns = [f"{position}: {INITIALS[direction]}" for position in places for direction in ACROSS]
     columns += [f"{ours}: {INITIALS[direction]}, change" for direction in ACROSS]
     read_off = f"Published: {known['read_off']}." if known else ""
-    return Table(
+    return PaperTable(
         f"ablation-{model}-{preset}",
         f"Ablation of {model}, preset {preset}",
         caption(
@@ -147,7 +147,7 @@ def ablation_table(results, model, preset):
         ),
         tuple(columns),
         rows,
-        order_notes(rows, [f"{place}: S→I" for place in places]),
+        order_notes(rows, [f"{position}: S→I" for position in places]),
         figure=f"ablation-{model}-{preset}.png",
         groups=(FULL,),
     )
@@ -190,7 +190,7 @@ def conventions_table(results):
     if any(dict(method.changes).get("bits") for method in results.plan.methods):
         notes.append("Embeddings that are codes stand under standard, by Hamming distance, alone.")
     what = "Sketch→image on unseen classes: the same embeddings by each convention of the field."
-    return Table(
+    return PaperTable(
         "conventions",
         "One set of embeddings, every convention",
         caption(
@@ -218,7 +218,7 @@ def unseen_lists_table(results):
                 own[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
         groups.append(next(iter(own)))
         rows |= own
-    return Table(
+    return PaperTable(
         "unseen-lists",
         "Every unseen list",
         caption(
@@ -256,7 +256,7 @@ def codes_table(results):
         "embedding has 64 dimensions; as they are: each preset's own distance "
         f"({results.distances()})."
     )
-    return Table(
+    return PaperTable(
         "codes",
         "64-bit codes",
         caption(results, "Sketch→image on unseen classes with binary codes.", how),
@@ -282,7 +282,7 @@ def generalised_table(results):
                     rows[row][f"{part} {metric}"] = results.scores(cells, "sketch->image", metric, key)
             if method == results.plan.methods[0]:
                 groups.append(row)
-    return Table(
+    return PaperTable(
         "generalised",
         "Generalised zero-shot",
         caption(
@@ -321,7 +321,7 @@ def reranked_table(results):
             rows[f"{ground.list_name}: {label(method)}"] = cells
             if method == results.plan.methods[0]:
                 groups.append(next(reversed(rows)))
-    return Table(
+    return PaperTable(
         "reranked",
         "Re-ranked with the gallery's own neighbours",
         caption(
@@ -348,7 +348,7 @@ def instances_table(results):
             scores = (results.scores(cells, *place, digits=1 if place[1] == "mean rank" else 3) for place in places)
             rows[label(method)] = dict(zip(map(": ".join, places), scores, strict=True))
             size = results.contents[cells[0]]["directions"][AMONG[0]]["gallery"]
-    return Table(
+    return PaperTable(
         "instances",
         "The photo that each sketch was drawn from",
         caption(
@@ -380,7 +380,7 @@ def across_table(results):
                 numbers = tuple(content["directions"][direction][metric] for content in contents)
                 column = f"{INITIALS[direction]} {metric}{again}"
                 rows[name][column] = Value(numbers, convention(contents[0]), cells[0].ground)
-    return Table(
+    return PaperTable(
         "across",
         "Across datasets",
         f"{results.plan.warning} Each row says which dataset was trained on, which was tested, and on which classes; "
@@ -401,7 +401,7 @@ def field_table():
             column: Value((number,), line["convention"], dataset=field["columns"][column], **known)
             for column, number in line["numbers"].items()
         }
-    return Table(
+    return PaperTable(
         "field",
         "Where the field stands",
         "Published numbers, sketch→image on unseen classes. Backbones, lists and conventions differ: compare neither "

@@ -52,7 +52,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Table:
+class PaperTable:
     name: str  # of files and labels
     title: str
     caption: str

@@ -15,13 +15,12 @@ from zscmr.utils.errors import BadInput
 from zscmr.utils.files import whole_file
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
-
 INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
-
+QUERIES, TOP = 8, 10  # of a grid: queries at most, and pictures retrieved for each
 PLURAL = {"photo": "photos", "sketch": "sketches"}
 
 
-def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, direction="sketch->image", rerank=False):
+def retrieval_grid(path, features, distance, seed=0, direction="sketch->image", rerank=False):
     """Draw random queries, each of another class, with the pictures nearest to them; write a PNG.
 
     Rows are in the order of class names. Right classes are framed green, wrong ones red. A picture that cannot be
@@ -32,52 +31,50 @@ def retrieval_grid(path, features, distance, seed=0, queries=8, top=10, directio
         features: `Features` of the rows to draw from.
         distance: what to rank by.
         seed: of the draw.
-        queries: number of queries at most.
-        top: pictures shown of each.
         direction: a key of `DIRECTIONS`.
         rerank: whether the ranking is re-ranked.
     """
-    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
-    if not len(asking.vectors) or not len(answering.vectors):
-        raise BadInput(f"{path}: the figure needs a {kind} and a {sought} of an evaluated class")
-    rows = _one_per_class(asking.labels, queries, np.random.default_rng(seed))
-    rows = rows[np.argsort([features.class_name(label).casefold() for label in asking.labels[rows]], kind="stable")]
-    own_rows = rows if asking is answering else None
-    orders = first_ranks(asking.vectors[rows], answering.vectors, distance, top, own_rows, rerank)
-    hits = answering.labels[orders] == asking.labels[rows, None]
+    (queries, gallery), (kind, gallery_kind) = features.sides(direction), DIRECTIONS[direction]
+    if not len(queries.vectors) or not len(gallery.vectors):
+        raise BadInput(f"{path}: the figure needs a {kind} and a {gallery_kind} of an evaluated class")
+    rows = _one_per_class(queries.labels, np.random.default_rng(seed))
+    rows = rows[np.argsort([features.class_name(label).casefold() for label in queries.labels[rows]], kind="stable")]
+    own_rows = rows if queries is gallery else None
+    orders = first_ranks(queries.vectors[rows], gallery.vectors, distance, TOP, own_rows, rerank)
+    hits = gallery.labels[orders] == queries.labels[rows, None]
     subtitle = f"right class green ({hits.sum()} of {hits.size}), wrong red; "
-    subtitle += f"{len(answering.vectors)} {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
-    if note := seen_classes_note(features, queries=asking.labels[rows], gallery=answering.labels):
+    subtitle += f"{len(gallery.vectors)} {PLURAL[gallery_kind]}, {distance} distance{', re-ranked' * rerank}"
+    if note := seen_classes_note(features, queries=queries.labels[rows], gallery=gallery.labels):
         subtitle += f"; {note}"
     lines = []
     for row, order, right in zip(rows, orders, hits, strict=True):
-        name = features.class_name(asking.labels[row]).replace("_", " ")
-        retrieved = framed_pictures(*_classes_and_paths(features, answering, order), right)
-        lines.append(Line(name, FramedPicture(asking.path(row), name), retrieved))
+        name = features.class_name(queries.labels[row]).replace("_", " ")
+        retrieved = framed_pictures(*_classes_and_paths(features, gallery, order), right)
+        lines.append(Line(name, FramedPicture(queries.path(row), name), retrieved))
     lost = picture_grid(path, arrow(direction).capitalize(), subtitle, lines, features.leaked)
-    for items, count in zip((asking, answering), lost, strict=True):
+    for items, count in zip((queries, gallery), lost, strict=True):
         if count:
             warn(f"{path} shows class names in place of {count} pictures: {lost_because(items)}")
 
 
-def instances_grid(path, features, pairs, distance, seed=0, rerank=False, queries=8, top=9):
+def instances_grid(path, features, pairs, distance, seed=0, rerank=False):
     """Draw random sketches of `pairs`, each of another class, with their own photo and the nearest of its class.
 
     The other arguments are those of `retrieval_grid`.
     """
-    chosen = _one_per_class(features.sketch.labels[pairs.sketches], queries, np.random.default_rng(seed))
+    chosen = _one_per_class(features.sketch.labels[pairs.sketches], np.random.default_rng(seed))
     rows, lines = pairs.sketches[chosen], []
     orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
     for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
         order = order[features.photo.labels[order] == features.photo.labels[own]]
         own_rank = int(np.flatnonzero(order == own)[0]) + 1
-        shown = np.r_[own, order[:top]]
+        shown = np.r_[own, order[: TOP - 1]]
         notes = [f"rank {own_rank} of {len(order)}", *[""] * (len(shown) - 1)]
         retrieved = framed_pictures(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
         name = features.class_name(features.sketch.labels[row]).replace("_", " ")
         lines.append(Line(name, FramedPicture(features.sketch.path(row), name), retrieved))
     subtitle = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
-    heads = ("own", *map(str, range(1, top + 1)))
+    heads = ("own", *map(str, range(1, TOP)))
     picture_grid(path, "Sketch → its own photo", subtitle + ", re-ranked" * rerank, lines, features.leaked, heads)
 
 
@@ -123,20 +120,17 @@ class Line:
 def framed_pictures(classes, paths, right=None, notes=None):
     """Retrieved pictures, named by class; framed by whether they are `right` (n,), where that is known."""
     pictures = []
-    for place, (name, path) in enumerate(zip(classes, paths, strict=True)):
+    for column, (name, path) in enumerate(zip(classes, paths, strict=True)):
         name = name.replace("_", " ")
-        frame = INK if right is None else RIGHT if right[place] else WRONG
-        note = short(name) + (f"\n{notes[place]}" if notes else "")
+        frame = INK if right is None else RIGHT if right[column] else WRONG
+        note = short(name) + (f"\n{notes[column]}" if notes else "")
         pictures.append(FramedPicture(path, name, note, frame, 1.0 if right is None else 2.5))
     return pictures
 
 
 PITCH, SIDE, LINE = 0.96, 0.87, 1.11  # inches from picture to picture, of a picture, from line to line
-
 NAMES, GAP = 1.5, 0.24  # inches: the column of titles, the space between query and retrieved pictures
-
 TITLE, FOOT, LEADING = 0.98, 0.2, 0.15  # inches above and below, and of each further line of the subtitle
-
 DPI = 130
 
 
@@ -217,9 +211,9 @@ def _fitting(text, inches, fontsize):
     return artist.get_text().splitlines()
 
 
-def _one_per_class(labels, count, generator):
-    """Rows of `count` items at most, each of another class, drawn at random."""
-    classes = generator.permutation(np.unique(labels))[:count]
+def _one_per_class(labels, generator):
+    """Rows of QUERIES items at most, each of another class, drawn at random."""
+    classes = generator.permutation(np.unique(labels))[:QUERIES]
     return np.array([generator.choice(np.flatnonzero(labels == label)) for label in classes])
 
 

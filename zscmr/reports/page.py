@@ -31,13 +31,13 @@ def write_report(folder, features, results, title, setup, points, provenance):
         provenance: lines on how the report was made.
     """
     distance, seed, rerank, direction = results["distance"], setup.seed, setup.rerank, next(iter(results["directions"]))
-    kind, sought = DIRECTIONS[direction]
+    kind, gallery_kind = DIRECTIONS[direction]
     drawn = {
-        "retrieval.png": f"Random {PLURAL[kind]}, each of another class, and the {PLURAL[sought]} nearest to them.",
+        "retrieval.png": f"Random {PLURAL[kind]}, each of another class, and their nearest {PLURAL[gallery_kind]}.",
         "curves.png": "Precision over recall, interpolated, and P@k. Equal distances keep gallery order.",
         "classes.png": "Hard and easy classes. A class counts each of its queries alike.",
         "map.png": "The space seen from two sides: PCA keeps distances at large, t-SNE neighbourhoods.",
-        "confusion.png": f"Which class a {kind}'s {PLURAL[sought]} come from. A row adds up to 100 %.",
+        "confusion.png": f"Which class a {kind}'s {PLURAL[gallery_kind]} come from. A row adds up to 100 %.",
     }
     retrieval_grid(folder / "retrieval.png", features, distance, seed, direction=direction, rerank=rerank)
     plots.curves(folder / "curves.png", points, features, distance, seed, rerank)

@@ -180,17 +180,17 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
     """Draw the classes of each class's nearest pictures: a row per queried class, shares in per cent."""
     from matplotlib.figure import Figure
 
-    (asking, answering), (kind, sought) = features.sides(direction), DIRECTIONS[direction]
-    own_rows = np.arange(len(asking.vectors)) if asking is answering else None
-    order = first_ranks(asking.vectors, answering.vectors, distance, CONFUSED, own_rows, rerank)
-    classes = np.union1d(asking.labels, answering.labels)
-    columns = np.searchsorted(classes, answering.labels)[order]
-    rows = np.searchsorted(classes, asking.labels)
+    (queries, gallery), (kind, gallery_kind) = features.sides(direction), DIRECTIONS[direction]
+    own_rows = np.arange(len(queries.vectors)) if queries is gallery else None
+    order = first_ranks(queries.vectors, gallery.vectors, distance, CONFUSED, own_rows, rerank)
+    classes = np.union1d(queries.labels, gallery.labels)
+    columns = np.searchsorted(classes, gallery.labels)[order]
+    rows = np.searchsorted(classes, queries.labels)
     counts = np.zeros((len(classes), len(classes)))
     np.add.at(counts, (np.repeat(rows, order.shape[1]), columns.ravel()), 1)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    nearby = f"{order.shape[1]} nearest {PLURAL[sought]}, {distance} distance{', re-ranked' * rerank}"
-    note = seen_classes_note(features, queries=asking.labels, gallery=answering.labels)
+    nearby = f"{order.shape[1]} nearest {PLURAL[gallery_kind]}, {distance} distance{', re-ranked' * rerank}"
+    note = seen_classes_note(features, queries=queries.labels, gallery=gallery.labels)
     captions = f"{arrow(direction).capitalize()}: classes of the {nearby}", note
     side = max(3.5, 0.24 * len(classes))
     width, height = side + 2.3, side + 1.3 + _head(features, captions)
@@ -204,7 +204,7 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
     names = [features.class_name(label) for label in classes]
     _name_ticks(axes.set_xticks, names, rotation=90, fontsize=7)
     _name_ticks(axes.set_yticks, names, fontsize=7)
-    axes.set(xlabel=f"class of the retrieved {PLURAL[sought]}", ylabel=f"class of the {kind}")
+    axes.set(xlabel=f"class of the retrieved {PLURAL[gallery_kind]}", ylabel=f"class of the {kind}")
     axes.tick_params(length=0)
     bar = figure.colorbar(
         image, cax=figure.add_axes(((1.6 + side) / width, 1.25 / height, 0.12 / width, side / height))

@@ -9,8 +9,7 @@ from zscmr.retrieval.table import BLOCK, File, Table
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
-
-INSTALL = "python -m pip install -r requirements-ray.txt"
+from zscmr.utils.processes import missing
 
 
 class Cluster:
@@ -64,7 +63,7 @@ class Cluster:
             import ray
             from ray import data
         except ImportError as error:
-            raise BadInput(f"--ray needs Ray: {INSTALL} ({first_line(error)})") from error
+            raise missing("--ray: Ray", "ray", error) from error
         if not ray.is_initialized():
             package = {"py_modules": [str(Path(zscmr.__file__).parent)]}
             try:

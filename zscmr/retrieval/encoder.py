@@ -29,7 +29,6 @@ ENCODERS = Path(__file__).parent / "encoders"  # those that come with the projec
 DEFAULT = "lite0"
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 SHIPPED = ENCODERS / DEFAULT
-
 Picture: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image", npt.NDArray[np.uint8]]
 
 
@@ -130,12 +129,7 @@ class Encoder:
         Raises TypeError for what is no picture, and BadInput for an unknown kind or a picture that cannot be read,
         which it names.
         """
-        encoder = self.of_kind(kind)
-        listed = as_list(pictures)
-        vectors, readable = encoder.embed(listed)
-        if not readable.all():
-            raise BadInput(several(encoder.faults(listed, readable)))
-        return vectors
+        return embed_all(self.of_kind(kind), as_list(pictures))
 
 
 class ModalityEncoder:
@@ -255,12 +249,20 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def exported(folder: Path) -> Path:
     """The directory of the graphs of a run directory, or the directory itself if it holds graphs. Raises BadInput."""
-    for place in (folder / runs.ENCODERS, folder):
-        if (place / runs.ABOUT).is_file():
-            return place
+    for directory in (folder / runs.ENCODERS, folder):
+        if (directory / runs.ABOUT).is_file():
+            return directory
     if not (folder / runs.CONFIG).is_file():
         raise BadInput(f"{folder}: neither a run directory nor one of exported encoders")
     raise BadInput(f"{folder}: its encoders are not exported; python export.py --run {folder} writes them")
+
+
+def embed_all(encoder: ModalityEncoder, pictures: "Sequence[Picture]") -> npt.NDArray[np.float32]:
+    """Embeddings (n, t) of pictures. Raises BadInput that names one that cannot be read."""
+    vectors, readable = encoder.embed(pictures)
+    if not readable.all():
+        raise BadInput(several(encoder.faults(pictures, readable)))
+    return vectors
 
 
 def several(faults: Sequence[str]) -> str:

@@ -65,8 +65,8 @@ def answers(
     return [Answer(_hits(*both), searched, count, how) for both in zip(pictures, distances, strict=True)]
 
 
-def _hits(found: "Pictures", distances: Sequence[float]) -> tuple[Hit, ...]:
-    rows = zip(distances, found.classes, found.paths, found.names, found.ids, found.unseen, strict=True)
+def _hits(pictures: "Pictures", distances: Sequence[float]) -> tuple[Hit, ...]:
+    rows = zip(distances, pictures.classes, pictures.paths, pictures.names, pictures.ids, pictures.unseen, strict=True)
     return tuple(
         Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen))
         for distance, class_name, path, name, key, unseen in rows

@@ -7,8 +7,8 @@ import numpy as np
 from zscmr.evaluation.distances import DISTANCE_NAMES, slices
 from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
-from zscmr.retrieval.encoder import SHIPPED, read_about
-from zscmr.retrieval.table import Identity, Table, picture_id, rows
+from zscmr.retrieval.encoder import read_about
+from zscmr.retrieval.table import File, Identity, Table, picture_id, rows
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, is_uri
 
@@ -33,11 +33,6 @@ def open_run_table(run, where=None, make=True):
     if where is not None:
         return open_table(where, identity, make)
     return Table.open(Path(run) / FOLDER, identity, lambda: _first_rows(run, identity))
-
-
-def open_shipped_table(where, make=True):
-    """The `Table` of the encoder that comes with the project; `where` and `make` as of `open_table`."""
-    return open_table(where, encoder_identity(SHIPPED), make)
 
 
 def encoder_identity(folder):
@@ -93,6 +88,5 @@ def _own_rows(identity, modality, features, items):
     unseen = np.isin(items.labels, features.unseen)
     for part in slices(len(once), _ROWS):
         chosen = once[part]
-        classes = [features.class_name(items.labels[row]) for row in chosen]
-        listed = [paths[row] for row in chosen], [names[row] for row in chosen]
-        yield rows(identity, modality, *listed, classes, unseen[chosen], items.vectors[chosen])
+        files = [File(paths[row], features.class_name(items.labels[row])) for row in chosen]
+        yield rows(identity, modality, files, unseen[chosen], items.vectors[chosen], [names[row] for row in chosen])

@@ -15,10 +15,10 @@ from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.evaluation.nearest import Index
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import hits
-from zscmr.retrieval.encoder import Encoder, as_list, is_one, several
+from zscmr.retrieval.encoder import SHIPPED, Encoder, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
 from zscmr.retrieval.hits import Answer
-from zscmr.retrieval.run_gallery import open_run_table, open_shipped_table
+from zscmr.retrieval.run_gallery import encoder_identity, open_run_table, open_table
 from zscmr.retrieval.table_index import TableIndex
 from zscmr.utils.errors import BadInput
 
@@ -138,8 +138,8 @@ class Searcher:
 
     @classmethod
     def shipped(cls, where, make=True, memory=MEMORY):
-        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_shipped_table`."""
-        return Searcher(open_shipped_table(where, make), Encoder.shipped, memory)
+        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_table`."""
+        return Searcher(open_table(where, encoder_identity(SHIPPED), make), Encoder.shipped, memory)
 
     def opener(self, modality):
         """A function without arguments that opens the encoder of a modality anew, in other processes too."""
@@ -154,10 +154,7 @@ class Searcher:
 
     def embed(self, pictures, kind):
         """Embeddings (n, dim) of a list of pictures. Raises BadInput that names one that cannot be read."""
-        encoder = self.encoder(kind)
-        vectors, readable = encoder.embed(pictures)
-        if not readable.all():
-            raise BadInput(several(encoder.faults(pictures, readable)))
+        vectors = embed_all(self.encoder(kind), pictures)
         check_vectors(vectors, "query", self.distance)
         return vectors
 
@@ -198,10 +195,10 @@ class Searcher:
         filter that names what the gallery lacks.
         """
         listed = as_list(pictures)
-        found = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
+        answers = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
-        found = [dataclasses.replace(answer, query=path) for answer, path in zip(found, paths, strict=True)]
-        return found[0] if is_one(pictures) else found
+        answers = [dataclasses.replace(answer, query=path) for answer, path in zip(answers, paths, strict=True)]
+        return answers[0] if is_one(pictures) else answers
 
     def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
         """An `Answer` for each of the vectors (q, dim); `but`: id of a picture to leave out; others as of `search`."""

@@ -53,13 +53,13 @@ class Folder:
     def files(self):
         """[`SourceFile`], sorted; prints what was skipped."""
         self._scan = Scan(self.root, self.follow_links)
-        found = []
+        files = []
         for file in walk(self._scan) if self.exists else ():
             parent = os.path.dirname(file.path)
             folder = "" if parent == str(self.root) else os.path.basename(parent)
-            found.append(SourceFile(file.path, folder, file.size, file.modified))
+            files.append(SourceFile(file.path, folder, file.size, file.modified))
         self._scan.report()
-        return sorted(found, key=lambda file: file.path)
+        return sorted(files, key=lambda file: file.path)
 
     def has_pictures(self):
         """Whether `files` would find any; ends at the first."""
@@ -114,7 +114,7 @@ class Bucket:
 
     def files(self):
         """[`SourceFile`], sorted; warns of files that are too large."""
-        found = []
+        files = []
         for entry in sorted(self._listed, key=lambda entry: entry.path):
             relative = PurePosixPath(entry.path).relative_to(self._path.strip("/") or ".")
             folders = ("", *relative.parts[:-1])
@@ -125,8 +125,8 @@ class Bucket:
             if entry.size is not None and entry.size > REMOTE_BYTES:
                 warn(f"{uri}: {entry.size:,} bytes, more than {REMOTE_BYTES:,}, skipped")
                 continue
-            found.append(SourceFile(uri, relative.parent.name, entry.size, entry.mtime_ns or 0))
-        return found
+            files.append(SourceFile(uri, relative.parent.name, entry.size, entry.mtime_ns or 0))
+        return files
 
     def has_pictures(self):
         """Whether `files` would find any."""
@@ -152,30 +152,18 @@ class Bucket:
             for number, path in enumerate(paths):
                 file = Path(folder) / f"{number}{PurePosixPath(path).suffix}"
                 with _refusal(path), suppress(FileNotFoundError):
-                    file.write_bytes(_read(self._system, self._at(path)))
+                    file.write_bytes(self._read(path))
                 files.append(str(file))
             yield files
 
-    def _at(self, uri):
-        return f"{self._path.rstrip('/')}/{uri.removeprefix(inside(self.root))}"
-
-
-def read_remote(uri):
-    """The content of a file on object storage. Raises OSError if it is missing or larger than REMOTE_BYTES."""
-    from pyarrow import fs
-
-    try:
-        return _read(*fs.FileSystem.from_uri(uri))
-    except ValueError as error:  # settings of the storage are missing
-        raise OSError(str(error)) from error
-
-
-def _read(system, path):
-    with system.open_input_stream(path) as stream:
-        content = stream.read(REMOTE_BYTES + 1)
-    if len(content) > REMOTE_BYTES:
-        raise OSError(f"more than {REMOTE_BYTES:,} bytes")
-    return content
+    def _read(self, uri):
+        with self._system.open_input_stream(
+            f"{self._path.rstrip('/')}/{uri.removeprefix(inside(self.root))}"
+        ) as stream:
+            content = stream.read(REMOTE_BYTES + 1)
+        if len(content) > REMOTE_BYTES:
+            raise OSError(f"more than {REMOTE_BYTES:,} bytes")
+        return content
 
 
 @contextmanager

@@ -26,8 +26,8 @@ from zscmr.retrieval.sources import open_source
 from zscmr.utils.console import Progress, warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
+from zscmr.utils.processes import missing
 
-INSTALL = "python -m pip install -r requirements-search.txt"
 TABLE = "pictures"
 PICTURE_COLUMNS = ["id", "path", "name", "class", "unseen", "vector"]
 FORMAT = 1  # of the table's columns and metadata
@@ -37,7 +37,7 @@ _BATCH = 2**14  # rows read at once; LanceDB's own 1,024 take five times as long
 _SMALL = 64  # fragments that are merged when there are as many
 _KEPT = timedelta(hours=1)  # how long readers may stay on a version that compaction has replaced
 _ID = re.compile("[0-9a-f]{16}")
-_UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own pictures
+UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own pictures
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class StoredPicture:
     name: str
     class_name: str
     unseen: bool
-    size: int  # bytes; -1 for the run's own pictures, which no folder keeps up to date
+    size: int  # bytes, or UNMANAGED
     modified: int  # ns
     vector: np.ndarray  # (dim,) float32, or packed codes (bytes,) uint8
 
@@ -118,12 +118,12 @@ class Update:
 
 @dataclass(frozen=True)
 class File:
-    """A picture of a folder as its row lists it."""
+    """A picture of a folder as its row lists it; the defaults are of a run's own picture."""
 
     path: str
     class_name: str
-    size: int  # bytes
-    modified: int  # ns
+    size: int = UNMANAGED  # bytes
+    modified: int = 0  # ns
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Table:
         return Counts(pictures, *(dict(sorted(names.items())) for names in (classes, folders)))
 
     def search_bytes(self, modality):
-        """The bytes that an `Index` over `pictures(modality).vectors` has to be allowed: for the rows, or a query."""
+        """Bytes of memory that an `Index` over `pictures(modality).vectors` needs: for its rows, or for one query."""
         kind = schema_of(self.identity).field("vector").type
         return self.count(modality) * max(kind.list_size * kind.value_type.bit_width // 8, 2 * PAIR_BYTES)
 
@@ -301,7 +301,8 @@ class Table:
         faults = [why.replace(local[row], paths[row]) for why, row in zip(faults, bad, strict=True)]
         good = [file for file, good in zip(files, readable, strict=True) if good]
         if good:
-            self.write(_file_rows(self.identity, modality, good, encoder.seen, vectors[readable]))
+            unseen = [class_key(file.class_name) not in encoder.seen for file in good]
+            self.write(rows(self.identity, modality, good, unseen, vectors[readable]))
         return [file.path for file in good], faults
 
     def table(self):
@@ -343,7 +344,7 @@ class Table:
         with refusal(self.where):
             batches = read_rows(self.table(), columns, condition)
             files = [File(*row.values()) for batch in batches for row in batch.to_pylist()]
-        own = {file.path for file in files if file.size == _UNMANAGED}
+        own = {file.path for file in files if file.size == UNMANAGED}
         return {file.path: file for file in files if file.path not in own}, own
 
     @staticmethod
@@ -361,7 +362,7 @@ class Table:
     def _delete(self, ids):
         with refusal(self.where):
             for start in range(0, len(ids), BLOCK):
-                listed = ", ".join(f"'{one}'" for one in ids[start : start + BLOCK])
+                listed = ", ".join(map(quoted, ids[start : start + BLOCK]))
                 self.table().delete(f"id IN ({listed})")
 
     def _compact(self):
@@ -383,28 +384,34 @@ def picture_id(modality, path):
     return hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16]
 
 
-def rows(identity, modality, paths, names, classes, unseen, vectors, sizes=None, modified=None):
-    """A record batch of pictures with their `vectors` (n, dim); without `sizes` no folder keeps them up to date.
+def rows(identity, modality, files, unseen, vectors, names=None):
+    """A record batch of pictures.
 
-    A picture without a path is identified by its name.
+    Args:
+        identity: of the table.
+        modality: "photo" or "sketch".
+        files: n `File`.
+        unseen: (n,) whether the encoder was not trained on the class.
+        vectors: (n, dim).
+        names: n texts to be shown; one without a path is identified by its name. Left out: the paths.
     """
     import pyarrow
 
-    count = len(names)
+    names = [file.path for file in files] if names is None else names
     check_vectors(vectors, "gallery", identity.distance)
     vectors = codes.packed(vectors) if identity.distance == "hamming" else np.asarray(vectors, np.float32)
     schema = schema_of(identity)
     kind = schema.field("vector").type
     values = pyarrow.array(np.ascontiguousarray(vectors).ravel())
     columns = {
-        "id": [picture_id(modality, path or name) for path, name in zip(paths, names, strict=True)],
-        "modality": [modality] * count,
-        "path": paths,
-        "name": [None if name == path else name for path, name in zip(paths, names, strict=True)],
-        "class": classes,
+        "id": [picture_id(modality, file.path or name) for file, name in zip(files, names, strict=True)],
+        "modality": [modality] * len(files),
+        "path": [file.path for file in files],
+        "name": [None if name == file.path else name for file, name in zip(files, names, strict=True)],
+        "class": [file.class_name for file in files],
         "unseen": np.asarray(unseen, bool),
-        "size": [_UNMANAGED] * count if sizes is None else sizes,
-        "modified": [0] * count if modified is None else modified,
+        "size": [file.size for file in files],
+        "modified": [file.modified for file in files],
         "vector": pyarrow.FixedSizeListArray.from_arrays(values, kind.list_size),
     }
     arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
@@ -416,7 +423,7 @@ def _library():
     try:
         import lancedb
     except ImportError as error:
-        raise BadInput(f"the gallery needs LanceDB: {INSTALL} ({first_line(error)})") from error
+        raise missing("LanceDB, which keeps the gallery,", "search", error) from error
     return lancedb
 
 
@@ -529,10 +536,3 @@ def _described(file, own_name, names):
     key = class_key(folder)
     named = file.folder or key in names
     return File(file.path, names.setdefault(key, folder) if named else UNKNOWN, file.size, file.modified)
-
-
-def _file_rows(identity, modality, files, seen, vectors):
-    paths, classes = [file.path for file in files], [file.class_name for file in files]
-    unseen = [class_key(name) not in seen for name in classes]
-    sizes, modified = [file.size for file in files], [file.modified for file in files]
-    return rows(identity, modality, paths, paths, classes, unseen, vectors, sizes, modified)

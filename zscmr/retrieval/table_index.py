@@ -90,12 +90,12 @@ class TableIndex:
                 self._check_folder(filters)
             condition = None if searched == self._all else condition
             if not searched:
-                found = [(pictures_of([], self.table.identity), ())] * len(vectors)
+                nearest = [(pictures_of([], self.table.identity), ())] * len(vectors)
             elif exact:
-                found = self._scanned(vectors, top, condition)
+                nearest = self._scanned(vectors, top, condition)
             else:
-                found = [self._nearest(vector, top, condition) for vector in vectors]
-        pictures, distances = zip(*found, strict=True) if found else ((), ())
+                nearest = [self._nearest(vector, top, condition) for vector in vectors]
+        pictures, distances = zip(*nearest, strict=True) if nearest else ((), ())
         return answers(pictures, distances, searched, self.count, how)
 
     def classes(self, filters=EVERYTHING):
@@ -128,8 +128,8 @@ class TableIndex:
         table = self._rows.take_row_ids(np.unique(rows).tolist()).select(columns[:-1]).with_row_id().to_arrow()
         positions = {row: number for number, row in enumerate(table.column("_rowid").to_pylist())}
         pictures = pictures_of(table.to_batches(), self.table.identity)
-        found = [pictures.take([positions[row] for row in nearest]) for nearest in rows.tolist()]
-        return list(zip(found, distances, strict=True))
+        per_query = [pictures.take([positions[row] for row in nearest]) for nearest in rows.tolist()]
+        return list(zip(per_query, distances, strict=True))
 
 
 def build(table):
@@ -155,7 +155,8 @@ def measure(table, modality):
     queries, own = _sample(rows, identity, modality)
     nearest, _ = scan(rows, identity, queries, NEAREST + 1, condition)
     nearest = [
-        [row for row in found if row != itself][:NEAREST] for found, itself in zip(nearest.tolist(), own, strict=True)
+        [row for row in rows_found if row != itself][:NEAREST]
+        for rows_found, itself in zip(nearest.tolist(), own, strict=True)
     ]
     condition = None if rows.count_rows(condition) == rows.count_rows() else condition
     with Progress("recall", len(PROBES)) as bar:
@@ -174,8 +175,8 @@ def scan(table, identity, queries, top, condition=None, block=SCANNED):
     """(row ids (q, top) int64, distances (q, top)) of the exact nearest; reads `block` vectors at a time."""
     rows, distances = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
     for ids, vectors in _blocks(table, identity, condition, block):
-        found, apart = Index(vectors, identity.distance).search(queries, top)
-        rows, distances = np.hstack([rows, ids[found]]), np.hstack([distances, apart])
+        positions, apart = Index(vectors, identity.distance).search(queries, top)
+        rows, distances = np.hstack([rows, ids[positions]]), np.hstack([distances, apart])
         order = np.argsort(distances, axis=1, kind="stable")[:, :top]
         rows, distances = (np.take_along_axis(part, order, 1) for part in (rows, distances))
     return rows, distances
@@ -204,9 +205,9 @@ def _recall(table, distance, queries, own, nearest, condition, probes):
     shares = []
     for query, itself, expected in zip(queries, own, nearest, strict=True):
         request = _request(table, query, distance, NEAREST + 1, condition, probes)
-        found = request.select(["_distance"]).with_row_id(True).to_arrow().column("_rowid").to_pylist()
-        kept = [row for row in found if row != itself][:NEAREST]
-        shares.append(len({*kept} & {*expected}) / len(expected))
+        row_ids = request.select(["_distance"]).with_row_id(True).to_arrow().column("_rowid").to_pylist()
+        others = [row for row in row_ids if row != itself][:NEAREST]
+        shares.append(len({*others} & {*expected}) / len(expected))
     return float(np.mean(shares))
 
 

@@ -3,8 +3,7 @@
 Whatever finds, embeds or stores pictures belongs in `retrieval`, which programs use without a server.
 """
 
-from zscmr.retrieval.table import INSTALL
-from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.processes import missing
 
 
 def library():
@@ -12,5 +11,5 @@ def library():
     try:
         from zscmr.server import serving
     except ImportError as error:
-        raise BadInput(f"--draw needs Starlette and uvicorn: {INSTALL} ({first_line(error)})") from error
+        raise missing("--draw: Starlette or uvicorn", "search", error) from error
     return serving

@@ -28,7 +28,7 @@ FORWARD = (
 )
 
 
-def refusal(status, why, **headers):
+def error_response(status, why, **headers):
     """The JSON answer of an error."""
     return JSONResponse({"error": why}, status, headers)
 
@@ -69,22 +69,22 @@ class Guard:
             await asyncio.wait_for(app(scope, receive, guarded), self.seconds)
         except asyncio.TimeoutError:
             if not started:
-                await refusal(504, f"not answered within {self.seconds} s")(scope, receive, guarded)
+                await error_response(504, f"not answered within {self.seconds} s")(scope, receive, guarded)
 
     def _own_answer(self, request):
         """Refuse a request, or forward one whose address has the token to the page; None for one that may pass."""
         headers, path = request.headers, request.scope["path"]
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.token is None and _host_name(host) not in LOOPBACK:
-            return refusal(403, f"Host: expected {', '.join(LOOPBACK)}, received {host!r}")
+            return error_response(403, f"Host: expected {', '.join(LOOPBACK)}, received {host!r}")
         if origin is not None and (_netloc(origin) != host.lower() or not host):
-            return refusal(403, f"Origin: expected this server, received {origin!r}")
+            return error_response(403, f"Origin: expected this server, received {origin!r}")
         # Requests for images and scripts of a foreign page have no Origin. Following a link to the page is allowed.
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         opens_page = path == "/" and request.scope["method"] == "GET"
         linked = foreign and opens_page and headers.get("sec-fetch-mode") == "navigate"
         if foreign and not linked:
-            return refusal(403, "Sec-Fetch-Site: a page of another origin asks")
+            return error_response(403, "Sec-Fetch-Site: a page of another origin asks")
         if self.token is None:
             return None
         if opens_page and same_token(request.query_params.get("token", ""), self.token):
@@ -93,7 +93,7 @@ class Guard:
             return None
         if linked:  # the browser sends the cookie with the next request
             return HTMLResponse(FORWARD, 401)
-        return refusal(401, TOKEN_FAULT, **{"WWW-Authenticate": "Bearer"})
+        return error_response(401, TOKEN_FAULT, **{"WWW-Authenticate": "Bearer"})
 
     def _entrance(self, request):
         """Set the token as a cookie, and forward to an address without it."""

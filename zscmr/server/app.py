@@ -14,9 +14,9 @@ from starlette.staticfiles import StaticFiles
 
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.searcher import UnknownPicture
-from zscmr.server.access import Guard, refusal
+from zscmr.server.access import Guard, error_response
 from zscmr.server.adding import Adding
-from zscmr.server.limits import FORMATS, LIMITS, Workers, check_picture, read_body
+from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
 from zscmr.server.question import Question
 from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, open_stored, picture_format
 from zscmr.utils.errors import BadInput
@@ -38,7 +38,7 @@ class Api:
 
     def __init__(self, searcher, may_add=False, limits=LIMITS):
         self.searcher, self.may_add, self.limits = searcher, may_add, limits
-        self.adding, self.workers = Adding(searcher), Workers(limits.waiting)
+        self.adding, self.workers = Adding(searcher), WorkPool(limits.waiting)
         self.thumbnails = Thumbnails(limits.thumbnails)
 
     def close(self):
@@ -157,11 +157,11 @@ def make_app(api, token):
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers = {
-        HTTPException: lambda request, error: refusal(error.status_code, error.detail, **(error.headers or {})),
-        UnknownPicture: lambda request, error: refusal(404, str(error)),
-        BadInput: lambda request, error: refusal(400, str(error)),
+        HTTPException: lambda request, error: error_response(error.status_code, error.detail, **(error.headers or {})),
+        UnknownPicture: lambda request, error: error_response(404, str(error)),
+        BadInput: lambda request, error: error_response(400, str(error)),
         ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody reads it
-        Exception: lambda request, error: refusal(500, "an error of the server, which its own output describes"),
+        Exception: lambda request, error: error_response(500, "an error of the server, which its own output describes"),
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False

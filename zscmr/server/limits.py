@@ -67,7 +67,7 @@ def check_picture(body, most):
         raise HTTPException(413, f"picture: expected at most {most:,} pixels, received {width} × {height}")
 
 
-class Workers:
+class WorkPool:
     """Work in threads, one for each core; refuses more than `waiting` pieces at once.
 
     A piece counts until it ends, even if nobody waits for it any more.

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from starlette.responses import Response
 
 from zscmr.datasets.pictures import read_header, read_thumbnail
+from zscmr.retrieval.table import UNMANAGED
 from zscmr.utils.files import is_uri
 
 SIDE = 256  # pixels, of a thumbnail
 LARGEST = 2**30  # bytes of a file that is sent
 LARGEST_REMOTE = 2**27  # bytes of an object that is read into memory
 BLOCK = 2**18  # bytes sent at once
-UNMANAGED = -1  # size in the row of a run's own picture, which no folder keeps up to date
 
 
 def open_stored(picture):

@@ -78,7 +78,7 @@ class Progress:
             self.bars.stop()
 
     def update(self, done, text=""):
-        """Show that `done` of the total are finished, and `text` beside it."""
+        """Show that `done` of the total are finished, and `text` after them."""
         if self.bars:
             self.bars.update(self.task, completed=done, text=text)
         elif time.monotonic() - self.printed > INTERVAL:

@@ -1,6 +1,5 @@
 """Work in a process of its own, which ends with its parent."""
 
-import importlib.util
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -14,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from zscmr.utils.errors import BadInput
+from zscmr.utils.errors import BadInput, first_line
 
 
 def one_process():
@@ -57,7 +56,7 @@ def stderr_held_back():
     The descriptor belongs to the process: what other threads write meanwhile is held back too.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     failed = True
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
@@ -66,8 +65,8 @@ def stderr_held_back():
             failed = False
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
             if failed:
                 messages.seek(0)
                 sys.stderr.write(messages.read().decode(errors="replace"))
@@ -78,26 +77,24 @@ def import_tensorflow():
 
     No environment variable silences all of them (tensorflow issue 100442).
     """
-    if importlib.util.find_spec("tensorflow") is None:
-        raise missing("TensorFlow", "train", "requirements.txt")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with stderr_held_back():
         try:
             import tensorflow
         except ModuleNotFoundError as error:
-            raise BadInput("TensorFlow is not installed: python -m pip install -r requirements.txt") from error
+            raise missing("TensorFlow", "train") from error
     return tensorflow
 
 
-def missing(what, extra, requirements):
-    """The BadInput that says how to install an optional package.
+def missing(what, extra, error=None):
+    """The BadInput that says how to install an optional package, and what `error` its import raised."""
+    why = f" ({first_line(error)})" if error else ""
+    return BadInput(f"{what} is not installed: {install_line(extra)}{why}")
 
-    Args:
-      what: its name.
-      extra: of the package, `zscmr[extra]`.
-      requirements: file in a clone that lists it.
-    """
-    clone = Path(__file__).parents[2] / requirements
-    line = f"python -m pip install -r {requirements}" if clone.exists() else f"pip install 'zscmr[{extra}]'"
-    return BadInput(f"{what} is not installed: {line}")
+
+def install_line(extra):
+    """The shell line that installs an extra: `zscmr[extra]`, or in a clone its requirements file."""
+    file = "requirements.txt" if extra == "train" else f"requirements-{extra}.txt"
+    in_clone = (Path(__file__).parents[2] / file).exists()
+    return f"python -m pip install -r {file}" if in_clone else f"python -m pip install 'zscmr[{extra}]'"

@@ -49,12 +49,12 @@ def test_pixels_are_those_of_the_slow_loop(limits, modality):
     windows = transforms(6, 14, seed, modality, limits).numpy()
     assert windows.shape == (6, 8) and not windows[:, 6:].any()
     expected = slow(images, windows, modality)
-    found = warped(tf.constant(images), seed, modality, limits).numpy()
-    assert found.dtype == np.uint8
-    np.testing.assert_allclose(found, np.floor(expected), atol=1)
+    result = warped(tf.constant(images), seed, modality, limits).numpy()
+    assert result.dtype == np.uint8
+    np.testing.assert_allclose(result, np.floor(expected), atol=1)
     clear = np.abs(expected - np.round(expected)) > 1e-3
     assert clear.mean() > 0.5
-    np.testing.assert_array_equal(found[clear], np.floor(expected[clear]))
+    np.testing.assert_array_equal(result[clear], np.floor(expected[clear]))
 
 
 def window(side=1.0, angle=0.0, slant=0.0, right=0.0, down=0.0, mirror=1, size=21):
@@ -71,24 +71,24 @@ def window(side=1.0, angle=0.0, slant=0.0, right=0.0, down=0.0, mirror=1, size=2
 def test_windows_are_the_drawn_ones_within_the_limits(limits, modality):
     count, size, seed = 200, 21, tf.constant([1, 2])
     draws = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0).numpy().astype(float)
-    found = transforms(count, size, seed, modality, limits).numpy()
+    result = transforms(count, size, seed, modality, limits).numpy()
     low, high = getattr(limits, modality)
     for number, (turn, shear, side, right, down, mirror) in enumerate(draws.T):
         side = low + (side + 1) / 2 * (high - low)
         reach = size * (abs(1 - side) / 2 if limits.shift is None else limits.shift)
         mirror = -1 if limits.flip and mirror < 0 else 1
         expected = window(side, turn * limits.turn, shear * limits.shear, right * reach, down * reach, mirror)
-        np.testing.assert_allclose(found[number], expected, atol=1e-5)
+        np.testing.assert_allclose(result[number], expected, atol=1e-5)
         assert low <= side <= high
     if limits.flip:
-        assert 0.4 < (found[:, 0] < 0).mean() < 0.6
+        assert 0.4 < (result[:, 0] < 0).mean() < 0.6
 
 
 def test_no_limits_leave_pictures_as_they_are():
     images = noise(4, 17)
     for modality in ("photo", "sketch"):
-        found = warped(tf.constant(images), tf.constant([0, 0]), modality, NOTHING).numpy()
-        np.testing.assert_array_equal(found, images)
+        result = warped(tf.constant(images), tf.constant([0, 0]), modality, NOTHING).numpy()
+        np.testing.assert_array_equal(result, images)
 
 
 def test_beyond_the_border_sketches_are_white_and_photos_continued():

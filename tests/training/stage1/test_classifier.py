@@ -37,7 +37,7 @@ def test_held_out_pictures_are_of_every_class_and_replayable():
 def trainer(random, precision="float32", augment=None, rows=24):
     """A trainer of one batch-normalised layer on vectors of three classes."""
     vectors, labels = random.normal(size=(rows, 5)).astype(np.float32), np.arange(rows) % 3
-    lesson = classifier.Lesson(
+    training_set = classifier.LabelledInputs(
         lambda chosen: (vectors[chosen], np.ones(len(chosen), bool)), labels, np.arange(3), augment
     )
     spec = CnnSpec(backbone("small"), "head", "average", precision=precision)
@@ -45,7 +45,7 @@ def trainer(random, precision="float32", augment=None, rows=24):
     with computing_in(precision):
         inputs = keras.Input((5,))
         outputs = keras.layers.Dense(6, dtype="float32")(keras.layers.BatchNormalization()(inputs))
-        return classifier.ClassifierTrainer(keras.Model(inputs, outputs), lesson, options, "photo")
+        return classifier.ClassifierTrainer(keras.Model(inputs, outputs), training_set, options, "photo")
 
 
 def test_no_two_draws_have_one_seed(random, monkeypatch):
@@ -80,7 +80,7 @@ def test_overflow_is_skipped_and_counted(random):
 
 
 def batch(learner):
-    inputs, _ = learner.lesson.fetch(np.arange(4))
+    inputs, _ = learner.training_set.fetch(np.arange(4))
     return tf.constant(1e4 * inputs), tf.constant([0, 1, 2, 0], tf.int64)
 
 

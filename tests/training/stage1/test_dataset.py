@@ -24,7 +24,7 @@ from zscmr.inference import outputs as feature_export
 from zscmr.training.stage1 import precision
 from zscmr.training.stage1.classifier import ClassifierTrainer
 from zscmr.training.stage1.dataset import classifier_of, make_dataset
-from zscmr.training.stage1.features import Features
+from zscmr.training.stage1.features import CnnFeatures
 from zscmr.training.stage1.options import FrozenOptions, Stage1Options
 from zscmr.training.stage1.spec import CnnSpec
 from zscmr.utils.files import file_hash
@@ -101,8 +101,8 @@ def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsy
     make_dataset(settings(large / "by hand", **choices))
     capsys.readouterr()
     make_dataset(settings(large, first=2, shrink=128, **choices))
-    told = capsys.readouterr().out
-    assert "photo: the first 2 of each class, 8 of 16 pictures" in told and "fewer" not in told
+    output = capsys.readouterr().out
+    assert "photo: the first 2 of each class, 8 of 16 pictures" in output and "fewer" not in output
     for modality in ("photo", "sketch"):
         for part in ("features", "labels"):
             file, key = FILES[modality][part]
@@ -111,8 +111,8 @@ def test_slice_has_the_features_of_pictures_scaled_by_hand(large, choices, capsy
     assert matfiles.read(large / "out/names_images.mat", "data").tolist() == [["N01_7.jpg", "n01_12619.jpg"]] * 4
     pairs = matfiles.read(large / "out/dataset2.mat", "datamat2")
     assert pairs[:, :, 0].tolist() == [["N01_7-4.png", "n01_12619-1.png"]] * 4
-    made = read_provenance(large / "out")
-    assert made["first"] == 2 and made["shrink"] == 128
+    provenance = read_provenance(large / "out")
+    assert provenance["first"] == 2 and provenance["shrink"] == 128
 
 
 def test_other_pictures_are_not_the_same_ones_moved(large, refused):
@@ -139,10 +139,10 @@ def test_a_moved_dataset_is_still_itself(large, capsys):
     make_dataset(settings(large))
     moved = large.parent / "moved"
     large.rename(moved)
-    made = (moved / "out/imagematnew.mat").read_bytes()
+    before = (moved / "out/imagematnew.mat").read_bytes()
     make_dataset(settings(moved))
     assert "already holds these features" in capsys.readouterr().out
-    assert (moved / "out/imagematnew.mat").read_bytes() == made
+    assert (moved / "out/imagematnew.mat").read_bytes() == before
     present = read_provenance(moved / "out")
     assert (present["photos"], present["sketches"]) == (str(moved / "photo"), str(moved / "sketch"))
 
@@ -174,10 +174,10 @@ def test_corrupt_pictures_are_named_skipped_and_counted(trees, capsys):
     (trees / "sketch/ant/ant_0.png").write_bytes(b"")
     (trees / "sketch/cow/cow_2.png").write_text("not a picture")
     make_dataset(settings(trees))
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     for file in ("photo/bee/bee_1.jpg", "sketch/ant/ant_0.png", "sketch/cow/cow_2.png"):
-        assert f"{trees / file}: not a readable picture, skipped" in told
-    assert "1 of 15 pictures skipped" in told and "2 of 15 pictures skipped" in told
+        assert f"{trees / file}: not a readable picture, skipped" in output
+    assert "1 of 15 pictures skipped" in output and "2 of 15 pictures skipped" in output
     assert matfiles.read(trees / "out/imagematnew.mat", "feature").shape[0] == 14
     assert read_provenance(trees / "out")["skipped"]["sketch"] == ["ant/ant_0.png", "cow/cow_2.png"]
     assert matfiles.read(trees / "out/names_images.mat", "data")[1].tolist() == ["bee_0.jpg", "bee_2.jpg", 0]
@@ -318,19 +318,21 @@ def test_classes_of_one_side_only_are_left_out_and_reported(trees, capsys):
     (trees / "sketch/bee").rename(trees / "sketch/Bumble_Bee")
     (trees / "sketch/elk").rename(trees / "sketch/E-L K")  # the same class, spelt otherwise
     make_dataset(settings(trees))
-    told = capsys.readouterr().err
-    assert "1 classes have no sketch folder and are left out: bee" in told
-    assert "1 classes have no photo folder and are left out: Bumble_Bee" in told
+    output = capsys.readouterr().err
+    assert "1 classes have no sketch folder and are left out: bee" in output
+    assert "1 classes have no photo folder and are left out: Bumble_Bee" in output
     assert matfiles.read_names(trees / "out/label_sk.mat", "classes") == ["ant", "cow", "dog", "elk"]
 
 
 @pytest.mark.slow
 def test_pictures_json_names_everything_that_made_the_features(trees, capsys):
     make_dataset(settings(trees, freeze=False, epochs=1, seed=3))
-    made = json.loads((trees / "out" / PICTURES).read_text())
-    assert made["backbone"] == "small" and made["seed"] == 3 and made["photos"] == str(trees / "photo")
+    provenance = json.loads((trees / "out" / PICTURES).read_text())
+    assert (
+        provenance["backbone"] == "small" and provenance["seed"] == 3 and provenance["photos"] == str(trees / "photo")
+    )
     trained = {modality: file_hash(trees / f"out/{modality}.weights.h5") for modality in ("photo", "sketch")}
-    assert made["cnn_sha256"] == trained
+    assert provenance["cnn_sha256"] == trained
     capsys.readouterr()
     make_dataset(settings(trees, freeze=False, epochs=1, seed=3))  # what came of it tells it from nothing
     assert "already holds these features" in capsys.readouterr().out
@@ -342,14 +344,14 @@ def test_a_renamed_weight_file_is_the_same_one(trees, refused, capsys):
     weights, renamed = trees / "old.weights.h5", trees / "moved/new.weights.h5"
     networks.build(backbone("small")).save_weights(weights)
     make_dataset(settings(trees, weights=weights))
-    made = (trees / "out/imagematnew.mat").read_bytes()
+    before = (trees / "out/imagematnew.mat").read_bytes()
     renamed.parent.mkdir()
     weights.rename(renamed)
     capsys.readouterr()
     make_dataset(settings(trees, weights=renamed))
     said = capsys.readouterr().out
     assert "already holds these features" in said and f"pictures.json now names new.weights.h5, {renamed}" in said
-    assert (trees / "out/imagematnew.mat").read_bytes() == made
+    assert (trees / "out/imagematnew.mat").read_bytes() == before
     present = read_provenance(trees / "out")
     assert (present["weights"], present["weights_file"]) == ("new.weights.h5", str(renamed))
     networks.build(backbone("small")).save_weights(weights)  # the former name, other numbers
@@ -389,9 +391,9 @@ def test_precision_is_recorded_and_not_mistaken(trees, refused, precision):
 def test_features_of_an_older_version_are_still_those(trees, capsys):
     """pictures.json without a precision is of float32."""
     make_dataset(settings(trees))
-    made = read_provenance(trees / "out")
-    assert made.pop("precision") == "float32"
-    write_provenance(trees / "out", made)
+    provenance = read_provenance(trees / "out")
+    assert provenance.pop("precision") == "float32"
+    write_provenance(trees / "out", provenance)
     capsys.readouterr()
     make_dataset(settings(trees))
     assert "already holds these features" in capsys.readouterr().out
@@ -451,7 +453,6 @@ FROZEN = ("--freeze", "--first", 3, "--shrink", 24)
 WHOLE = ("--train", "all", "--epochs", 3, "--held-out", 0.34)
 HEAD = ("--train", "head", "--dense", 8, "--epochs", 3, "--held-out", 0.34)
 JOINT = ("--train", "joint", "--epochs", 3, "--held-out", 0.5)
-
 CLASSIFIER, TOGETHER = "zscmr.training.stage1.classifier", "zscmr.training.stage1.end_to_end"
 
 #: runs stage I and kills the process (SIGKILL) at the given call of a function of the project
@@ -540,8 +541,8 @@ def test_the_backbones_classifier_is_written_where_it_applies():
     other = dataclasses.replace(plain, entry=dataclasses.replace(entry, name="other"))
 
     def received(photo, sketch, width=7):
-        made = dict.fromkeys(("photo", "sketch"), Features(np.zeros((1, width)), np.ones(1, bool), None))
-        return classifier_of({"photo": FrozenOptions(photo, 0, 1), "sketch": FrozenOptions(sketch, 0, 1)}, made)
+        features = dict.fromkeys(("photo", "sketch"), CnnFeatures(np.zeros((1, width)), np.ones(1, bool), None))
+        return classifier_of({"photo": FrozenOptions(photo, 0, 1), "sketch": FrozenOptions(sketch, 0, 1)}, features)
 
     np.testing.assert_array_equal(received(plain, plain), kernel)
     assert received(plain, other) is received(headed, headed) is received(plain, plain, 8) is None

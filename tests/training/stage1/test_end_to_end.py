@@ -19,7 +19,7 @@ from zscmr.retrieval import Encoder
 from zscmr.training.stage1 import end_to_end as joint
 from zscmr.training.stage1.cnn import pooled_backbone
 from zscmr.training.stage1.dataset import make_dataset
-from zscmr.training.stage1.examples import Modality
+from zscmr.training.stage1.examples import PictureSet
 from zscmr.training.stage1.options import Stage1Options, by_modality
 from zscmr.training.stage1.precision import computing_in
 from zscmr.training.stage1.student import build_student
@@ -66,11 +66,11 @@ def test_every_objective_trains(pictures, choices):
     out = train(pictures, **choices)
     width = 64 if choices.get("objective") else 256
     assert all(rows.shape == (24, width) and np.ptp(rows, axis=0).max() > 0 for rows in features(out))
-    made = read_json(out / "pictures.json")
-    assert set(made["trained_on"]) == {"ant", "bee", "cow", "elk"}
+    provenance = read_json(out / "pictures.json")
+    assert set(provenance["trained_on"]) == {"ant", "bee", "cow", "elk"}
     same = (out / "photo.weights.h5").read_bytes() == (out / "sketch.weights.h5").read_bytes()
     assert same == (choices.get("share") != "none" and "objective" not in choices)  # ZSCMR has two encoders
-    assert made.get("ink") == choices.get("ink") and made.get("size") == choices.get("size")
+    assert provenance.get("ink") == choices.get("ink") and provenance.get("size") == choices.get("size")
 
 
 @pytest.mark.slow
@@ -85,9 +85,9 @@ def test_zscmr_trained_from_pictures_needs_no_stage_two(pictures, objective):
         embeddings = matfiles.read(run / "unified_features.mat", key)
         np.testing.assert_array_equal(embeddings, given)
         paths = layouts.list_pictures(pictures / modality, modality).paths()
-        found, readable = Encoder.open(run, modality).embed(paths)
+        vectors, readable = Encoder.open(run, modality).embed(paths)
         assert readable.all()
-        np.testing.assert_allclose(found, embeddings, atol=1e-4 * np.abs(embeddings).max())
+        np.testing.assert_allclose(vectors, embeddings, atol=1e-4 * np.abs(embeddings).max())
 
 
 @pytest.mark.slow
@@ -179,13 +179,13 @@ def trainer_of(folder, precision="float32", held_out=0.0, resident=joint.RESIDEN
     sides = {}
     for key in ("photo", "sketch"):
         tree = layouts.list_pictures(folder / key, key)
-        sides[key] = Modality(key, tuple(tree.paths()), tree.labels, options.spec.preprocessing(key))
+        sides[key] = PictureSet(key, tuple(tree.paths()), tree.labels, options.spec.preprocessing(key))
     split = split_classes(NAMES, ["dog", "fox"], "unseen.txt", held_out, 0)
-    lesson = joint.read_lesson(sides, split, np.zeros((len(split.seen), 1), np.float32), resident)
+    training_set = joint.read_training_set(sides, split, np.zeros((len(split.seen), 1), np.float32), resident)
     with computing_in(precision):
         network = partial(pooled_backbone, options.spec, 0)
-        student, teacher = build_student(network, None, options, {}, lesson.class_vectors)
-        return joint.EndToEndTrainer(student, teacher, lesson, options)
+        student, teacher = build_student(network, None, options, {}, training_set.class_vectors)
+        return joint.EndToEndTrainer(student, teacher, training_set, options)
 
 
 def weights_of(trainer):
@@ -198,7 +198,7 @@ def weights_of(trainer):
 @pytest.mark.slow
 def test_streamed_pictures_train_as_resident_ones_do(pictures):
     resident, streamed = trainer_of(pictures), trainer_of(pictures, resident=0)
-    assert streamed.lesson.photo.images is None
+    assert streamed.training_set.photo.images is None
     terms = [trainer.epoch(1) for trainer in (resident, streamed)]
     assert terms[0] == pytest.approx(terms[1], rel=1e-3)
     for one, other in zip(weights_of(resident), weights_of(streamed), strict=True):
@@ -279,12 +279,12 @@ def test_held_out_score_is_compiled_once_and_that_of_single_pictures(pictures):
     scores = [trainer.score(), trainer.score()]
     assert scores[0] == scores[1] and all(f.experimental_get_tracing_count() == 1 for f in trainer._embed.values())
     rows, labels = {}, {}
-    for key, examples in trainer.lesson.held_out.items():
+    for key, examples in trainer.training_set.held_out.items():
         images = examples.read(range(len(examples.labels)))
         rows[key] = np.concatenate([trainer.student.vectors(image[None], key) for image in images])
         rows[key] -= rows[key].mean(0)
         labels[key] = examples.labels
-    np.testing.assert_allclose(trainer._vectors("photo", trainer.lesson.held_out["photo"]).shape, (8, 256))
+    np.testing.assert_allclose(trainer._vectors("photo", trainer.training_set.held_out["photo"]).shape, (8, 256))
     expected = score_across(rows["photo"], rows["sketch"], labels["photo"], labels["sketch"], "cosine")
     assert scores[0] == pytest.approx(expected, abs=1e-6)
 

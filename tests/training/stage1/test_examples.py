@@ -6,7 +6,7 @@ from helpers.project import draw_pictures
 
 from zscmr.datasets import layouts
 from zscmr.datasets.pictures import Preprocessing
-from zscmr.training.stage1.examples import Modality, decode
+from zscmr.training.stage1.examples import PictureSet, decode
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def photos(tmp_path, random):
     draw_pictures(tmp_path, random, ("ant", "bee", "cow", "dog"), per_class=2, size=(20, 20), unseen=("dog",))
     (tmp_path / "photo/bee/bee_0.jpg").write_bytes(b"no picture")
     tree = layouts.list_pictures(tmp_path / "photo", "photo")
-    return Modality("photo", tuple(tree.paths()), tree.labels, Preprocessing(16))
+    return PictureSet("photo", tuple(tree.paths()), tree.labels, Preprocessing(16))
 
 
 def test_decoded_pictures_are_those_on_disk(photos):

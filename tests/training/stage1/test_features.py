@@ -26,8 +26,8 @@ def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     flags |= {"sketch_backbone": "squeezenet", "sketch_weights": weights}
     options = Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **flags)
     make_dataset(options)
-    made = read_json(tmp_path / "data/pictures.json")
-    assert made["backbone"] == "small" and made["sketch"]["backbone"] == "squeezenet"
+    provenance = read_json(tmp_path / "data/pictures.json")
+    assert provenance["backbone"] == "small" and provenance["sketch"]["backbone"] == "squeezenet"
     widths = {256: "imagematnew.mat", 512: "sketchmatnew.mat"}
     assert all(matfiles.read(tmp_path / "data" / name, "feature").shape[1] == width for width, name in widths.items())
     make_dataset(options)

@@ -23,20 +23,20 @@ def options(**choices):
 
 
 def test_frozen_backbone():
-    made = cnn_options(options(backbone="small", freeze=True, ink=0.2, size=48))
-    assert isinstance(made, FrozenOptions) and made.batch_size == 32
-    assert (made.spec.train, made.spec.pool, made.spec.dense) == ("nothing", "average", 0)
-    assert made.spec.preprocessing("photo").size == 48 and made.spec.preprocessing("photo").ink is None
-    assert made.spec.preprocessing("sketch").ink == 0.2
-    assert made.record() == {}
+    cnn = cnn_options(options(backbone="small", freeze=True, ink=0.2, size=48))
+    assert isinstance(cnn, FrozenOptions) and cnn.batch_size == 32
+    assert (cnn.spec.train, cnn.spec.pool, cnn.spec.dense) == ("nothing", "average", 0)
+    assert cnn.spec.preprocessing("photo").size == 48 and cnn.spec.preprocessing("photo").ink is None
+    assert cnn.spec.preprocessing("sketch").ink == 0.2
+    assert cnn.record() == {}
 
 
 def test_classifier_is_completed_from_its_recipe():
-    made = cnn_options(options(backbone="small", epochs=3, seed=5))
-    assert isinstance(made, ClassifierOptions)
+    cnn = cnn_options(options(backbone="small", epochs=3, seed=5))
+    assert isinstance(cnn, ClassifierOptions)
     recipe = backbone("small").recipe
-    assert made.recipe.epochs == 3 and made.recipe.learning_rate == recipe.learning_rate
-    assert made.record() == {
+    assert cnn.recipe.epochs == 3 and cnn.recipe.learning_rate == recipe.learning_rate
+    assert cnn.record() == {
         **{"epochs": 3, "batch_size": 32, "learning_rate": 3e-3, "held_out": 0.0},
         **{"patience": 5, "seed": 5, "optimizer": "adamw"},
     }
@@ -45,19 +45,19 @@ def test_classifier_is_completed_from_its_recipe():
 
 
 def test_end_to_end_is_completed_from_its_recipe():
-    made = cnn_options(options(backbone="small", train="joint", term_weights=("contrast=0.5",), held_out=0.2))
-    assert isinstance(made, EndToEndOptions) and made.shared and made.batch_size == 64
-    assert made.spec.pool == "root" and made.spec.objective == "contrast" and not made.spec.has_own_space
-    assert made.preset.weights == {"classification": 1.0, "contrast": 0.5, "crossing": 1.0, "teacher": 0.0}
-    assert (made.preset.epochs, made.preset.batch_size, made.preset.held_out) == (14, 32, 0.2)
-    assert made.recipe.train_size == 40
-    record = made.record()
+    cnn = cnn_options(options(backbone="small", train="joint", term_weights=("contrast=0.5",), held_out=0.2))
+    assert isinstance(cnn, EndToEndOptions) and cnn.shared and cnn.batch_size == 64
+    assert cnn.spec.pool == "root" and cnn.spec.objective == "contrast" and not cnn.spec.has_own_space
+    assert cnn.preset.weights == {"classification": 1.0, "contrast": 0.5, "crossing": 1.0, "teacher": 0.0}
+    assert (cnn.preset.epochs, cnn.preset.batch_size, cnn.preset.held_out) == (14, 32, 0.2)
+    assert cnn.recipe.train_size == 40
+    record = cnn.record()
     assert record["share"] == "all" and record["term_weights"] == ("contrast=0.5",) and record["epochs"] == 14
 
 
 def test_sketches_may_have_another_backbone():
-    made = by_modality(options(backbone="small", sketch_backbone="efficientnet_lite0", freeze=True))
-    assert [made[key].spec.entry.name for key in ("photo", "sketch")] == ["small", "efficientnet_lite0"]
+    cnn = by_modality(options(backbone="small", sketch_backbone="efficientnet_lite0", freeze=True))
+    assert [cnn[key].spec.entry.name for key in ("photo", "sketch")] == ["small", "efficientnet_lite0"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from zscmr.models.adam import Adam
 from zscmr.training.stage1 import precision
-from zscmr.training.stage1.precision import Guard, computing_in, norm_statistics, restore_unless, usual_precision
+from zscmr.training.stage1.precision import StepGuard, computing_in, norm_statistics, restore_unless, usual_precision
 
 
 class OneWeight:
@@ -29,7 +29,7 @@ class OneWeight:
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "float16"])
 def test_a_step_that_is_not_finite_changes_nothing(kind):
-    guard = Guard(kind)
+    guard = StepGuard(kind)
     model = OneWeight(guard)
     assert model.step(tf.constant([1.0, 1.0]))
     before = model.numbers()
@@ -42,7 +42,7 @@ def test_a_step_that_is_not_finite_changes_nothing(kind):
 
 def test_scale_finds_its_way():
     """The gradient 2¹⁰⁰ overflows float32 by a scale of 2⁴⁰, 2³⁹ … 2²⁸: after 13 halvings, 2²⁷, it does not."""
-    guard = Guard("float16", start=2.0**40)
+    guard = StepGuard("float16", start=2.0**40)
     model = OneWeight(guard)
     applied = [bool(model.step(tf.constant([2.0**100, 0.0]))) for _ in range(15)]
     assert applied == [False] * 13 + [True] * 2 and guard.scale.numpy() == 2.0**27
@@ -50,7 +50,7 @@ def test_scale_finds_its_way():
 
 def test_scale_grows_after_steady_steps(monkeypatch):
     monkeypatch.setattr(precision, "STEADY", 3)
-    guard = Guard("float16", start=8.0)
+    guard = StepGuard("float16", start=8.0)
     model = OneWeight(guard)
     scales = []
     for _ in range(7):
@@ -60,7 +60,7 @@ def test_scale_grows_after_steady_steps(monkeypatch):
 
 
 def test_scaled_and_unscaled_steps_are_the_same():
-    one, other = OneWeight(Guard("float32")), OneWeight(Guard("float16"))
+    one, other = OneWeight(StepGuard("float32")), OneWeight(StepGuard("float16"))
     for gradient in ([1.0, -2.0], [0.5, 3.0]):
         one.step(tf.constant(gradient)), other.step(tf.constant(gradient))
     assert one.numbers() == other.numbers()

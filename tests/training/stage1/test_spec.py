@@ -23,8 +23,8 @@ def spec(**choices):
     ],
 )
 def test_what_is_recorded_is_read(choices):
-    made = spec(**choices)
-    assert CnnSpec.read(json.loads(json.dumps(made.record())), "photo") == made
+    cnn = spec(**choices)
+    assert CnnSpec.read(json.loads(json.dumps(cnn.record())), "photo") == cnn
 
 
 def test_sketches_have_what_differs(tmp_path):

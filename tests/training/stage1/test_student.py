@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from zscmr.models.losses import cosine_loss, soft_cross_entropy
-from zscmr.training.stage1.student import Student, bare_system, cut, freeze, read_class_vectors
+from zscmr.training.stage1.student import Student, bare_system, cut, freeze, vectors_of_classes
 
 
 def network(name="network"):
@@ -61,8 +61,8 @@ def test_imitation_is_by_the_classifier_where_there_is_one(random):
 
 def test_class_vectors_are_of_the_classes_asked_for(tmp_path):
     np.savez(tmp_path / "v.npz", classes=["bee", "ant", "cow"], vectors=np.arange(6.0).reshape(3, 2))
-    np.testing.assert_array_equal(read_class_vectors(tmp_path / "v.npz", ["ant", "bee"]), [[2, 3], [0, 1]])
-    np.testing.assert_array_equal(read_class_vectors(None, ["ant", "bee"]), np.zeros((2, 1)))
+    np.testing.assert_array_equal(vectors_of_classes(tmp_path / "v.npz", ["ant", "bee"]), [[2, 3], [0, 1]])
+    np.testing.assert_array_equal(vectors_of_classes(None, ["ant", "bee"]), np.zeros((2, 1)))
 
 
 def test_bare_system_takes_features_of_the_width():

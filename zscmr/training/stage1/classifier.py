@@ -38,7 +38,7 @@ OPTIMIZERS = {
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LabelledInputs:
     """What a CNN learns.
 
     Args:
@@ -55,27 +55,27 @@ class Lesson:
 
 
 class ClassifierTrainer:
-    """Trains a model, inputs → features, in place, with a softmax over the classes of a lesson.
+    """Trains a model, inputs → features, in place, with a softmax over the classes of a training set.
 
     To be made and used within the scope of a strategy, whose replicas each take a share of every batch. Batches,
     augmentation and dropout are functions of (seed, epoch).
 
     Args:
         model: inputs → features (batch, F).
-        lesson: `Lesson`.
+        training_set: `LabelledInputs`.
         options: `ClassifierOptions`.
         label: names the modality in messages.
     """
 
-    def __init__(self, model, lesson, options, label):
-        self.model, self.lesson, self.options, self.label = model, lesson, options, label
+    def __init__(self, model, training_set, options, label):
+        self.model, self.training_set, self.options, self.label = model, training_set, options, label
         recipe, seed = options.recipe, options.seed
-        self.fitted, self.held_out = split_pictures(lesson.labels, recipe.held_out, seed)
+        self.fitted, self.held_out = split_pictures(training_set.labels, recipe.held_out, seed)
         self.steps = max(1, len(self.fitted) // recipe.batch_size)
         self.gather = Gather(tf.distribute.get_strategy().num_replicas_in_sync)
         synchronise_norms(model)
         keras.utils.set_random_seed(seed)
-        self.classifier = keras.layers.Dense(len(lesson.classes), dtype="float32", name="classes")
+        self.classifier = keras.layers.Dense(len(training_set.classes), dtype="float32", name="classes")
         self.classifier.build(model.output_shape)
         self.optimizer = self._optimizer()
         self.skipped = 0  # steps of this call
@@ -139,16 +139,17 @@ class ClassifierTrainer:
         Pictures that cannot be read leave their batch, as do those beyond a multiple of the replicas. Raises BadInput
         where too many steps in a row had gradients that are not finite.
         """
-        batch, lesson = self.options.recipe.batch_size, self.lesson
+        batch = self.options.recipe.batch_size
+        labels, classes = self.training_set.labels, self.training_set.classes
         random = generator(self.options.seed, "batches", number)
-        order = self.fitted[balanced_order(lesson.labels[self.fitted], random)]
+        order = self.fitted[balanced_order(labels[self.fitted], random)]
         batches = [order[start : start + batch] for start in range(0, len(order), batch)]
         total, in_a_row = np.zeros(2), 0
         for i, (inputs, rows) in enumerate(self._fetched(batches[: self.steps])):
             shared = len(rows) - len(rows) % self.gather.replicas
             inputs, rows = inputs[:shared], rows[:shared]
-            targets = np.searchsorted(lesson.classes, lesson.labels[rows])
-            assert (lesson.classes[targets] == lesson.labels[rows]).all(), "an unseen picture in a training batch"
+            targets = np.searchsorted(classes, labels[rows])
+            assert (classes[targets] == labels[rows]).all(), "an unseen picture in a training batch"
             if not len(rows):
                 continue
             row = self._step(inputs, tf.constant(targets), tf.constant((number - 1) * self.steps + i)).numpy()
@@ -163,7 +164,7 @@ class ClassifierTrainer:
 
     def _fetched(self, batches):
         """Yield (inputs, their rows) of each batch of rows, read ahead, without the unreadable ones."""
-        for rows, (inputs, readable) in zip(batches, pictures.ahead(self.lesson.fetch, batches), strict=True):
+        for rows, (inputs, readable) in zip(batches, pictures.ahead(self.training_set.fetch, batches), strict=True):
             yield tf.constant(inputs[readable]), rows[readable]
 
     def step(self, inputs, targets, number):
@@ -173,7 +174,7 @@ class ClassifierTrainer:
 
         Args:
             inputs: the whole batch.
-            targets: (batch,) int64 positions of the classes in `Lesson.classes`.
+            targets: (batch,) int64 positions of the classes in `training_set.classes`.
             number: of the step, from 0, int32.
         """
         recipe, gather, classes = self.options.recipe, self.gather, self.classifier.units
@@ -181,8 +182,9 @@ class ClassifierTrainer:
         noise = tf.stack([self.options.seed, number * NOISE_STREAMS])
         dropped = noise + tf.constant([0, 1])
         batch = tf.shape(targets)[0]
-        if self.lesson.augment:
-            inputs = self.lesson.augment(inputs, noise)  # of the whole batch, so that it does not depend on the devices
+        if self.training_set.augment:
+            # of the whole batch, so that it does not depend on the devices
+            inputs = self.training_set.augment(inputs, noise)
         inputs, targets = gather.own(inputs), gather.own(targets)
         before = [tf.identity(variable.value) for variable in self.statistics]
         with tf.GradientTape() as tape:
@@ -211,11 +213,12 @@ class ClassifierTrainer:
 
     def accuracy(self):
         """Share of the held-out pictures whose class has the largest logit."""
-        lesson, rows, batch = self.lesson, self.held_out, self.options.recipe.batch_size
+        rows, batch = self.held_out, self.options.recipe.batch_size
+        labels, classes = self.training_set.labels, self.training_set.classes
         right = total = 0
-        for inputs, kept in self._fetched(np.split(rows, range(batch, len(rows), batch))):
-            right += int(self._hits(inputs, tf.constant(np.searchsorted(lesson.classes, lesson.labels[kept]))))
-            total += len(kept)
+        for inputs, rows_read in self._fetched(np.split(rows, range(batch, len(rows), batch))):
+            right += int(self._hits(inputs, tf.constant(np.searchsorted(classes, labels[rows_read]))))
+            total += len(rows_read)
         return right / max(total, 1)
 
 
@@ -244,7 +247,7 @@ def balanced_order(labels, random):
 
 
 def picture_source(modality):
-    """fetch(rows) → (pictures, readable) of a `Modality`, from memory if all of them fit, else read anew each time."""
+    """fetch(rows) → (pictures, readable) of a `PictureSet`, from memory if all of them fit, else read each time."""
     if modality.nbytes > CACHE_BYTES:
         return modality.read
     parts = np.array_split(np.arange(len(modality.paths)), max(1, len(modality.paths) // READ))

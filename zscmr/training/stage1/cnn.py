@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from zscmr.backbones import networks
 from zscmr.backbones import weights as weight_files
-from zscmr.training.stage1.student import bare_system, in_own_space
+from zscmr.training.stage1.student import bare_system, freeze, in_own_space
 
 
 def build_body(spec, seed, strategy=None):
@@ -24,7 +24,7 @@ def pooled_backbone(spec, seed):
     keras.utils.set_random_seed(seed)
     body = networks.build(spec.entry, spec.weights, spec.size)
     if spec.train == "last-block":
-        freeze_below(body, spec.entry.last_block)
+        freeze(body, spec.entry.last_block, norms_trained=True)
     return networks.pooled(body, spec.pool, spec.entry.special)
 
 
@@ -33,14 +33,6 @@ def renumber_layers():
     policy = keras.mixed_precision.global_policy()
     keras.utils.clear_session()
     keras.mixed_precision.set_global_policy(policy)
-
-
-def freeze_below(model, last_block):
-    """Freeze the layers before the first whose name begins with `last_block`, with their batch statistics."""
-    reached = False
-    for layer in model.layers:
-        reached = reached or layer.name.startswith(last_block)
-        layer.trainable = reached
 
 
 def dense_head(spec, width):

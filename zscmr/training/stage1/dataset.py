@@ -27,7 +27,7 @@ from zscmr.formats.dataset_directory import (
     write_provenance,
 )
 from zscmr.training import strategies
-from zscmr.training.stage1.examples import Modality
+from zscmr.training.stage1.examples import PictureSet
 from zscmr.training.stage1.features import features_of, joint_features, open_workplace
 from zscmr.training.stage1.options import EndToEndOptions, by_modality
 from zscmr.training.stage1.precision import computing_in
@@ -68,9 +68,9 @@ def _make_dataset(options):
     if options.leak_unseen:
         warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
     workplace = open_workplace(options.out, options.cache, provenance, strategy)
-    made = make_features(trees, split, settings, workplace)
+    features = make_features(trees, split, settings, workplace)
     if strategies.is_chief():
-        write_dataset(options.out, trees, made, listed, provenance, classifier_of(settings, made))
+        write_dataset(options.out, trees, features, listed, provenance, classifier_of(settings, features))
     shutil.rmtree(workplace.own_folder, ignore_errors=True)
 
 
@@ -90,11 +90,11 @@ def split_of(classes, unseen_names, options, cnn):
 
 
 def make_features(trees, split, settings, workplace):
-    """{"photo", "sketch": `Features`} of the pictures of `trees`, by CNNs that learn `split.seen`."""
+    """{"photo", "sketch": `CnnFeatures`} of the pictures of `trees`, by CNNs that learn `split.seen`."""
     sides = {}
     for key, tree in trees.items():
         spec = settings[key].spec
-        sides[key] = Modality(key, tuple(tree.paths()), tree.labels, spec.preprocessing(key), spec.shrink)
+        sides[key] = PictureSet(key, tuple(tree.paths()), tree.labels, spec.preprocessing(key), spec.shrink)
     photo = settings["photo"]
     try:
         with computing_in(photo.spec.precision):
@@ -139,7 +139,7 @@ def already_made(options, provenance):
     return False
 
 
-def classifier_of(settings, made):
+def classifier_of(settings, features):
     """Kernel (F, A) of the backbone's published classifier, where it applies to the features of both modalities.
 
     It applies to averaged maps of one backbone, or their square roots; trained on, their directions stay near. Else
@@ -150,31 +150,31 @@ def classifier_of(settings, made):
     if not (photo.entry.classifier and photo.weights and alike) or photo.dense or sketch.dense:
         return None
     published = photo.entry.classifier(photo.weights)
-    widths = {made[modality].vectors.shape[1] for modality in MODALITIES}
+    widths = {features[modality].vectors.shape[1] for modality in MODALITIES}
     return published[0] if published and widths == {len(published[0])} else None
 
 
-def write_dataset(out, trees, made, unseen, provenance, classifier=None):
+def write_dataset(out, trees, features, unseen, provenance, classifier=None):
     """Write the files of a dataset directory.
 
     Args:
         out: the directory.
         trees: {modality: `PictureTree`}.
-        made: {modality: `Features`} of its tree.
+        features: {modality: `CnnFeatures`} of its tree.
         unseen: names of the unseen classes.
         provenance: contents of pictures.json.
         classifier: of `classifier_of`.
     """
-    skipped = {modality: name_unreadable(trees[modality], made[modality].readable) for modality in made}
-    kept = {modality: trees[modality].take(made[modality].readable) for modality in made}
+    skipped = {modality: name_unreadable(trees[modality], features[modality].readable) for modality in features}
+    readable_trees = {modality: trees[modality].take(features[modality].readable) for modality in features}
     (out / PICTURES).unlink(missing_ok=True)  # the directory is incomplete from here on
     classes = list(trees["photo"].classes)
-    for modality, (vectors, readable, weights) in made.items():
+    for modality, (vectors, readable, weights) in features.items():
         file, key = FILES[modality]["features"]
         array = vectors if readable.all() else vectors[readable]
         matfiles.write(out / file, {key: array, "classes": classes})
         file, key = FILES[modality]["labels"]
-        matfiles.write(out / file, {key: kept[modality].labels[:, None].astype(np.int32), "classes": classes})
+        matfiles.write(out / file, {key: readable_trees[modality].labels[:, None].astype(np.int32), "classes": classes})
         (out / f"{modality}.weights.h5").unlink(missing_ok=True)
         if weights:
             os.replace(weights, out / f"{modality}.weights.h5")
@@ -182,12 +182,14 @@ def write_dataset(out, trees, made, unseen, provenance, classifier=None):
         (out / CLASSIFIER[0]).unlink(missing_ok=True)
     else:
         matfiles.write(out / CLASSIFIER[0], {CLASSIFIER[1]: classifier})
-    index_files.write_index(out, kept)
+    index_files.write_index(out, readable_trees)
     write_list(out / UNSEEN, unseen)
-    digests = {modality: file_hash(out / f"{modality}.weights.h5") for modality in made if made[modality].weights}
+    digests = {
+        modality: file_hash(out / f"{modality}.weights.h5") for modality in features if features[modality].weights
+    }
     # last: its presence marks the dataset as complete
     write_provenance(out, {**provenance, "skipped": skipped, "cnn_sha256": digests})
-    sizes = [f"{len(tree.files):,} × {made[key].vectors.shape[1]} of {key}" for key, tree in kept.items()]
+    sizes = [f"{len(tree.files):,} × {features[key].vectors.shape[1]} of {key}" for key, tree in readable_trees.items()]
     say(f"wrote features, {' and '.join(sizes)}, {len(classes)} classes, to {out}")
 
 

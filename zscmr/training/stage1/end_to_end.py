@@ -22,7 +22,7 @@ from zscmr.training.sources import on_devices
 from zscmr.training.stage1.augmentation import seen_through, transforms
 from zscmr.training.stage1.ema import WeightEMA
 from zscmr.training.stage1.examples import Examples, decode
-from zscmr.training.stage1.precision import Guard, norm_statistics, out_of_range, restore_unless
+from zscmr.training.stage1.precision import StepGuard, norm_statistics, out_of_range, restore_unless
 from zscmr.training.stage1.student import cut
 from zscmr.training.state import State, restore_newest
 from zscmr.training.steps import NOISE_STREAMS, ZERO, step_rows
@@ -37,7 +37,7 @@ WARP_SEEDS = {"photo": 61, "sketch": 60}  # of the NOISE_STREAMS seeds of a step
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSet:
     """What a student learns.
 
     Args:
@@ -54,13 +54,13 @@ class Lesson:
     class_vectors: np.ndarray
 
 
-def read_lesson(sides, split, class_vectors, resident=RESIDENT_BYTES):
-    """The `Lesson` of pictures {"photo", "sketch": `Modality`}, decoded and kept up to `resident` bytes of each."""
+def read_training_set(sides, split, class_vectors, resident=RESIDENT_BYTES):
+    """The `TrainingSet` of {"photo", "sketch": `PictureSet`}, decoded and kept up to `resident` bytes of each."""
     fitted = [decode(sides[key].of_classes(split.seen), resident, progress=True) for key in ("photo", "sketch")]
     held_out = None
     if len(split.held_out):
         held_out = {key: decode(side.of_classes(split.held_out), resident) for key, side in sides.items()}
-    return Lesson(*fitted, held_out, split, class_vectors)
+    return TrainingSet(*fitted, held_out, split, class_vectors)
 
 
 class EndToEndTrainer:
@@ -69,12 +69,12 @@ class EndToEndTrainer:
     Args:
         student: whose networks and system are trained.
         teacher: a network of the photos with the student's first weights, or None.
-        lesson: pictures and classes.
+        training_set: pictures and classes.
         options: `EndToEndOptions`.
     """
 
-    def __init__(self, student, teacher, lesson, options):
-        self.student, self.lesson, self.options = student, lesson, options
+    def __init__(self, student, teacher, training_set, options):
+        self.student, self.training_set, self.options = student, training_set, options
         preset, recipe = options.preset, options.recipe
         self.names = (*preset.constants.terms, *(("teacher",) if teacher is not None else ()))
         self.steps, pairs = self.draw(1).photo.shape
@@ -89,12 +89,12 @@ class EndToEndTrainer:
         self.variables = [variable for group in self.groups for variable in group.variables]
         self.statistics = norm_statistics(*student.networks.values())
         self.ema = WeightEMA(self.variables + self.statistics, recipe.averaging)
-        self.guard = Guard(options.spec.precision)
-        self.class_vectors = on_devices(np.asarray(lesson.class_vectors, np.float32))
+        self.guard = StepGuard(options.spec.precision)
+        self.class_vectors = on_devices(np.asarray(training_set.class_vectors, np.float32))
         self._compile()
 
     def _compile(self):
-        examples = self.lesson.photo, self.lesson.sketch
+        examples = self.training_set.photo, self.training_set.sketch
         step = on_replicas(self.step)
         self._images = None
         if all(side.images is not None for side in examples):
@@ -102,7 +102,7 @@ class EndToEndTrainer:
         self._step = step if self._images else tf.function(step)
         self._resident = tf.function(self._resident)
         self._embed = {}
-        for key, held_out in (self.lesson.held_out or {}).items():
+        for key, held_out in (self.training_set.held_out or {}).items():
             size = held_out.modality.preprocessing.size
             batch = tf.TensorSpec((SCORED, size, size, 3), tf.uint8)
             self._embed[key] = tf.function(partial(self.student.vectors, modality=key), input_signature=[batch])
@@ -123,7 +123,7 @@ class EndToEndTrainer:
             for number in range(int(self.state.epoch.numpy()) + 1, epochs + 1):
                 shown = self.epoch(number)
                 self.state.epoch.assign(number)
-                if self.lesson.held_out:
+                if self.training_set.held_out:
                     self.ema.swap()
                     shown["held-out mAP"] = self.score()
                     self.state.note_score(shown["held-out mAP"])
@@ -131,7 +131,7 @@ class EndToEndTrainer:
                 if is_chief():
                     checkpoints.save(number)
                 progress.update(number, _shown(shown) + self._shown_skips())
-        if self.lesson.held_out:
+        if self.training_set.held_out:
             self._say_chosen()
             self.state.restore_best()  # of the averages: they were in place when the score was noted
         else:
@@ -140,17 +140,17 @@ class EndToEndTrainer:
     def draw(self, epoch):
         """The index batches of an epoch."""
         options = self.options
-        return draw_epoch(self.lesson, self.lesson.split, options.preset, options.seed, epoch)
+        return draw_epoch(self.training_set, self.training_set.split, options.preset, options.seed, epoch)
 
     def epoch(self, number):
         """Train epoch `number`, from 1; return the mean of each term over the steps that were applied, by name.
 
         Raises BadInput if a mean is not finite, or too many steps in a row had gradients that were not.
         """
-        taught = self.lesson.split.seen
-        position = np.full(max(taught) + 1, -1, np.int32)
-        position[taught] = np.arange(len(taught))
-        rows = step_rows(position[self.lesson.photo.labels], self.draw(number), self.student.system)
+        seen = self.training_set.split.seen
+        position = np.full(max(seen) + 1, -1, np.int32)
+        position[seen] = np.arange(len(seen))
+        rows = step_rows(position[self.training_set.photo.labels], self.draw(number), self.student.system)
         run = self._streamed if self._images is None else self._resident
         *totals, applied = np.asarray(run(tf.constant((number - 1) * self.steps), *map(tf.constant, rows)))
         if not applied or self.guard.gives_up():
@@ -173,7 +173,7 @@ class EndToEndTrainer:
 
     def _streamed(self, first, labels, *rows):
         """`_resident` for pictures that are read while the steps run."""
-        sides, rows = (self.lesson.photo, self.lesson.sketch), [side_rows.numpy() for side_rows in rows]
+        sides, rows = (self.training_set.photo, self.training_set.sketch), [side_rows.numpy() for side_rows in rows]
 
         def read(i):
             return [side.read(side_rows[i]) for side, side_rows in zip(sides, rows, strict=True)]
@@ -256,12 +256,12 @@ class EndToEndTrainer:
 
         Raises BadInput if they are not finite.
         """
-        rows = {key: self._vectors(key, examples) for key, examples in self.lesson.held_out.items()}
+        rows = {key: self._vectors(key, examples) for key, examples in self.training_set.held_out.items()}
         if not all(np.isfinite(vectors).all() for vectors in rows.values()):
             raise BadInput(f"{LABEL}: features of held-out pictures are not finite; a lower --learning-rate may help")
         if not self.student.own_space:
             rows = {key: vectors - vectors.mean(0) for key, vectors in rows.items()}
-        labels = [self.lesson.held_out[key].labels for key in ("photo", "sketch")]
+        labels = [self.training_set.held_out[key].labels for key in ("photo", "sketch")]
         return score_across(rows["photo"], rows["sketch"], *labels, self.options.preset.distance)
 
     def _vectors(self, modality, examples):
@@ -275,8 +275,8 @@ class EndToEndTrainer:
 
     def _say_chosen(self):
         chosen, score = int(self.state.best_epoch.numpy()), float(self.state.best_score.numpy())
-        kept = f"epoch {chosen} of {self.options.preset.epochs} chosen"
-        say(f"{kept}, mAP@all {score:.3f} on {len(self.lesson.split.held_out)} held-out seen classes")
+        which = f"epoch {chosen} of {self.options.preset.epochs} chosen"
+        say(f"{which}, mAP@all {score:.3f} on {len(self.training_set.split.held_out)} held-out seen classes")
 
     def _shown_skips(self):
         skipped = int(self.guard.skipped.numpy())

@@ -11,7 +11,7 @@ READ = 64  # pictures decoded by one task
 
 
 @dataclass(frozen=True)
-class Modality:
+class PictureSet:
     """The pictures of one modality.
 
     Args:
@@ -34,8 +34,8 @@ class Modality:
 
     def take(self, keep):
         """The modality reduced to the rows where the boolean mask `keep` (n,) is true."""
-        paths = tuple(path for path, kept in zip(self.paths, keep, strict=True) if kept)
-        return Modality(self.name, paths, self.labels[keep], self.preprocessing, self.shrink)
+        paths = tuple(path for path, chosen in zip(self.paths, keep, strict=True) if chosen)
+        return PictureSet(self.name, paths, self.labels[keep], self.preprocessing, self.shrink)
 
     def of_classes(self, classes):
         """The modality reduced to the pictures of these class indices."""
@@ -51,7 +51,7 @@ class Modality:
 class Examples:
     """Readable pictures of one modality; `images` (n, size, size, 3) uint8, or None where they are read when needed."""
 
-    modality: Modality
+    modality: PictureSet
     images: np.ndarray | None
 
     @property

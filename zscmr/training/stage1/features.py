@@ -17,9 +17,9 @@ from zscmr.training.compiled import Compiled, fastest
 from zscmr.training.stage1 import classifier
 from zscmr.training.stage1.augmentation import warped
 from zscmr.training.stage1.cnn import build_body, dense_head, head_outputs, joined, pooled_backbone, renumber_layers
-from zscmr.training.stage1.end_to_end import EndToEndTrainer, read_lesson
+from zscmr.training.stage1.end_to_end import EndToEndTrainer, read_training_set
 from zscmr.training.stage1.options import ClassifierOptions, FrozenOptions
-from zscmr.training.stage1.student import build_student, in_own_space, read_class_vectors
+from zscmr.training.stage1.student import build_student, in_own_space, vectors_of_classes
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import read_json, whole_file, write_json
@@ -30,7 +30,7 @@ VERSION = 2  # of unfinished work; that of another version is begun anew
 BLOCK = 4096  # rows of features checked at once
 
 
-class Features(NamedTuple):
+class CnnFeatures(NamedTuple):
     """What stage I makes of one modality's pictures."""
 
     vectors: np.ndarray  # (n, F) float32
@@ -67,7 +67,7 @@ class Workplace:
         return self.out / f"{UNFINISHED}-worker{strategies.Workers(None).number}"
 
     def outputs(self, folder, identity, make_network, modality, batch):
-        """(vectors, readable) of a `Modality`, which the workers share; the chief keeps them in `folder`.
+        """(vectors, readable) of a `PictureSet`, which the workers share; the chief keeps them in `folder`.
 
         `identity`, `make_network`: of `feature_export.outputs`; not all workers call the latter.
         """
@@ -94,7 +94,7 @@ def open_workplace(out, cache, provenance, strategy):
 
 
 def features_of(modality, classes, options, workplace):
-    """`Features` of a `Modality` from a frozen CNN, or one that learns `classes`; resumes a stopped call."""
+    """`CnnFeatures` of a `PictureSet` from a frozen CNN, or one that learns `classes`; resumes a stopped call."""
     # from scratch the two CNNs start from unrelated weights: what aligns their features is stage II, not a shared
     # start; from a weight file they start alike, and so do the layers after it, which keeps them aligned
     seed = options.seed
@@ -102,7 +102,7 @@ def features_of(modality, classes, options, workplace):
         seed = int(generator(seed, f"{modality.name} CNN").integers(2**31))
     options = dataclasses.replace(options, seed=seed)
     if isinstance(options, FrozenOptions):
-        return _checked(modality, Features(*_backbone_output(modality, options, workplace), None))
+        return _checked(modality, CnnFeatures(*_backbone_output(modality, options, workplace), None))
     assert isinstance(options, ClassifierOptions)
     make = _trained_head if options.spec.train == "head" else _trained_backbone
     return make(modality, classes, options, workplace)
@@ -141,23 +141,23 @@ def _trained_head(modality, classes, options, workplace):
     vectors, readable = _backbone_output(modality, options, workplace)
     spec, folder = options.spec, workplace.folder / modality.name
     allowed = np.flatnonzero(np.isin(modality.labels, classes))
-    lesson = classifier.Lesson(
+    training_set = classifier.LabelledInputs(
         lambda rows: (vectors[allowed[rows]], readable[allowed[rows]]), modality.labels[allowed], classes, augment=None
     )
     say(f"{modality.name}: a head of {spec.dense} on {spec.entry.name} learns {len(classes)} classes")
     with workplace.strategy.scope():
         keras.utils.set_random_seed(options.seed)
         head = dense_head(spec, vectors.shape[1])
-        classifier.ClassifierTrainer(head, lesson, options, modality.name).fit(folder)
+        classifier.ClassifierTrainer(head, training_set, options, modality.name).fit(folder)
     file = _save(joined(build_body(spec, options.seed), head), folder) if strategies.is_chief() else None
-    return _checked(modality, Features(head_outputs(head, vectors), readable, file))
+    return _checked(modality, CnnFeatures(head_outputs(head, vectors), readable, file))
 
 
 def _trained_backbone(modality, classes, options, workplace):
     spec = options.spec
     say(f"{modality.name}: {spec.entry.name} ({spec.train}) learns {len(classes)} classes")
     allowed = modality.of_classes(classes)
-    lesson = classifier.Lesson(
+    training_set = classifier.LabelledInputs(
         classifier.picture_source(allowed),
         allowed.labels,
         classes,
@@ -168,12 +168,12 @@ def _trained_backbone(modality, classes, options, workplace):
         model = pooled_backbone(spec, options.seed)
         if spec.dense:
             model = joined(model, dense_head(spec, model.output_shape[1]))
-        classifier.ClassifierTrainer(model, lesson, options, modality.name).fit(workplace.folder / modality.name)
+        classifier.ClassifierTrainer(model, training_set, options, modality.name).fit(workplace.folder / modality.name)
     return _exported(model, modality, options, workplace)
 
 
 def _exported(model, modality, options, workplace):
-    """`Features` of a trained network, pictures → features."""
+    """`CnnFeatures` of a trained network, pictures → features."""
     folder = workplace.folder / modality.name
     file = _save(model, folder) if strategies.is_chief() else None
 
@@ -181,15 +181,15 @@ def _exported(model, modality, options, workplace):
         return _ready(model, options.spec, modality, workplace.strategy)
 
     identity = of_modality(workplace.provenance, modality.name)
-    made = workplace.outputs(folder / "features", identity, make, modality, options.batch_size)
-    return _checked(modality, Features(*made, file))
+    output = workplace.outputs(folder / "features", identity, make, modality, options.batch_size)
+    return _checked(modality, CnnFeatures(*output, file))
 
 
 def joint_features(sides, split, names, options, workplace):
-    """{"photo", "sketch": `Features`} of networks trained end to end; resumes a stopped call.
+    """{"photo", "sketch": `CnnFeatures`} of networks trained end to end; resumes a stopped call.
 
     Args:
-        sides: {"photo", "sketch": `Modality`}.
+        sides: {"photo", "sketch": `PictureSet`}.
         split: `datasets.classes.Split`; unseen classes are neither trained on nor chosen by.
         names: of all classes.
         options: `EndToEndOptions`.
@@ -200,8 +200,8 @@ def joint_features(sides, split, names, options, workplace):
         key: dataclasses.replace(side, preprocessing=dataclasses.replace(side.preprocessing, size=train_size))
         for key, side in sides.items()
     }
-    class_vectors = read_class_vectors(options.vectors, [names[label] for label in split.seen])
-    lesson = read_lesson(resized, split, class_vectors)
+    class_vectors = vectors_of_classes(options.vectors, [names[label] for label in split.seen])
+    training_set = read_training_set(resized, split, class_vectors)
     teacher_classifier = spec.entry.classifier(spec.weights) if spec.entry.classifier and spec.weights else None
     # square roots are taken after training, whose classifier is of the average
     trained = dataclasses.replace(spec, pool="average" if spec.pool == "root" else spec.pool, size=train_size)
@@ -214,15 +214,15 @@ def joint_features(sides, split, names, options, workplace):
             {key: side.of_classes(split.seen) for key, side in resized.items()},
             class_vectors,
         )
-        EndToEndTrainer(student, teacher, lesson, options).fit(workplace.folder / "joint")
-    made = {}
+        EndToEndTrainer(student, teacher, training_set, options).fit(workplace.folder / "joint")
+    features = {}
     for key, network in student.networks.items():
         model = build_body(spec.with_file(None), options.seed, workplace.strategy)
         model.set_weights(network.get_weights())
         if student.own_space:
             model = in_own_space(model, student.system, key)
-        made[key] = _exported(model, sides[key], options, workplace)
-    return made
+        features[key] = _exported(model, sides[key], options, workplace)
+    return features
 
 
 def _checked(modality, features):

@@ -13,7 +13,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA's compute capability from which on a GPU multiplies bfloat16
 START = 2.0**12  # loss scale at first
 STEADY = 1000  # applied steps after which the scale doubles
-ZERO = np.int64(0)
+_ZERO = np.int64(0)
 MOST_SKIPPED = 20  # steps in a row; halved as often, the scale is far below 1
 
 
@@ -40,8 +40,8 @@ def computing_in(precision):
 def norm_statistics(*networks):
     """Moving means and variances of the batch normalisations that training changes, each once."""
     norms = [layer for network in networks for layer in network.layers if _is_trained_norm(layer)]
-    found = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
-    return list({id(variable): variable for variable in found}.values())
+    statistics = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
+    return list({id(variable): variable for variable in statistics}.values())
 
 
 def _is_trained_norm(layer):
@@ -51,8 +51,8 @@ def _is_trained_norm(layer):
 def restore_unless(applied, variables, values):
     """Give `variables` the `values` they had, unless the scalar bool `applied` is true; within a replica."""
     for variable, value in zip(variables, values, strict=True):
-        kept = tf.where(applied, variable.value, value)
-        tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=kept)
+        chosen = tf.where(applied, variable.value, value)
+        tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=chosen)
 
 
 def all_finite(arrays):
@@ -70,7 +70,7 @@ def out_of_range(label, precision, skipped):
     return BadInput(f"{label}: the gradients of {steps} are not finite: {cause}")
 
 
-class Guard(tf.Module):
+class StepGuard(tf.Module):
     """Skips steps whose gradients are not finite, and in float16 scales the loss so that they rarely are.
 
     The scale halves at each skipped step and doubles after STEADY applied ones in a row. `steady` counts those since it
@@ -81,7 +81,7 @@ class Guard(tf.Module):
         super().__init__()
         self.precision, self.scaled = precision, precision == "float16"
         self.scale = tf.Variable(start if self.scaled else 1.0, trainable=False)
-        self.steady, self.skipped, self.in_a_row = (tf.Variable(ZERO, trainable=False) for _ in range(3))
+        self.steady, self.skipped, self.in_a_row = (tf.Variable(_ZERO, trainable=False) for _ in range(3))
 
     def scale_loss(self, loss):
         """The loss to be differentiated."""
@@ -107,14 +107,14 @@ class Guard(tf.Module):
         grows = steady >= STEADY
         if self.scaled:
             _set(self.scale, tf.where(grows, 2 * self.scale.value(), self.scale.value()))
-        _set(self.steady, tf.where(grows, ZERO, steady))
-        _set(self.in_a_row, ZERO)
+        _set(self.steady, tf.where(grows, _ZERO, steady))
+        _set(self.in_a_row, _ZERO)
         return tf.constant(True)
 
     def _note_skipped(self):
         if self.scaled:
             _set(self.scale, self.scale.value() / 2)
-        _set(self.steady, ZERO)
+        _set(self.steady, _ZERO)
         _set(self.skipped, self.skipped.value() + 1)
         _set(self.in_a_row, self.in_a_row.value() + 1)
         return tf.constant(False)

@@ -72,7 +72,7 @@ def build_student(make_network, classifier, options, sides, class_vectors):
         make_network: function without arguments → the network before training, pictures → pooled features.
         classifier: (kernel (F, C), bias (C,)) of that network's published classifier, or None.
         options: `EndToEndOptions`.
-        sides: {"photo", "sketch"} `Modality` of the trained classes; in ZSCMR's objectives the features that the
+        sides: {"photo", "sketch"} `PictureSet` of the trained classes; in ZSCMR's objectives the features that the
             untrained network gives them are scaled to unit variance.
         class_vectors: (C, S) of the trained classes.
     """
@@ -112,7 +112,7 @@ def cut(network, first_trained):
     return keras.Model(network.input, first.input), keras.Model(first.input, network.output)
 
 
-def read_class_vectors(file, classes):
+def vectors_of_classes(file, classes):
     """Vectors (C, S) of class names from the file of --vectors, or zeros (C, 1) for None."""
     if file is None:
         return np.zeros((len(classes), 1), np.float32)
@@ -138,7 +138,7 @@ def _named(network, name):
 
 
 def _features(modality, network):
-    """Features (n, F) of the readable pictures of a `Modality`."""
+    """Features (n, F) of the readable pictures of a `PictureSet`."""
     reading = feature_export.Reading(modality.preprocessing, BATCH, modality.shrink)
     vectors, readable = feature_export.outputs_now(fastest(network, len(modality.paths)), reading, modality.paths)
     return vectors[readable]
