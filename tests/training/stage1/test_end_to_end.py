@@ -163,7 +163,13 @@ def test_two_devices_train_as_one_does(pictures, choices):
         subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)
         outs[devices] = features(pictures / str(devices))
     for one, two in zip(outs[1], outs[2], strict=True):
-        np.testing.assert_allclose(two, one, rtol=1e-2, atol=3e-3 * np.abs(one).max())
+        scale = np.abs(one).max()
+        close = np.isclose(two, one, rtol=1e-2, atol=1e-3 * scale)
+        if choices == ("objective=contrast",):
+            assert close.all()
+        else:  # behind a batch normalisation a rounding may grow: 1 element of 6,144 was 1.6e-3 off
+            assert close.mean() > 0.999
+            np.testing.assert_allclose(two, one, rtol=1e-2, atol=3e-3 * scale)
 
 
 def trainer_of(folder, precision="float32", held_out=0.0, resident=joint.RESIDENT_BYTES):
