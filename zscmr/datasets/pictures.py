@@ -209,12 +209,10 @@ def _decode_within(held, source, preprocessing, shrink, steps):
         if decoder + _picture_bytes(picture, side, drawing) > held:  # a PNG may announce transparency behind its pixels
             raise OSError("of another kind than its header says")
         picture = upright(picture)
-        if drawing:
-            picture = _cleaned(picture, preprocessing, shrink)
-        elif shrink:
+        if shrink:
             picture = _stored_small(picture, shrink, kind)
             picture.draft("RGB", short)
-        picture = to_rgb(picture)
+        picture = _cleaned(picture, preprocessing) if drawing else to_rgb(picture)
         for step in steps:
             picture = step(picture)
         return picture, need
@@ -285,12 +283,12 @@ def _orientation(picture):
         return None
 
 
-def _cleaned(picture, preprocessing, shrink):
+def _cleaned(picture, preprocessing):
     """The square about the strokes of a picture of a drawing."""
     if is_deep(picture) or picture.mode == "LAB":
         picture = to_rgb(picture)
     drawing, box = cleaning.clean_drawing(picture)
-    return preprocessing.apply_to_drawing(drawing, box, shrink)
+    return preprocessing.apply_to_drawing(drawing, box)
 
 
 def _stored_small(picture, side, kind):

@@ -12,7 +12,8 @@ class Preprocessing:
     With `crop` "squash" it is scaled without keeping its aspect, as every ZS-SBIR code does; with "center" its middle
     square is taken, `fraction` of its short side. With `ink` the picture is a drawing: it is cleaned
     (`cleaning.clean_drawing`), and whatever the crop, the square about its strokes is taken, with a margin of `ink`
-    times its side on every side.
+    times its side on every side. Strokes larger than `stroke_side` pixels are scaled down to it first: a network that
+    learnt from small sketches has not seen lines as sharp as those of large drawings.
     """
 
     size: int
@@ -20,6 +21,7 @@ class Preprocessing:
     crop: str = "squash"
     fraction: float = 1.0
     ink: float | None = None
+    stroke_side: int | None = None
 
     def __post_init__(self):
         if self.crop not in ("squash", "center") or not 0 < self.fraction <= 1 or self.size < 1:
@@ -41,18 +43,15 @@ class Preprocessing:
         """The PIL image of a photo, or of a whole sheet, scaled (and cropped) to (size, size)."""
         return picture.resize((self.size, self.size), self.resample, self._box(*picture.size))
 
-    def apply_to_drawing(self, drawing, box, shrink=None):
+    def apply_to_drawing(self, drawing, box):
         """The square about the strokes of a clean drawing as (size, size) RGB; beyond the sheet the paper goes on.
 
-        Args:
-            drawing: PIL image of mode "L", dark strokes on white.
-            box: (left, top, right, bottom) of its strokes in pixels.
-            shrink: pixels, longer side that the strokes are scaled down to first.
+        `drawing`: PIL image of mode "L"; `box`: (left, top, right, bottom) of its strokes in pixels.
         """
         left, top, right, bottom = box
         side = max(right - left, bottom - top)
-        if shrink and side > shrink:
-            factor = shrink / side
+        if self.stroke_side and side > self.stroke_side:
+            factor = self.stroke_side / side
             width, height = (max(round(length * factor), 1) for length in drawing.size)
             drawing = drawing.resize((width, height), Image.Resampling.BILINEAR)
             left, top, right, bottom = (edge * factor for edge in box)
