@@ -66,29 +66,26 @@ def test_sketch_is_cropped_to_the_square_about_its_ink(tmp_path, paper):
     image[30:50, 20:60] = 255 - paper if paper != 128 else 0
     Image.fromarray(image).save(tmp_path / "a.png")
     seen = pictures.read_picture(tmp_path / "a.png", Preprocessing(96, ink=0.1)).astype(int)
-    ink = np.abs(seen - paper).max(2) > 64
+    ink = seen.max(2) < 128  # dark on white, whatever it was
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     np.testing.assert_allclose((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), (8, 28, 88, 68), atol=1)
 
 
 def test_paper_goes_on_where_the_ink_is_near_the_edge(tmp_path):
     image = np.full((50, 400, 3), 200, np.uint8)
-    image[0:10, 0:300] = 10  # a stroke along the upper edge
+    image[0:6, 0:200] = 10  # a stroke along the upper edge
     Image.fromarray(image).save(tmp_path / "a.png")
     seen = pictures.read_picture(tmp_path / "a.png", Preprocessing(72, ink=0.1)).astype(int)
-    assert (seen[:30] == 200).all() and (seen[:, :5] == 200).all() and (seen[36:37, 8:60] < 60).all()
+    assert (seen[:33] == 255).all() and (seen[:, :5] == 255).all() and (seen[36:37, 8:60] < 80).all()
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (1, 900), (900, 1), (3, 3)])
-def test_picture_without_ink_or_of_odd_shape_is_still_a_square(tmp_path, shape, random):
-    for name, image in (
-        ("blank", np.full((*shape, 3), 255, np.uint8)),
-        ("noise", random.integers(0, 256, (*shape, 3), np.uint8)),
-    ):
-        Image.fromarray(image).save(tmp_path / f"{name}.png")
-        seen = pictures.read_picture(tmp_path / f"{name}.png", Preprocessing(32, ink=0.1))
-        assert seen.shape == (32, 32, 3)
-        assert name == "noise" or (seen == 255).all()
+def test_drawing_of_odd_shape_is_still_a_square_or_refused(tmp_path, shape, random):
+    Image.fromarray(random.integers(0, 256, (*shape, 3), np.uint8)).save(tmp_path / "noise.png")
+    try:
+        assert pictures.read_picture(tmp_path / "noise.png", Preprocessing(32, ink=0.1)).shape == (32, 32, 3)
+    except OSError as error:
+        assert "no strokes" in str(error)
 
 
 def test_margin_beyond_a_picture_is_refused():

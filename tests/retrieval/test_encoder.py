@@ -37,7 +37,8 @@ def test_shipped_encoder_is_small_and_names_no_place():
     both = [Encoder.shipped(kind) for kind in ("photo", "sketch")]
     assert {encoder.dim for encoder in both} == {64}
     assert both[0].preprocessing.ink is None and both[1].preprocessing.ink == 0.1
-    assert both[0].shrink is None and both[1].shrink == 128  # as small as the sketches that it learnt from
+    assert both[0].shrink is both[1].shrink is None
+    assert both[1].preprocessing.stroke_side == 128  # as small as the sketches that it learnt from
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 10e6
     words = (SHIPPED / "about.json").read_text()
     assert not any(place in words for place in ("/home", "/root", "/work", "/tmp"))

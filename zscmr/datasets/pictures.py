@@ -24,6 +24,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 
+from zscmr.datasets import cleaning
 from zscmr.datasets.picture_colours import is_deep, is_transparent, to_rgb
 from zscmr.datasets.picture_formats import open_header
 from zscmr.datasets.preprocessing import Preprocessing
@@ -68,6 +69,8 @@ def read_picture(path, size, shrink=None):
     or is too large.
     """
     preprocessing = Preprocessing.of(size)
+    if preprocessing.ink is not None:
+        return _decode(path, preprocessing, shrink, np.asarray)
     return _decode(path, preprocessing, shrink, preprocessing.apply, np.asarray)
 
 
@@ -196,19 +199,20 @@ def _decode_within(held, source, preprocessing, shrink, steps):
     with _opened(source) as file:
         picture = open_header(file)
         decoder = _source_bytes(source) * _FILE_BYTES.get(picture.format, 1) + _decoder_bytes(picture)
-        if picture.format == "JPEG" and not shrink:
+        drawing = preprocessing.ink is not None
+        if picture.format == "JPEG" and not shrink and not drawing:
             picture.draft("RGB", short)  # skip detail that scaling would drop
-        kind, need = picture.format, decoder + _picture_bytes(picture, side)
+        kind, need = picture.format, decoder + _picture_bytes(picture, side, drawing)
         if need > held:
             return None, need
         picture.load()
-        if decoder + _picture_bytes(picture, side) > held:  # a PNG may announce transparency behind its pixels
+        if decoder + _picture_bytes(picture, side, drawing) > held:  # a PNG may announce transparency behind its pixels
             raise OSError("of another kind than its header says")
         picture = upright(picture)
         if shrink:
             picture = _stored_small(picture, shrink, kind)
             picture.draft("RGB", short)
-        picture = to_rgb(picture)
+        picture = _cleaned(picture, preprocessing) if drawing else to_rgb(picture)
         for step in steps:
             picture = step(picture)
         return picture, need
@@ -217,16 +221,20 @@ def _decode_within(held, source, preprocessing, shrink, steps):
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}  # of a pixel in memory; others have 4
 
 
-def _picture_bytes(picture, side):
+def _picture_bytes(picture, side, drawing=False):
     """Memory that the pixels take, and what is held with them: while they are turned or become RGB, or while they
-    are scaled to (side, side), first across, then down."""
+    are scaled to (side, side), first across, then down; and while a drawing is cleaned."""
     pixels, stored = picture.width * picture.height, _BYTES.get(picture.mode, 4)
     more = 4
     if is_deep(picture):
         more = 16  # float64, masks, 8-bit, RGB
     elif is_transparent(picture):
         more = 8 if picture.mode == "RGBA" else 13  # RGBA, white, and both combined
+    if drawing:
+        more += 8  # channels and masks of the whole sheet
     scaling = 4 * side * max(picture.size) + 10 * side * side
+    if drawing:
+        scaling += cleaning.BYTES * min(pixels, cleaning.WORKING_SIDE**2)
     return max(pixels * (stored + more), 4 * pixels + scaling)
 
 
@@ -273,6 +281,14 @@ def _orientation(picture):
         return picture.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # whatever Pillow's reader runs into
         return None
+
+
+def _cleaned(picture, preprocessing):
+    """The square about the strokes of a picture of a drawing."""
+    if is_deep(picture) or picture.mode == "LAB":
+        picture = to_rgb(picture)
+    drawing, box = cleaning.clean_drawing(picture)
+    return preprocessing.apply_to_drawing(drawing, box)
 
 
 def _stored_small(picture, side, kind):

@@ -2,24 +2,26 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
-
-INK = 64  # least difference between the grey values of a stroke and of the paper
-DETAIL = 4  # a JPEG is decoded with this many times the size wanted, where strokes may fill a small part of it
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes (size, size, 3): with `crop` "squash" it is scaled without keeping its aspect, as every
-    ZS-SBIR code does; with "center" its middle square is taken, `fraction` of its short side. With `ink`, whatever
-    the crop, the square about its strokes is taken, with a margin of `ink` times its side on every side."""
+    """How a picture becomes (size, size, 3).
+
+    With `crop` "squash" it is scaled without keeping its aspect, as every ZS-SBIR code does; with "center" its middle
+    square is taken, `fraction` of its short side. With `ink` the picture is a drawing: it is cleaned
+    (`cleaning.clean_drawing`), and whatever the crop, the square about its strokes is taken, with a margin of `ink`
+    times its side on every side. Strokes larger than `stroke_side` pixels are scaled down to it first: a network that
+    learnt from small sketches has not seen lines as sharp as those of large drawings.
+    """
 
     size: int
     resample: Image.Resampling = Image.Resampling.BILINEAR
     crop: str = "squash"
     fraction: float = 1.0
     ink: float | None = None
+    stroke_side: int | None = None
 
     def __post_init__(self):
         if self.crop not in ("squash", "center") or not 0 < self.fraction <= 1 or self.size < 1:
@@ -34,20 +36,26 @@ class Preprocessing:
 
     @property
     def short_side(self):
-        """Pixels that the short side of a picture is scaled to, or with `ink` at least decoded with."""
-        if self.ink is not None:
-            return DETAIL * self.size
+        """Pixels that the short side of a picture is scaled to."""
         return self.size if self.crop == "squash" else int(self.size / self.fraction)
 
     def apply(self, picture):
-        """The PIL image scaled (and cropped) to (size, size)."""
-        if self.ink is not None:
-            return self._about_ink(picture)
+        """The PIL image of a photo, or of a whole sheet, scaled (and cropped) to (size, size)."""
         return picture.resize((self.size, self.size), self.resample, self._box(*picture.size))
 
-    def _about_ink(self, picture):
-        """The square about the strokes; where it reaches beyond the picture, the paper goes on."""
-        left, top, right, bottom, paper = ink_box(picture)
+    def apply_to_drawing(self, drawing, box):
+        """The square about the strokes of a clean drawing as (size, size) RGB; beyond the sheet the paper goes on.
+
+        `drawing`: PIL image of mode "L"; `box`: (left, top, right, bottom) of its strokes in pixels.
+        """
+        left, top, right, bottom = box
+        side = max(right - left, bottom - top)
+        if self.stroke_side and side > self.stroke_side:
+            factor = self.stroke_side / side
+            width, height = (max(round(length * factor), 1) for length in drawing.size)
+            drawing = drawing.resize((width, height), Image.Resampling.BILINEAR)
+            left, top, right, bottom = (edge * factor for edge in box)
+        picture = drawing.convert("RGB")
         side = max(right - left, bottom - top) * (1 + 2 * self.ink)
         x, y = (left + right - side) / 2, (top + bottom - side) / 2
         box = max(x, 0), max(y, 0), min(x + side, picture.width), min(y + side, picture.height)
@@ -55,7 +63,7 @@ class Preprocessing:
         first = round((box[0] - x) * scale), round((box[1] - y) * scale)
         last = round((box[2] - x) * scale), round((box[3] - y) * scale)
         part = picture.resize((max(last[0] - first[0], 1), max(last[1] - first[1], 1)), self.resample, box)
-        square = Image.new("RGB", (self.size, self.size), (paper,) * 3)
+        square = Image.new("RGB", (self.size, self.size), "white")
         square.paste(part, first)
         return square
 
@@ -76,20 +84,3 @@ class Preprocessing:
             min(right * width / across, width),
             min(bottom * height / down, height),
         )
-
-
-def ink_box(picture):
-    """(left, top, right, bottom, grey value of the paper) of the strokes of a PIL image.
-
-    Ink is what is far from the paper, the median grey: dark lines on white, chalk on a board. Without any, or with a
-    background that is no paper, the box is the whole picture.
-    """
-    picture = picture.convert("L")
-    counts = picture.histogram()  # NumPy would count a copy of eight bytes a pixel, beyond the budget
-    grey = np.asarray(picture)
-    paper = int(np.searchsorted(np.cumsum(counts), grey.size / 2))
-    ink = (grey < paper - INK) | (grey > paper + INK)
-    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    if not len(rows):
-        return 0, 0, picture.width, picture.height, paper
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1, paper

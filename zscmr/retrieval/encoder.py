@@ -167,9 +167,12 @@ class ModalityEncoder:
             file = str(entry.get("file", f"{kind}.tflite"))
             graph = Graph(folder / Path(file).name, entry["sha256"])
             size, resample, crop, fraction = (entry[key] for key in ("size", "resample", "crop", "fraction"))
-            preprocessing = Preprocessing(size, resample, crop, fraction, entry.get("ink"))
+            ink, shrink = entry.get("ink"), entry["shrink"]
+            if ink is None:
+                preprocessing = Preprocessing(size, resample, crop, fraction)
+            else:  # a drawing is cropped to its strokes before it is scaled down, however large its sheet
+                preprocessing, shrink = Preprocessing(size, resample, crop, fraction, ink, shrink), None
             seen = frozenset(class_key(name) for part in ("seen", "held_out") for name in about["classes"][part])
-            shrink = entry["shrink"]
         except ValueError as error:
             raise BadInput(f"{folder / runs.ABOUT}: '{kind}': {error}") from error
         start, stop = entry["columns"] if len(entry.get("columns", ())) == 2 else (0, graph.width)

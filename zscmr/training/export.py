@@ -96,7 +96,8 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
         run: run directory.
         folder: to write to.
         weights: as of `open_cnn`.
-        sketch_shrink: side in pixels to which sketches are scaled first, for a network that learnt from small ones.
+        sketch_shrink: longer side in pixels to which the strokes are scaled first, for a network that learnt from small
+                ones.
     """
     run, folder = Path(run), Path(folder)
     config = runs.Run(run).config()

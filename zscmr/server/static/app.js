@@ -88,18 +88,17 @@ function draw() {
   run();
 }
 
-// Picture files become small JPEGs here: whatever the browser can read can be searched with, and little is sent.
+// Picture files become small here: whatever the browser can read can be searched with, and little is sent. What may be
+// transparent stays so: the server tells light ink from dark.
 async function usePicture(file) {
   if (!file) return;
   try {
     const bitmap = await createImageBitmap(file), scale = Math.min(1, SHRUNK / Math.max(bitmap.width, bitmap.height));
     const sheet = document.createElement("canvas");
     [sheet.width, sheet.height] = [bitmap.width, bitmap.height].map(side => Math.max(1, Math.round(scale * side)));
-    const pen = sheet.getContext("2d");
-    pen.fillStyle = "#fff";
-    pen.fillRect(0, 0, sheet.width, sheet.height);
-    pen.drawImage(bitmap, 0, 0, sheet.width, sheet.height);
-    const picture = await new Promise(resolve => sheet.toBlob(resolve, "image/jpeg", 0.92));
+    sheet.getContext("2d").drawImage(bitmap, 0, 0, sheet.width, sheet.height);
+    const type = file.type === "image/jpeg" ? "image/jpeg" : "image/png";
+    const picture = await new Promise(resolve => sheet.toBlob(resolve, type, 0.92));
     use({picture}, URL.createObjectURL(picture), file.name);
     run();
   } catch {
