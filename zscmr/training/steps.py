@@ -15,7 +15,8 @@ from zscmr.training.strategies import Gather, on_replicas
 
 ZERO = tf.UnconnectedGradients.ZERO
 NOISE_STREAMS = 64  # noise seeds set aside per step, one for each draw of a system
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # --precision -> Keras policy; weights stay float32
+#: --precision -> Keras policy; weights stay float32
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 UNROLLED = 2  # short steps per turn of the compiled loop: the second starts before the first has ended
 FEW_WEIGHTS = 500_000  # up to this size steps are short; two long ones evict each other's matrices from the cache
 FEW_STEPS = 8  # shorter epochs would not win back the time to compile a second step

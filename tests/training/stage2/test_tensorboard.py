@@ -31,5 +31,7 @@ def test_the_projector_s_files_name_vectors_and_labels_row_by_row(tmp_path):
 
 def test_scalars_are_logged_where_tensorboard_is_installed(tmp_path):
     log = tensorboard.open_log(tmp_path)
-    log.scalars({"epoch": 1, "latent": 0.5})
-    assert (tmp_path / "tensorboard").is_dir() == tensorboard.is_installed()
+    assert (log is not None) == tensorboard.is_installed()
+    if log:
+        log.scalars({"epoch": 1, "latent": 0.5})
+        assert any((tmp_path / "tensorboard").iterdir())

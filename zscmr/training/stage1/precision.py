@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zscmr.training.steps import POLICIES
 from zscmr.training.strategies import has_gpu
 from zscmr.utils.errors import BadInput
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # Keras' names
 BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA's compute capability from which on a GPU multiplies bfloat16
 START = 2.0**12  # loss scale at first
 STEADY = 1000  # applied steps after which the scale doubles

@@ -20,20 +20,13 @@ class ScalarLog:
             self.writer.flush()
 
 
-class NoLog:
-    """Stands in for `ScalarLog` where TensorBoard is not installed."""
-
-    def scalars(self, line):
-        pass
-
-
 def is_installed():
     return importlib.util.find_spec("tensorboard") is not None
 
 
 def open_log(run):
-    """A `ScalarLog` in the run directory, or one that writes nothing where TensorBoard is not installed."""
-    return ScalarLog(run / "tensorboard") if is_installed() else NoLog()
+    """A `ScalarLog` in the run directory, or None where TensorBoard is not installed."""
+    return ScalarLog(run / "tensorboard") if is_installed() else None
 
 
 def write_projector(run, features):

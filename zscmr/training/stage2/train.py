@@ -89,7 +89,8 @@ def train_system(state, options, preset, folder, dataset, split, chief=True):
             with open(metrics, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             checkpoints.save(epoch)
-            board.scalars(line)
+            if board:
+                board.scalars(line)
             progress.update(epoch, "  ".join(f"{name} {line[name]:.3f}" for name in line if name != "epoch"))
     if chief:
         state.restore_best()
