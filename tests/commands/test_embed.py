@@ -19,7 +19,7 @@ from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder
 from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options
-from zscmr.utils.files import lock
+from zscmr.utils.files import alone
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 
@@ -62,8 +62,8 @@ def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     assert len(features.photo.labels) == 7 and len(features.sketch.labels) == 8 and features.leaked in told
     assert features.photo.path(0).exists() and not list(tmp_path.glob(".part-*"))
     settings = embed.Settings(run=run, **picture_flags(other), out=tmp_path / "other.mat")
-    with lock(tmp_path / ".other.mat.lock"):
-        assert "another embed.py is at work there" in refused(embed.main, settings)
+    with alone("--out", tmp_path / "other.mat"):
+        assert "another process is at work there" in refused(embed.main, settings)
     assert features.across == "trained on data, tested on other/photo: 2 classes of unseen.txt"
     settings = embed.Settings(run=tmp_path / "nowhere", **picture_flags(other), out=tmp_path / "x.mat")
     assert refused(embed.main, settings) == f"{tmp_path / 'nowhere/config.json'}: no such file"

@@ -1,5 +1,7 @@
 """The loader joins by class name and checks what it reads."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from helpers.project import CLASSES
@@ -138,7 +140,7 @@ def test_mapped_features_stay_on_disk_and_are_checked(dataset_folder, refused, m
     path = dataset_folder / "imagematnew.mat"
     expected = matfiles.read(path, "feature")
     matfiles.write(path, {"feature": expected, "classes": CLASSES}, large=1)
-    monkeypatch.setattr(matfiles, "LARGE", 1)
+    monkeypatch.setattr(matfiles, "read_numbers", partial(matfiles.read_numbers, large=1))
     features = loader.load_dataset(dataset_folder).photo.features
     assert isinstance(features, np.memmap) and features.flags.c_contiguous  # a row is in one piece
     np.testing.assert_array_equal(features, expected)

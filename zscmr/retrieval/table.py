@@ -278,10 +278,12 @@ class Table:
         has lost more than half of its pictures, as if a drive were missing; `forget` drops them.
         """
         lost = set(missing)
-        for part, (why, paths) in source.doubts(missing).items():
+        for (part, why), paths in source.doubts(missing).items():
             if not forget or why != "is empty":
                 hint = " (--forget drops them)" if why == "is empty" else ""
-                warn(f"{shown(part)}: {why}; {_pictures(len(paths))} added from there stay in the gallery{hint}")
+                warn(
+                    f"{shown(part)}: {why}; {_pictures(len(paths))} added from there {_stay(paths)} in the gallery{hint}"
+                )
                 lost -= {*paths}
         if lost and not forget and (not source.exists or 2 * len(lost) > len(rows)):
             state = f"{len(lost)} of its {_pictures(len(rows))} are gone" if source.exists else "no such folder"
@@ -372,6 +374,10 @@ class Table:
                 return
             with suppress(RuntimeError, ValueError, OSError):
                 table.optimize(cleanup_older_than=_KEPT)
+
+
+def _stay(paths):
+    return "stays" if len(paths) == 1 else "stay"
 
 
 def _pictures(count):
