@@ -281,9 +281,8 @@ class Table:
         for (part, why), paths in source.doubts(missing).items():
             if not forget or why != "is empty":
                 hint = " (--forget drops them)" if why == "is empty" else ""
-                warn(
-                    f"{shown(part)}: {why}; {_pictures(len(paths))} added from there {_stay(paths)} in the gallery{hint}"
-                )
+                stay = f"{_pictures(len(paths))} added from there stay{'s' * (len(paths) == 1)} in the gallery"
+                warn(f"{shown(part)}: {why}; {stay}{hint}")
                 lost -= {*paths}
         if lost and not forget and (not source.exists or 2 * len(lost) > len(rows)):
             state = f"{len(lost)} of its {_pictures(len(rows))} are gone" if source.exists else "no such folder"
@@ -374,10 +373,6 @@ class Table:
                 return
             with suppress(RuntimeError, ValueError, OSError):
                 table.optimize(cleanup_older_than=_KEPT)
-
-
-def _stay(paths):
-    return "stays" if len(paths) == 1 else "stay"
 
 
 def _pictures(count):
