@@ -60,6 +60,7 @@ def test_a_source_that_cannot_be_listed_says_why(tmp_path, monkeypatch, capsys):
     source = open_source(tmp_path)
     assert source.files() == [] and source.why_empty() == "Permission denied"
     assert source.doubts({f"{tmp_path}/a/b.png"}) == {(str(tmp_path), "Permission denied"): [f"{tmp_path}/a/b.png"]}
+    assert capsys.readouterr().err == ""
 
 
 def test_files_of_a_folder_that_share_a_reason_are_one_doubt(tmp_path):

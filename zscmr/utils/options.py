@@ -95,7 +95,7 @@ def _check_range(field, value):
         return
     if limits and not isinstance(value, numbers.Real):
         raise BadInput(f"{flag(field.name)}: expected a number, received {ascii(value)[:80]}")
-    if choices and not (isinstance(value, str) and value in choices):
+    if choices and not (isinstance(value, str | int | float) and value in choices):
         raise BadInput(f"{flag(field.name)}: expected any of {', '.join(map(str, choices))}, received {value}")
     least, above, below = (limits.get(name) for name in ("least", "above", "below"))
     in_range = (least is None or value >= least) and (above is None or value > above)
