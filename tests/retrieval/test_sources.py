@@ -59,8 +59,15 @@ def test_a_source_that_cannot_be_listed_says_why(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(os, "scandir", refuses)
     source = open_source(tmp_path)
     assert source.files() == [] and source.why_empty() == "Permission denied"
-    assert source.doubts({f"{tmp_path}/a/b.png"}) == {str(tmp_path): ("Permission denied", [f"{tmp_path}/a/b.png"])}
+    assert source.doubts({f"{tmp_path}/a/b.png"}) == {(str(tmp_path), "Permission denied"): [f"{tmp_path}/a/b.png"]}
     assert capsys.readouterr().err == ""
+
+
+def test_files_of_a_folder_that_share_a_reason_are_one_doubt(tmp_path):
+    """A folder of mode r--: names can be listed, states cannot be asked for."""
+    source, files = open_source(tmp_path), [f"{tmp_path}/a/{number}.png" for number in range(3)]
+    source._scan.unlisted |= dict.fromkeys(files, "Permission denied")
+    assert source.doubts(set(files)) == {(f"{tmp_path}/a", "Permission denied"): files}
 
 
 def test_pictures_that_cannot_be_read_are_named_where_there_are_no_others(tmp_path):

@@ -12,7 +12,6 @@ from zscmr.formats import runs
 from zscmr.formats.dataset_directory import CLASS_VECTORS, FILES
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import read_json
 from zscmr.utils.options import Options, command, setting
 
 PRESETS = {"Sketchy": "sketchy", "TU-Berlin": "tuberlin"}  # also the dataset directory under data/
@@ -69,7 +68,7 @@ def check_dataset(dataset, folder):
 def newest_run(dataset, folder):
     """The complete run of PCMSN on the dataset that was started last under runs/."""
     for config in sorted(runs.ROOT.glob(f"*/{runs.CONFIG}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        stored = read_json(config)["settings"]
+        stored = runs.Run(config.parent).config()["settings"]
         expected = {"model": "pcmsn", "preset": PRESETS[dataset], "data": str(folder)}
         same = all(stored.get(name) == value for name, value in expected.items())
         if same and runs.Run(config.parent).results():

@@ -179,7 +179,7 @@ class Training(Cell):
             return False
         places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
         expected = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
-        stored = read_json(config)["settings"]
+        stored = runs.Run(config.parent).config()["settings"]
         return {name: value for name, value in stored.items() if name not in runs.OF_RUN} == expected
 
     def train(self, worker):

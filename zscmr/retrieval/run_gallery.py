@@ -41,10 +41,8 @@ def encoder_identity(folder):
         return identity_of(folder.parent)
     about = read_about(folder)
     if about.get("distance") not in DISTANCE_NAMES:
-        received = ascii(about.get("distance"))[:80]
-        raise BadInput(
-            f"{folder / runs.ABOUT}: 'distance': expected any of {', '.join(DISTANCE_NAMES)}, not {received}"
-        )
+        expected, received = ", ".join(DISTANCE_NAMES), ascii(about.get("distance"))[:80]
+        raise BadInput(f"{folder / runs.ABOUT}: 'distance': expected any of {expected}, received {received}")
     return Identity(about["photo"]["dim"], about["distance"], about["photo"]["sha256"])
 
 

@@ -66,7 +66,7 @@ class Folder:
         return next(walk(Scan(self.root, self.follow_links)), None) is not None
 
     def doubts(self, missing):
-        """{folder or file: (why, [paths])} of the paths `missing` from `files` that may be there all the same.
+        """{(folder or link, why): [paths]} of the paths `missing` from `files` that may be there all the same.
 
         They lie in what could not be listed, or in a folder that held several pictures and is empty now, as a mount
         point is without its drive.
@@ -77,10 +77,12 @@ class Folder:
             while len(part) >= len(str(self.root)):
                 reason = self._scan.unlisted.get(part) or ("is empty" if part in self._scan.empty else None)
                 if reason:
-                    doubted.setdefault(part, (reason, []))[1].append(path)
+                    if part == path and not reason.startswith("a link"):
+                        part = os.path.dirname(path)  # all files of a folder that share a reason are one line
+                    doubted.setdefault((part, reason), []).append(path)
                     break
                 part = os.path.dirname(part)
-        return {part: of for part, of in doubted.items() if of[0] != "is empty" or len(of[1]) > 1}
+        return {part: paths for part, paths in doubted.items() if part[1] != "is empty" or len(paths) > 1}
 
     def why_empty(self):
         """Why `files` found none, in words."""

@@ -278,10 +278,11 @@ class Table:
         has lost more than half of its pictures, as if a drive were missing; `forget` drops them.
         """
         lost = set(missing)
-        for part, (why, paths) in source.doubts(missing).items():
+        for (part, why), paths in source.doubts(missing).items():
             if not forget or why != "is empty":
                 hint = " (--forget drops them)" if why == "is empty" else ""
-                warn(f"{shown(part)}: {why}; {_pictures(len(paths))} added from there stay in the gallery{hint}")
+                stay = f"{_pictures(len(paths))} added from there stay{'s' * (len(paths) == 1)} in the gallery"
+                warn(f"{shown(part)}: {why}; {stay}{hint}")
                 lost -= {*paths}
         if lost and not forget and (not source.exists or 2 * len(lost) > len(rows)):
             state = f"{len(lost)} of its {_pictures(len(rows))} are gone" if source.exists else "no such folder"

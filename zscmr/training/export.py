@@ -9,6 +9,7 @@ from zscmr.formats.dataset_directory import FILE_KEYS, MODALITIES, of_modality
 from zscmr.inference.export_graph import write_tflite
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.stage1 import cnn
+from zscmr.training.stage1.precision import computing_in
 from zscmr.training.stage1.spec import CnnSpec
 from zscmr.training.stage2.restore import load_model, stored_preset
 from zscmr.utils.errors import BadInput
@@ -58,7 +59,8 @@ def open_cnn(run, modality, weights=None):
     folders = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, folders, modality, weights, run)
     spec = CnnSpec.read(config["features"], modality)
-    network = cnn.restored(spec, modality, file)
+    with computing_in("float32"):  # whatever this process trained in
+        network = cnn.restored(spec, modality, file)
     if network.output_shape[1] != widths[modality]:
         raise BadInput(
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
