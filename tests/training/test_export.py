@@ -10,7 +10,7 @@ from zscmr.models import identity
 from zscmr.models.base import Inputs
 from zscmr.training.export import Embedding, open_network, write_shared_encoder
 
-DATASET = {"directory": "data/mine", "photo": 3, "sketch": 3}
+DATASET = {"directory": "data/mine", "photo": 3, "sketch": 3, "class_vectors": 0}
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run_with(tmp_path):
     """Make a run directory whose config.json holds these entries."""
 
     def make(**entries):
-        content = {"settings": {"data": "data/mine"}, "classes": {}, **entries}
+        content = {"settings": {"data": "data/mine"}, "classes": {"seen": [], "held_out": [], "unseen": []}, **entries}
         (tmp_path / "config.json").write_text(json.dumps(content))
         return tmp_path
 
