@@ -10,7 +10,7 @@ from zscmr.models import identity
 from zscmr.models.base import Inputs
 from zscmr.training.export import Embedding, open_network, write_shared_encoder
 
-DATASET = {"directory": "data/mine", "photo": 3, "sketch": 3}
+DATASET = {"directory": "data/mine", "photo": 3, "sketch": 3, "class_vectors": 0}
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from zscmr.training.stage1.precision import computing_in
 from zscmr.training.stage1.spec import CnnSpec
 from zscmr.training.stage2.restore import load_model, stored_preset
 from zscmr.utils.errors import BadInput
-from zscmr.utils.files import whole_folder, write_json
+from zscmr.utils.files import check_form, whole_folder, write_json
 from zscmr.utils.processes import stderr_held_back
 
 SHARED = "encoder.tflite"  # graph of both modalities
+_DATASET = {"directory": str, "photo": int, "sketch": int, "class_vectors": int}  # entries of a run's dataset
 
 
 class Embedding(keras.layers.Layer):
@@ -54,6 +55,7 @@ def open_cnn(run, modality, weights=None):
     config = runs.Run(run).config()
     if "dataset" not in config:
         raise BadInput(f"{run / runs.CONFIG}: no 'dataset'; the run was made before there was a search, train again")
+    check_form(run / runs.CONFIG, config["dataset"], _DATASET, "dataset")
     provenance, widths = of_modality(config["features"], modality), config["dataset"]
     # relative to the project, which may have moved as a whole, or absolute
     folders = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
