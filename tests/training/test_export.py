@@ -18,7 +18,7 @@ def run_with(tmp_path):
     """Make a run directory whose config.json holds these entries."""
 
     def make(**entries):
-        classes = dict.fromkeys(("seen", "held_out", "unseen"), ["ant"])
+        classes = {key: ["ant"] for key in ("seen", "held_out", "unseen")}
         content = {"settings": {"data": "data/mine"}, "classes": classes, **entries}
         (tmp_path / "config.json").write_text(json.dumps(content))
         return tmp_path
