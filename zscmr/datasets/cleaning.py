@@ -14,6 +14,7 @@ GROUND_SIDE = 192  # the same, at which paper and light are estimated
 WHITE, BLACK = 248, 96  # grey values of a clean drawing: paper at least, strokes at most
 INK = 191  # grey values below belong to the strokes of a clean drawing
 LEAST_SIDE = 200  # pixels of a picture in which specks can be told from dots of the drawing
+SPECK, LONG = 0.015, 0.03  # of the picture's longer side: largest extent of a speck, least one of a stroke
 MOST_PARTS = 2000  # of the ink; more are texture, in which no specks are told apart
 FAINT = 0.035  # least contrast of a stroke with the ground next to it; black on white has 1
 NOISE = 4.0  # least contrast of a stroke in units of the ground's noise
@@ -251,17 +252,15 @@ def keep_strokes(mask):
     rest = [part for part, drop in zip(parts, gone, strict=True) if not drop]
     if not rest:
         return mask
-    largest, total = max(part.area for part in rest), sum(part.area for part in rest)
-    long = 0.03 * max(small.shape)
-    drawing = [part for part in rest if part.area >= 0.01 * largest or max(part.height, part.width) > long]
-    kept = {id(part) for part in drawing}
+    longer = max(small.shape)
+    drawing = [part for part in rest if part.extent > LONG * longer] or [max(rest, key=lambda part: part.area)]
     top, left = (min(part.start[axis] for part in drawing) for axis in (0, 1))
     bottom, right = (max(part.stop[axis] for part in drawing) for axis in (0, 1))
     near = 0.15 * max(bottom - top, right - left)
     for number, part in enumerate(parts):
         y, x = ((part.start[axis] + part.stop[axis]) / 2 for axis in (0, 1))
         inside = top - near <= y <= bottom + near and left - near <= x <= right + near
-        gone[number] |= not inside and id(part) not in kept and part.area < 0.005 * total
+        gone[number] |= not inside and part.extent <= SPECK * longer + 1
     if not any(gone):
         return mask
     dropped = np.array([False, *gone])[labels]
@@ -286,6 +285,10 @@ class Part:
     @property
     def width(self):
         return self.pixels.shape[1]
+
+    @property
+    def extent(self):
+        return max(self.pixels.shape)
 
     def is_stripe(self, shape):
         """Whether it lies along an edge of the picture: a scanner's lid, the edge of a shadow."""
