@@ -21,7 +21,7 @@ def test_run_on_two_backbones_embeds_pictures_of_both(tmp_path, random, capsys):
     draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
     weights = random_squeezenet(tmp_path / "w.npz")
     photo_weights = tmp_path / "small.weights.h5"  # random ones are kept nowhere, and could not be exported
-    networks.build("small").save_weights(photo_weights)
+    networks.build(backbone("small")).save_weights(photo_weights)
     flags = {"backbone": "small", "weights": photo_weights, "freeze": True}
     flags |= {"sketch_backbone": "squeezenet", "sketch_weights": weights}
     options = Stage1Options(**picture_flags(tmp_path), out=tmp_path / "data", **flags)
