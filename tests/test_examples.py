@@ -47,6 +47,7 @@ def hits(output):
     return [(float(number), name) for number, name in re.findall(r"^(\d+\.\d+)  (\S+)  \S+$", output, re.M)]
 
 
+@pytest.mark.slow
 def test_search_a_folder(example, miniature):
     sketch = min(miniature.glob("sketch/*/*"))
     first = hits(example("search_a_folder.py", miniature / "photo", sketch))
@@ -96,6 +97,7 @@ def test_notebook_is_executed_and_small():
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
 
 
+@pytest.mark.slow
 def test_program_of_the_readme_runs(tmp_path, miniature):
     """As printed, with a sketch as my.png and a folder of pictures at home."""
     program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[1]

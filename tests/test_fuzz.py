@@ -10,6 +10,8 @@ from helpers.project import ROOT
 
 COUNT = int(os.environ.get("ZSCMR_FUZZ", "60"))
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_refused_or_read(kind):

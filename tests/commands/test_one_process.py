@@ -21,6 +21,7 @@ def chosen(data, path, **more):
     return trainer_settings(data=data, path=path, epochs=2, batch_size=8, dim=5, **more)
 
 
+@pytest.mark.slow
 def test_the_trainer_refuses_a_run_that_another_process_trains(dataset_folder, refused):
     run = dataset_folder.parent / "run"
     with alone("--path", run):
@@ -84,6 +85,7 @@ print(tf.config.threading.get_intra_op_parallelism_threads())
 """
 
 
+@pytest.mark.slow
 def test_threads_are_set_before_a_look_at_the_miniature_starts_tensorflow(tmp_path):
     command = [sys.executable, "-c", THREADS.format(root=str(ROOT))]
     lines = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -91,6 +91,7 @@ def test_a_picture_of_the_dataset_gets_the_embedding_of_its_row(tmp_path, flags)
     check_every_row(tmp_path)
 
 
+@pytest.mark.slow
 def test_so_does_one_of_a_run_with_trained_cnns(finished):
     check_every_row(finished)
 

@@ -19,6 +19,7 @@ def encoder():
     return zscmr.Encoder.load("lite0")
 
 
+@pytest.mark.slow
 def test_pictures_are_added_and_found(encoder, tmp_path):
     folders = draw_gallery(tmp_path, per_class=3)
     gallery = zscmr.Gallery(tmp_path / "g", encoder)

@@ -33,6 +33,7 @@ def test_help_is_printed_whatever_the_encoding(narrow, encoding, shown):
     assert (status, errors) == (0, "") and shown in out
 
 
+@pytest.mark.slow
 def test_tables_are_printed_and_files_written_whatever_the_encoding(narrow, tmp_path):
     """cp1252 has ± and † but not −, a question mark on the terminal, and itself in the files."""
     leaked = "the CNNs saw † − all"
@@ -44,6 +45,7 @@ def test_tables_are_printed_and_files_written_whatever_the_encoding(narrow, tmp_
     assert leaked in (tmp_path / "figures/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_plan_is_printed_whatever_the_encoding(narrow, dataset_folder, tmp_path):
     (tmp_path / "two −.txt").write_text("bee\nfox\n")
     status, out, errors = narrow("paper_tables.py", "--data", dataset_folder, "--unseen", "two −.txt", "--plan")

@@ -217,6 +217,7 @@ def test_averages_have_the_statistics_of_trained_norms(pictures):
         assert (mean.numpy() != live).any() and (mean.numpy() != 0).any()
 
 
+@pytest.mark.slow
 def test_overflow_is_skipped_counted_and_recovered_from(pictures):
     """A loss scale far too large for float16 overflows until it has been halved often enough; nothing is spoilt."""
     trainer = trainer_of(pictures, "float16")
