@@ -9,14 +9,7 @@ leaves the backbone as it is and trains a Dense layer on its output, whose outpu
 train that much of the backbone too.
 """
 
+from zscmr.training.stage1.miniature import run_stage1 as main
 from zscmr.training.stage1.options import Stage1Options as Settings
-from zscmr.utils.processes import import_tensorflow
 
 __all__ = ["Settings", "main"]
-
-
-def main(settings):
-    import_tensorflow()
-    from zscmr.training.stage1.dataset import make_dataset
-
-    make_dataset(settings)
