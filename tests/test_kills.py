@@ -50,28 +50,28 @@ def gallery(work, to):
     return [toy_gallery.__file__, to / "gallery", work / "toy", 1e-3, 20]
 
 
-def every_file(one, other):
-    files = {file.relative_to(one) for file in one.rglob("*") if file.is_file()}
-    assert files == {file.relative_to(other) for file in other.rglob("*") if file.is_file()}
+def every_file(first, second):
+    files = {file.relative_to(first) for file in first.rglob("*") if file.is_file()}
+    assert files == {file.relative_to(second) for file in second.rglob("*") if file.is_file()}
     return files
 
 
-def same_dataset(work, whole, parts):
-    assert_same_bytes(whole, parts, every_file(whole, parts))
+def same_dataset(work, complete, parts):
+    assert_same_bytes(complete, parts, every_file(complete, parts))
 
 
-def same_run(work, whole, parts):
+def same_run(work, complete, parts):
     graphs = [f"encoders/{kind}.tflite" for kind in ("photo", "sketch")]
-    assert_same_bytes(whole / "run", parts / "run", (*RUN_FILES, *graphs))
+    assert_same_bytes(complete / "run", parts / "run", (*RUN_FILES, *graphs))
 
 
-def same_embeddings(work, whole, parts):
-    every_file(whole, parts)
+def same_embeddings(work, complete, parts):
+    every_file(complete, parts)
     graphs = [f"run/encoders/{kind}.tflite" for kind in ("photo", "sketch")]
-    assert_same_bytes(whole, parts, ("embeddings.mat", *graphs))
+    assert_same_bytes(complete, parts, ("embeddings.mat", *graphs))
 
 
-def same_pictures(work, whole, parts):
+def same_pictures(work, complete, parts):
     toy_gallery.check_complete(Table.open(parts / "gallery", toy_gallery.IDENTITY), work / "toy")
 
 

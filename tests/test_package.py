@@ -34,15 +34,15 @@ INCIDENTAL = {"tensorboard"}
 def lines(file, seen=()):
     """The requirements of a file, those of included files too."""
     assert file not in seen, f"{file} includes itself"
-    found = []
+    failures = []
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         line = line.partition(" #")[0].strip()
         if line.startswith("-r "):
             included = Path(file).parent / line.removeprefix("-r ").strip()
-            found += lines(included.as_posix(), (*seen, file))
+            failures += lines(included.as_posix(), (*seen, file))
         elif line and not line.startswith("#"):
-            found.append(line)
-    return found
+            failures.append(line)
+    return failures
 
 
 def distribution(requirement):

@@ -38,10 +38,10 @@ def test_imagenet_weights_are_kept_where_keras_keeps_them(tmp_path, monkeypatch,
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     constructor = keras.applications.MobileNetV2
 
-    def offline(*words, weights=None, **more):
+    def offline(*arguments, weights=None, **options):
         if weights:
             raise OSError("no network")
-        return constructor(*words, weights=None, **more)
+        return constructor(*arguments, weights=None, **options)
 
     offline.__module__ = constructor.__module__
     monkeypatch.setattr(keras.applications, SMALL, offline)
@@ -49,14 +49,14 @@ def test_imagenet_weights_are_kept_where_keras_keeps_them(tmp_path, monkeypatch,
     assert message == "--weights imagenet: Keras has no download of MobileNetV2 (no network)"
     assert not list(tmp_path.rglob("*.h5"))
 
-    def online(*words, weights=None, **more):
-        return constructor(*words, weights=None, **more)
+    def online(*arguments, weights=None, **options):
+        return constructor(*arguments, weights=None, **options)
 
     online.__module__ = constructor.__module__
     monkeypatch.setattr(keras.applications, SMALL, online)
-    kept = weight_files.weight_file(backbone(f"keras:{SMALL}"), "imagenet")
-    networks.build(backbone(f"keras:{SMALL}"), kept)
-    assert kept == tmp_path / "models/mobilenetv2_imagenet.weights.h5"
+    file = weight_files.weight_file(backbone(f"keras:{SMALL}"), "imagenet")
+    networks.build(backbone(f"keras:{SMALL}"), file)
+    assert file == tmp_path / "models/mobilenetv2_imagenet.weights.h5"
 
 
 @pytest.mark.parametrize("name", ["keras:Nothing", "keras:layers", "theano:VGG16", "lite0"])

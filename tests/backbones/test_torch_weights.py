@@ -246,8 +246,8 @@ print(refused)
 def refused_in_a_child(path, mutants=0):
     """How many of so many mutants of a file, 0: of the file itself, a process of 1 GB of memory refuses."""
     pytest.importorskip("resource")
-    words = [sys.executable, "-c", READ, str(ROOT), str(path), str(mutants)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    command = [sys.executable, "-c", READ, str(ROOT), str(path), str(mutants)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr[-500:])
     return int(done.stdout)
 

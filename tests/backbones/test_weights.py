@@ -66,7 +66,7 @@ def test_weight_file_lacking_an_array_is_named(tmp_path, refused):
     arrays["fire5/expand3x3/kernel"] = arrays["fire5/expand3x3/kernel"][..., :7]
     np.savez(tmp_path / "w.npz", **arrays)
     message = refused(networks.build, backbone("squeezenet"), tmp_path / "w.npz")
-    assert "w.npz: 'fire5_expand3x3/kernel' should have shape (3, 3, 32, 128), found (3, 3, 32, 7)" in message
+    assert "w.npz: 'fire5_expand3x3/kernel' should have shape (3, 3, 32, 128), received (3, 3, 32, 7)" in message
     (tmp_path / "w.h5").write_bytes(b"no weights")
     assert "w.h5: not a readable weight file" in refused(networks.build, backbone("squeezenet"), tmp_path / "w.h5")
 
@@ -110,11 +110,11 @@ def test_kernels_of_one_shape_are_told_apart_by_name(tmp_path, refused):
     names = [f"{part}/kernel" for part in ("key", "query", "value")]
     attention_file(tmp_path / "w.h5", [*names, "attention_output/kernel"])
     weight_files.load(model, tmp_path / "w.h5")
-    found = {weight.path: float(weight.numpy().mean()) for weight in model.weights}
-    assert [found[f"attention/{name}"] for name in names] == [0, 1, 2]
+    means = {weight.path: float(weight.numpy().mean()) for weight in model.weights}
+    assert [means[f"attention/{name}"] for name in names] == [0, 1, 2]
     attention_file(tmp_path / "other.h5", ["kernel", "kernel_1", "kernel_2", "kernel_3"])
     message = refused(weight_files.load, model, tmp_path / "other.h5")
-    assert "'attention/" in message and message.endswith("should have shape (4, 1, 4), found nothing")
+    assert "'attention/" in message and message.endswith("should have shape (4, 1, 4), received nothing")
 
 
 def test_weight_file_that_leads_out_of_itself_is_refused(tmp_path, refused):

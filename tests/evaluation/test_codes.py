@@ -28,8 +28,8 @@ def test_itq_loss_falls_at_every_iteration_and_codes_are_turned_principal_axes()
     assert fitted.losses[-1] < 0.995 * fitted.losses[0]
     np.testing.assert_allclose(fitted.projection.T @ fitted.projection, np.eye(16), atol=1e-9)
     # the axes are the leading ones: no other 16 hold more of the variance
-    kept = ((vectors - vectors.mean(0)) @ fitted.projection).var(0).sum()
-    assert kept == pytest.approx(np.sort(np.linalg.eigvalsh(np.cov(vectors.T, bias=True)))[-16:].sum())
+    variance = ((vectors - vectors.mean(0)) @ fitted.projection).var(0).sum()
+    assert variance == pytest.approx(np.sort(np.linalg.eigvalsh(np.cov(vectors.T, bias=True)))[-16:].sum())
     assert fitted.encode(vectors).shape == (400, 2)
 
 

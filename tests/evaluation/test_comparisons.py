@@ -12,14 +12,14 @@ from zscmr.commands import evaluate as knn_eval
 
 def test_against_another_file(tmp_path, capsys, refused):
     features_file(tmp_path / "a.mat")
-    other = {"featuresx": np.random.default_rng(9).normal(size=(20, 6))}
-    features_file(tmp_path / "b.mat", **other)
-    words = ("--directions", "sketch->image", "--json", tmp_path / "r.json")
+    variables = {"featuresx": np.random.default_rng(9).normal(size=(20, 6))}
+    features_file(tmp_path / "b.mat", **variables)
+    flags = ("--directions", "sketch->image", "--json", tmp_path / "r.json")
     means = []
     for name in ("a", "b"):
-        command_line(tmp_path / f"{name}.mat", *words)
+        command_line(tmp_path / f"{name}.mat", *flags)
         means.append(json.loads((tmp_path / "r.json").read_text())["directions"]["sketch->image"]["mAP@all"])
-    command_line(tmp_path / "a.mat", *words, "--against", tmp_path / "b.mat")
+    command_line(tmp_path / "a.mat", *flags, "--against", tmp_path / "b.mat")
     test = json.loads((tmp_path / "r.json").read_text())["against"]["directions"]["sketch->image"]["mAP@all"]
     assert test["difference"] == pytest.approx(means[0] - means[1])
     assert test["interval"][0] <= test["difference"] <= test["interval"][1] and 0 < test["p"] <= 1
@@ -27,10 +27,10 @@ def test_against_another_file(tmp_path, capsys, refused):
     features_file(tmp_path / "c.mat", labelsx=np.repeat([1, 3, 0, 2], 5)[:, None])
     settings = knn_eval.Settings(features=tmp_path / "a.mat", against=tmp_path / "c.mat")
     assert "not the pictures of" in refused(knn_eval.main, settings)
-    features_file(tmp_path / "d.mat", distance="cosine", **other)
-    for words, ours, theirs in (((), "euclidean", "cosine"), (("--distance", "l1"), "l1", "l1")):
+    features_file(tmp_path / "d.mat", distance="cosine", **variables)
+    for flags, ours, theirs in (((), "euclidean", "cosine"), (("--distance", "l1"), "l1", "l1")):
         capsys.readouterr()
-        command_line(tmp_path / "a.mat", "--against", tmp_path / "d.mat", *words)
+        command_line(tmp_path / "a.mat", "--against", tmp_path / "d.mat", *flags)
         output = " ".join(capsys.readouterr().out.split())
         assert f"{tmp_path / 'a.mat'} ({ours}) minus {tmp_path / 'd.mat'} ({theirs})" in output
         assert ("by the distance recorded in it" in output) == (ours != theirs)

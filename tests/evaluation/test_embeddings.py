@@ -18,10 +18,11 @@ def features(classes=("ant", "bee\x1b")):
 
 
 def test_kept_rows_carry_labels_names_and_their_row_numbers():
-    kept = features().keep(lambda side: side.labels == 1)
-    assert kept.photo.rows.tolist() == [1, 2] and kept.photo.names == ("bee/b.jpg", "bee/c.jpg")
-    assert kept.photo.vectors.tolist() == [[1], [2]] and kept.sketch.rows.tolist() == [0] and kept.sketch.names == ()
-    assert kept.photo.path(1) == Path("photo/bee/c.jpg") and kept.sketch.path(0) is None
+    unseen = features().keep(lambda side: side.labels == 1)
+    assert unseen.photo.rows.tolist() == [1, 2] and unseen.photo.names == ("bee/b.jpg", "bee/c.jpg")
+    assert unseen.photo.vectors.tolist() == [[1], [2]]
+    assert unseen.sketch.rows.tolist() == [0] and unseen.sketch.names == ()
+    assert unseen.photo.path(1) == Path("photo/bee/c.jpg") and unseen.sketch.path(0) is None
 
 
 def test_all_rows_in_order_are_not_copied():

@@ -15,27 +15,27 @@ CLASSES = ["ant", "cat", "cow", "dog"]
 
 def paired_file(path, **changes):
     """(variables, photo row of each sketch); of the five photos of a class the second is drawn twice, the last once."""
-    own = np.array([5 * label + place for label in range(4) for place in (1, 1, 4)])
+    photo_rows = np.array([5 * label + number for label in range(4) for number in (1, 1, 4)])
     names = {
         "namesx": [f"{CLASSES[row // 5]}/n{row}.jpg" for row in range(20)],
-        "namesy": [f"{CLASSES[row // 3]}/n{own[row]}-{row % 3 + 1}.png" for row in range(12)],
+        "namesy": [f"{CLASSES[row // 3]}/n{photo_rows[row]}-{row % 3 + 1}.png" for row in range(12)],
     }
-    return features_file(path, **(names | changes)), own
+    return features_file(path, **(names | changes)), photo_rows
 
 
-def loop_ranks(variables, own, metric="euclidean"):
+def loop_ranks(variables, photo_rows, metric="euclidean"):
     """{of AMONG: ranks of the own photo} of the sketches of cat and dog; their photos are the gallery."""
     labels = variables["labelsx"].ravel()
     gallery = [row for row in range(20) if labels[row] in (1, 3)]
-    found = {among: [] for among in instances.AMONG}
+    ranks = {among: [] for among in instances.AMONG}
     for sketch in range(12):
-        if variables["labelsy"].ravel()[sketch] not in (1, 3) or own[sketch] < 0:
+        if variables["labelsy"].ravel()[sketch] not in (1, 3) or photo_rows[sketch] < 0:
             continue
         order = [gallery[k] for k in loop_rank(variables["featuresy"][sketch], variables["featuresx"][gallery], metric)]
-        alike = [row for row in order if labels[row] == labels[own[sketch]]]
+        alike = [row for row in order if labels[row] == labels[photo_rows[sketch]]]
         for among, ranked in zip(instances.AMONG, (alike, order), strict=True):
-            found[among].append(1 + ranked.index(own[sketch]))
-    return found
+            ranks[among].append(1 + ranked.index(photo_rows[sketch]))
+    return ranks
 
 
 def assert_scored_as(results, expected):
@@ -49,10 +49,10 @@ def assert_scored_as(results, expected):
 
 @pytest.mark.parametrize("memory", [10**9, 3_000])
 def test_own_photos_found_as_in_the_loops(tmp_path, memory):
-    variables, own = paired_file(tmp_path / "f.mat")
+    variables, photo_rows = paired_file(tmp_path / "f.mat")
     features = knn_eval.unseen_only(knn_eval.load(tmp_path / "f.mat"))
     results = instances.score_instances("f.mat", features, scoring.Setup(memory=memory), draws=50)
-    assert_scored_as(results, loop_ranks(variables, own))
+    assert_scored_as(results, loop_ranks(variables, photo_rows))
     assert results["source"] == "file names" and results["without"] == 0
     for among, values in results["directions"].items():
         low, high = results["intervals"][among]["mean rank"]
@@ -78,14 +78,14 @@ def test_pairs_of_the_file_come_before_names(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_prints_and_draws_the_pairs(tmp_path, capsys):
-    variables, own = paired_file(tmp_path / "f.mat", picturesx=str(tmp_path / "p"), picturesy=str(tmp_path / "s"))
+    variables, photo_rows = paired_file(tmp_path / "f.mat", picturesx=f"{tmp_path}/p", picturesy=f"{tmp_path}/s")
     picture_tree(tmp_path / "p", variables["namesx"])
     picture_tree(tmp_path / "s", variables["namesy"])
     options = ("--instances", "--json", tmp_path / "r.json", "--figures", tmp_path / "figures")
     command_line(tmp_path / "f.mat", *options)
     printed = capsys.readouterr().out
     assert "among photos of its class" in printed and "Pairs by file names; 0 sketches" in printed.replace("\n  ", " ")
-    assert_scored_as(json.loads((tmp_path / "r.json").read_text())["instances"], loop_ranks(variables, own))
+    assert_scored_as(json.loads((tmp_path / "r.json").read_text())["instances"], loop_ranks(variables, photo_rows))
     assert (tmp_path / "figures" / "instances.png").stat().st_size > 10_000
     assert "Fine-grained" in (tmp_path / "figures" / "report.html").read_text()
 

@@ -95,8 +95,8 @@ def test_a_further_metric_is_one_entry(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setitem(metrics.METRICS, "toy rank", reciprocal_rank)
     features_file(tmp_path / "f.mat")
-    words = ("--directions", "sketch->image", "--also", "toy rank", "nDCG@100", "--compare", "--per-class")
-    command_line(tmp_path / "f.mat", *words, "--json", tmp_path / "r.json", "--figures", tmp_path / "figures")
+    flags = ("--directions", "sketch->image", "--also", "toy rank", "nDCG@100", "--compare", "--per-class")
+    command_line(tmp_path / "f.mat", *flags, "--json", tmp_path / "r.json", "--figures", tmp_path / "figures")
     photos, sketches, photo_labels, sketch_labels = unseen_arrays(tmp_path / "f.mat")
     relevant = photo_labels[knn_eval.rank(sketches, photos, "euclidean")] == sketch_labels[:, None]
     expected = np.mean([1 / (1 + row.tolist().index(True)) for row in relevant])

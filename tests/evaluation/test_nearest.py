@@ -44,15 +44,15 @@ def test_answers_are_those_of_the_full_sort(metric, kind):
 def test_a_query_leaves_itself_out_and_filters_come_before_the_ranking(metric):
     random = np.random.default_rng(4)
     gallery = vectors("grid", 80, random) - (1.5 if metric == "hamming" else 0)
-    own, keep = np.array([5, 70]), random.random(80) < 0.4
-    rows, _ = Index(gallery, metric).search(gallery[own], top=200, own_rows=own)
-    np.testing.assert_array_equal(rows, rank(gallery[own], gallery, metric, own))
-    rows, _ = Index(gallery, metric).search(gallery[own], top=12, keep=keep)
-    whole = rank(gallery[own], gallery, metric)
-    np.testing.assert_array_equal(rows, [[row for row in line if keep[row]][:12] for line in whole])
-    np.testing.assert_array_equal(Index(gallery, metric).search(gallery[own], 12, np.flatnonzero(keep))[0], rows)
-    few = [row for row in (3, 8, 20) if row not in own]  # the queries themselves are not among them
-    assert Index(gallery, metric).search(gallery[own], 10, few, own)[0].shape == (2, 3)
+    own_rows, keep = np.array([5, 70]), random.random(80) < 0.4
+    rows, _ = Index(gallery, metric).search(gallery[own_rows], top=200, own_rows=own_rows)
+    np.testing.assert_array_equal(rows, rank(gallery[own_rows], gallery, metric, own_rows))
+    rows, _ = Index(gallery, metric).search(gallery[own_rows], top=12, keep=keep)
+    ranking = rank(gallery[own_rows], gallery, metric)
+    np.testing.assert_array_equal(rows, [[row for row in line if keep[row]][:12] for line in ranking])
+    np.testing.assert_array_equal(Index(gallery, metric).search(gallery[own_rows], 12, np.flatnonzero(keep))[0], rows)
+    few = [row for row in (3, 8, 20) if row not in own_rows]  # the queries themselves are not among them
+    assert Index(gallery, metric).search(gallery[own_rows], 10, few, own_rows)[0].shape == (2, 3)
 
 
 def test_codes_are_packed_bits_or_signs():
@@ -76,8 +76,8 @@ def test_little_memory_and_memory_maps_give_the_same(metric, tmp_path):
     rows, nearest_distances = Index(gallery, metric).search(queries, top=7)
     small = Index(mapped, metric, memory=70_000)
     assert small.ready is None  # 128 kB of rows do not fit
-    for one, other in zip((rows, nearest_distances), small.search(queries, top=7), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for expected, received in zip((rows, nearest_distances), small.search(queries, top=7), strict=True):
+        np.testing.assert_array_equal(expected, received)
 
 
 @pytest.mark.parametrize("metric", [*REAL, "hamming"])
@@ -88,11 +88,11 @@ def test_near_items_may_lie_anywhere(metric):
     queries = random.normal(size=(3, 6)).astype(np.float32)
     gallery[7 :: 4000 // GROUP][:40] = queries[0] + random.normal(size=(40, 6), scale=0.01)
     gallery[1000:1300] = queries[1]
-    whole = rank(queries, gallery, metric)
-    np.testing.assert_array_equal(Index(gallery, metric).search(queries, top=30)[0], whole[:, :30])
+    ranking = rank(queries, gallery, metric)
+    np.testing.assert_array_equal(Index(gallery, metric).search(queries, top=30)[0], ranking[:, :30])
     keep = np.zeros(4000, bool)
     keep[7 :: 4000 // GROUP] = True  # fewer columns than wanted
-    expected = [[row for row in line if keep[row]][:30] for line in whole]
+    expected = [[row for row in line if keep[row]][:30] for line in ranking]
     np.testing.assert_array_equal(Index(gallery, metric).search(queries, 30, keep)[0], expected)
 
 

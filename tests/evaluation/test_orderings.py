@@ -27,7 +27,7 @@ def test_copies_tie_whatever_the_matrix_product_rounds(metric, block):
 @pytest.mark.parametrize("block", [1, 7, 59, 60, 1000])
 def test_blocks_of_any_size_rank_alike(kind, block):
     photos, sketches, _, _ = random_arrays(kind)
-    whole = knn_eval.rank(sketches, photos, "euclidean")
+    ranking = knn_eval.rank(sketches, photos, "euclidean")
     blocks = list(knn_eval.rank_blocks(sketches, photos, "euclidean", block=block))
-    np.testing.assert_array_equal(np.concatenate([order for _, order in blocks]), whole)
+    np.testing.assert_array_equal(np.concatenate([order for _, order in blocks]), ranking)
     assert max(len(order) for _, order in blocks) == min(block, len(sketches))

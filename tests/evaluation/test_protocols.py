@@ -18,9 +18,9 @@ def test_knncode_by_its_formulas():
         distance = [sum(((a - b) ** 2) ** 0.5 for a, b in zip(sketch, photo, strict=True)) for photo in photos]
         order = sorted(range(130), key=lambda row: distance[row])
         for step in range(10):
-            found = sum(photo_labels[row] == label for row in order[: 10 * (step + 1)])
-            precision[step] += found / (10 * (step + 1)) / 30
-            recall[step] += found / 100 / 30
+            hits = sum(photo_labels[row] == label for row in order[: 10 * (step + 1)])
+            precision[step] += hits / (10 * (step + 1)) / 30
+            recall[step] += hits / 100 / 30
     scores = knn_eval.evaluate(
         photos, sketches, photo_labels, sketch_labels, protocol="knncode", directions=("sketch->image",)
     )

@@ -23,8 +23,8 @@ def test_hits_are_those_of_the_exact_ranking(kind, metric):
     expected = metrics.Hits.of(gallery_labels[order] == query_labels[:, None])
     for memory in (10**9, 45_000):
         blocks = knn_eval.hit_blocks(queries, gallery, metric, query_labels, gallery_labels, memory=memory)
-        found = [part for _, parts in blocks for part in parts]
-        assert np.concatenate([part.before for part in found]).tolist() == expected.before.tolist()
+        hits = [part for _, parts in blocks for part in parts]
+        assert np.concatenate([part.before for part in hits]).tolist() == expected.before.tolist()
 
 
 def test_near_ties_that_the_product_cannot_tell_apart_are_resolved():
@@ -36,8 +36,8 @@ def test_near_ties_that_the_product_cannot_tell_apart_are_resolved():
     np.testing.assert_array_equal(knn_eval.rank(query, line, "euclidean")[0, :200], np.argsort(line[:200, 0]))
     labels = np.arange(202) % 2
     order = np.argsort(line[:200, 0])
-    (_, (found,)), *_ = knn_eval.hit_blocks(query, line, "euclidean", np.array([1]), labels)
-    assert found.before[:100].tolist() == np.flatnonzero(labels[order]).tolist()
+    (_, (hits,)), *_ = knn_eval.hit_blocks(query, line, "euclidean", np.array([1]), labels)
+    assert hits.before[:100].tolist() == np.flatnonzero(labels[order]).tolist()
 
 
 def test_equal_distances_keep_gallery_order():

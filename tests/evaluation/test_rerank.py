@@ -21,13 +21,13 @@ def loop_rerank(queries, gallery, metric, own_rows=None):
         return {j for j in near[i][: k + 1] if i in near[j][: k + 1]}
 
     def encoded(i):
-        own = reciprocal(i, k1)
-        whole = set(own)
-        for j in own:
+        neighbours = reciprocal(i, k1)
+        extended = set(neighbours)
+        for j in neighbours:
             others = reciprocal(j, round(k1 / 2))
-            if 3 * len(others & own) >= 2 * len(others):
-                whole |= others
-        return {j: 1 / len(whole) for j in whole}
+            if 3 * len(others & neighbours) >= 2 * len(others):
+                extended |= others
+        return {j: 1 / len(extended) for j in extended}
 
     def mean(rows):
         total = dict.fromkeys(items, 0.0)
@@ -41,10 +41,10 @@ def loop_rerank(queries, gallery, metric, own_rows=None):
     scores = []
     for row, query in enumerate(queries):
         distances = [loop_distance(query, item, metric) ** (2 if metric == "euclidean" else 1) for item in gallery]
-        own = mean(loop_rank(query, gallery, metric)[:k2])
+        query_row = mean(loop_rank(query, gallery, metric)[:k2])
         final = []
         for i in items:
-            shared = sum(min(own[j], spread[i][j]) for j in items)
+            shared = sum(min(query_row[j], spread[i][j]) for j in items)
             final.append((1 - weight) * (1 - shared / (2 - shared)) + weight * distances[i] / max(distances))
         rows = [i for i in items if own_rows is None or i != own_rows[row]]
         scores.append((sorted(rows, key=final.__getitem__), sorted(final[i] for i in rows)))
@@ -64,9 +64,10 @@ def test_reranked_as_the_loops_of_the_definition(monkeypatch, metric, size):
 
 def test_a_query_of_the_gallery_never_finds_itself():
     _, gallery, *_ = random_points("loose", gallery=40)
-    own = np.arange(40)
-    order = np.concatenate([rows for _, rows in knn_eval.rank_blocks(gallery, gallery, "cosine", own, rerank=True)])
-    assert order.tolist() == [rows for rows, _ in loop_rerank(gallery, gallery, "cosine", own)]
+    own_rows = np.arange(40)
+    blocks = knn_eval.rank_blocks(gallery, gallery, "cosine", own_rows, rerank=True)
+    order = np.concatenate([rows for _, rows in blocks])
+    assert order.tolist() == [rows for rows, _ in loop_rerank(gallery, gallery, "cosine", own_rows)]
 
 
 def test_keys_are_those_of_the_loops_where_items_are_copies():

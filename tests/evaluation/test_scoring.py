@@ -62,12 +62,12 @@ METRICS = ("mAP@all", "P@100", "mAP@200", "P@200")
 
 
 def loop_average_precision(relevance, k):
-    found, total = 0, 0.0
+    hits, total = 0, 0.0
     for rank, relevant in enumerate(relevance, 1):
-        found += relevant
+        hits += relevant
         if relevant and rank <= k:
-            total += found / rank
-    return total / found if found else 0.0
+            total += hits / rank
+    return total / hits if hits else 0.0
 
 
 def loop_evaluate(queries, query_labels, gallery, gallery_labels, metric, within):
@@ -120,9 +120,9 @@ def test_evaluate_against_loops(kind, metric):
 @pytest.mark.parametrize("distance", ["euclidean", "cosine", "l1"])
 def test_little_memory_gives_the_same_numbers(distance):
     arrays = random_arrays("tied")
-    whole = knn_eval.evaluate(*arrays, distance=distance)
+    complete = knn_eval.evaluate(*arrays, distance=distance)
     # 240 photos times 64 bytes times 2 is 31 kB: one query at a time, the gallery read in pieces
-    assert knn_eval.evaluate(*arrays, distance=distance, memory=31_000) == whole
+    assert knn_eval.evaluate(*arrays, distance=distance, memory=31_000) == complete
     with pytest.raises(BadInput, match="--memory: one query against 240 items"):
         knn_eval.evaluate(*arrays, distance=distance, memory=30_000)
 

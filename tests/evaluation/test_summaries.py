@@ -13,8 +13,8 @@ def test_queries_with_nothing_to_find_are_counted(tmp_path, capsys):
     random = np.random.default_rng(0)
     arrays = {"featuresx": random.normal(size=(3, 3)), "featuresy": random.normal(size=(8, 3))}
     features_file(tmp_path / "f.mat", **arrays, **labels, namesx=None, namesy=None)
-    words = ("--json", tmp_path / "r.json", "--directions", "sketch->image", "sketch->sketch")
-    command_line(tmp_path / "f.mat", *words, "--generalised", "pcmsn")
+    flags = ("--json", tmp_path / "r.json", "--directions", "sketch->image", "sketch->sketch")
+    command_line(tmp_path / "f.mat", *flags, "--generalised", "pcmsn")
     empty = json.loads((tmp_path / "r.json").read_text())["without_relevant"]
     assert empty["directions"] == {"sketch->image": 0, "sketch->sketch": 0}
     assert empty["seen"] == {"sketch->image": 2, "sketch->sketch": 0}

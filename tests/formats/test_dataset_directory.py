@@ -29,17 +29,17 @@ MADE = {
 )
 def test_features_differ_by_what_made_them(change, differing):
     """Either way round: a key that only one of the two has counts, null or not."""
-    other = MADE | change
-    assert differing_keys(MADE, other) == differing_keys(other, MADE) == differing
-    assert changed_keys(MADE, other) == differing
+    changed = MADE | change
+    assert differing_keys(MADE, changed) == differing_keys(changed, MADE) == differing
+    assert changed_keys(MADE, changed) == differing
 
 
 def test_pictures_of_a_folder_that_is_still_there_are_others(tmp_path):
     """A folder of another name may hold the same pictures, moved, unless the former one still exists."""
     (tmp_path / "photo").mkdir()
     present = MADE | {"photos": str(tmp_path / "photo"), "sketches": str(tmp_path / "sketch")}
-    wanted = MADE | {"photos": str(tmp_path / "other"), "sketches": str(tmp_path / "another")}
-    assert differing_keys(present, wanted) == [] and changed_keys(present, wanted) == ["photos"]
+    current = MADE | {"photos": str(tmp_path / "other"), "sketches": str(tmp_path / "another")}
+    assert differing_keys(present, current) == [] and changed_keys(present, current) == ["photos"]
     assert changed_keys(present, present) == []
 
 

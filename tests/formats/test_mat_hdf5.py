@@ -143,8 +143,8 @@ def test_a_hostile_v73_file_is_refused(tmp_path, build, refused):
     with h5py.File(path, "w", userblock_size=512) as file:
         build(file)
     assert "x" in matfiles.keys(path)
-    found = refused(matfiles.read, path, "x")
-    assert found.startswith(f"{path}: variable 'x' cannot be read (") and HOSTILE[build] in found
+    message = refused(matfiles.read, path, "x")
+    assert message.startswith(f"{path}: variable 'x' cannot be read (") and HOSTILE[build] in message
 
 
 @pytest.mark.parametrize("length", [0, 100, 512, 520, 600, 2000])
@@ -235,7 +235,7 @@ def test_a_damaged_chunk_is_refused_after_others_were_sent(tmp_path, refused):
 def test_few_bytes_do_not_become_many(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "a.mat", "w") as file:
         file.create_dataset("zeros", data=np.zeros((100, 100)), chunks=(100, 100), compression="gzip")
-    assert mat_hdf5.read(tmp_path / "a.mat", "zeros")[1].shape == (100, 100)
+    assert mat_hdf5.read_v73(tmp_path / "a.mat", "zeros")[1].shape == (100, 100)
     monkeypatch.setattr(mat_hdf5, "MAX_BYTES", 79_999)
     with pytest.raises(mat_hdf5.Damaged, match="claim to hold 80000"):
-        mat_hdf5.read(tmp_path / "a.mat", "zeros")
+        mat_hdf5.read_v73(tmp_path / "a.mat", "zeros")

@@ -56,8 +56,9 @@ def test_a_crash_names_the_file_and_the_next_is_read(tmp_path, good, refused):
 @pytest.mark.slow
 def test_a_worker_that_computes_without_end_is_ended(reader, good, monkeypatch):
     start = mat_process._START
-    loop = start.replace("serve()", "_limit_time; _limit_time(1)").replace("import serve", "import _limit_time")
-    monkeypatch.setattr(mat_process, "_START", loop + "\nwhile True: pass")
+    endless = "import _limit_time; _limit_time(1)\nwhile True: pass"
+    loop = start.replace("import answer_requests; answer_requests()", endless)
+    monkeypatch.setattr(mat_process, "_START", loop)
     with pytest.raises(mat_process.Unreadable, match="reading it took more than 1 s"):
         reader.read(good, "x", 1)
     monkeypatch.setattr(mat_process, "_START", start)

@@ -98,7 +98,7 @@ def test_every_byte_of_the_header_may_change(tmp_path, refused):
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("pack", [bytes, compressed], ids=["plain", "compressed"])
 def test_both_byte_orders_are_read_plain_and_compressed(tmp_path, order, pack):
-    def words(code, text):
+    def encoded_text(code, text):
         return element(code, text.encode("utf-16-le" if order == "<" else "utf-16-be"), order)
 
     def array(name, array_class, dimensions, *data, flags=0):
@@ -106,9 +106,9 @@ def test_both_byte_orders_are_read_plain_and_compressed(tmp_path, order, pack):
 
     integers = np.array([[1, 200, 3], [4, 5, 6]])
     small = {"<": struct.pack("<HH", UINT8, 1), ">": struct.pack(">HH", 1, UINT8)}[order] + b"\x07\0\0\0"
-    letters = [array(b"", CHAR, (1, 1), words(UTF16, letter)) for letter in "ab"]
+    letters = [array(b"", CHAR, (1, 1), encoded_text(UTF16, letter)) for letter in "ab"]
     cell = [
-        array(b"", CHAR, (1, 4), words(UINT16, "Löwe")),
+        array(b"", CHAR, (1, 4), encoded_text(UINT16, "Löwe")),
         element(MATRIX, b"", order),  # MATLAB's empty entry
         array(b"", DOUBLE_CLASS, (1, 1), small),
         array(b"", CELL, (1, 2), *letters),
@@ -187,5 +187,5 @@ def test_plain_numbers_are_sent_as_their_place_in_the_file(tmp_path):
 def test_names_in_messages_are_printable_and_few(tmp_path, refused):
     one = [matrix(DOUBLE_CLASS, (1, 1), doubles([1.0]), name=b"a\nb%d" % number) for number in range(30)]
     path = write_v5(tmp_path / "a.mat", *one)
-    found = refused(matfiles.read, path, "x")
-    assert r"'a\nb0', 'a\nb1'" in found and found.endswith(", …")
+    message = refused(matfiles.read, path, "x")
+    assert r"'a\nb0', 'a\nb1'" in message and message.endswith(", …")

@@ -129,7 +129,7 @@ def test_another_kind_of_variable_is_refused_by_name(tmp_path, large, refused):
     assert matfiles.read_cell(path, "c").shape == (2, 2) and matfiles.read_names(path, "names") == ["ant", "bee"]
     assert matfiles.read_names(path, "t") == ["word"]
     start, numbers = f"{path}: '{{}}' should be {{}}, received {{}}", "an array of numbers"
-    for function, words, expected in (
+    for function, arguments, expected in (
         (matfiles.read_numbers, ("t",), start.format("t", numbers, "text")),
         (matfiles.read_numbers, ("c",), start.format("c", numbers, "a cell of 2 × 2")),
         (
@@ -143,7 +143,7 @@ def test_another_kind_of_variable_is_refused_by_name(tmp_path, large, refused):
         (matfiles.read_names, ("n",), start.format("n", "a cell of names", "float64 of 2 × 3")),
         (matfiles.read_names, ("c",), start.format("c", "a cell of names", "a cell that holds the number 7")),
     ):
-        assert refused(function, path, *words) == expected
+        assert refused(function, path, *arguments) == expected
 
 
 @pytest.mark.parametrize("large", [1, matfiles.LARGE], ids=["v7.3", "v5"])
@@ -195,7 +195,7 @@ def columns(tmp_path):
     return tmp_path / "imagematnew.mat", value
 
 
-def kept(path):
+def rows_files(path):
     return sorted(path.parent.glob("*.rows.npy"))
 
 
@@ -209,7 +209,7 @@ def test_rows_are_written_in_blocks_once_and_used_again(columns, monkeypatch):
     path, value = columns
     monkeypatch.setattr(matfiles, "_BLOCK", 100)  # three rows of 28 bytes
     check_rows(matfiles.row_major(path, "feature"), value)
-    (rows,) = kept(path)
+    (rows,) = rows_files(path)
     assert rows.name.startswith("imagematnew.feature.") and rows.parent == path.parent
     content = bytearray(rows.read_bytes())
     content[-4:] = struct.pack("<f", 9.0)
@@ -223,24 +223,24 @@ def test_rows_are_written_in_blocks_once_and_used_again(columns, monkeypatch):
 def test_a_damaged_copy_is_made_anew(columns, damage):
     path, value = columns
     matfiles.row_major(path, "feature")
-    (rows,) = kept(path)
+    (rows,) = rows_files(path)
     content = rows.read_bytes()
     rows.write_bytes(damage or content[:-4])
     check_rows(matfiles.row_major(path, "feature"), value)
-    assert kept(path) == [rows] and rows.read_bytes() == content
+    assert rows_files(path) == [rows] and rows.read_bytes() == content
 
 
 def test_rows_of_another_version_are_replaced_and_other_files_are_not(columns):
     path, value = columns
     matfiles.row_major(path, "feature")
-    (old,) = kept(path)
+    (old,) = rows_files(path)
     others = [path.with_name(name) for name in ("imagematnew.feature.mine.rows.npy", "sketchmatnew" + old.name[11:])]
-    for other in others:
-        other.write_bytes(b"")
+    for file in others:
+        file.write_bytes(b"")
     matfiles.write(path, {"feature": 2 * value}, large=1)
     os.utime(path, ns=(1, 1))  # within the clock's resolution the time of modification may be the same
     check_rows(matfiles.row_major(path, "feature"), 2 * value)
-    assert not old.exists() and len(kept(path)) == 3 and all(other.exists() for other in others)
+    assert not old.exists() and len(rows_files(path)) == 3 and all(file.exists() for file in others)
 
 
 def test_the_same_size_and_time_with_another_content_is_another_version(columns):
@@ -275,7 +275,7 @@ def test_without_room_for_rows_the_columns_are_returned_with_a_warning(columns, 
     monkeypatch.setattr(files, "whole_file", full)
     array = matfiles.row_major(path, "feature")
     np.testing.assert_array_equal(array, value)
-    assert isinstance(array, np.memmap) and kept(path) == []
+    assert isinstance(array, np.memmap) and rows_files(path) == []
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"warning: {path.parent}: cannot keep the rows of 'feature' (No space left on device)")
 
@@ -284,7 +284,7 @@ def test_rows_of_text_or_of_nothing(tmp_path, refused):
     path = tmp_path / "a.mat"
     matfiles.write(path, {"word": "cosine", "none": np.empty((0, 3))})
     assert "'word' should be an array of numbers, received text" in refused(matfiles.row_major, path, "word")
-    assert matfiles.row_major(path, "none").shape == (0, 3) and kept(path) == []
+    assert matfiles.row_major(path, "none").shape == (0, 3) and rows_files(path) == []
 
 
 def sum_of_rows(path, barrier, results):
@@ -303,4 +303,4 @@ def test_processes_that_start_at_once_share_one_copy(columns):
     sums = [results.get(timeout=120) for _ in workers]
     for worker in workers:
         worker.join()
-    assert sums == [float(value.sum(dtype=np.float64))] * 3 and len(kept(path)) == 1
+    assert sums == [float(value.sum(dtype=np.float64))] * 3 and len(rows_files(path)) == 1

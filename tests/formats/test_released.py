@@ -17,11 +17,11 @@ def test_defects_are_recognised_by_content():
 
 def test_released_files_name_their_defects_when_read(real_data, capsys):
     folder = real_data / "released"
-    for read, file, words in (
+    for read, file, fault in (
         (loader.read_class_vectors, "wv_embeddings.mat", "rows 5 (armor) and 6 (axe) both hold 'metal'"),
         (loader.read_class_vectors, "wv_anjan_glove.mat", "rows 91 to 93 (from 0) are seagull, seal, sea_turtle"),
         (loader.read_class_vectors, "wv_anjan_semantic_labels.mat", "its 250 rows are in no known order"),
         (loader.read_class_graph, "mst_graph.mat", "3 of its 124 edges belong to the Euclidean tree"),
     ):
         read(folder / file)
-        assert f"warning: {folder / file}: " in (output := capsys.readouterr().err) and words in output
+        assert f"warning: {folder / file}: " in (output := capsys.readouterr().err) and fault in output

@@ -96,6 +96,6 @@ def test_a_run_that_is_there_is_replaced_only_when_asked_for(run, refused):
 
 def test_numbered_runs_and_the_newest(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
-    assert refused(Run.newest) == "runs: no run to go on with; --resume wants --path or a run under runs"
+    assert refused(Run.newest) == "runs: no run to go on with; --resume needs --path or a run under runs"
     folders = [Run.create(None, Settings(), {}, {}, {}).folder for _ in range(2)]
     assert folders == [Path("runs/0001"), Path("runs/0002")] and Run.newest().folder in folders

@@ -275,14 +275,14 @@ def mutant(valid, random):
     """`valid` with bytes changed, cut, spliced or inserted, mostly near the beginning, where headers are."""
     content, kind = bytearray(valid), random.integers(5)
     reach = len(content) if random.random() < 0.4 else min(len(content), 700)
-    place = int(random.integers(reach))
+    position = int(random.integers(reach))
     if kind == 0:
-        return bytes(content[:place])
+        return bytes(content[:position])
     if kind == 1:
-        content[place:place] = random.bytes(int(random.integers(1, 9)))
+        content[position:position] = random.bytes(int(random.integers(1, 9)))
     elif kind == 2:
         other, length = int(random.integers(len(content))), int(random.integers(1, 64))
-        content[place : place + length] = content[other : other + length]
+        content[position : position + length] = content[other : other + length]
     else:
         for _ in range(int(random.integers(1, 4))):
             at = int(random.integers(reach))

@@ -100,12 +100,12 @@ def mutants(kind, count=150, seed=0):
 
     They are cut off, have bytes changed, fields of 2 or 4 bytes set to extreme values, parts repeated, moved or
     removed. Most damage is in the first 200 bytes, where the headers are."""
-    whole, random = valid(kind), np.random.default_rng([seed, list(KINDS).index(kind)])
+    valid_bytes, random = valid(kind), np.random.default_rng([seed, list(KINDS).index(kind)])
     for number in range(count):
-        data = bytearray(whole)
+        data = bytearray(valid_bytes)
         for _ in range(random.integers(1, 4)):
-            place = int(random.integers(4, min(len(data), 200) if random.random() < 0.7 else len(data)))
-            _DAMAGE[number % len(_DAMAGE)](data, place, random)
+            position = int(random.integers(4, min(len(data), 200) if random.random() < 0.7 else len(data)))
+            _DAMAGE[number % len(_DAMAGE)](data, position, random)
             if len(data) < 8:
                 break
         yield bytes(data)

@@ -83,12 +83,12 @@ def check_resumes(settings, files=RUN_FILES):
     dataset."""
     from zscmr.commands import train as trainer
 
-    whole, parts = (settings.data.parent / name for name in ("whole", "parts"))
-    trainer.main(dataclasses.replace(settings, path=whole))
+    complete, parts = (settings.data.parent / name for name in ("whole", "parts"))
+    trainer.main(dataclasses.replace(settings, path=complete))
     with interrupted_at(2), pytest.raises(KeyboardInterrupt, match=r"stopped after epoch 1; .* --resume goes on"):
         trainer.main(dataclasses.replace(settings, path=parts))
     trainer.main(trainer.Settings(path=parts, resume=True))
-    assert_same_bytes(whole, parts, files)
+    assert_same_bytes(complete, parts, files)
 
 
 def check_gradients(variables, gradients, slow, step, tolerance):
@@ -98,17 +98,17 @@ def check_gradients(variables, gradients, slow, step, tolerance):
     random, moved = np.random.default_rng(0), 0
     for _ in range(40):
         which = random.integers(len(variables))
-        variable, place = variables[which], tuple(random.integers(size) for size in variables[which].shape)
+        variable, index = variables[which], tuple(random.integers(size) for size in variables[which].shape)
         start = variable.numpy()
         values = []
         for bump in (step, -step):
             bumped = np.array(start)  # a scalar variable gives no array
-            bumped[place] += bump
+            bumped[index] += bump
             variable.assign(bumped)
-            values.append((slow(), float(bumped[place])))
+            values.append((slow(), float(bumped[index])))
         variable.assign(start)
         expected = (values[0][0] - values[1][0]) / (values[0][1] - values[1][1])
-        assert gradients[which].numpy()[place] == pytest.approx(expected, abs=tolerance * (1 + abs(expected)))
+        assert gradients[which].numpy()[index] == pytest.approx(expected, abs=tolerance * (1 + abs(expected)))
         moved += abs(expected) > 1e-3
     assert moved > 5  # the term does depend on the weights
 

@@ -54,14 +54,14 @@ def slow_all_pairs(photos, sketches, labels, i, temperature):
 
 
 def loop_ap(relevance, k, divide, interpolated):
-    found, precisions = 0, []
-    for place, relevant in enumerate(relevance[:k], 1):
-        found += relevant
+    hits, precisions = 0, []
+    for rank, relevant in enumerate(relevance[:k], 1):
+        hits += relevant
         if relevant:
-            precisions.append(found / place)
+            precisions.append(hits / rank)
     if interpolated:
-        precisions = [max(precisions[place:]) for place in range(len(precisions))]
-    divisor = {"R": sum(relevance), "min(k, R)": min(k, sum(relevance)), "hits": found}[divide]
+        precisions = [max(precisions[rank:]) for rank in range(len(precisions))]
+    divisor = {"R": sum(relevance), "min(k, R)": min(k, sum(relevance)), "hits": hits}[divide]
     return sum(precisions) / divisor if divisor else 0.0
 
 
@@ -82,8 +82,8 @@ def loop_nmrr(relevance, largest):
     if count == 0:
         return 1.0
     last = min(4 * count, 2 * largest)
-    places = [place if place <= last else 1.25 * last for place, relevant in enumerate(relevance, 1) if relevant]
-    return (sum(places) / count - 0.5 - count / 2) / (1.25 * last - 0.5 - count / 2)
+    ranks = [rank if rank <= last else 1.25 * last for rank, relevant in enumerate(relevance, 1) if relevant]
+    return (sum(ranks) / count - 0.5 - count / 2) / (1.25 * last - 0.5 - count / 2)
 
 
 def loop_distance(query, item, metric):

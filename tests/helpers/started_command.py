@@ -26,9 +26,9 @@ LATER = {
 
 
 @contextlib.contextmanager
-def started(words):
+def started(flags):
     """A process `python WORDS…` that has printed `ready`; killed at the end."""
-    command = [sys.executable, *map(str, words)]
+    command = [sys.executable, *map(str, flags)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=ROOT, **pipes)
     try:

@@ -51,8 +51,8 @@ def unseen_arrays(path):
     return chosen.photo.vectors, chosen.sketch.vectors, chosen.photo.labels, chosen.sketch.labels
 
 
-def command_line(*words):
-    run(knn_eval.main, knn_eval.Settings, knn_eval.__doc__, [str(word) for word in words])
+def command_line(*flags):
+    run(knn_eval.main, knn_eval.Settings, knn_eval.__doc__, [str(word) for word in flags])
 
 
 def picture_tree(folder, names):

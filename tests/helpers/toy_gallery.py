@@ -53,10 +53,10 @@ def write_files(folder, count, start=0):
         file.write_text(f"picture {file}")
 
 
-def main(where, folder, seconds, block=module.BLOCK):
+def main(location, folder, seconds, block=module.BLOCK):
     """Print a line when all is loaded, then add the folder, `block` pictures a commit, with a line for each picture."""
     module.BLOCK = int(block)
-    gallery = Table.open(where, IDENTITY)
+    gallery = Table.open(location, IDENTITY)
     print("ready", flush=True)
     gallery.update("photo", Path(folder), ToyEncoder(float(seconds)), lambda done, total: print(done, flush=True))
 

@@ -38,7 +38,7 @@ class ToyEncoder:
 class ToyTable:
     """`Table` as far as a `Searcher` uses it; `update` takes the folder's pictures in place of all before."""
 
-    where = "toy"
+    location = "toy"
     identity = Identity(SIZE * SIZE, "euclidean", "toy")
 
     def __init__(self, folders):
@@ -69,8 +69,8 @@ class ToyTable:
         return Counts(self.count(modality), *classes)
 
     def stored(self, ids):
-        found = map(self._stored, ids)
-        return {picture.id: picture for picture in found if picture}
+        stored = map(self._stored, ids)
+        return {picture.id: picture for picture in stored if picture}
 
     def _stored(self, picture_id):
         for modality, of in self.rows.items():

@@ -16,7 +16,7 @@ def plan_of(folder, seeds=2, **more):
 
 def fabricate(plan):
     """Writes every cell of the plan with numbers that tell where they come from: seed .1 apart, metrics .01."""
-    values = {metric: 0.3 + 0.01 * place for place, metric in enumerate(METRICS)}
+    values = {metric: 0.3 + 0.01 * number for number, metric in enumerate(METRICS)}
 
     def directions(extra):
         return {direction: {name: value + extra for name, value in values.items()} for direction in content.ARROWS}

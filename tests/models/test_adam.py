@@ -24,7 +24,7 @@ def test_steps_are_those_of_the_formula_and_of_keras(rate):
     adam.build(ours)
     keras_variables = [keras.Variable(w) for w in start]
     keras_adam.build(keras_variables)
-    compiled = tf.function(lambda one, other: adam.apply([one, other], ours))
+    compiled = tf.function(lambda a, b: adam.apply([a, b], ours))
     for t in range(1, STEPS + 1):
         r = float(rate(t - 1)) if callable(rate) else rate
         for i, g in enumerate(gradients(t)):
@@ -33,6 +33,6 @@ def test_steps_are_those_of_the_formula_and_of_keras(rate):
         compiled(*map(tf.constant, gradients(t)))
         keras_adam.apply(list(map(tf.constant, gradients(t))), keras_variables)
     assert int(adam.iterations) == STEPS and len(theirs) == 2
-    for own, expected, kept in zip(ours, slow, keras_variables, strict=True):
-        np.testing.assert_allclose(own.numpy(), expected, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(own.numpy(), kept.numpy(), rtol=1e-4, atol=1e-6)
+    for received, expected, keras_weight in zip(ours, slow, keras_variables, strict=True):
+        np.testing.assert_allclose(received.numpy(), expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(received.numpy(), keras_weight.numpy(), rtol=1e-4, atol=1e-6)

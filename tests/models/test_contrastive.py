@@ -50,8 +50,8 @@ def slow_crossing(photos, sketches, labels, temperature):
     for anchors, candidates in ((photos, sketches), (sketches, photos)):
         for i, anchor in enumerate(anchors):
             logits = np.array([unit(anchor) @ unit(row) / temperature for row in candidates])
-            likely = logits - np.log(np.exp(logits).sum())
-            total -= np.mean([likely[k] for k in range(len(candidates)) if labels[k] == labels[i]])
+            log_prob = logits - np.log(np.exp(logits).sum())
+            total -= np.mean([log_prob[k] for k in range(len(candidates)) if labels[k] == labels[i]])
     return total / (2 * len(labels))
 
 

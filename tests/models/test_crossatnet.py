@@ -101,8 +101,8 @@ def slow_terms(model, photos, sketches, labels, teacher_gates=None):
     if sizes.attention == "sketch":
         teacher_gates = slow_gates(model, sketches) if teacher_gates is None else teacher_gates
     if sizes.attention != "none":
-        own = [slow.gate("photo", row) for row in x]
-        gates = slow_gates(model, sketches) if sizes.attention == "sketch" and sizes.guided else own
+        photo_gates = [slow.gate("photo", row) for row in x]
+        gates = slow_gates(model, sketches) if sizes.attention == "sketch" and sizes.guided else photo_gates
     img = [slow.embed("photo", row * (1 + gate)) for row, gate in zip(x, gates, strict=True)]
     skc = [slow.embed("sketch", row) for row in y]
     anchors = slow.anchors()
@@ -114,7 +114,7 @@ def slow_terms(model, photos, sketches, labels, teacher_gates=None):
         total["classification"] += slow_cross_entropy(slow_linear(model.photo_classifier, img[i]), labels[i])
         total["classification"] += slow_cross_entropy(slow_linear(model.sketch_classifier, skc[i]), labels[i])
         if sizes.attention == "sketch":
-            total["distillation"] += ((own[i] - teacher_gates[i]) ** 2).mean()
+            total["distillation"] += ((photo_gates[i] - teacher_gates[i]) ** 2).mean()
         if sizes.bits:
             total["quantisation"] += ((abs(img[i]) - 1) ** 2).mean() + ((abs(skc[i]) - 1) ** 2).mean()
     if sizes.bits:
@@ -242,9 +242,9 @@ def test_class_vectors_are_scaled_once(make_model):
     assert layers.Scaling(nodes, "again").mean.shape == (S,)
 
 
-def write_graph(folder, *words):
+def write_graph(folder, *flags):
     """`pretrain/class_graph.py` on a dataset directory."""
-    command = [sys.executable, ROOT / "pretrain/class_graph.py", "--data", folder, *words]
+    command = [sys.executable, ROOT / "pretrain/class_graph.py", "--data", folder, *flags]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
 
 
@@ -261,7 +261,7 @@ def settings(folder, **more):
 
 
 def test_graph_of_the_trained_classes(graph_folder):
-    """Edges arrive as places among the trained classes, those of held-out ones left away."""
+    """Edges are positions among the trained classes, without those of held-out classes."""
     dataset = loader.load_dataset(graph_folder)
     names = {name for edge in dataset.edges for name in (dataset.classes[edge[0]], dataset.classes[edge[1]])}
     assert names == set(CLASSES) - set(UNSEEN)
@@ -269,8 +269,8 @@ def test_graph_of_the_trained_classes(graph_folder):
     chosen, preset, dataset, split, _ = prepare(graph_folder, model="crossatnet", held_out=0.3, **size)
     edges = class_graph(dataset, split)
     assert len(split.held_out) == 2 and edges.max() < len(split.seen) == 5 and len(edges) < 6
-    kept = {frozenset(edge) for edge in dataset.edges.tolist() if not set(edge) & set(split.held_out)}
-    assert {frozenset(split.seen[edge].tolist()) for edge in edges} == kept
+    expected = {frozenset(edge) for edge in dataset.edges.tolist() if not set(edge) & set(split.held_out)}
+    assert {frozenset(split.seen[edge].tolist()) for edge in edges} == expected
     model = stage2.build_state(chosen, preset, dataset, split).model
     assert np.count_nonzero(model.class_graph.adjacency.numpy()) == 5 + 2 * len(edges)
 
@@ -289,13 +289,13 @@ def test_without_a_graph_of_the_split_its_tree_is_taken(graph_folder, capsys):
         return read_json(settings(graph_folder).path / "config.json")["dataset"]["class_graph"]
 
     assert f"class graph: {recorded()}" == f"{tree} (no mst_graph.mat)"
-    other = graph_folder.parent / "other.txt"
-    other.write_text("cow\njay\n")
-    write_graph(graph_folder, "--unseen", other)
+    unseen_list = graph_folder.parent / "other.txt"
+    unseen_list.write_text("cow\njay\n")
+    write_graph(graph_folder, "--unseen", unseen_list)
     np.testing.assert_array_equal(trained_graph(graph_folder), before)
     trainer.main(settings(graph_folder, epochs=1, overwrite=True))
     assert f"{tree} (mst_graph.mat joins the unseen class 'bee' and 1 more)\n" in capsys.readouterr().out
-    trainer.main(settings(graph_folder, epochs=1, overwrite=True, unseen=other))
+    trainer.main(settings(graph_folder, epochs=1, overwrite=True, unseen=unseen_list))
     assert f"class graph: {graph_folder}/mst_graph.mat\n" in capsys.readouterr().out
     assert recorded() == f"{graph_folder}/mst_graph.mat"
     trainer.main(settings(graph_folder, epochs=1, overwrite=True, graph="none"))

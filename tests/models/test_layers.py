@@ -84,9 +84,11 @@ def test_principal_directions_weigh_what_varies_within_classes(random):
     scaled = slow_scaled(scaling, rows.astype(np.float32))
     scatter, mean = np.zeros((F, F)), scaled.mean(0)
     for label in range(4):
-        own = scaled[labels == label].mean(0)
+        centre = scaled[labels == label].mean(0)
         for row in scaled[labels == label]:
-            scatter += layers.WITHIN_CLASS_WEIGHT * np.outer(row - own, row - own) + np.outer(own - mean, own - mean)
+            scatter += layers.WITHIN_CLASS_WEIGHT * np.outer(row - centre, row - centre) + np.outer(
+                centre - mean, centre - mean
+            )
     variances, directions = np.linalg.eigh(scatter)
     expected = directions[:, ::-1][:, :2] * (variances[::-1][:2] / variances[-1]) ** -layers.WHITENING
     np.testing.assert_allclose(kernel @ kernel.T, expected @ expected.T, rtol=1e-3, atol=1e-4)

@@ -292,9 +292,9 @@ def test_streams_of_noise_stay_within_those_of_a_step(make_model, make_batch):
     seeds = []
     draw = pcmsn.Draws.draw
 
-    def counted(self, *words):
+    def counted(self, *arguments):
         seeds.append(self.count)
-        return draw(self, *words)
+        return draw(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pcmsn.Draws, "draw", counted)

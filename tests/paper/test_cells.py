@@ -28,28 +28,28 @@ class Here:
 
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_numbers(wide_folder, monkeypatch):
-    [place] = ground.survey(loader.load_dataset(wide_folder), (), wide_folder.parent / "cells")
-    cell = Training(place, Method("zscmr", "paper", (("epochs", 3),)), seed=0)
+    [surveyed] = ground.survey(loader.load_dataset(wide_folder), (), wide_folder.parent / "cells")
+    cell = Training(surveyed, Method("zscmr", "paper", (("epochs", 3),)), seed=0)
     with interrupted_at(3), pytest.raises(KeyboardInterrupt):
         cell.make(Here())
     assert cell.stored() == {} and (cell.folder / "checkpoints").exists()
     cell.make(Here())
     [elsewhere] = ground.survey(loader.load_dataset(wide_folder), (), wide_folder.parent / "elsewhere")
-    whole = dataclasses.replace(cell, ground=elsewhere)
-    whole.make(Here())
-    assert cell.stored()["directions"] == whole.stored()["directions"]
-    assert cell.stored()["seconds"] is None and whole.stored()["seconds"] > 0  # a part says nothing of the whole
-    assert_same_bytes(cell.folder, whole.folder, ("unified_features.mat",))
+    uninterrupted = dataclasses.replace(cell, ground=elsewhere)
+    uninterrupted.make(Here())
+    assert cell.stored()["directions"] == uninterrupted.stored()["directions"]
+    assert cell.stored()["seconds"] is None and uninterrupted.stored()["seconds"] > 0  # a part gives no time
+    assert_same_bytes(cell.folder, uninterrupted.folder, ("unified_features.mat",))
     assert not (cell.folder / "checkpoints").exists()
 
     worker = Here()
     write_json(cell.path, {"cell": "of other settings"})
     cell.make(worker)  # the run is there: its scores are read, nothing is trained
-    assert worker.runs == 0 and cell.stored()["directions"] == whole.stored()["directions"]
+    assert worker.runs == 0 and cell.stored()["directions"] == uninterrupted.stored()["directions"]
     changed = dataclasses.replace(cell, method=Method("zscmr", "paper", (("epochs", 3), ("margin", 1.0))))
     monkeypatch.setattr(Training, "folder", cell.folder)
     assert changed.stored() == {}
-    changed.make(worker)  # other settings in the same place: trained anew
+    changed.make(worker)  # other settings in the same folder: trained anew
     assert worker.runs == 1
 
 

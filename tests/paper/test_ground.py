@@ -23,13 +23,13 @@ def test_published_numbers_agree_with_each_other():
             assert line[name] is None or (len(line[name]) == 2 and all(0 < number < 1 for number in line[name]))
 
 
-def sketchy(photos=12_500, sketches=75_481, **made):
+def sketchy(photos=12_500, sketches=75_481, **provenance):
     """A dataset with Sketchy's counts and the class names that its lists tell, and the released list's split."""
     named = sorted({name for file in literature.SPLITS.glob("sketchy-*.txt") for name in read_class_list(file)})
     classes = (*named, *(f"further class {k}" for k in range(125 - len(named))))
     sides = [loader.Modality(np.zeros((n, 1), np.float32), np.arange(n) % 125, ()) for n in (photos, sketches)]
-    made = {"backbone": "vgg16", "train": "head"} | made
-    dataset = loader.Dataset(None, *sides, classes, np.zeros((125, 3)), np.empty((0, 2)), made)
+    provenance = {"backbone": "vgg16", "train": "head"} | provenance
+    dataset = loader.Dataset(None, *sides, classes, np.zeros((125, 3)), np.empty((0, 2)), provenance)
     return dataset, split_classes(classes, named[:25], "list", held_out_share=0)
 
 

@@ -20,7 +20,7 @@ def test_values_are_over_seeds_and_name_ground_and_convention(results):
     value = results.method(paper, "sketch->image", "mAP@all")
     assert value.numbers == pytest.approx((0.3, 0.4)) and value.ground is results.plan.main
     assert value.convention == "standard, cosine, ties gallery"
-    rows = results.everyone()
+    rows = results.all_rows()
     assert list(rows) == [*BASELINES, "zscmr paper, ours"]
     assert rows["LDA map"]("image->sketch", "P@100").numbers == pytest.approx((0.31,))
     assert results.distances() == "zscmr paper cosine"

@@ -125,8 +125,8 @@ def test_every_number_of_the_csv_says_what_it_is(dataset_folder, tmp_path):
     assert len(measured) > 50 and all(line["convention"] and line["backbone"] == "small (trained)" for line in measured)
     assert all(line["unseen"] == "unseen" and line["comparable"].startswith("no: another") for line in measured)
     assert all(line["leaked"].startswith("the CNNs were trained on 3 of the 3 unseen") for line in measured)
-    known = {*DATASETS, "QuickDraw"}
-    assert all(line["convention"] and line["dataset"] in known for line in lines if line not in measured)
+    datasets = {*DATASETS, "QuickDraw"}
+    assert all(line["convention"] and line["dataset"] in datasets for line in lines if line not in measured)
     assert str(tables[0].rows["features alone"]["data, measured: mAP@all"]).endswith("†‡")
     *tables, _ = tables  # the last is of published numbers alone
     assert any(note.startswith("‡ data, unseen: the CNNs were trained on") for note in tables[-1].footnotes())
@@ -141,7 +141,7 @@ def test_further_lists_are_columns_and_equal_ones_count_once(dataset_folder, tmp
     other.write_text("ant\ncow\n")
     same.write_text("\n".join(name.upper() for name in UNSEEN))
     plan = plan_of(dataset_folder, unseen=(other, same), presets=("paper",))
-    assert [place.list_name for place in plan.grounds] == ["unseen", "other"]
+    assert [surveyed.list_name for surveyed in plan.grounds] == ["unseen", "other"]
     fabricate(plan)
     table = next(table for table in content.all_tables(plan) if table.name == "unseen-lists")
     ours = table.rows["other: zscmr paper, ours"]

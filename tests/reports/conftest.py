@@ -13,7 +13,7 @@ from zscmr.reports import page as report
 def drawn(tmp_path, monkeypatch):
     """{file name: Figure} of everything that `--figures` draws of a file with these variables."""
 
-    def draw(*words, **variables):
+    def draw(*flags, **variables):
         kept = {}
 
         def keep_grid(path, title, subtitle, lines, leaked=""):
@@ -25,7 +25,7 @@ def drawn(tmp_path, monkeypatch):
         monkeypatch.setattr(report, "whole_file", lambda path: contextlib.nullcontext(tmp_path / "page"))
         monkeypatch.setattr(report, "base64_of", lambda path: "")
         features_file(tmp_path / "f.mat", **variables)
-        command_line(tmp_path / "f.mat", "--figures", tmp_path / "out", *words)
+        command_line(tmp_path / "f.mat", "--figures", tmp_path / "out", *flags)
         return kept
 
     return draw

@@ -7,14 +7,14 @@ from helpers.toy_features import command_line, features_file, picture_tree
 def test_grid_and_confusion_are_of_the_first_direction(drawn):
     """image->sketch finds all six sketches, three of each class; image->image all photos but the query, of five of its
     own class four."""
-    kept = drawn("--directions", "image->sketch", "sketch->image")
-    assert [len(line.retrieved) for line in kept["retrieval.png"]] == [6, 6]
-    axes = kept["confusion.png"].axes[0]
+    texts = drawn("--directions", "image->sketch", "sketch->image")
+    assert [len(line.retrieved) for line in texts["retrieval.png"]] == [6, 6]
+    axes = texts["confusion.png"].axes[0]
     assert [text.get_text() for text in axes.texts] == ["50"] * 4
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("class of the retrieved sketches", "class of the photo")
-    kept = drawn("--directions", "image->image")
-    assert [[cell.name for cell in line.retrieved].count(line.title) for line in kept["retrieval.png"]] == [4, 4]
-    assert [text.get_text() for text in kept["confusion.png"].axes[0].texts] == ["44", "56", "56", "44"]
+    texts = drawn("--directions", "image->image")
+    assert [[cell.name for cell in line.retrieved].count(line.title) for line in texts["retrieval.png"]] == [4, 4]
+    assert [text.get_text() for text in texts["confusion.png"].axes[0].texts] == ["44", "56", "56", "44"]
 
 
 def test_rows_of_the_grid_are_in_order(drawn):

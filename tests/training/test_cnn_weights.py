@@ -26,8 +26,8 @@ def trained(tmp_path):
 
 def test_trained_weights_lie_in_one_of_the_directories(trained, tmp_path):
     provenance, folder = trained
-    for places, given in (((tmp_path / "none", folder), None), ((tmp_path / "none",), folder)):
-        file = find_weights(provenance, places, "sketch", given, RUN)
+    for folders, expected in (((tmp_path / "none", folder), None), ((tmp_path / "none",), folder)):
+        file = find_weights(provenance, folders, "sketch", expected, RUN)
         assert file == folder / "sketch.weights.h5"
 
 
@@ -40,8 +40,8 @@ def test_missing_and_changed_weights_are_named(trained, tmp_path, refused):
     (folder / "photo.weights.h5").write_bytes(b"other")
     message = refused(find_weights, provenance, (folder,), "photo", None, RUN)
     assert message.endswith("not the weights that made the features of runs/one; its content has changed")
-    other = provenance | {"pool": "flatten"}
-    message = refused(find_weights, other, (folder,), "sketch", None, RUN)
+    changed = provenance | {"pool": "flatten"}
+    message = refused(find_weights, changed, (folder,), "sketch", None, RUN)
     assert message.endswith("is of other features than those of runs/one, made with another pool")
 
 

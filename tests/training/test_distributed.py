@@ -68,9 +68,11 @@ def test_two_devices_train_as_one_does(dataset_folder, system, limit):
     arrays = {}
     for devices in (1, 2):
         file = dataset_folder / f"{devices}.npz"
-        words = map(str, (dataset_folder, devices, system, limit, file))
+        arguments = map(str, (dataset_folder, devices, system, limit, file))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
-        subprocess.run([sys.executable, "-c", TWO_DEVICES, *words], env=environment, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-c", TWO_DEVICES, *arguments], env=environment, check=True, capture_output=True
+        )
         with np.load(file) as saved:
             arrays[devices] = list(saved.values())
     assert len(arrays[1]) > 10 and len(arrays[1][0]) == 3
@@ -119,9 +121,9 @@ def count_lines(file):
 def what_two_workers_say(*words, **script):
     """Standard output of the chief and of the other worker, of a run that ends well."""
     with two_workers(*words, **script) as started:
-        said = [process.communicate(timeout=300) for process in started]
-        assert [process.returncode for process in started] == [0, 0], said
-    return [out for out, _ in said]
+        outputs = [process.communicate(timeout=300) for process in started]
+        assert [process.returncode for process in started] == [0, 0], outputs
+    return [out for out, _ in outputs]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from helpers.project import prepare
 
 from zscmr.datasets.batches import Triads
-from zscmr.training.sources import Source, TrainingRows, embed, make_source, stream
+from zscmr.training.sources import Source, TrainingRows, embed_features, make_source, stream
 from zscmr.training.stage2.train import build_state
 from zscmr.training.steps import step_rows
 
@@ -72,4 +72,4 @@ def test_features_above_the_limit_stay_as_they_are(dataset_folder, limit):
 
 def test_embedding_in_batches(random):
     rows = random.normal(size=(7, 3)).astype(np.float32)
-    np.testing.assert_array_equal(embed(lambda block: 2 * block, rows, batch=3), 2 * rows)
+    np.testing.assert_array_equal(embed_features(lambda block: 2 * block, rows, batch=3), 2 * rows)

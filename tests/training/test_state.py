@@ -52,9 +52,9 @@ def test_equal_layers_in_another_order_do_not_swap(tmp_path):
 def test_another_model_is_refused(tmp_path, refused):
     saved(Twins(), tmp_path)
     message = refused(load_best_weights, Twins(width=4), tmp_path)
-    assert message.endswith("ckpt-1: not of this run: 'one/kernel' should have shape [3, 4], found [3, 2]")
+    assert message.endswith("ckpt-1: not of this run: 'one/kernel' should have shape [3, 4], received [3, 2]")
     message = refused(load_best_weights, Twins(order=("one", "third")), tmp_path)
-    assert message.endswith("ckpt-1: not of this run: 'third/kernel' should have shape [3, 2], found nothing")
+    assert message.endswith("ckpt-1: not of this run: 'third/kernel' should have shape [3, 2], received nothing")
     assert refused(load_best_weights, Twins(), tmp_path / "empty").startswith(f"{tmp_path / 'empty'}: no checkpoint")
 
 
@@ -75,7 +75,7 @@ def test_best_weights_of_before_are_read_by_position(tmp_path):
     old = tf.Module()
     old.best_weights = [tf.Variable(weight.numpy()) for weight in model.weights]
     tf.train.CheckpointManager(tf.train.Checkpoint(state=old), tmp_path, max_to_keep=1).save(1)
-    other = Twins()
-    load_best_weights(other, tmp_path)
-    for one, two in zip(model.weights, other.weights, strict=True):
+    restored = Twins()
+    load_best_weights(restored, tmp_path)
+    for one, two in zip(model.weights, restored.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())

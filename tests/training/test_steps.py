@@ -10,7 +10,7 @@ from helpers.project import prepare
 from zscmr.datasets.batches import Triads
 from zscmr.models import zscmr
 from zscmr.training import steps
-from zscmr.training.sources import embed, make_source
+from zscmr.training.sources import embed_features, make_source
 from zscmr.training.stage2.train import build_state
 from zscmr.training.steps import EpochRunner
 
@@ -24,7 +24,7 @@ def trained(folder, limit=4.0, **choices):
     run_epoch = EpochRunner(state, source, preset.constants.terms, preset.weights, options.seed, options.jit)
     drawn = [draw(epoch) for epoch in (1, 2, 3)]
     losses = [run_epoch(triads, first=number * len(triads.photo)) for number, triads in enumerate(drawn)]
-    return np.array(losses), embed(state.model.embed_photos, dataset.photo.features)
+    return np.array(losses), embed_features(state.model.embed_photos, dataset.photo.features)
 
 
 @pytest.mark.slow
@@ -63,8 +63,8 @@ def test_steps_of_a_turn_follow_one_another(dataset_folder, choices):
     losses, weights = trained_on(Triads(**joined))
     losses_by_steps, weights_by_steps = trained_on(*single)
     np.testing.assert_allclose(losses, losses_by_steps, rtol=1e-6)
-    for one, other in zip(weights, weights_by_steps, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    for weight, expected in zip(weights, weights_by_steps, strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

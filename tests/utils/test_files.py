@@ -57,10 +57,10 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
     process.join()
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".part-")
-    with whole_file(tmp_path / "file") as mine, whole_file(tmp_path / "file") as other:
-        assert mine != other and not left.exists()
-        mine.write_text("one")
-        other.write_text("other")
+    with whole_file(tmp_path / "file") as first, whole_file(tmp_path / "file") as second:
+        assert first != second and not left.exists()
+        first.write_text("one")
+        second.write_text("other")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -105,10 +105,10 @@ def hold(path, pipe):
 
 
 def test_lock_is_held_by_one_and_ends_with_its_process(tmp_path, refused):
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    holder = multiprocessing.get_context("spawn").Process(target=hold, args=(tmp_path / "lock", there))
+    receiver, sender = multiprocessing.get_context("spawn").Pipe()
+    holder = multiprocessing.get_context("spawn").Process(target=hold, args=(tmp_path / "lock", sender))
     holder.start()
-    assert here.recv() == "held"
+    assert receiver.recv() == "held"
 
     def take():
         with lock(tmp_path / "lock", "somebody is at work here"):

@@ -53,10 +53,12 @@ def imagenet_weights(name):
 
 
 def _constructor(name):
-    known = {key: value for key, value in vars(keras.applications).items() if key[0].isupper() and callable(value)}
-    if name not in known:
-        raise BadInput(f"--backbone keras:{name}: Keras Applications has {', '.join(sorted(known))}")
-    return known[name]
+    constructors = {
+        key: value for key, value in vars(keras.applications).items() if key[0].isupper() and callable(value)
+    }
+    if name not in constructors:
+        raise BadInput(f"--backbone keras:{name}: Keras Applications has {', '.join(sorted(constructors))}")
+    return constructors[name]
 
 
 @functools.cache

@@ -145,5 +145,5 @@ class Backbone:
 
     @property
     def needs_weights(self):
-        """Whether it is of no use frozen unless a file of weights is given."""
+        """Whether a frozen network needs a file of weights: none is packaged, and it is not trained from scratch."""
         return not self.from_scratch and self.packaged is None

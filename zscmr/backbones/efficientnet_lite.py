@@ -117,7 +117,7 @@ def build(name, size=None, top=False):
     return keras.Model(pictures, x, name=name)
 
 
-def entry(name, last_block):
+def _entry(name, last_block):
     """The registry entry of a variant."""
     return Backbone(
         partial(build, name),
@@ -274,4 +274,4 @@ def torch_name(layer):
 
 
 LAST_BLOCKS = {"efficientnet_lite0": "block15", "efficientnet_lite1": "block20", "efficientnet_lite2": "block20"}
-ENTRIES = {name: entry(name, last_block) for name, last_block in LAST_BLOCKS.items()}
+ENTRIES = {name: _entry(name, last_block) for name, last_block in LAST_BLOCKS.items()}

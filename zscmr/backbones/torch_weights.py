@@ -2,8 +2,8 @@
 
 Such a file is four pickles (a magic number, a protocol number, properties of the machine that wrote it, the state
 dict), a fifth with the keys of the storages, and then for each key an int64 element count and the raw elements.
-Python's unpickler is restricted twice: each pickle is scanned for operations that a state dict has no use for before it
-is loaded, and the names in it stand for objects of this module, whatever is installed.
+Python's unpickler is restricted twice: each pickle is scanned for operations that no state dict needs before it is
+loaded, and names in it resolve to objects of this module only.
 """
 
 import io
@@ -21,7 +21,7 @@ from zscmr.utils.files import read_bytes
 MAGIC = 119547037146038801333356
 PROTOCOL = 1001
 OPERATIONS = 1_000_000  # at most, in one pickle; EfficientNet-Lite2 has about 25,000
-TUPLES = 20_000  # at most, in one pickle: the C stack bears hashes of tuples so deeply nested; 4 for a tensor
+TUPLES = 20_000  # at most, in one pickle: hashing tuples nested deeper may overflow the C stack; a tensor has 4
 DIMENSIONS = 8  # at most, of a tensor
 _ORDERED_DICT, _REBUILD_TENSOR = "collections.OrderedDict", "torch._utils._rebuild_tensor_v2"
 _DTYPES = {"torch.FloatStorage": np.dtype("<f4"), "torch.LongStorage": np.dtype("<i8")}
@@ -48,7 +48,7 @@ class _Malformed(Exception):
     """What is wrong with a file, without its name."""
 
 
-# what a pickle can make are tuples: its operation BUILD, which sets attributes, finds none to set
+# a pickle makes named tuples only, which have no attributes that its operation BUILD could set
 
 
 class _Storage(NamedTuple):
@@ -156,11 +156,11 @@ def _check_header(objects):
 
 
 def _scanned(content, position):
-    """The end of the pickle at `position`, whose operations are those of a state dict and need no more memory.
+    """Return the end of the pickle at `position`. Raises _Malformed for operations that no state dict needs.
 
-    The unpickler makes its memo as large as the highest place that is named, so places have to be given in order.
+    The unpickler makes its memo as large as the highest index in it, so indices have to come in order.
     """
-    stream, places, tuples = io.BytesIO(content), 0, 0
+    stream, memo_size, tuples = io.BytesIO(content), 0, 0
     stream.seek(position)
     for _ in range(OPERATIONS):
         code = stream.read(1).decode("latin-1")
@@ -178,8 +178,8 @@ def _scanned(content, position):
         if operation.name == "PROTO" and argument != 2:
             raise _Malformed("a pickle in it is not of protocol 2")
         if operation.name.endswith("BINPUT"):
-            places += 1
-            if argument >= places:
+            memo_size += 1
+            if argument >= memo_size:
                 raise _Malformed("a pickle in it skips places of its memo")
         tuples += operation.name.startswith("TUPLE")
         if tuples > TUPLES:

@@ -21,7 +21,7 @@ def weight_file(entry, given):
 
     A path: itself. "imagenet": the published file, which is kept where Keras keeps its own, downloaded if missing and
     checked by its digest. None: the file of an installed package, or None where the backbone has no package. Raises
-    BadInput for a file that is missing or another.
+    BadInput for a missing file or another digest.
     """
     if given is None:
         return entry.packaged() if entry.packaged else None
@@ -32,7 +32,7 @@ def weight_file(entry, given):
     if entry.download:
         return entry.download()
     if entry.published is None:
-        raise BadInput(f"--weights imagenet: there is none for {entry.name} to download, --weights wants a file")
+        raise BadInput(f"--weights imagenet: no download for {entry.name}, --weights needs a file")
     return _published(entry.published)
 
 
@@ -87,7 +87,9 @@ def _matched(path, layer, arrays):
         array = arrays.get(name)
         if array is None or array.shape != tuple(variable.shape):
             received = "nothing" if array is None else array.shape
-            raise BadInput(f"{path}: '{layer.name}/{name}' should have shape {tuple(variable.shape)}, found {received}")
+            raise BadInput(
+                f"{path}: '{layer.name}/{name}' should have shape {tuple(variable.shape)}, received {received}"
+            )
         if array.dtype.kind not in "fiu":
             raise BadInput(f"{path}: '{layer.name}/{name}' should be an array of numbers, received {array.dtype}")
     return [(variable, arrays[name]) for name, variable in variables.items()]

@@ -56,12 +56,12 @@ def main(settings):
     if settings.data == MINIATURE:
         prepare_miniature()
     plan = make_plan(settings, methods)
-    describe(plan)
+    print_plan(plan)
     if settings.plan:
         return
     with lock(settings.runs / ".lock", f"--runs {settings.runs}: another paper_tables.py is at work there"):
         compute(plan)
-    write(plan, out_folder(settings), command("paper_tables.py", settings))
+    write_tables(plan, out_folder(settings), command("paper_tables.py", settings))
 
 
 def out_folder(settings):
@@ -75,15 +75,15 @@ def chosen_methods(settings):
 
     Without --presets those for features of one kind are left out (`models.presets.Tables`).
     """
-    known = {model: models.presets_of(model) for model in settings.models}
+    presets_of = {model: models.presets_of(model) for model in settings.models}
     for preset in settings.presets:
-        if not any(preset in presets for presets in known.values()):
-            known_presets = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in known.items())
-            raise BadInput(f"--presets {preset}: no such preset, {known_presets}")
+        if not any(preset in presets for presets in presets_of.values()):
+            available = "; ".join(f"{model} has {', '.join(presets)}" for model, presets in presets_of.items())
+            raise BadInput(f"--presets {preset}: no such preset, {available}")
     quick = (("epochs", QUICK_EPOCHS),)
     return plan.with_variants(
         Method(model, preset, quick if settings.quick and presets[preset].epochs else ())
-        for model, presets in known.items()
+        for model, presets in presets_of.items()
         for preset in presets
         if (preset in settings.presets if settings.presets else preset not in tables_of(model, preset).only_by_name)
     )
@@ -104,13 +104,13 @@ def make_plan(settings, methods):
     return plan.Plan(tuple(grounds), methods, tuple(range(seeds)), warning, not settings.no_ablations, across)
 
 
-def describe(plan):
+def print_plan(plan):
     """Print the plan: what is finished, what is missing, and how long that may take."""
     say(plan.main.pictures)
-    for one in plan.grounds:
-        say(f"unseen list {one.unseen}{f'; WARNING: {one.leaked}' if one.leaked else ''}")
-        if any(plan.trainings(method, one)[0].resolved[1].constants.wants_graph for method in plan.methods):
-            say(f"class graph: {graph_source(one.dataset, one.split)}")
+    for each in plan.grounds:
+        say(f"unseen list {each.unseen}{f'; WARNING: {each.leaked}' if each.leaked else ''}")
+        if any(plan.trainings(method, each)[0].resolved[1].constants.wants_graph for method in plan.methods):
+            say(f"class graph: {graph_source(each.dataset, each.split)}")
     rates, groups = Rates(), {}
     for cell in plan.cells():
         stored = cell.stored()
@@ -119,12 +119,12 @@ def describe(plan):
     width = max(len(kind) for kind, _ in groups)
     total = 0.0
     for (kind, list_name), cells in groups.items():
-        missing = sum(rates.expected(cell) for cell, there in cells if not there)
-        there = sum(there for _, there in cells)
-        say(f"  {kind:{width}}  {list_name}: {there} of {len(cells)} there, {clock(missing)} to go")
-        total += missing
+        seconds = sum(rates.expected(cell) for cell, finished in cells if not finished)
+        count = sum(finished for _, finished in cells)
+        say(f"  {kind:{width}}  {list_name}: {count} of {len(cells)} there, {clock(seconds)} to go")
+        total += seconds
     count = sum(map(len, groups.values()))
-    missing = sum(not there for cells in groups.values() for _, there in cells)
+    missing = sum(not finished for cells in groups.values() for _, finished in cells)
     say(f"  {missing} of {count} cells missing, about {clock(total)} on this machine ({rates.source})")
 
 
@@ -172,7 +172,7 @@ def clock(seconds):
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def write(plan, folder, made_by):
+def write_tables(plan, folder, made_by):
     """Write tables.md, tables.tex, tables.csv and a chart per ablation, and print the first of them."""
     tables = content.all_tables(plan)
     texts = {

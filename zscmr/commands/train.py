@@ -51,10 +51,10 @@ def main(settings):
         raise BadInput("--path is needed where TF_CONFIG names several workers")
     settings, folder = start_run(settings, chief)
     with alone("--path", folder) if chief and folder else nullcontext():  # a numbered directory is the process's own
-        run(settings, folder, chief)
+        train_run(settings, folder, chief)
 
 
-def run(settings, folder, chief):
+def train_run(settings, folder, chief):
     """Start the run of `settings`, or go on with the one in `folder`."""
     from zscmr.training import strategies
     from zscmr.training.stage2.train import build_state, train_system
@@ -74,7 +74,7 @@ def run(settings, folder, chief):
     if settings.resume:
         runs.Run(folder).check_same_data(split.names(dataset.classes), about)
     if chief:
-        describe(dataset, split, preset)
+        print_dataset(dataset, split, preset)
     with strategies.choose_strategy(preset.batch_size, settings.jit).scope():
         state = build_state(settings, preset, dataset, split)
         if chief and not settings.resume:  # bad settings and data have raised before, so that they leave no directory
@@ -103,7 +103,7 @@ def start_run(settings, chief):
     return settings, settings.path
 
 
-def describe(dataset, split, preset):
+def print_dataset(dataset, split, preset):
     """Print sizes of the dataset and of its split, class graph, classifier, and warnings about the numbers."""
     photo, sketch = dataset.photo, dataset.sketch
     widths = [array.shape[1] for array in (photo.features, sketch.features, dataset.class_vectors)]

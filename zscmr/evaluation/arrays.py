@@ -13,7 +13,7 @@ from zscmr.utils.errors import BadInput
 
 
 class RetrievalScores(dict[str, float]):
-    """Mean of each metric by name. `conventions` is a sentence on how they were made."""
+    """Mean of each metric by name. `conventions` is a sentence on how they were measured."""
 
     conventions: str
 

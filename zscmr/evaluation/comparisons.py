@@ -9,7 +9,7 @@ from zscmr.evaluation.protocols import PROTOCOLS
 from zscmr.evaluation.scoring import score_features
 
 
-def paired_tests(scores, setup, path, features, theirs, directions=()):
+def paired_tests(scores, setup, path, features, other_setup, directions=()):
     """Test `scores` minus those of the same pictures in another file, query by query.
 
     Returns {"features", "distance", "directions": {direction: {metric: {"difference", "interval", "p"}}}}.
@@ -19,10 +19,10 @@ def paired_tests(scores, setup, path, features, theirs, directions=()):
         setup: its `Setup`.
         path: the other file, for messages.
         features: its `Features`.
-        theirs: its `Setup`.
+        other_setup: its `Setup`.
         directions: keys of `DIRECTIONS`; left out, all.
     """
-    others = score_features(path, features, theirs, directions)
+    others = score_features(path, features, other_setup, directions)
     class_means = PROTOCOLS[setup.protocol].class_means
     tests = {}
     for direction, part in scores.items():
@@ -33,7 +33,7 @@ def paired_tests(scores, setup, path, features, theirs, directions=()):
             gap = {name: pair[0] - pair[1]}
             interval = statistics.intervals(gap, part.labels, class_means, seed=setup.seed)[name]
             tests[direction][name] = {"difference": difference, "interval": interval, "p": p}
-    return {"features": str(path), "distance": theirs.distance, "directions": tests}
+    return {"features": str(path), "distance": other_setup.distance, "directions": tests}
 
 
 def compare_conventions(path, features, setup, directions=()):

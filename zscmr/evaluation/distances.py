@@ -34,7 +34,7 @@ def distances(queries, gallery, metric):
 def pair_keys(queries, query, gallery, item, metric):
     """Squared distance, 1 − cosine, or L1 (pairs,) of rows `query` and rows `item`, each pair by itself in float64.
 
-    Vectors are not moved: differences of whole numbers stay whole, so that equal distances are found equal.
+    Vectors are not centred: differences of whole numbers stay whole, so that equal distances compare equal.
     """
     keys = np.empty(len(query))
     for part in slices(len(query), max(1, 2**22 // gallery.shape[1])):
@@ -55,6 +55,7 @@ def scaled_rows(vectors, metric):
 
 
 def checked_own_rows(own_rows, queries):
+    """`own_rows` as an array (queries,), or None if all are −1; ValueError if only some are in the gallery."""
     if own_rows is None or (np.asarray(own_rows) < 0).all():
         return None
     own_rows = np.asarray(own_rows)
@@ -74,6 +75,7 @@ def query_block(gallery, memory):
 
 
 def slices(count, step):
+    """Consecutive slices of at most `step` rows that cover `count` rows."""
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
@@ -82,7 +84,7 @@ def check_vectors(vectors, source, distance=None, rows=None):
 
     NaN and infinity never can, a zero vector cannot where rows are normalised. `rows` (n,): their numbers in `source`.
     """
-    step = max(1, 2**22 // max(1, vectors.shape[1]))  # a memory map is looked through in pieces
+    step = max(1, 2**22 // max(1, vectors.shape[1]))  # in pieces: a memory map may be larger than memory
     for start in range(0, len(vectors), step):
         piece = np.asarray(vectors[start : start + step])
         faults = [("holds NaN or infinity", ~np.isfinite(piece).all(axis=1))]

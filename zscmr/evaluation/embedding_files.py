@@ -183,19 +183,19 @@ def _check_named_classes(source, keys, labels, names, classes):
     folders = [name.partition("/")[0] if "/" in name else "" for name in names]
     rows = {folder: index.get(class_key(folder), -1) for folder in set(folders)}
     expected = np.array([rows[folder] for folder in folders], np.int64)
-    known = np.flatnonzero(expected >= 0)
-    wrong = known[labels[known] != expected[known]]
+    comparable = np.flatnonzero(expected >= 0)
+    wrong = comparable[labels[comparable] != expected[comparable]]
     if len(wrong) == 0:
         return
     row = wrong[0]
     fault = f"row {row} (counted from 0): expected {expected[row]}, the class of {keys[2]}, received {labels[row]}"
-    if (labels[known] == expected[known] + 1).all():
+    if (labels[comparable] == expected[comparable] + 1).all():
         raise BadInput(f"{source.path}: {keys[1]} {fault}; labels count from 0, these from 1")
     warn(f"{source.path}: {keys[1]} differ from the classes in {keys[2]} in {len(wrong)} rows, the first {fault}")
 
 
 def relative_place(pictures, folder):
-    """The path from `folder`, which holds an embeddings file, to the folder `pictures`; empty where there is none."""
+    """Relative path from the embeddings file's `folder` to the folder `pictures`; empty if there is none."""
     try:
         return Path(os.path.relpath(pictures, folder)).as_posix() if pictures else ""
     except ValueError:  # another drive of Windows
@@ -216,7 +216,9 @@ def _picture_folder(source, key, names):
         return moved if moved.is_dir() else folder
     tails = [Path(*folder.parts[start:]) for start in range(1, len(folder.parts) - 1)]  # of two names at least
     candidates = (above / tail for tail in tails for above in (home, *home.parents))
-    return next((one for one in candidates if names and all((one / name).is_file() for name in names)), folder)
+    return next(
+        (candidate for candidate in candidates if names and all((candidate / name).is_file() for name in names)), folder
+    )
 
 
 def _numbers(source, key):

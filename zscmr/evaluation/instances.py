@@ -1,6 +1,6 @@
 """Fine-grained retrieval: the rank of the photo that a sketch was drawn from, among those of its class and among all.
 
-Which photo that is, the file says in `pairs`, or the names do as in Sketchy: `zebra/n02391049_12-3.png` draws
+The file's `pairs` give the photo, or file names do as in Sketchy: `zebra/n02391049_12-3.png` draws
 `zebra/n02391049_12.jpg`.
 """
 
@@ -23,8 +23,8 @@ AMONG = ("photos of its class", "all photos")
 class Pairs:
     """Sketches of unseen classes with the photos they were drawn from, as rows of a `Features`."""
 
-    sketches: np.ndarray  # (pairs,)
-    photos: np.ndarray  # (pairs,)
+    sketches: np.ndarray  # (pairs,) rows
+    photos: np.ndarray  # (pairs,) rows
     without: int  # sketches of unseen classes whose photo is not there, or not known
     source: str  # "file names" or "pairs"
 
@@ -44,37 +44,37 @@ def find_pairs(path, features):
             position_of.setdefault(identity, position)
         drawn = [drawn_photo(*identity) for identity in stems(features.sketch.take(rows))]
     photos = np.array([position_of.get(which, -1) for which in drawn], np.int64)
-    known = photos >= 0
-    if not known.any():
+    paired = photos >= 0
+    if not paired.any():
         raise BadInput(
             f"{path}: --instances: no sketch with a photo it was drawn from; expected names such as n1_2-1.png of "
             "n1_2.jpg, or the variable pairs, the row of featuresx for each row of featuresy"
         )
-    sketches, photos = rows[known], photos[known]
+    sketches, photos = rows[paired], photos[paired]
     for sketch, photo in zip(sketches, photos, strict=True):
         of = features.sketch.labels[sketch], features.photo.labels[photo]
         if of[0] != of[1]:
             row, (drawn, shown) = features.sketch.rows[sketch], map(features.class_name, of)
             raise BadInput(f"{path}: pairs row {row} (counted from 0): a sketch of {drawn}, a photo of {shown}")
-    return Pairs(sketches, photos, int((~known).sum()), source)
+    return Pairs(sketches, photos, int((~paired).sum()), source)
 
 
-def own_ranks(queries, gallery, own, labels, metric, memory, rerank=False):
-    """Ranks of the gallery rows `own` (queries,), from 1: among those with its label, and among all, (2, queries).
+def own_ranks(queries, gallery, photo_rows, labels, metric, memory, rerank=False):
+    """Ranks (2, queries) of the gallery rows `photo_rows` (queries,), from 1: among rows of its label, and among all.
 
     `labels` (gallery,). Equal distances keep gallery order.
     """
     ranks = np.empty((2, len(queries)), np.int64)
     for rows, order in rank_blocks(queries, gallery, metric, memory=memory, rerank=rerank):
-        position = np.argmax(order == own[rows, None], axis=1)
-        alike = labels[order] == labels[own[rows], None]
+        position = np.argmax(order == photo_rows[rows, None], axis=1)
+        alike = labels[order] == labels[photo_rows[rows], None]
         ranks[0, rows] = 1 + (alike & (np.arange(order.shape[1]) < position[:, None])).sum(axis=1)
         ranks[1, rows] = position + 1
     return ranks
 
 
 def score_instances(path, features, setup, draws=0):
-    """Summary of the own photo's ranks of each sketch that has one.
+    """Summarise the rank of each sketch's own photo, over sketches that have one.
 
     Returns {"distance", "source", "without", "directions": {of `AMONG`: {"acc@1", "acc@5", "acc@10": share of sketches
     whose own photo is among the first k, "mean rank", "queries", "gallery": mean number of photos ranked}},
@@ -84,20 +84,20 @@ def score_instances(path, features, setup, draws=0):
         raise BadInput(f"{path}: --instances: expected embeddings, received binary codes, which tie")
     pairs = find_pairs(path, features)
     drawn = draw_queries(len(pairs.sketches), setup.queries, setup.seed)
-    own, labels = pairs.photos[drawn], features.photo.labels
+    photo_rows, labels = pairs.photos[drawn], features.photo.labels
     for items in (features.sketch, features.photo):
         check_vectors(items.vectors, f"{path}: {items.key}", setup.distance, items.rows)
     queries, photos = features.sketch.vectors[pairs.sketches[drawn]], features.photo.vectors
-    ranks = own_ranks(queries, photos, own, labels, setup.distance, setup.memory, setup.rerank)
+    ranks = own_ranks(queries, photos, photo_rows, labels, setup.distance, setup.memory, setup.rerank)
     _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    galleries = sizes[which[own]], np.full(len(own), len(labels))
+    galleries = sizes[which[photo_rows]], np.full(len(photo_rows), len(labels))
     results = {"distance": setup.distance, "source": pairs.source, "without": pairs.without, "directions": {}}
     results |= {"reranked": True} if setup.rerank else {}
     results |= {"intervals": {}} if draws else {}
     for among, column, gallery in zip(AMONG, ranks, galleries, strict=True):
         values = {f"acc@{k}": (column <= k).astype(float) for k in DEPTHS} | {"mean rank": column.astype(float)}
         means = {name: float(value.mean()) for name, value in values.items()}
-        results["directions"][among] = means | {"queries": len(own), "gallery": float(gallery.mean())}
+        results["directions"][among] = means | {"queries": len(photo_rows), "gallery": float(gallery.mean())}
         if draws:
-            results["intervals"][among] = statistics.intervals(values, labels[own], False, draws, setup.seed)
+            results["intervals"][among] = statistics.intervals(values, labels[photo_rows], False, draws, setup.seed)
     return results

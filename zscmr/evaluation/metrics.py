@@ -22,7 +22,7 @@ class Hits:
     size: np.ndarray  # (runs,) items in it
     hits: np.ndarray  # (runs,) relevant ones among them
     relevant: np.ndarray  # (queries,) R
-    ranked: int  # items each query is ranked against
+    ranked: int  # items that each query ranks
     largest: int  # the largest R of all queries, beyond those here; ANMRR needs it
 
     @staticmethod
@@ -51,9 +51,9 @@ class Hits:
         """The ranking in which the relevant items of each run come first, or last."""
         start = self.before if first else self.before + self.size - self.hits
         within = np.arange(self.hits.sum()) - np.repeat(np.cumsum(self.hits) - self.hits, self.hits)
-        one = np.ones(len(within), np.int64)
-        places = np.repeat(start, self.hits) + within
-        return replace(self, query=np.repeat(self.query, self.hits), before=places, size=one, hits=one)
+        ones = np.ones(len(within), np.int64)
+        positions = np.repeat(start, self.hits) + within
+        return replace(self, query=np.repeat(self.query, self.hits), before=positions, size=ones, hits=ones)
 
     def total(self, values):
         """Sum of `values` (runs,) per query, (queries,)."""
@@ -75,8 +75,8 @@ def average_precision(hits, k=None, divide="R", interpolated=False):
 
     AP@k = (1 / D) Σ_{r ≤ k} hit(r) · (hits in the first r) / r. `divide`, which a protocol chooses, says what D is:
     `R`, for every k, so that AP@k stays below 1 where R > k; `min(k, R)`; or `hits`, those in the first k.
-    `interpolated`: each precision is replaced by the largest at that or any later rank up to k (PASCAL VOC); it has no
-    closed mean over ties, so that `hits` must have none. A query with D = 0 counts 0.
+    `interpolated`: each precision is replaced by the largest at that or any later rank up to k (PASCAL VOC); its mean
+    over ties has no closed form, so that `hits` must have none. A query with D = 0 counts 0.
     """
     hits = Hits.of(hits)
     k = hits.ranked if k is None else k
@@ -101,9 +101,10 @@ def average_precision(hits, k=None, divide="R", interpolated=False):
 def _precision_sums(hits, depth, interpolated=False):
     """Σ hit(r) · precision(r) over the first `depth` items of each run, (runs,), in the mean over its orders.
 
-    In a run of n items with h relevant ones behind s items with H relevant ones, place i is relevant with h/n, and
-    then (i − 1)(h − 1)/(n − 1) of those before it in the run are: Σ_i h/n · (H + 1 + (i − 1) c) / (s + i) with
-    c = (h − 1)/(n − 1). Since (i − 1) = (s + i) − (s + 1), the sum over i is a difference of harmonic numbers.
+    A run of n items, h of them relevant, lies behind s items, H of them relevant. Item i of the run is relevant with
+    probability h/n, and then (i − 1)(h − 1)/(n − 1) relevant items of the run are expected before it. The sum is
+    Σ_i h/n · (H + 1 + (i − 1) c) / (s + i) with c = (h − 1)/(n − 1). Since (i − 1) = (s + i) − (s + 1), it is a
+    difference of harmonic numbers.
     """
     before, size, earlier = hits.before, hits.size, hits.earlier()
     if (size == 1).all():
@@ -125,15 +126,15 @@ def _largest_later(precision, query, queries):
 
 
 def _precision_over_cut_run(hits, run, k, sum_before):
-    """AP@k divided by the hits in the first k, in the mean over the orders of a run that rank k cuts.
+    """AP@k divided by the hits in the first k, averaged over the orders of a run that rank k cuts.
 
     Sum and divisor both depend on m, the relevant ones among the run's j places within k: a hypergeometric number.
     """
     before, size, relevant, earlier = hits.before[run], hits.size[run], hits.hits[run], hits.earlier()[run]
-    places = k - before
-    m = np.arange(max(0, places - (size - relevant)), min(places, relevant) + 1)
-    chance = np.exp(_log_choose(relevant, m) + _log_choose(size - relevant, places - m) - _log_choose(size, places))
-    sums = sum_before + _expected_sum(before, places, m, places, earlier, _harmonic(hits.ranked))
+    depth = k - before
+    m = np.arange(max(0, depth - (size - relevant)), min(depth, relevant) + 1)
+    chance = np.exp(_log_choose(relevant, m) + _log_choose(size - relevant, depth - m) - _log_choose(size, depth))
+    sums = sum_before + _expected_sum(before, depth, m, depth, earlier, _harmonic(hits.ranked))
     return float((chance * sums / np.maximum(earlier + m, 1)).sum())
 
 

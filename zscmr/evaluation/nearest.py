@@ -14,22 +14,21 @@ from zscmr.evaluation.distances import (
     slices,
 )
 
-ROWS = 2**18  # of the gallery, made ready together, fewer where they would take more than a quarter of the memory
-GROUP = 64  # keys of which the smallest stands for all
+ROWS = 2**18  # gallery rows prepared together; fewer if they would take more than a quarter of the memory
+GROUP = 64  # keys that are replaced by their minimum in a first pass
 
 
 class Index:
     """Exact distances to gallery vectors: keys that rise with the distance, and the nearest by them.
 
-    Keys come from a matrix product and are off by `error` at most; whoever ranks by them compares items closer than
-    that by `pair_keys`, in float64 on the single pair. Answers of `search` are those of `ranking.rank` cut short: items
+    Keys come from a matrix product and are off by `error` at most; items closer than that have to be compared by
+    `pair_keys`, in float64 on the single pair. Answers of `search` are those of `ranking.rank` cut short: items
     at equal distance keep gallery order. Searching changes nothing, so that threads can share an index.
 
     Args:
         vectors: (n, dim) floats, or, under hamming, packed codes (n, bytes) uint8 or a sign a bit (n, bits).
         metric: euclidean, normalised, cosine, l1 or hamming.
-        memory: bytes that ready rows, and likewise a search, may take; rows that do not fit are made ready anew for
-            each search.
+        memory: bytes for the prepared rows, and again for a search; rows that do not fit are prepared in each search.
         dtype: of the matrix product, float32 for few nearest items or float64 for whole rankings.
 
     Raises BadInput for NaN, infinity, or a zero vector that has no direction.
@@ -44,13 +43,13 @@ class Index:
         self.vectors = vectors
         width = vectors.shape[1] + 2
         self.step = max(1, min(ROWS, int(memory / 4 / (4 * 8 * width))))  # four arrays of float64
-        # Euclidean distances do not change when both sides move: about the middle they lose fewest digits
+        # Euclidean distances do not change when both sides are shifted: about the mean they lose fewest digits
         self.centre = np.asarray(vectors[: self.step], np.float64).mean(0) if metric == "euclidean" else 0.0
         fits = np.dtype(self.dtype).itemsize * width * len(vectors) <= memory
         self.ready = np.empty((self._height(), len(vectors)), self.dtype) if fits and metric != "l1" else None
         self.longest = 0.0
         for part in slices(len(vectors), self.step):
-            rows = self._placed(vectors[part])
+            rows = self._centred(vectors[part])
             self.longest = max(self.longest, float(np.linalg.norm(rows, axis=1).max()))
             if self.ready is not None:
                 with np.errstate(over="ignore"):  # `search` compares such rows pair by pair
@@ -60,7 +59,7 @@ class Index:
         """The `top` nearest of each query: (rows (q, k) int64, nearest first; distances (q, k) float64).
 
         `keep`: which items take part, as a mask (n,) or as row numbers. `own_rows` (q,): the gallery row that is the
-        query itself, left out. Raises BadInput for a query that has no place among the vectors.
+        query itself, left out. Raises BadInput for a query that cannot be ranked.
         """
         if self.metric != "hamming":
             check_vectors(queries, "query", self.metric)
@@ -69,15 +68,15 @@ class Index:
         if keep is not None:
             mask[:] = False
             mask[np.asarray(keep)] = True  # a mask, or rows
-        itself = own_rows is not None and bool(mask[own_rows].any())
-        top = min(top, int(np.count_nonzero(mask)) - itself)
+        own_ranked = own_rows is not None and bool(mask[own_rows].any())
+        top = min(top, int(np.count_nonzero(mask)) - own_ranked)
         rows, distances = np.empty((len(queries), top), np.int64), np.empty((len(queries), top))
         if not top:
             return rows, distances
         left_out = None if keep is None else np.flatnonzero(~mask)
         for part in slices(len(queries), query_block(len(self.vectors), self.memory)):
-            own = None if own_rows is None else own_rows[part]
-            rows[part], distances[part] = self._search(queries[part], top, left_out, own)
+            part_own_rows = None if own_rows is None else own_rows[part]
+            rows[part], distances[part] = self._search(queries[part], top, left_out, part_own_rows)
         return rows, distances
 
     def _search(self, queries, top, left_out, own_rows):
@@ -85,19 +84,19 @@ class Index:
             queries = codes.packed(np.asarray(queries))
             keys, doubt = codes.hamming(queries, self.vectors), np.zeros(len(queries), np.uint16)
             keys = keys.astype(np.int32)
-            nowhere = np.iinfo(np.int32).max
+            excluded = np.iinfo(np.int32).max
         else:
-            doubt, nowhere = 2 * self.error(queries), np.inf
+            doubt, excluded = 2 * self.error(queries), np.inf
             if doubt.max(initial=0) < np.finfo(self.dtype).max * np.finfo(self.dtype).eps:
                 keys = self.keys(queries)
             else:  # squares of such numbers overflow
                 keys, doubt = self._all_pairs(queries), np.zeros(len(queries))
         if left_out is not None:
-            keys[:, left_out] = nowhere
+            keys[:, left_out] = excluded
         if own_rows is not None:
-            keys[np.arange(len(keys)), own_rows] = nowhere
+            keys[np.arange(len(keys)), own_rows] = excluded
         # every item that may be as near as the K-th: rounding cuts none off
-        query, item = _candidates(keys, top, doubt, nowhere)
+        query, item = _candidates(keys, top, doubt, excluded)
         if self.metric == "hamming":
             exact = keys[query, item].astype(np.float64)
         else:
@@ -115,18 +114,18 @@ class Index:
         """
         if self.metric == "l1":
             return np.concatenate(list(each(self._l1_keys, np.array_split(queries, max(1, min(CORES, len(queries)))))))
-        factor = self._query_factor(self._placed(queries))
+        factor = self._query_factor(self._centred(queries))
         if self.ready is not None:
             return factor @ self.ready
         keys = np.empty((len(queries), len(self.vectors)), self.dtype)
         for part in slices(len(self.vectors), self.step):
-            keys[:, part] = factor @ self._gallery_factor(self._placed(self.vectors[part]))
+            keys[:, part] = factor @ self._gallery_factor(self._centred(self.vectors[part]))
         return keys
 
     def error(self, queries):
-        """By how much the keys of each query may be off, (q,)."""
+        """Bound on the rounding error of each query's keys, (q,)."""
         parts = slices(len(queries), self.step)
-        lengths = np.concatenate([np.linalg.norm(self._placed(queries[part]), axis=1) for part in parts])
+        lengths = np.concatenate([np.linalg.norm(self._centred(queries[part]), axis=1) for part in parts])
         dim = self.vectors.shape[1]
         if self.metric == "l1":
             terms = np.sqrt(dim) * (lengths + self.longest)
@@ -140,7 +139,7 @@ class Index:
         query, item = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
         return pair_keys(queries, query, self.vectors, item, self.metric).reshape(shape)
 
-    def _placed(self, vectors):
+    def _centred(self, vectors):
         return scaled_rows(vectors, self.metric) - self.centre
 
     def _height(self):
@@ -153,7 +152,7 @@ class Index:
         return np.hstack(parts).astype(self.dtype, copy=False)
 
     def _gallery_factor(self, rows):
-        """Columns, by which one query is multiplied faster than by rows."""
+        """Gallery rows as columns: one query is multiplied faster by columns than by rows."""
         ones = np.ones((1, len(rows)))
         squares = [(rows**2).sum(1)[None]] if self.metric == "euclidean" else []
         return np.vstack([rows.T, ones, *squares]).astype(self.dtype, copy=False)
@@ -166,15 +165,15 @@ class Index:
         return np.hstack([cdist(queries, np.asarray(self.vectors[part], np.float64), "cityblock") for part in parts])
 
 
-def _candidates(keys, top, doubt, nowhere):
+def _candidates(keys, top, doubt, excluded):
     """(query, item) of all entries of `keys` (q, n) up to a limit plus `doubt` (q,), the `top` smallest of their row
-    among them; entries `nowhere` never are."""
-    limit = _limits(keys, top, nowhere) + doubt
+    among them, without entries equal to `excluded`."""
+    limit = _limits(keys, top, excluded) + doubt
     return np.divmod(np.flatnonzero(keys <= limit[:, None]), keys.shape[1])
 
 
-def _limits(keys, top, nowhere):
-    """A limit (q,) below `nowhere` that at least `top` entries of each row of `keys` (q, n) do not exceed.
+def _limits(keys, top, excluded):
+    """Return limits (q,) below `excluded` that at least `top` entries of each row of `keys` (q, n) do not exceed.
 
     Each column of entries GROUP rows deep has a minimum, and `top` columns have one up to the `top`-th smallest
     minimum: at most GROUP × top entries lie there but for ties, and a pass of minima costs a tenth of a partition.
@@ -183,7 +182,7 @@ def _limits(keys, top, nowhere):
     if columns >= top:
         least = keys[:, : GROUP * columns].reshape(len(keys), GROUP, columns).min(axis=1)
         limit = np.partition(least, top - 1, axis=1)[:, top - 1]
-        if (limit < nowhere).all():
+        if (limit < excluded).all():
             return limit
     return np.partition(keys, top - 1, axis=1)[:, top - 1]
 

@@ -41,9 +41,9 @@ class EvaluationOptions(Options):
             raise BadInput(f"--codes {self.codes} wants the number of --bits")
         if self.bits and self.distance:
             raise BadInput(f"--bits ranks by Hamming distance; --distance {self.distance} has no part in it")
-        for one, others in (("rerank", ("top", "bits")), ("instances", ("top", "bits", "drop_paired"))):
-            for other in others:
-                if getattr(self, one) and getattr(self, other):
-                    raise BadInput(f"{flag(one)}: does not go with {flag(other)}")
+        for option, others in (("rerank", ("top", "bits")), ("instances", ("top", "bits", "drop_paired"))):
+            for excluded in others:
+                if getattr(self, option) and getattr(self, excluded):
+                    raise BadInput(f"{flag(option)}: does not go with {flag(excluded)}")
         if self.top and (self.protocol == "knncode" or self.ties not in (None, "gallery") or self.also):
             raise BadInput("--top: goes with neither --protocol knncode, --also nor --ties other than gallery")

@@ -18,7 +18,7 @@ class CodeOrdering:
         self.shape = len(queries), len(gallery)
         self.queries, self.gallery, self.own_rows = codes.packed(queries), codes.packed(gallery), own_rows
 
-    def own(self, rows):
+    def own_rows_of(self, rows):
         """The gallery rows of the queries `rows` themselves, or None."""
         return None if self.own_rows is None else self.own_rows[rows]
 
@@ -28,7 +28,7 @@ class CodeOrdering:
 
     def order(self, keys, rows):
         """(gallery rows nearest first (rows, ranked), which tie with the one before)."""
-        return codes.stable_order(keys, self.own(rows))
+        return codes.stable_order(keys, self.own_rows_of(rows))
 
     def hits(self, keys, rows, relevant):
         """(whether the item at each rank is relevant (rows, ranked), ties as in `order`)."""
@@ -39,9 +39,9 @@ class CodeOrdering:
 class KeyOrdering:
     """Order by real-valued distance: one sort of 8-byte integers, a third of the time of argsort.
 
-    A float64 key keeps its order when read as an integer, and its lowest bits have room for what has to be known of
-    the item afterwards. Neighbours that the key, short of those bits and with the error of its matrix product, cannot
-    tell apart are ordered again by their exact distances. Negative keys, zero but for that error, sort backwards, but
+    A float64 key keeps its order when read as an integer, and its lowest bits have room for the item's row or
+    relevance. Neighbours that the key, short of those bits and with the error of its matrix product, cannot
+    tell apart are sorted again by their exact distances. Negative keys, zero but for that error, sort backwards, but
     are such neighbours. Both methods overwrite `keys`.
     """
 
@@ -90,19 +90,19 @@ class KeyOrdering:
         if last < 1:
             return hits, None
         line, column = np.divmod(np.flatnonzero(hits), last + 1)
-        doubt, own = self._doubt(values, rows, 1)[line], values[line, column]
+        doubt, key = self._doubt(values, rows, 1)[line], values[line, column]
         doubtful = np.zeros(len(line), bool)
         for neighbour in (np.maximum(column - 1, 0), np.minimum(column + 1, last)):
-            doubtful |= ~hits[line, neighbour] & (np.abs(values[line, neighbour] - own) <= doubt)
+            doubtful |= ~hits[line, neighbour] & (np.abs(values[line, neighbour] - key) <= doubt)
         if not doubtful.any():
             return hits, None
         lines = np.unique(line[doubtful])
-        again = np.arange(len(self.queries))[rows][lines]
-        order, tied_there = self.order(self.keys(again), again, relevant[lines])
+        queries = np.arange(len(self.queries))[rows][lines]
+        order, tied_again = self.order(self.keys(queries), queries, relevant[lines])
         hits[lines] = np.take_along_axis(relevant[lines], order, axis=1)
         tied = np.zeros(hits.shape, bool)
-        if tied_there is not None:
-            tied[lines] = tied_there
+        if tied_again is not None:
+            tied[lines] = tied_again
         return hits, tied
 
     def _sorted(self, keys, rows, width, low_bits):

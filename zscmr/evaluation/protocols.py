@@ -26,7 +26,7 @@ PRECISION_DIVISOR_CAPTIONS = {
 
 @dataclass(frozen=True)
 class Protocol:
-    peers: str = ""  # whose code measures so
+    peers: str = ""  # systems whose code measures this way
     distance: str | None = None  # None: the one recorded with the embeddings
     interpolated: bool = False
     map_divisor: str = "R"  # D of AP@k; AP over all ranks divides by R
@@ -36,7 +36,7 @@ class Protocol:
     described: str = ""  # what `scores` measures
 
     def conventions(self, distance=None):
-        """What a reader has to know before comparing numbers ranked by `distance`, or the protocol's, with others."""
+        """Describe how numbers are measured that were ranked by `distance`, or by the protocol's."""
         distance = distance or self.distance
         ranked = f"ranked by {DISTANCES[distance] if distance else 'the distance recorded with the embeddings'}"
         if self.peers and distance == self.distance:
@@ -110,7 +110,7 @@ PROTOCOLS = {
     ),
 }
 
-# in every caption: how equal distances were counted
+# how equal distances count; printed in every caption
 TIES = {
     "gallery": "equal distances keep gallery order.",
     "expected": "tied items count in the mean of all their orders (McSherry and Najork 2008).",
@@ -122,9 +122,9 @@ TIES = {
 def compared(hits):
     """Every convention side by side: {description: (queries,)}; interpolated ones are left out where items tie."""
     hits = metrics.Hits.of(hits)
-    both = (False,) if (hits.size > 1).any() else (False, True)
+    variants = (False,) if (hits.size > 1).any() else (False, True)
     scores = {}
-    for interpolated in both:
+    for interpolated in variants:
         kind = "interpolated" if interpolated else "raw"
         scores[f"mAP@all {kind}"] = metrics.average_precision(hits, None, "R", interpolated)
         for divide in ("R", "min(k, R)", "hits"):

@@ -65,7 +65,7 @@ class HitOptions:
     # gallery: equal items keep gallery order. expected: they stay together, so that every metric is its mean over their
     # orders. optimistic, pessimistic: of equal items the relevant ones come first, last
     ties: str = "gallery"
-    top: int | None = None  # ranks to look at, equal items in gallery order; None: all
+    top: int | None = None  # ranks to score, equal items in gallery order; None: all
     block: int | None = None  # queries per block; None: what `memory` allows
     memory: int = MEMORY  # bytes
     rerank: bool = False  # as in `rank_blocks`; not with `top`
@@ -97,7 +97,7 @@ def hit_blocks(queries, gallery, metric, query_labels, gallery_labels, own_rows=
 
 @dataclass(frozen=True)
 class _Labels:
-    """Labels as numbers from 0, and what they say of the queries."""
+    """Labels as numbers from 0, and the number of relevant items of each query."""
 
     queries: np.ndarray  # (n,) int32
     gallery: np.ndarray  # (m,) int32
@@ -116,9 +116,9 @@ class _Labels:
 
 def _first_hits(index, queries, labels, own_rows, top):
     for rows in slices(len(queries), query_block(len(index.vectors), index.memory)):
-        own = None if own_rows is None else own_rows[rows]
-        order, _ = index.search(queries[rows], top, own_rows=own)
-        ranked = len(index.vectors) - (own is not None)
+        part_own_rows = None if own_rows is None else own_rows[rows]
+        order, _ = index.search(queries[rows], top, own_rows=part_own_rows)
+        ranked = len(index.vectors) - (part_own_rows is not None)
         hits = labels.gallery[order] == labels.queries[rows, None]
         yield rows, [Hits.of(hits, None, labels.relevant[rows], ranked, labels.largest)]
 
@@ -130,7 +130,7 @@ def _order_of(ordering, rows, keys):
 def _hits_of(labels, ties, ordering, rows, keys):
     relevant = labels.gallery == labels.queries[rows, None]
     if isinstance(ordering, CodeOrdering) and ties != "gallery":
-        hits = codes.hits_by_distance(keys, relevant, ordering.own(rows), labels.largest)
+        hits = codes.hits_by_distance(keys, relevant, ordering.own_rows_of(rows), labels.largest)
     else:
         hits, tied = ordering.hits(keys, rows, relevant)
         hits = Hits.of(hits, tied if ties != "gallery" else None, largest=labels.largest)

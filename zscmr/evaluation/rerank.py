@@ -12,7 +12,7 @@ itself and its k nearest others:
     d*(q, i) = (1 − λ) J(q, i) + λ d(q, i) / max d(q, ·)         what the gallery is ranked by
 
 d is the squared Euclidean, cosine or L1 distance. The paper asks of a query too that it is reciprocal, with the other
-queries in the gallery. Here each query stands alone: no query sees another, and no sketch is asked to be nearer to a
+queries in the gallery. Here queries do not affect each other, and a sketch need not be nearer to a
 photo than other photos are. A query that is a gallery item itself keeps its place in the neighbourhoods of others.
 """
 
@@ -36,9 +36,9 @@ class Reranking:
         self.shape = len(queries), len(gallery)
         self.queries, self.own_rows = queries, own_rows
         self.index, self.exact = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
-        itself = np.arange(len(gallery))
-        others, _ = self.index.search(gallery, NEIGHBOURS, own_rows=itself)
-        near = np.hstack([itself[:, None], others])
+        items = np.arange(len(gallery))
+        others, _ = self.index.search(gallery, NEIGHBOURS, own_rows=items)
+        near = np.hstack([items[:, None], others])
         self.sets = encode_sets(near, NEIGHBOURS)
         self.columns = (_mean_of(near[:, :EXPANSION], len(gallery)) @ self.sets).tocsc()
 
@@ -84,11 +84,11 @@ def encode_sets(near, neighbours):
     sizes = half.sum(axis=1).A1
     parts = []
     for rows in slices(len(near), ROWS):
-        own = reciprocal[rows]
-        shared = (own @ half).multiply(own).tocoo()  # |R(i, k1) ∩ R(j, k1/2)| of each j in R(i, k1)
+        block = reciprocal[rows]
+        shared = (block @ half).multiply(block).tocoo()  # |R(i, k1) ∩ R(j, k1/2)| of each j in R(i, k1)
         most = 3 * shared.data >= 2 * sizes[shared.col]
-        joined = sparse.csr_matrix((shared.data[most], (shared.row[most], shared.col[most])), shape=own.shape)
-        encoded = (own + joined @ half).tocsr()
+        joined = sparse.csr_matrix((shared.data[most], (shared.row[most], shared.col[most])), shape=block.shape)
+        encoded = (block + joined @ half).tocsr()
         encoded.data = np.repeat(1 / np.diff(encoded.indptr), np.diff(encoded.indptr))
         parts.append(encoded)
     return sparse.vstack(parts, format="csr")
@@ -99,14 +99,14 @@ def _reciprocal(near):
     return members.multiply(members.T).tocsr()
 
 
-def _mean_of(chosen, count):
-    """A sparse matrix (rows, count) that takes the mean over the items `chosen` (rows, k)."""
-    return _rows_of(chosen, count) / chosen.shape[1]
+def _mean_of(items, count):
+    """A sparse matrix (rows, count) that takes the mean over the items `items` (rows, k)."""
+    return _rows_of(items, count) / items.shape[1]
 
 
-def _rows_of(chosen, count):
-    """A sparse matrix (rows, count) of ones at the items `chosen` (rows, k)."""
+def _rows_of(items, count):
+    """A sparse matrix (rows, count) of ones at the items `items` (rows, k)."""
     from scipy import sparse
 
-    ends = np.arange(len(chosen) + 1) * chosen.shape[1]
-    return sparse.csr_matrix((np.ones(chosen.size), chosen.ravel(), ends), shape=(len(chosen), count))
+    ends = np.arange(len(items) + 1) * items.shape[1]
+    return sparse.csr_matrix((np.ones(items.size), items.ravel(), ends), shape=(len(items), count))

@@ -23,7 +23,7 @@ class Setup:
     protocol: str = "standard"
     distance: str = "euclidean"
     ties: str = "gallery"
-    queries: int | None = None  # so many, drawn; None: all
+    queries: int | None = None  # number of queries to draw; None: all
     top: int | None = None  # ranks scored; None: all
     memory: int = MEMORY  # bytes
     seed: int = 0
@@ -118,7 +118,7 @@ def evaluate(photos, sketches, photo_labels, sketch_labels, *, directions=tuple(
 
 
 def score_across(photos, sketches, photo_labels, sketch_labels, distance):
-    """mAP@all of embeddings, mean of both directions between the modalities: what an epoch is chosen by."""
+    """mAP@all of embeddings, mean of both directions between the modalities; chooses the epoch."""
     results = evaluate(photos, sketches, photo_labels, sketch_labels, distance=distance, directions=ACROSS)
     return float(np.mean([values["mAP@all"] for values in results["directions"].values()]))
 

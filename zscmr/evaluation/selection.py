@@ -1,4 +1,4 @@
-"""Rows of an embeddings file, and codes of them, as chosen by `EvaluationOptions`."""
+"""Rows of an embeddings file, or their codes, as `EvaluationOptions` choose them."""
 
 import dataclasses
 from functools import partial
@@ -14,7 +14,7 @@ from zscmr.utils.options import flag
 
 
 def chosen_rows(path, options):
-    """`Features` of the file with the rows, and the codes, that `options` choose; print what is left out."""
+    """Return `Features` of a file with the rows, or codes, that `options` choose; print how many rows are left out."""
     loaded = read_embeddings(path)
     features = unseen_only(loaded)
     pictured = np.union1d(features.photo.labels, features.sketch.labels)
@@ -36,7 +36,7 @@ def chosen_rows(path, options):
 
 
 def _coded(path, loaded, features, options):
-    """`features` with packed codes in place of vectors, where --bits asks for them."""
+    """Replace vectors by packed codes if --bits is set."""
     if features.distance == "hamming":
         for option in ("bits", "distance"):
             if value := getattr(options, option):
@@ -54,7 +54,7 @@ def _coded(path, loaded, features, options):
 
 
 def unseen_only(features):
-    """`features` with the rows of unseen classes alone."""
+    """Keep the rows of unseen classes."""
     return features.keep(lambda items: np.isin(items.labels, features.unseen))
 
 
@@ -85,7 +85,7 @@ def generalised(features, protocol, seed=0):
 
 
 def drop_paired(features):
-    """`features` without the photos that a sketch in it was drawn from by their names, and how many they are."""
+    """Drop photos that a sketch of the file was drawn from, by their names; return the rest and the number dropped."""
     if not features.photo.names or not features.sketch.names:
         raise BadInput(f"--drop-paired needs the file names of photos and sketches, {features.photo.key} comes without")
     drawn = {drawn_photo(*identity) for identity in stems(features.sketch)}
@@ -94,7 +94,7 @@ def drop_paired(features):
 
 
 def dedupe(features):
-    """`features` with each photo once, the first time it is listed, and how many rows that drops.
+    """Keep the first row of each photo; return the rest and the number of rows dropped.
 
     Rows are the same photo if class and file name (without folders and suffix) agree; without names, if class and
     embedding do.

@@ -59,6 +59,6 @@ def summary(scores, setup, features=None, draws=0):
     return results
 
 
-def harmonic_mean(one, other):
+def harmonic_mean(a, b):
     """2 a b / (a + b); 0 where both are."""
-    return 2 * one * other / (one + other) if one + other else 0.0
+    return 2 * a * b / (a + b) if a + b else 0.0

@@ -7,8 +7,8 @@ import numpy as np
 
 from zscmr.utils.files import read_json, write_json
 
-#: fingerprint of an array -> what is wrong with it
-_KNOWN = {
+#: fingerprint of a released array → its defect
+_DEFECTS = {
     "91b581998712ceee": "the released wv_embeddings.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where "
     "the class order has sea_turtle, seagull, seal, and rows 5 (armor) and 6 (axe) both hold 'metal'",
     "65978a2ec86827b4": "the released wv_anjan_glove.mat: rows 91 to 93 (from 0) are seagull, seal, sea_turtle where "
@@ -28,17 +28,17 @@ def fingerprint(array):
 
 def vector_defects(vectors):
     """Sentences on class vectors (C, S): known defects of the released file, or equal rows."""
-    known = _KNOWN.get(fingerprint(vectors))
-    if known:
-        return [known]
-    one, other = _equal_rows(vectors)
-    return [f"rows {first} and {copy} (from 0) are identical" for first, copy in zip(one, other, strict=True)]
+    defect = _DEFECTS.get(fingerprint(vectors))
+    if defect:
+        return [defect]
+    first_rows, copies = _equal_rows(vectors)
+    return [f"rows {first} and {copy} (from 0) are identical" for first, copy in zip(first_rows, copies, strict=True)]
 
 
 def graph_defects(edges):
     """Sentences on class-graph edges (E, 2): known defects of the released file."""
-    known = _KNOWN.get(fingerprint(edges))
-    return [known] if known else []
+    defect = _DEFECTS.get(fingerprint(edges))
+    return [defect] if defect else []
 
 
 def _equal_rows(array):
@@ -104,11 +104,11 @@ def of_modality(provenance, modality):
     return provenance | (provenance.get("sketch", {}) if modality == "sketch" else {})
 
 
-def differing_keys(present, other):
-    """Keys in which two contents of pictures.json differ, apart from paths of files and what training gave."""
+def differing_keys(stored, current):
+    """Keys in which two contents of pictures.json differ, apart from paths of files and results of training."""
     # before precision was recorded it was float32 on a CPU
-    present, other = ({"precision": "float32"} | _identity(content) for content in (present, other))
-    return [key for key in {**other, **present} if present.get(key) != other.get(key)]
+    stored, current = ({"precision": "float32"} | _identity(content) for content in (stored, current))
+    return [key for key in {**current, **stored} if stored.get(key) != current.get(key)]
 
 
 def _identity(provenance):
@@ -116,13 +116,13 @@ def _identity(provenance):
     return identity | {key: _identity(value) for key, value in identity.items() if key == "sketch"}
 
 
-def changed_keys(present, other):
-    """`differing_keys`, and keys of picture folders that are different ones.
+def changed_keys(stored, current):
+    """Return `differing_keys` and the keys of picture folders that have changed.
 
-    A folder of another name may hold the same pictures, moved; it does not while the former folder exists.
+    A folder of another name counts as changed only while the former one exists: otherwise the pictures were moved.
     """
-    renamed = [key for key in ("photos", "sketches") if present.get(key) not in (None, other[key])]
-    return differing_keys(present, other) + [key for key in renamed if Path(present[key]).exists()]
+    renamed = [key for key in ("photos", "sketches") if stored.get(key) not in (None, current[key])]
+    return differing_keys(stored, current) + [key for key in renamed if Path(stored[key]).exists()]
 
 
 def write_provenance(out, provenance):

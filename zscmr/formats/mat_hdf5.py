@@ -1,6 +1,6 @@
 """MAT v7.3 files, which are HDF5 with reversed axes: reading, in the worker of `mat_process`, and writing.
 
-What is read lies in the file itself, and a declared size has to agree with what is stored.
+Data have to lie in the file itself, and a declared size has to agree with the bytes stored.
 """
 
 import math
@@ -37,7 +37,7 @@ class Slabs(NamedTuple):
     blocks: Iterable[np.ndarray]
 
 
-def read(path, key):
+def read_v73(path, key):
     """(names of the variables, the value of `key` or None if it is not among them).
 
     Numbers are `Stored` or `Slabs`, other values as `matfiles.read` returns them. Raises Damaged, or what h5py raises.
@@ -155,7 +155,7 @@ def _attribute(node, name, kinds):
 
 
 def _empty(kind, sizes):
-    """The empty value whose dimensions are stored in place of data."""
+    """Return the empty value whose dimensions `sizes` are stored in place of data."""
     shape = tuple(int(size) for size in np.ravel(sizes)[:33])
     if len(shape) > 32 or not shape or math.prod(shape) or not 0 <= min(shape) <= max(shape) < 2**31:
         raise Damaged("an empty array whose dimensions are not those of one")
@@ -184,7 +184,7 @@ def _number_type(dtype):
     return np.dtype(f"{dtype['real'].str[0]}c{dtype.itemsize}") if dtype.names else dtype
 
 
-def write(path, variables):
+def write_v73(path, variables):
     """Write `variables` (name -> array or str) as MATLAB does, uncompressed. The user block is left for the caller."""
     import h5py
 
@@ -194,8 +194,8 @@ def write(path, variables):
 
 
 def _write_value(file, name, value):
-    """Write one value: axes reversed, text as UTF-16 codes, cells as references into `#refs#`, of an empty value its
-    shape alone."""
+    """Write one value: axes reversed, text as UTF-16 codes, cells as references into `#refs#`, empty values as their
+    shape."""
     import h5py
 
     if isinstance(value, str):

@@ -21,7 +21,9 @@ from zscmr.formats import mat_worker
 SECONDS = 20  # of computing allowed for a request, and one more for each `_BYTES_PER_SECOND` of the file
 _BYTES_PER_SECOND = 2**21
 _MAX_TEXT = 2**28  # bytes of JSON; a file of 225,000 names takes 5 MB
-_START = "import sys; sys.path[:] = sys.argv[1:]; from zscmr.formats.mat_worker import serve; serve()"
+_START = (
+    "import sys; sys.path[:] = sys.argv[1:]; from zscmr.formats.mat_worker import answer_requests; answer_requests()"
+)
 
 
 class Unreadable(ValueError):
@@ -86,7 +88,7 @@ class Reader:
                 raise
 
     def _sent(self, request):
-        """The stream to read the answer from."""
+        """Send a request; return the stream to read the answer from."""
         if self.python is None:
             stream = io.BytesIO()
             mat_worker.reply(request, stream)

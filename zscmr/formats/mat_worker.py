@@ -2,8 +2,8 @@
 
 A request is a line of JSON with the file's `path`, the variable's `key` (null for the names alone) and the `seconds`
 of computing allowed. The answer is the length of a JSON text (8 bytes, little-endian), the text, then the bytes of the
-arrays described in it, column by column, in order. Texts and numbers in cells stand in the JSON itself; of numbers
-that lie in the file as they are, only the place is sent.
+arrays described in it, column by column, in order. Texts and numbers in cells stand in the JSON itself; for numbers
+that lie in the file as they are, only their offset is sent.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _NUMBERS = {  # array class of v5 -> (data type code, NumPy type) of the same nu
 _COMPLEX_OR_LOGICAL = 0x800 | 0x200
 
 
-def serve():
+def answer_requests():
     """Answer requests until standard input ends, which it does with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to report
     answers = os.fdopen(os.dup(1), "wb")
@@ -62,7 +62,7 @@ def reply(request, stream):
 
 @dataclass
 class _Answer:
-    """What is sent for one request; `payloads`: for each array, its blocks in the order of their bytes."""
+    """The answer to one request; `payloads`: for each array, its blocks in the order of their bytes."""
 
     payloads: list = field(default_factory=list)
     items: int = 0
@@ -70,7 +70,7 @@ class _Answer:
 
     def content(self, path, key):
         status = os.stat(path)
-        names, value = (mat_hdf5 if _is_hdf5(path) else sys.modules[__name__]).read(path, key)
+        names, value = (mat_hdf5.read_v73 if _is_hdf5(path) else read_v5)(path, key)
         if value is None:
             return {"names": names}
         version = [status.st_size, status.st_mtime_ns]
@@ -109,7 +109,7 @@ def _is_hdf5(path):
         return any(file.seek(offset) is not None and file.read(8) == _HDF5_MAGIC for offset in (0, 512))
 
 
-def read(path, key):
+def read_v5(path, key):
     """(names of the variables of a v5 file, the value of `key` or None if it is not among them)."""
     import scipy.io  # takes 0.3 s to import
 
@@ -132,7 +132,7 @@ def read(path, key):
 
 
 def _byte_order(file):
-    """'<' or '>' of an open v5 file. Raises Damaged for what is none, v4 among it."""
+    """'<' or '>' of an open v5 file. Raises Damaged for other files, v4 among them."""
     file.seek(0)
     header = file.read(_HEADER)
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(header[124:128])
@@ -163,8 +163,8 @@ def _stored(file, order, index):
         return None
     stored = Stored(np.dtype(order + dtype), shape, position + data + 8)
     expected = math.prod(shape) * stored.dtype.itemsize
-    whole = len(shape) > 1 and min(shape) >= 0 and size == expected and stored.offset + size <= length
-    return stored if whole and data_kind == code else None
+    complete = len(shape) > 1 and min(shape) >= 0 and size == expected and stored.offset + size <= length
+    return stored if complete and data_kind == code else None
 
 
 def _plain(value):

@@ -19,7 +19,7 @@ from zscmr.utils.errors import BadInput, first_line
 
 LARGE = 2**31  # bytes of a variable: from here on v7.3 is written, and arrays are mapped rather than read
 _BLOCK = 2**26  # bytes of rows copied at a time
-_SAMPLES = 64  # places of a .mat file, 4 KiB each, that tell one version of it from another
+_SAMPLES = 64  # blocks of 4 KiB, spread over a .mat file, that tell one version of it from another
 _LISTED = 20  # variables named in a message
 
 
@@ -47,16 +47,16 @@ def _answer(path, key, large=LARGE):
     """(names of the variables, value of `key` or None) from the process that reads. Raises BadInput."""
     try:
         return mat_process.reader().read(path, key, large)
-    except Exception as error:  # what NumPy raises for an answer that is none differs
-        what = "not a readable .mat file" if key is None else f"variable '{key}' cannot be read"
-        raise BadInput(f"{path}: {what} ({first_line(error)})") from error
+    except Exception as error:  # NumPy raises of many kinds for a damaged answer
+        fault = "not a readable .mat file" if key is None else f"variable '{key}' cannot be read"
+        raise BadInput(f"{path}: {fault} ({first_line(error)})") from error
 
 
 def read_numbers(path, key, shape=None, large=LARGE):
     """A variable that has to be an array of real numbers, as `read` returns it.
 
     `shape` gives its axes, None for one of any length: (None, 2) takes an edge list. Raises BadInput naming the file,
-    the key, what is expected and what is there.
+    the key, and both the expected and the received shape.
     """
     value = read(path, key, large)
     if _is_real(value) and (shape is None or _fits(value.shape, shape)):
@@ -142,7 +142,7 @@ def write(path, variables, large=LARGE):
     ready = {name: _cell(value) if isinstance(value, (list, tuple)) else value for name, value in variables.items()}
     with files.whole_file(path) as part:
         if any(isinstance(value, np.ndarray) and value.nbytes >= large for value in ready.values()):
-            mat_hdf5.write(part, ready)
+            mat_hdf5.write_v73(part, ready)
             _write_header(part, b"MATLAB 7.3 MAT-file, written by ZSCMR".ljust(116) + bytes(8) + b"\x00\x02IM")
         else:
             scipy.io.savemat(part, ready, appendmat=False, oned_as="column")
@@ -184,7 +184,7 @@ def _fits(sizes, shape):
 
 
 def _described(value):
-    """What a variable or an entry of a cell is, in words."""
+    """Describe a variable or an entry of a cell for a message."""
     if isinstance(value, str):
         return "text"
     if not isinstance(value, np.ndarray):
@@ -209,10 +209,10 @@ def mapped_rows(rows):
     """The array of a .npy file, mapped; None if there is no such file, or one that is damaged or not row-major."""
     try:
         mapped = np.load(rows, mmap_mode="r", allow_pickle=False)
-        whole = mapped.offset + mapped.nbytes == os.path.getsize(rows)
+        complete = mapped.offset + mapped.nbytes == os.path.getsize(rows)
     except Exception:  # what NumPy raises for a damaged header differs by the byte
         return None
-    return mapped if whole and mapped.flags.c_contiguous and _is_real(mapped) else None
+    return mapped if complete and mapped.flags.c_contiguous and _is_real(mapped) else None
 
 
 def _write_rows(rows, array):
@@ -225,7 +225,7 @@ def _write_rows(rows, array):
         for start in track(range(0, len(array), step), f"{rows.name}, blocks of {step} rows"):
             file.write(np.ascontiguousarray(array[start : start + step], dtype).data)
     version = re.compile(re.escape(rows.name[: -len("0123456789abcdef.rows.npy")]) + r"[0-9a-f]{16}\.rows\.npy")
-    for other in rows.parent.iterdir():
-        if other != rows and version.fullmatch(other.name):
+    for stale in rows.parent.iterdir():
+        if stale != rows and version.fullmatch(stale.name):
             with suppress(OSError):  # Windows keeps what another process has mapped
-                other.unlink()
+                stale.unlink()

@@ -45,7 +45,7 @@ class Run:
         """The run started last under runs/. Raises BadInput if there is none."""
         configs = sorted(ROOT.glob(f"*/{CONFIG}"), key=lambda file: file.stat().st_mtime)
         if not configs:
-            raise BadInput(f"{ROOT}: no run to go on with; --resume wants --path or a run under {ROOT}")
+            raise BadInput(f"{ROOT}: no run to go on with; --resume needs --path or a run under {ROOT}")
         return cls(configs[-1].parent)
 
     @classmethod
@@ -98,12 +98,12 @@ class Run:
             values = settings_class.parsed(stored)
         except BadInput as error:
             raise BadInput(f"{self.config_file}: {error}") from error
-        known = {field.name for field in dataclasses.fields(settings_class)} | {*OF_COMMAND}
-        constants = {name: value for name, value in stored.items() if name not in known and value is not None}
+        fields = {field.name for field in dataclasses.fields(settings_class)} | {*OF_COMMAND}
+        constants = {name: value for name, value in stored.items() if name not in fields and value is not None}
         return values | {"constants": constants | values.get("constants", {})}
 
     def resumed(self, settings):
-        """The stored settings, those that say where the run is apart. Raises BadInput where `settings` chose others."""
+        """Return `settings` with the stored values, path and opening mode apart; raise BadInput if it chose others."""
         stored = self.settings(type(settings))
         for name in settings.given - {*OF_RUN, "constants"}:
             self._refuse_other(name, getattr(settings, name), stored.get(name))
@@ -121,9 +121,9 @@ class Run:
         config = self.config()
         for part, names in classes.items():
             if list(config["classes"][part]) != list(names):
-                other = sorted(set(config["classes"][part]) ^ set(names)) or names
+                first = (sorted(set(config["classes"][part]) ^ set(names)) or names)[0]
                 raise BadInput(
-                    f"{self.folder}: was started with other {part.replace('_', '-')} classes ('{other[0]}' differs); "
+                    f"{self.folder}: was started with other {part.replace('_', '-')} classes ('{first}' differs); "
                     "--unseen with its own list resumes it, another --path starts anew"
                 )
         if config.get("dataset", {}).get("features_sha256") not in (None, dataset["features_sha256"]):
@@ -149,7 +149,7 @@ def open_run(settings):
     if path is None:
         return settings, None  # `create` takes the next number
     if path.exists() and not path.is_dir():
-        raise BadInput(f"{path}: is a file, --path wants a directory")
+        raise BadInput(f"{path}: is a file, --path needs a directory")
     if path.exists() and any(path.iterdir()):
         if not settings.overwrite:
             raise BadInput(f"{path}: exists already; --resume goes on with it, --overwrite replaces it")

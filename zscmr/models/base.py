@@ -23,7 +23,7 @@ from zscmr.models.adam import Adam
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a system is built from, of the trained classes alone.
+    """Data of the trained classes that a system is built from.
 
     `photos` (n, F), `sketches` (m, F'): training features, or `TrainingRows`, for the input scaling.
     `class_vectors` (C, S): row k is of the class with label k in a batch.
@@ -62,7 +62,9 @@ class ParameterGroup:
 
 
 class System(keras.Model):
-    """A map of both modalities into one space; subclasses add their layers and define what raises here.
+    """A map of both modalities into one space.
+
+    Subclasses add layers and define the methods that raise NotImplementedError here.
 
     `photo_scaling` and `sketch_scaling` map features (n, F) to the scaled ones of a batch; they are fixed before
     training. `negative_photos`, `negative_sketches`: whether a batch has as many photos, or sketches, of other classes.

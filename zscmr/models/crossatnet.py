@@ -1,5 +1,5 @@
-"""CrossATNet (Chaudhuri et al., Image and Vision Computing 2020): a sketch guides what is read from a photo, a graph
-convolution over the classes gives their anchors, and the embedding may be a binary code.
+"""CrossATNet (Chaudhuri et al., Image and Vision Computing 2020): attention to a photo guided by its sketch, class
+anchors from a graph convolution over the classes, and embeddings that may be binary codes.
 
 Our reading of the abstract: sizes and formulas of the paper are not available (FIDELITY.md, "CrossATNet").
 """
@@ -167,7 +167,7 @@ class CrossATNet(System):
         self.sketch_classifier = layers.Linear("sketch_classifier", size, classes)
 
     def embed_photos(self, features):
-        """(n, F) CNN features → (n, t) unit embeddings, or codes of −1 and 1. No sketch has a part in it."""
+        """(n, F) CNN features → (n, t) unit embeddings, or codes of −1 and 1. Independent of any sketch."""
         photos = self.photo_scaling(features)
         if self.settings.attention != "none":
             photos = photos * (1 + self.photo_gate(photos))
@@ -232,7 +232,7 @@ class CrossATNet(System):
         sketch_gate = self.sketch_gate(sketches)
         distillation = gather.mean(distillation_loss(gate, sketch_gate))
         draw = tf.random.stateless_uniform((tf.shape(photos)[0] * gather.replicas, 1), noise + 2)
-        return photos * (1 + tf.where(gather.own(draw) < settings.guided, sketch_gate, gate)), distillation
+        return photos * (1 + tf.where(gather.local(draw) < settings.guided, sketch_gate, gate)), distillation
 
 
 def distillation_loss(photo_gate, sketch_gate):

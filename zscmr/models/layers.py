@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from zscmr.datasets.scaling import usable_deviation
 
-WITHIN_CLASS_WEIGHT = 16.0  # of the scatter within classes, that between them has 1
+WITHIN_CLASS_WEIGHT = 16.0  # weight of the scatter within classes; scatter between classes has weight 1
 WHITENING = 0.4  # 0: principal components as they are, 0.5: whitened, all of variance 1
 SIMILARITY_TEMPERATURE = 0.06  # divides cosines with the directions of a classifier's classes
 SIMILARITY_LENGTH = 2.0  # of a row's similarities, where its features have length 1
@@ -40,7 +40,7 @@ class ClassSimilarity(keras.layers.Layer):
     """Append similarities to the classes of a classifier: features (n, F) → (n, F + A), mean square 1 as of `Scaling`.
 
     Similarities are the square roots of a softmax over cosines of the scaled features with the directions of the
-    classes, less their mean over the training features. They separate unseen classes that the seen ones do not.
+    classes, less their mean over the training features. They separate unseen classes that seen ones do not separate.
     """
 
     def __init__(self, features, name, classifier):
@@ -62,8 +62,8 @@ class ClassSimilarity(keras.layers.Layer):
     def call(self, features):
         rows = self._unit(features)
         similarities = tf.math.l2_normalize(self._similarities(rows) - self.mean, axis=-1)
-        both = tf.concat([rows, SIMILARITY_LENGTH * similarities], axis=-1)
-        return both * (both.shape[-1] / (1 + SIMILARITY_LENGTH**2)) ** 0.5
+        described = tf.concat([rows, SIMILARITY_LENGTH * similarities], axis=-1)
+        return described * (described.shape[-1] / (1 + SIMILARITY_LENGTH**2)) ** 0.5
 
 
 def make_scaling(features, name, classifier=None):
@@ -160,9 +160,9 @@ def principal_directions(scaling, features, count):
     return kernel
 
 
-def after(other, x):
-    """x, computed after `other`."""
-    with tf.control_dependencies([other]):
+def after(first, x):
+    """x, computed after `first`."""
+    with tf.control_dependencies([first]):
         return tf.identity(x)
 
 
@@ -177,7 +177,7 @@ def dropout(x, rate, seed, gather):
         seed: (2,) int.
         gather: `Gather`.
     """
-    return gather.own(tf.nn.experimental.stateless_dropout(gather(x), rate, seed)) if rate else x
+    return gather.local(tf.nn.experimental.stateless_dropout(gather(x), rate, seed)) if rate else x
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def mix_pairs(batch, modality_mix, class_mix, noise, gather):
         c = class_mix * tf.repeat(shares[2, ::2], 2, axis=0)  # one share a class
         photos, sketches = _with_blends(photos, c), _with_blends(sketches, c)
         labels = tf.concat([labels, -1 - tf.range(count) // 2], axis=0)
-    return MixedPairs(gather.own(photos), gather.own(sketches), gather.own(labels))
+    return MixedPairs(gather.local(photos), gather.local(sketches), gather.local(labels))
 
 
 def _with_blends(rows, share):
@@ -236,4 +236,4 @@ def without_virtual(rows, batch, gather, per_pair=1):
 
     Returns this replica's share of the other rows, (per_pair · batch / replicas, …).
     """
-    return gather.own(gather(rows)[: per_pair * tf.shape(batch.labels)[0] * gather.replicas])
+    return gather.local(gather(rows)[: per_pair * tf.shape(batch.labels)[0] * gather.replicas])

@@ -19,7 +19,7 @@ def triplet_loss(photo, sketch, negative_photo, negative_sketch, margin):
     """
     near = euclidean_distance(photo, sketch)
     far = euclidean_distance(photo, negative_sketch), euclidean_distance(sketch, negative_photo)
-    return tf.add_n([tf.reduce_mean(tf.nn.relu(near - other + margin)) for other in far])
+    return tf.add_n([tf.reduce_mean(tf.nn.relu(near - distance + margin)) for distance in far])
 
 
 def decoder_loss(sketch_from_photo, sketch, photo_from_sketch, photo):
@@ -135,7 +135,7 @@ def batch_mean_triplet_loss(anchor, positive, negative, margin, gather):
 
 
 def frobenius(matrix):
-    """‖matrix‖_F, not squared; the floor keeps its gradient finite at zero."""
+    """‖matrix‖_F, not squared; a floor keeps the gradient finite at zero."""
     return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(matrix)), 1e-12))
 
 

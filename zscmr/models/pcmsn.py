@@ -1,8 +1,8 @@
 """PCMSN (Deng et al., IEEE Transactions on Image Processing 2020): features become class semantics, then codes.
 
-Two generators bring photos and sketches to the space of the class vectors, where a discriminator cannot tell them from
-those; a head shared by both modalities projects that space to the retrieval space. The published objective (`sketchy`,
-`tuberlin`) and the same terms in the form that retrieves best (`tuned`): FIDELITY.md, "PCMSN".
+Two generators bring photos and sketches to the space of the class vectors, and a discriminator tries to tell them from
+class vectors. A head shared by both modalities projects that space to the retrieval space. The published objective
+(`sketchy`, `tuberlin`) and the same terms in the form that retrieves best (`tuned`): FIDELITY.md, "PCMSN".
 """
 
 from dataclasses import dataclass, replace
@@ -139,12 +139,12 @@ class PCMSN(System):
         """The discriminator by SGD with momentum, all else by Adam; each along its own terms."""
         if not self.settings.progressive:
             return super().parameter_groups(rate)
-        own = {id(variable) for variable in self.discriminator.trainable_variables}
-        others = [variable for variable in self.trainable_variables if id(variable) not in own]
+        inside = {id(variable) for variable in self.discriminator.trainable_variables}
+        outside = [variable for variable in self.trainable_variables if id(variable) not in inside]
         (first, second), adam = ADVERSARIAL_TERMS, Adam(rate)
         sgd = keras.optimizers.SGD(rate, momentum=MOMENTUM)
         return [
-            ParameterGroup((*GENERATORS_TERMS, first), others, adam),
+            ParameterGroup((*GENERATORS_TERMS, first), outside, adam),
             ParameterGroup((second,), self.discriminator.trainable_variables, sgd),
         ]
 
@@ -226,7 +226,7 @@ class Draws:
     def draw(self, function, x, *range_):
         seed = self.noise + self.count
         self.count += 1
-        return self.gather.own(function((tf.shape(x)[0] * self.gather.replicas, x.shape[1]), seed, *range_))
+        return self.gather.local(function((tf.shape(x)[0] * self.gather.replicas, x.shape[1]), seed, *range_))
 
     def normal(self, x):
         return self.draw(tf.random.stateless_normal, x)

@@ -1,4 +1,4 @@
-"""What features reach without gradients: as they are, and under a shrinkage-LDA map."""
+"""Scores of features without training: as they are, and under a shrinkage-LDA map."""
 
 import numpy as np
 import scipy.linalg

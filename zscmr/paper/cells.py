@@ -32,7 +32,7 @@ from zscmr.training.stage2.options import TrainingOptions, with_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
 
-#: how the same embeddings are measured besides protocol `standard`: `EvaluationOptions`, sketch→image
+#: how embeddings are measured besides protocol `standard`, sketch→image: fields of `EvaluationOptions`
 MEASURES = {
     "knncode": {"protocol": "knncode"},
     "sempcyc": {"protocol": "sempcyc"},
@@ -51,12 +51,12 @@ RUN_SECONDS = 3.0  # building, compiling, export, figures
 EPOCH_SECONDS = 0.05  # checkpoint, held-out score
 PICTURE_SECONDS = 3e-8  # an epoch, per picture and feature
 PAIR_SECONDS = 3e-8  # ranking and scoring, per query and gallery item
-RERANKING_TIMES = 8  # as long as ranking (`benchmarks/bench_eval.py`)
+RERANKING_TIMES = 8  # time of re-ranking in times of ranking (`benchmarks/bench_eval.py`)
 
 
 @dataclass(frozen=True)
 class Method:
-    """What is trained: a preset of a model, and the trainer's settings that differ from it."""
+    """A preset of a model, and the trainer's settings that differ from it."""
 
     model: str
     preset: str
@@ -77,7 +77,7 @@ class Method:
 
 
 class Cell:
-    """One JSON file at `path`. A subclass says what it holds (`identity`, `measure`) and how long it may take."""
+    """One JSON file at `path`. A subclass defines its content (`identity`, `measure`) and expected `seconds`."""
 
     def stored(self):
         """Contents of the finished cell; {} if there is none, or one of other settings or features."""
@@ -168,7 +168,7 @@ class Training(Cell):
         complete = False
         if not (runs.Run(self.folder).results() and self.is_ours()):
             complete = self.train(worker)
-        # the embeddings stay, for the other cells; a table's hundred runs would fill the disk with the rest
+        # other cells need the embeddings only; checkpoints of a hundred runs would fill the disk
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         return runs.Run(self.folder).results()["shared space"], complete
 
@@ -177,8 +177,8 @@ class Training(Cell):
         config = self.folder / runs.CONFIG
         if not config.exists():
             return False
-        places = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
-        expected = json_round_trip({**runs.config_settings(self.resolved[0]), **places})
+        paths = {"data": self.ground.dataset.directory, "unseen": self.ground.unseen_file}
+        expected = json_round_trip({**runs.config_settings(self.resolved[0]), **paths})
         stored = runs.Run(config.parent).config()["settings"]
         return {name: value for name, value in stored.items() if name not in runs.OF_RUN} == expected
 
@@ -189,8 +189,8 @@ class Training(Cell):
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         log = self.folder.with_name(f"{self.folder.name}.log")
-        places = self.folder, self.ground.dataset.directory, self.ground.unseen_file
-        worker.train(log, not fresh, self.options if fresh else None, *places)
+        paths = self.folder, self.ground.dataset.directory, self.ground.unseen_file
+        worker.train(log, not fresh, self.options if fresh else None, *paths)
         return fresh
 
 
@@ -256,7 +256,7 @@ class Measurement(Cell):
 
 @dataclass(frozen=True)
 class Baselines(Cell):
-    """What the features reach without gradients."""
+    """Scores of the features without training."""
 
     ground: Ground
 
@@ -300,7 +300,7 @@ class Across(Cell):
 
     @staticmethod
     def of(file, runs_folder):
-        """Raises BadInput if the file is not one of embed.py's."""
+        """The cell of an embeddings file. Raises BadInput if embed.py did not write it."""
         features = unseen_only(read_embeddings(file))
         if not features.across:
             raise BadInput(f"--across {file}: no variable 'across', which embed.py writes")

@@ -1,4 +1,4 @@
-"""What numbers are measured on: a dataset and an unseen list, and how they differ from the paper's.
+"""The ground that numbers are measured on: a dataset and an unseen list, and how they differ from the paper's.
 
 Whether a number is comparable with a published one is derived from the dataset directory, never asserted.
 """
@@ -22,17 +22,17 @@ from zscmr.utils.files import read_json
 PUBLISHED = read_json(Path(__file__).with_name("published.json"))
 
 
-@dataclass(frozen=True, eq=False)  # as a part of keys: the same ground is the same object
+@dataclass(frozen=True, eq=False)  # part of keys, compared by identity
 class Ground:
     """A dataset directory with one list of unseen classes."""
 
     dataset: object  # a `UxUyLoader.Dataset`
-    split: Split  # none held out: that is each run's own matter
-    unseen_file: Path | None  # as the trainer is given it
+    split: Split  # without held-out classes, which each run draws itself
+    unseen_file: Path | None  # the trainer's --unseen
     list_name: str  # of the literature's list with these classes, else the file's
-    folder: Path  # of the cells; its name holds a digest of features and split, so other data never mix with these
+    folder: Path  # of the cells; named by a digest of features and split
     differences: tuple[str, ...]  # from what the paper used; none: comparable
-    leaked: str  # which unseen classes the CNNs were trained on; empty if none
+    leaked: str  # sentence on unseen classes that the CNNs were trained on; empty if none
 
     @property
     def name(self):
@@ -49,7 +49,7 @@ class Ground:
 
     @property
     def pictures(self):
-        """The dataset in words, whatever the unseen list."""
+        """Describe dataset and features, without the unseen list."""
         photo, sketch = self.dataset.photo, self.dataset.sketch
         return (
             f"dataset {self.name} ({len(photo.labels):,} photos and {len(sketch.labels):,} sketches of "
@@ -58,7 +58,7 @@ class Ground:
 
     @property
     def unseen(self):
-        """The unseen list in words."""
+        """Name of the unseen list and number of its classes."""
         return f"{self.list_name} ({len(self.split.unseen)} classes)"
 
     @property
@@ -74,7 +74,7 @@ class Ground:
 
     @cached_property
     def paired(self):
-        """Whether names of unseen sketches say which photo of the dataset they were drawn from."""
+        """Whether file names of unseen sketches name the photo of the dataset that they were drawn from."""
         photos = set(stems(self.dataset.photo))
         drawn = (drawn_photo(*identity) for identity in stems(self.dataset.sketch))
         return any(photo in photos for photo in drawn if photo[0] in self.split.unseen)
@@ -82,7 +82,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What numbers of a run on another dataset's pictures are measured on, as a `Ground` describes itself."""
+    """The ground of a run's numbers on another dataset's pictures; has the fields of `Ground` that tables print."""
 
     name: str  # both datasets, and which classes
     list_name: str
@@ -92,17 +92,17 @@ class Elsewhere:
 
 
 def survey(dataset, unseen_files, root):
-    """The `Ground` of the dataset's unseen.txt, if it has one, and of each further list; lists alike count once.
+    """The `Ground` of the dataset's unseen.txt, if it has one, and of each further list; equal lists count once.
 
     Raises BadInput for a dataset or list that cannot be used, before anything runs.
     """
     data = dataset.directory
-    own = data / UNSEEN
-    files = ([None] if own.exists() or not unseen_files else []) + list(unseen_files)
+    default = data / UNSEEN
+    files = ([None] if default.exists() or not unseen_files else []) + list(unseen_files)
     features = digest_features(dataset)
     grounds = {}
     for file in files:
-        listing = file or own
+        listing = file or default
         listed = read_class_list(listing)
         split = split_classes(dataset.classes, listed, listing, held_out_share=0)
         name = literature.list_name(listed, listing.stem)
@@ -124,7 +124,7 @@ def survey(dataset, unseen_files, root):
 
 
 def digest_features(dataset):
-    """Hexadecimal digest of everything of a dataset that all training depends on, and of what its tables say of it."""
+    """Hexadecimal digest of the data that training reads, and of what tables print of the dataset."""
     digest = features_digest(dataset)
     digest.update(b"int64 (0, 2)")  # edges are part of the cells that need a graph
     about = {key: dataset.provenance.get(key) for key in ("backbone", "train", "trained_on")}
@@ -135,19 +135,19 @@ def digest_features(dataset):
 
 def reasons_not_comparable(dataset, split, unseen_list):
     """Sentences, each a reason why numbers of this dataset and split cannot be compared with the published ones."""
-    known = literature.recognised(dataset.classes)
-    if not known or known.name not in PUBLISHED["datasets"]:
+    recognised = literature.recognised(dataset.classes)
+    if not recognised or recognised.name not in PUBLISHED["datasets"]:
         return (f"another dataset than {' and '.join(PUBLISHED['datasets'])}",)
-    facts, reasons = PUBLISHED["datasets"][known.name], []
-    for what, ours, counts in (
-        ("photos", len(dataset.photo.labels), known.photos),
-        ("sketches", len(dataset.sketch.labels), known.sketches),
+    facts, reasons = PUBLISHED["datasets"][recognised.name], []
+    for what, measured, counts in (
+        ("photos", len(dataset.photo.labels), recognised.photos),
+        ("sketches", len(dataset.sketch.labels), recognised.sketches),
     ):
-        if ours not in counts:
-            reasons.append(f"{ours:,} {what}, where {known.name} has {next(iter(counts)):,}")
+        if measured not in counts:
+            reasons.append(f"{measured:,} {what}, where {recognised.name} has {next(iter(counts)):,}")
     for what in ("seen", "unseen"):
-        if (ours := len(getattr(split, what))) != facts[what]:
-            reasons.append(f"{ours} {what} classes, where the paper has {facts[what]}")
+        if (measured := len(getattr(split, what))) != facts[what]:
+            reasons.append(f"{measured} {what} classes, where the paper has {facts[what]}")
     if facts["implied_list"] not in (None, unseen_list):
         reasons.append(f"unseen list {unseen_list}, where the released code implies {facts['implied_list']}")
     backbone = dataset.provenance.get("backbone", "unknown")

@@ -1,4 +1,4 @@
-"""What the tables compare: grounds, methods, seeds; and the cells that takes."""
+"""The grounds, methods and seeds that the tables compare, and the cells to compute."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ FULL = "full"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared with what."""
+    """Grounds, methods and seeds to compare."""
 
     grounds: tuple[Ground, ...]  # the first is the main one, all tables are about it
     methods: tuple[Method, ...]
@@ -35,14 +35,14 @@ class Plan:
 
     def trainings(self, method, ground=None):
         cells = [Training(ground or self.main, method, seed) for seed in self.seeds]
-        return cells if cells[0].resolved[1].epochs else cells[:1]  # what trains nothing is the same for all seeds
+        return cells if cells[0].resolved[1].epochs else cells[:1]  # without training all seeds give the same
 
     def measurements(self, method, measured, ground=None):
         cells = [Measurement(training, measured) for training in self.trainings(method, ground)]
         return [cell for cell in cells if cell.applicable]
 
     def cells(self):
-        """Every cell, in the order to compute them: what the first tables need comes first, what others made last."""
+        """Every cell in the order of the tables; cells of other runs last."""
         cells = [Baselines(ground) for ground in self.grounds]
         cells = [cell for cell in cells if cell.applicable]
         ablated = [method for rows in self.ablations().values() for method in rows.values()]
@@ -59,8 +59,8 @@ class Plan:
 
 def with_variants(methods):
     """`methods`, each followed by its variants."""
-    followed = []
+    expanded = []
     for method in methods:
         variants = tables_of(method.model).variants.get(method.preset, ())
-        followed += [method, *(method.with_changes(changes) for changes in variants)]
-    return tuple(followed)
+        expanded += [method, *(method.with_changes(changes) for changes in variants)]
+    return tuple(expanded)

@@ -1,4 +1,4 @@
-"""Numbers for the tables: those of finished cells, over their seeds, and published ones, each with its origin."""
+"""Numbers of the tables with their origin: of finished cells, over their seeds, and published ones."""
 
 from functools import partial
 
@@ -39,8 +39,8 @@ class Results:
         results = self.contents[cell]["baselines"][name]
         return Value((results["directions"][direction][metric],), convention(results), cell.ground)
 
-    def everyone(self):
-        """{row: function (direction, metric, ground) -> Value} of the baselines and all methods."""
+    def all_rows(self):
+        """{row: function (direction, metric, ground) → Value} of the baselines and all methods."""
         rows = {}
         for name in BASELINES:
             rows[name] = partial(self.baseline, name)
@@ -49,7 +49,7 @@ class Results:
         return rows
 
     def distances(self):
-        """Which distance each preset ranks by, in words."""
+        """Sentence on the distance that each preset ranks by."""
         parts = []
         for method in self.plan.methods:
             content = self.contents[self.plan.trainings(method)[0]]
@@ -75,12 +75,12 @@ def convention(results):
 
 
 def as_published(dataset):
-    """Above the columns of published numbers."""
+    """Column heading of published numbers."""
     return f"{dataset}, published"
 
 
 def as_measured(ground):
-    """Above the columns of measured numbers."""
+    """Column heading of measured numbers."""
     return f"{ground.name}, measured"
 
 

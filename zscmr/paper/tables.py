@@ -40,15 +40,15 @@ def all_tables(plan):
     return [*(table for table in tables if table.rows), field_table()]
 
 
-def caption(results, what, *more, published=True, unseen=True):
-    """What every table says of its numbers."""
+def caption(results, content, *details, published=True, unseen=True):
+    """Caption of a table: warning, `content`, sources of published numbers, dataset, seeds, `details`."""
     plan = results.plan
     count = len(plan.seeds)
     sources = [f"Published: {PUBLISHED['cite']}; convention {PUBLISHED['convention']}."] if published else []
     listed = f"unseen list {plan.main.unseen}; " if unseen else ""
     spread = f"mean ± sample standard deviation of {count} seeds" if count > 1 else f"one run, seed {plan.seeds[0]}"
-    measured = f"Measured: {plan.main.pictures}; {listed}{spread}; {' '.join(more)}"
-    return " ".join(filter(None, [plan.warning, what, *sources, measured]))
+    measured = f"Measured: {plan.main.pictures}; {listed}{spread}; {' '.join(details)}"
+    return " ".join(filter(None, [plan.warning, content, *sources, measured]))
 
 
 def standard(results, baselines=True):
@@ -65,7 +65,7 @@ def comparison_table(results):
     sizes = {label(method): preset.constants.size for method, preset in presets.items()}
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": DIM}
     measured = {}
-    for row, score in results.everyone().items():
+    for row, score in results.all_rows().items():
         cells = measured_values({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
         if cells:
             measured[row] = {"size": str(sizes[row]), **cells}
@@ -86,15 +86,15 @@ def comparison_table(results):
 
 def directions_table(results):
     columns = tuple(f"{ARROWS[direction]} {metric}" for direction in DIRECTIONS for metric in METRICS)
-    places = [(direction, metric) for direction in DIRECTIONS for metric in METRICS]
+    keys = [(direction, metric) for direction in DIRECTIONS for metric in METRICS]
     rows = {}
     for dataset in DATASETS:
         numbers = [
             value for pairs in PUBLISHED["directions"].values() for value in published(pairs[dataset], dataset).values()
         ]
         rows[f"ZSCMR, {dataset}, published"] = dict(zip(columns, numbers, strict=True))
-    for row, score in results.everyone().items():
-        cells = measured_values(dict(zip(columns, (score(*place) for place in places), strict=True)))
+    for row, score in results.all_rows().items():
+        cells = measured_values(dict(zip(columns, (score(*key) for key in keys), strict=True)))
         if cells:
             rows[f"{row}, {results.plan.main.name}"] = cells
     return PaperTable(
@@ -108,17 +108,17 @@ def directions_table(results):
 
 
 def ablation_table(results, model, preset):
-    """mAP@all without each loss term, published and measured, and how much each run lost against its full system."""
-    ours, known = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
+    """mAP@all without each loss term, published and measured, and the change of each run against its full system."""
+    ours, published_rows = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
     methods, against = results.plan.ablations()[model, preset], tables_of(model).against
-    shown = [dataset for dataset in DATASETS if known]
+    shown = [dataset for dataset in DATASETS if published_rows]
     rows = {}
     for row, method in methods.items():
         cells = {}
         for position, direction in enumerate(ACROSS):
-            for dataset in shown if row in known else ():
-                number, digits = known[row][dataset][position], 3 if row == FULL else 2
-                how = PUBLISHED["convention"] if row == FULL else known["read_off"]
+            for dataset in shown if row in published_rows else ():
+                number, digits = published_rows[row][dataset][position], 3 if row == FULL else 2
+                how = PUBLISHED["convention"] if row == FULL else published_rows["read_off"]
                 column = f"{as_published(dataset)}: {INITIALS[direction]}"
                 cells[column] = Value((number,), how, dataset=dataset, digits=digits)
             measured = results.method(method, direction, "mAP@all")
@@ -129,10 +129,10 @@ def ablation_table(results, model, preset):
                 column = f"{ours}: {INITIALS[direction]}, change"
                 cells[column] = Value(change, measured.convention, measured.ground, signed=True)
         rows[row] = cells
-    places = (*map(as_published, shown), ours)
-    columns = [f"{position}: {INITIALS[direction]}" for position in places for direction in ACROSS]
+    origins = (*map(as_published, shown), ours)
+    columns = [f"{position}: {INITIALS[direction]}" for position in origins for direction in ACROSS]
     columns += [f"{ours}: {INITIALS[direction]}, change" for direction in ACROSS]
-    read_off = f"Published: {known['read_off']}." if known else ""
+    read_off = f"Published: {published_rows['read_off']}." if published_rows else ""
     return PaperTable(
         f"ablation-{model}-{preset}",
         f"Ablation of {model}, preset {preset}",
@@ -143,11 +143,11 @@ def ablation_table(results, model, preset):
             "Change: against the full system of the same seed"
             + "".join(f", of “{row}” against “{against[row]}”" for row in methods if row in against)
             + ".",
-            published=bool(known),
+            published=bool(published_rows),
         ),
         tuple(columns),
         rows,
-        order_notes(rows, [f"{position}: S→I" for position in places]),
+        order_notes(rows, [f"{position}: S→I" for position in origins]),
         figure=f"ablation-{model}-{preset}.png",
         groups=(FULL,),
     )
@@ -189,13 +189,13 @@ def conventions_table(results):
     notes = [f"{name}: {PROTOCOLS[name].conventions()}" for name in protocols]
     if any(dict(method.changes).get("bits") for method in results.plan.methods):
         notes.append("Embeddings that are codes stand under standard, by Hamming distance, alone.")
-    what = "Sketch→image on unseen classes: the same embeddings by each convention of the field."
+    content = "Sketch→image on unseen classes: the same embeddings by each convention of the field."
     return PaperTable(
         "conventions",
         "One set of embeddings, every convention",
         caption(
             results,
-            what,
+            content,
             "distance as the protocol has it, protocol standard each preset's own "
             f"({results.distances()}); all sketches query.",
             published=False,
@@ -211,13 +211,13 @@ def unseen_lists_table(results):
     """Trained and evaluated with each list of unseen classes."""
     rows, groups = {}, []
     for ground in results.plan.grounds:
-        own = {}
-        for row, score in results.everyone().items():
+        rows_of_list = {}
+        for row, score in results.all_rows().items():
             cells = measured_values({metric: score("sketch->image", metric, ground) for metric in METRICS})
             if cells:
-                own[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
-        groups.append(next(iter(own)))
-        rows |= own
+                rows_of_list[f"{ground.list_name}: {row}"] = {"unseen classes": str(len(ground.split.unseen)), **cells}
+        groups.append(next(iter(rows_of_list)))
+        rows |= rows_of_list
     return PaperTable(
         "unseen-lists",
         "Every unseen list",
@@ -340,13 +340,13 @@ def reranked_table(results):
 
 def instances_table(results):
     """Where the photo that each sketch was drawn from is ranked."""
-    places = [(among, name) for among in AMONG for name in INSTANCE_METRICS]
+    keys = [(among, name) for among in AMONG for name in INSTANCE_METRICS]
     rows, size = {}, 1.0
     for method in results.plan.methods:
         cells = results.plan.measurements(method, "instances")
         if cells:
-            scores = (results.scores(cells, *place, digits=1 if place[1] == "mean rank" else 3) for place in places)
-            rows[label(method)] = dict(zip(map(": ".join, places), scores, strict=True))
+            scores = (results.scores(cells, *key, digits=1 if key[1] == "mean rank" else 3) for key in keys)
+            rows[label(method)] = dict(zip(map(": ".join, keys), scores, strict=True))
             size = results.contents[cells[0]]["directions"][AMONG[0]]["gallery"]
     return PaperTable(
         "instances",
@@ -357,7 +357,7 @@ def instances_table(results):
             f"each preset's own distance ({results.distances()}).",
             published=False,
         ),
-        tuple(map(": ".join, places)),
+        tuple(map(": ".join, keys)),
         rows,
         (
             "acc@k: share of sketches whose own photo is among the first k; ranks count from 1; mean over queries; "
@@ -396,9 +396,9 @@ def field_table():
     """What was published since, by other backbones under other conventions."""
     field, rows = PUBLISHED["field"], {}
     for line in field["rows"]:
-        known = {"source": line["source"], "checked": line["checked"], "digits": line.get("digits", 3)}
+        origin = {"source": line["source"], "checked": line["checked"], "digits": line.get("digits", 3)}
         rows[line["method"]] = {"backbone": line["backbone"], "trained": line["trained"]} | {
-            column: Value((number,), line["convention"], dataset=field["columns"][column], **known)
+            column: Value((number,), line["convention"], dataset=field["columns"][column], **origin)
             for column, number in line["numbers"].items()
         }
     return PaperTable(

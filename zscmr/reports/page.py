@@ -61,9 +61,9 @@ def write_report(folder, features, results, title, setup, points, provenance):
         parts.append(_table("Every convention", text_tables.format_conventions(results)))
     parts.append("<h2>Figures</h2>")
     for name, caption in drawn.items():
-        words = caption + (f" Warning: {results['leaked']}" if results.get("leaked") else "")
+        text = caption + (f" Warning: {results['leaked']}" if results.get("leaked") else "")
         image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{base64_of(folder / name)}">'
-        parts.append(f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>")
+        parts.append(f"<figure>{image}<figcaption>{escape(text)}</figcaption></figure>")
     parts.append(_table("Class by class", text_tables.format_classes(results)))
     parts.append("<h2>How this was made</h2>")
     parts += [f"<p><code>{escape(line)}</code></p>" for line in provenance]

@@ -1,6 +1,6 @@
 """Figures as PNG files: curves, bars per class, the map of the space, the confusion matrix.
 
-Whatever was leaked to the embeddings is written on each of them.
+Each shows the warning of a leak, if there is one.
 """
 
 import colorsys
@@ -143,8 +143,8 @@ def _label(axes, points, which, names, colours):
 
     middles = []
     for label in range(len(names)):
-        own = points[which == label]
-        middles.append(own[np.linalg.norm(own[:, None] - own, axis=2).sum(1).argmin()])
+        members = points[which == label]
+        middles.append(members[np.linalg.norm(members[:, None] - members, axis=2).sum(1).argmin()])
     for name, colour, (x, y) in zip(names, colours, _apart(np.array(middles), np.ptp(points, axis=0)), strict=True):
         halo = [withStroke(linewidth=2.5, foreground="white")]
         style = {"fontsize": 7.5, "weight": "bold", "color": 0.85 * colour, "path_effects": halo}
@@ -177,7 +177,7 @@ def _spread(labels, count, generator):
 
 
 def confusion(path, features, distance, direction="sketch->image", rerank=False):
-    """Draw the classes of each class's nearest pictures: a row per queried class, shares in per cent."""
+    """Draw the confusion matrix of the nearest pictures: a row per query class, shares in per cent."""
     from matplotlib.figure import Figure
 
     (queries, gallery), (kind, gallery_kind) = features.sides(direction), DIRECTIONS[direction]

@@ -50,7 +50,7 @@ def conventions(results):
 
 
 def always(results):
-    """The conventions of all protocols: queries with R = 0, the query itself, equal distances."""
+    """Conventions common to all protocols: queries with R = 0, the query itself, equal distances."""
     empty = results.get("without_relevant", {})
     empty_rows = [
         f"{_row(results, direction, part)}: {count} of {results[part][direction]['queries']}"

@@ -39,8 +39,8 @@ def make_source(dataset, trained, model, limit=float("inf")):
     photos, sketches = dataset.photo.features, dataset.sketch.features
     streamed = 4 * (photos.size + sketches.size) > limit * 1e9
     if not streamed:
-        photos = on_devices(embed(model.photo_scaling, photos))
-        sketches = on_devices(embed(model.sketch_scaling, sketches))
+        photos = on_devices(embed_features(model.photo_scaling, photos))
+        sketches = on_devices(embed_features(model.sketch_scaling, sketches))
     return Source(
         photos=photos,
         sketches=sketches,
@@ -114,7 +114,7 @@ class TrainingRows:
         return sum(function(block).sum(0) for block, _ in self.blocks(dtype))
 
 
-def embed(function, features, batch=BLOCK):
+def embed_features(function, features, batch=BLOCK):
     """Apply `function` to features (n, F) in batches; return a float32 array (n, t) on the host."""
     parts = [function(tf.constant(features[start : start + batch])) for start in range(0, len(features), batch)]
     return tf.concat(parts, axis=0).numpy()

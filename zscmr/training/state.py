@@ -120,7 +120,7 @@ def load_best_weights(model, folder):
         if shapes.get(keys[name]) != list(weight.shape):
             received = shapes.get(keys[name], "nothing")
             raise BadInput(
-                f"{newest}: not of this run: '{name}' should have shape {list(weight.shape)}, found {received}"
+                f"{newest}: not of this run: '{name}' should have shape {list(weight.shape)}, received {received}"
             )
     for name, weight in names.items():
         weight.assign(np.asarray(reader.get_tensor(keys[name])))

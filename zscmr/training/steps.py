@@ -66,8 +66,8 @@ class EpochRunner:
         `labels` (batch,). `photos`, `sketches`: row numbers, or features if streamed, negatives appended.
         """
         _, photo_blocks, sketch_blocks = self.blocks
-        labels = self.gather.own(labels)
-        photos, sketches = self.gather.own(photos, photo_blocks), self.gather.own(sketches, sketch_blocks)
+        labels = self.gather.local(labels)
+        photos, sketches = self.gather.local(photos, photo_blocks), self.gather.local(sketches, sketch_blocks)
         vectors = tf.gather(self.source.class_vectors, labels)
         batch = Batch(self.read_photos(photos), self.read_sketches(sketches), vectors, labels)
         noise = tf.stack([self.seed, number * NOISE_STREAMS])

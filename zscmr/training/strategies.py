@@ -109,11 +109,11 @@ class Workers:
         shares = [self.share(len(vectors), number) for number in range(self.count)]
         for start in range(0, max(map(len, shares)), self.BLOCK):
             parts = [share[start : start + self.BLOCK] for share in shares]
-            own = np.zeros((self.BLOCK, vectors.shape[1] + 1), np.float32)
+            block = np.zeros((self.BLOCK, vectors.shape[1] + 1), np.float32)
             rows = parts[self.number]
-            own[: len(rows)] = np.column_stack([vectors[rows], state[rows]])
-            for part, block in zip(parts, self._gathered(own), strict=True):
-                vectors[part], state[part] = block[: len(part), :-1], block[: len(part), -1]
+            block[: len(rows)] = np.column_stack([vectors[rows], state[rows]])
+            for part, rows in zip(parts, self._gathered(block), strict=True):
+                vectors[part], state[part] = rows[: len(part), :-1], rows[: len(part), -1]
 
     def _gathered(self, block):
         """The block (BLOCK, F) of each worker, (count, BLOCK, F)."""
@@ -157,7 +157,7 @@ class Gather:
         gathered = tf.distribute.get_replica_context().all_gather(rows, axis=0)
         return tf.ensure_shape(gathered, (None, *rows.shape[1:]))  # all_gather loses the static shape
 
-    def own(self, rows, blocks=1):
+    def local(self, rows, blocks=1):
         """Rows of the whole batch (batch, …) → those of this replica (batch / replicas, …).
 
         `blocks`: number of blocks of rows, one below the other, of each of which the replica has a share.
@@ -165,7 +165,7 @@ class Gather:
         if self.replicas == 1:
             return rows
         if blocks > 1:
-            return tf.concat([self.own(block) for block in tf.split(rows, blocks)], 0)
+            return tf.concat([self.local(block) for block in tf.split(rows, blocks)], 0)
         share = tf.shape(rows)[0] // self.replicas
         first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
         return rows[first : first + share]

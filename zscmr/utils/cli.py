@@ -48,9 +48,9 @@ def parse(settings_class, description, argv=None, constants_of=None):
             group = parser.add_argument_group("constants of the chosen system (left out: the preset's)")
             _add_flags(group, further)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    words = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
-    words.pop("debug")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
+    parsed = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    parsed.pop("debug")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed.items()}
     if further:
         values["constants"] = {f.name: values.pop(f.name) for f in flag_fields(further) if f.name in values}
     settings = settings_class(**values)

@@ -6,8 +6,8 @@ import sys
 import time
 
 INTERVAL = 10.0  # seconds between two progress lines in a pipe
-#: what a terminal obeys rather than shows: C0 but tab and line feed, DEL, C1, marks of direction and of lines, bytes
-#: of names that are not UTF-8
+#: control characters of a terminal: C0 but tab and line feed, DEL, C1, marks of direction and of lines, and surrogates,
+#: which stand for bytes of file names that are not UTF-8
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -18,7 +18,7 @@ def visible(text):
 
 def _escaped(text):
     """`text` with escapes for control characters; tabs and line feeds stay."""
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def say(message):

@@ -17,9 +17,9 @@ from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 
 
-def file_hash(path, kind="sha256"):
+def file_hash(path, algorithm="sha256"):
     """Digest of a file's content, as hexadecimal digits."""
-    digest = hashlib.new(kind)
+    digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(2**20), b""):
             digest.update(block)
@@ -56,7 +56,7 @@ def whole_file(path, fsync=os.fsync, replace=os.replace):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _beside(path)
+    part = _part_name(path)
     try:
         yield part
         _appear([part], part, path, fsync, replace)
@@ -68,7 +68,7 @@ def whole_file(path, fsync=os.fsync, replace=os.replace):
 def whole_folder(path, fsync=os.fsync, replace=os.replace):
     """Like `whole_file` for a folder that does not exist yet: yield an empty one that takes its name at the end."""
     path = Path(path)
-    part = _beside(path)
+    part = _part_name(path)
     part.mkdir(parents=True)
     try:
         yield part
@@ -100,8 +100,8 @@ def _sync(path, fsync):
         os.close(number)
 
 
-def _beside(path):
-    """A temporary name in the same folder that no other call has. Removes leftovers of dead processes."""
+def _part_name(path):
+    """Return a temporary name in the same folder, different at each call; delete leftovers of dead processes."""
     start = f".part-{platform.node() or 'host'}-"
     for stale in path.parent.glob(f"{glob.escape(start)}*-{glob.escape(path.name)}"):
         pid = stale.name.removeprefix(start).partition("-")[0]
@@ -111,7 +111,7 @@ def _beside(path):
 
 
 def _alive(pid):
-    """Whether a process of this machine has the number; True where that cannot be asked."""
+    """Whether a process of this machine has the number; True on systems that cannot say."""
     if os.name != "posix":  # on Windows os.kill ends the process
         return True
     try:
@@ -211,16 +211,18 @@ def check_form(file, content, form, key=""):
     Args:
         file: it was read from, for the message.
         content: what was read.
-        form: a type, a union of types, or a range of whole numbers; [form] of the items of a list; {key: form}, where a
-            key that ends in "?" may be missing and others are not looked at.
+        form: a type, a union of types, or a range of whole numbers; [form] of the items of a list; {key: form}, in
+            which a key that ends in "?" may be missing and keys that are not listed are ignored.
         key: of `content` in the file, for the message.
     """
-    where = f"{file}: '{key}'" if key else str(file)
+    location = f"{file}: '{key}'" if key else str(file)
     kinds = get_args(form) or ({range: int}.get(type(form), form if isinstance(form, type) else type(form)),)
     if not isinstance(content, kinds) or (isinstance(content, bool) and bool not in kinds and object not in kinds):
-        raise BadInput(f"{where}: expected {' or '.join(map(_NAMES.get, kinds))}, received {_NAMES[type(content)]}")
+        raise BadInput(f"{location}: expected {' or '.join(map(_NAMES.get, kinds))}, received {_NAMES[type(content)]}")
     if isinstance(form, range) and content not in form:
-        raise BadInput(f"{where}: expected a whole number from {form[0]} to {form[-1]}, received {str(content)[:40]}")
+        raise BadInput(
+            f"{location}: expected a whole number from {form[0]} to {form[-1]}, received {str(content)[:40]}"
+        )
     if isinstance(form, list):
         for item in content:
             check_form(file, item, form[0], f"{key}[]")
@@ -230,7 +232,7 @@ def check_form(file, content, form, key=""):
             if name in content:
                 check_form(file, content[name], part, f"{key}.{name}".lstrip("."))
             elif not optional:
-                raise BadInput(f"{where}: expected an entry '{name}', received none")
+                raise BadInput(f"{location}: expected an entry '{name}', received none")
 
 
 _NAMES = {
@@ -246,7 +248,7 @@ _NAMES = {
 
 
 def json_round_trip(content):
-    """`content` as it comes back from JSON: tuples become lists, and what JSON does not know becomes its text."""
+    """Return `content` written to JSON and read back: tuples become lists, other types their text."""
     return json.loads(json.dumps(content, default=str))
 
 

@@ -101,10 +101,10 @@ def _check_range(field, value):
     in_range = (least is None or value >= least) and (above is None or value > above)
     if in_range and (below is None or value < below):
         return
-    words = f"above {above}" if least is None else f"at least {least}"
+    expected = f"above {above}" if least is None else f"at least {least}"
     if below is not None:
-        words = f"from {least} to below {below}"
-    raise BadInput(f"{flag(field.name)} should be {words}, received {value}")
+        expected = f"from {least} to below {below}"
+    raise BadInput(f"{flag(field.name)} should be {expected}, received {value}")
 
 
 def flag(name):
@@ -114,7 +114,7 @@ def flag(name):
 
 def command(script, options):
     """The shell line that runs `script` with `options`, defaults left out; for messages that can be copied."""
-    positional, words = [], []
+    positional, flags = [], []
     for field in flag_fields(options):
         value = getattr(options, field.name)
         if value == field.default:
@@ -123,5 +123,5 @@ def command(script, options):
         if field.metadata["positional"]:
             positional += values
         else:
-            words += [flag(field.name), *values]
-    return shlex.join(["python", script, *positional, *words])
+            flags += [flag(field.name), *values]
+    return shlex.join(["python", script, *positional, *flags])

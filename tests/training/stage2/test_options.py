@@ -70,5 +70,5 @@ def test_constants_are_those_of_the_system(options, module):
 def test_constants_of_earlier_runs_are_understood(preset):
     """Version 0.2 stored all of ZSCMR's constants for these presets, at their defaults."""
     stored = {"dim": 8, "hidden": 0, "dropout": 0.0, "margin": 5.0, "temperature": 0.2, "class_mix": 0.0}
-    options, made = with_preset(TrainingOptions(preset=preset, constants=stored))
-    assert options.constants == {"dim": 8} and made.constants.dim == 8 and made.epochs == 0
+    options, completed = with_preset(TrainingOptions(preset=preset, constants=stored))
+    assert options.constants == {"dim": 8} and completed.constants.dim == 8 and completed.epochs == 0

@@ -185,7 +185,7 @@ class ClassifierTrainer:
         if self.training_set.augment:
             # of the whole batch, so that it does not depend on the devices
             inputs = self.training_set.augment(inputs, noise)
-        inputs, targets = gather.own(inputs), gather.own(targets)
+        inputs, targets = gather.local(inputs), gather.local(targets)
         before = [tf.identity(variable.value) for variable in self.statistics]
         with tf.GradientTape() as tape:
             features = self.model(inputs, training=True)
@@ -193,7 +193,7 @@ class ClassifierTrainer:
                 features = tf.nn.experimental.stateless_dropout(features, recipe.dropout, dropped)
             else:
                 ones = tf.ones((batch, features.shape[1]))
-                features *= gather.own(tf.nn.experimental.stateless_dropout(ones, recipe.dropout, dropped))
+                features *= gather.local(tf.nn.experimental.stateless_dropout(ones, recipe.dropout, dropped))
             goal = tf.one_hot(targets, classes, 1 - recipe.smoothing + smooth, smooth)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(goal, self.classifier(features)))
             scaled = self.optimizer.scale_loss(loss / gather.replicas)

@@ -196,7 +196,7 @@ class EndToEndTrainer:
         Returns (terms + 1,) float32: each term, and 1; or all 0 for a step that is skipped.
         """
         noise = tf.stack([self.options.seed, number * NOISE_STREAMS])
-        labels = self.gather.own(labels)
+        labels = self.gather.local(labels)
         maps = self._maps(photos, "photo", noise), self._maps(sketches, "sketch", noise)
         before = [tf.identity(variable.value) for variable in self.statistics]
         with tf.GradientTape() as tape:
@@ -224,7 +224,7 @@ class EndToEndTrainer:
         blocks = 1 + (system.negative_photos if modality == "photo" else system.negative_sketches)
         seed = noise + tf.constant([0, WARP_SEEDS[modality]])
         windows = transforms(tf.shape(images)[0], images.shape[1], seed, modality, self.options.recipe.warp)
-        images = seen_through(self.gather.own(images, blocks), self.gather.own(windows, blocks), modality)
+        images = seen_through(self.gather.local(images, blocks), self.gather.local(windows, blocks), modality)
         below = self.parts[modality][0]
         return images if below is None else below(images, training=False)
 

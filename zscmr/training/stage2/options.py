@@ -71,18 +71,18 @@ def with_preset(options):
 
 def _changed_constants(options, preset_name, preset):
     """The preset's constants, changed by those that options name."""
-    known = {flagged.name for flagged in flag_fields(preset.constants)}
+    flags = {flagged.name for flagged in flag_fields(preset.constants)}
     # a run of version 0.2 names all constants of `zscmr` for a preset that became a system
     defaults = {field.name: field.default for field in dataclasses.fields(models.system(options.model).Settings)}
     changed = {}
     for name, value in options.constants.items():
-        if name in known:
+        if name in flags:
             changed[name] = value
         elif name not in defaults or value != defaults[name]:
             raise BadInput(f"{flag(name)} {value}: --model {options.model} has no such constant")
     constants = dataclasses.replace(preset.constants, **changed)
     for name, value in changed.items():
         if name in constants.unused and value != getattr(preset.constants, name):
-            where = f"beside --bits {constants.size}" if constants.binary else f"under --preset {preset_name}"
-            raise BadInput(f"{flag(name)} {value}: --model {options.model} has no use for it {where}")
+            context = f"beside --bits {constants.size}" if constants.binary else f"under --preset {preset_name}"
+            raise BadInput(f"{flag(name)} {value}: --model {options.model} has no use for it {context}")
     return constants

@@ -1,4 +1,4 @@
-"""The outcome of a run: its embeddings, scored on the unseen classes beside the CNN features they come from."""
+"""The outcome of a run: embeddings of all pictures, and scores of the unseen classes in embeddings and CNN features."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from zscmr.evaluation.scoring import evaluate
 from zscmr.evaluation.selection import unseen_only
 from zscmr.formats import matfiles, runs
 from zscmr.reports.grid import retrieval_grid
-from zscmr.training.sources import embed
+from zscmr.training.sources import embed_features
 from zscmr.training.stage2 import tensorboard
 from zscmr.training.stage2.records import cnn_leak
 from zscmr.utils.files import write_json
@@ -21,8 +21,8 @@ def export_embeddings(folder, preset, dataset, split, model):
     matfiles.write(
         folder / runs.EMBEDDINGS,
         {
-            "featuresx": embed(model.embed_photos, dataset.photo.features),
-            "featuresy": embed(model.embed_sketches, dataset.sketch.features),
+            "featuresx": embed_features(model.embed_photos, dataset.photo.features),
+            "featuresy": embed_features(model.embed_sketches, dataset.sketch.features),
             "labelsx": dataset.photo.labels[:, None],
             "labelsy": dataset.sketch.labels[:, None],
             "unseen": split.unseen[:, None],

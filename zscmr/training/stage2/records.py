@@ -1,4 +1,4 @@
-"""What a run records of its dataset: directory, widths, a digest of all that training reads, leaked classes."""
+"""The dataset as a run records it: directory, widths, digest of the training data, leaked classes."""
 
 import hashlib
 

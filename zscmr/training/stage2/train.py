@@ -1,4 +1,4 @@
-"""Training of a system on the features of a dataset, epoch by epoch, from the newest checkpoint on."""
+"""Train a system on the features of a dataset, from the newest checkpoint on."""
 
 import json
 
@@ -10,7 +10,7 @@ from zscmr.datasets import batches
 from zscmr.datasets.class_graph import class_graph
 from zscmr.evaluation.scoring import score_across
 from zscmr.models.base import Inputs
-from zscmr.training.sources import TrainingRows, embed, make_source
+from zscmr.training.sources import TrainingRows, embed_features, make_source
 from zscmr.training.stage2 import tensorboard
 from zscmr.training.stage2.restore import build_model
 from zscmr.training.state import State, restore_newest
@@ -56,7 +56,7 @@ def train_system(state, options, preset, folder, dataset, split, chief=True):
         chief: False for a worker that neither writes nor scores; its state does not end with the best weights.
     """
     saved = tf.train.Checkpoint(state=state)
-    _ = saved.save_counter  # creates a variable, which all workers have to do at the same time
+    _ = saved.save_counter  # creates a variable: all workers have to do so at the same time
     checkpoints = tf.train.CheckpointManager(saved, folder / "checkpoints", max_to_keep=2)
     metrics = folder / "metrics.jsonl"
     if not preset.epochs:
@@ -116,8 +116,8 @@ def held_out_score(preset, dataset, split, model):
     """mAP@all, mean of sketch->image and image->sketch, on the held-out seen classes."""
     photo, sketch = (np.isin(items.labels, split.held_out) for items in (dataset.photo, dataset.sketch))
     return score_across(
-        embed(model.embed_photos, dataset.photo.features[photo]),
-        embed(model.embed_sketches, dataset.sketch.features[sketch]),
+        embed_features(model.embed_photos, dataset.photo.features[photo]),
+        embed_features(model.embed_sketches, dataset.sketch.features[sketch]),
         dataset.photo.labels[photo],
         dataset.sketch.labels[sketch],
         preset.distance,
