@@ -95,9 +95,10 @@ def _set_bits():
 
 
 def stable_order(distance, own_rows=None):
-    """(order (queries, ranked), which items tie with the one before) of integer distances (queries, gallery)."""
+    """(order (queries, ranked), which items tie with the one before) of distances (queries, gallery), overwritten."""
     if own_rows is not None:
-        distance[np.arange(len(distance)), own_rows] = np.iinfo(distance.dtype).max
+        farthest = np.inf if distance.dtype.kind == "f" else np.iinfo(distance.dtype).max
+        distance[np.arange(len(distance)), own_rows] = farthest
     order = np.argsort(distance, axis=1, kind="stable")  # radix sort for 16 bits
     if own_rows is not None:
         order = order[:, :-1]

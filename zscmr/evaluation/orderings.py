@@ -11,20 +11,20 @@ from zscmr.evaluation.distances import pair_keys
 from zscmr.evaluation.nearest import Index
 
 
-class CodeOrdering:
-    """Order by Hamming distance."""
+class StableOrdering:
+    """Order by keys as they are, equal items in gallery order. A subclass computes the keys.
 
-    def __init__(self, queries, gallery, own_rows):
-        self.shape = len(queries), len(gallery)
-        self.queries, self.gallery, self.own_rows = codes.packed(queries), codes.packed(gallery), own_rows
+    Args:
+        shape: (queries, gallery).
+        own_rows: (queries,) gallery row that is the query itself, or None.
+    """
+
+    def __init__(self, shape, own_rows):
+        self.shape, self.own_rows = shape, own_rows
 
     def own_rows_of(self, rows):
         """The gallery rows of the queries `rows` themselves, or None."""
         return None if self.own_rows is None else self.own_rows[rows]
-
-    def keys(self, rows, each):
-        """Hamming distances (rows, gallery) uint16."""
-        return codes.hamming(self.queries[rows], self.gallery)
 
     def order(self, keys, rows):
         """(gallery rows nearest first (rows, ranked), which tie with the one before)."""
@@ -34,6 +34,18 @@ class CodeOrdering:
         """(whether the item at each rank is relevant (rows, ranked), ties as in `order`)."""
         order, tied = self.order(keys, rows)
         return np.take_along_axis(relevant, order, axis=1), tied
+
+
+class CodeOrdering(StableOrdering):
+    """Order by Hamming distance."""
+
+    def __init__(self, queries, gallery, own_rows):
+        super().__init__((len(queries), len(gallery)), own_rows)
+        self.queries, self.gallery = codes.packed(queries), codes.packed(gallery)
+
+    def keys(self, rows, each):
+        """Hamming distances (rows, gallery) uint16."""
+        return codes.hamming(self.queries[rows], self.gallery)
 
 
 class KeyOrdering:

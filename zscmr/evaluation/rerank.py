@@ -20,21 +20,22 @@ import numpy as np
 
 from zscmr.evaluation.distances import slices
 from zscmr.evaluation.nearest import Index
+from zscmr.evaluation.orderings import StableOrdering
 
 # k1, k2: the paper's. λ: chosen on seen classes held out from stage I and II (FIDELITY.md, "Re-ranking")
 NEIGHBOURS, EXPANSION, ORIGINAL = 20, 6, 0.2
 ROWS = 2**12  # gallery items encoded at once
 
 
-class Reranking:
-    """An ordering (`orderings.py`) by d*, equal items in gallery order.
+class Reranking(StableOrdering):
+    """Order by d*.
 
     Holds the encodings of the gallery, about 100 non-zero numbers an item.
     """
 
     def __init__(self, queries, gallery, metric, memory, own_rows):
-        self.shape = len(queries), len(gallery)
-        self.queries, self.own_rows = queries, own_rows
+        super().__init__((len(queries), len(gallery)), own_rows)
+        self.queries = queries
         self.index, self.exact = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
         items = np.arange(len(gallery))
         others, _ = self.index.search(gallery, NEIGHBOURS, own_rows=items)
@@ -59,21 +60,6 @@ class Reranking:
         at = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
         least = np.minimum(np.repeat(query.data, lengths), self.columns.data[at])
         return np.bincount(self.columns.indices[at], least, minlength=self.columns.shape[0])
-
-    def order(self, keys, rows):
-        """(gallery rows nearest first (rows, ranked), which tie with the one before)."""
-        if self.own_rows is not None:
-            keys[np.arange(len(keys)), self.own_rows[rows]] = np.inf
-        order = np.argsort(keys, axis=1, kind="stable")
-        if self.own_rows is not None:
-            order = order[:, :-1]
-        ranked = np.take_along_axis(keys, order, axis=1)
-        return order, np.pad(ranked[:, 1:] == ranked[:, :-1], ((0, 0), (1, 0)))
-
-    def hits(self, keys, rows, relevant):
-        """(whether the item at each rank is relevant (rows, ranked), ties as in `order`)."""
-        order, tied = self.order(keys, rows)
-        return np.take_along_axis(relevant, order, axis=1), tied
 
 
 def encode_sets(near, neighbours):

@@ -4,7 +4,7 @@ import textwrap
 
 from zscmr.evaluation.embeddings import INITIALS
 from zscmr.reports.fonts import legible, look
-from zscmr.utils.files import whole_file
+from zscmr.reports.plots import save_figure
 
 COLOURS = {"sketch->image": "#2b6ca3", "image->sketch": "#e0893b"}
 
@@ -31,12 +31,11 @@ def draw_ablation(table, path, warning=""):
     if warning:
         warning = legible(warning)
         figure.suptitle(warning, fontsize=9, **look(warning))
-    with whole_file(path) as part:
-        figure.savefig(part, format="png")
+    save_figure(figure, path)
 
 
 def bars(panel, number, values, colour, label):
-    """Bars of {group: Value}, the `place`-th of two in each group, numbers above them; published bars are hatched."""
+    """Bars of {group: Value}, the `number`-th of two in each group, numbers above them; published bars are hatched."""
     positions = [group + 0.4 * (number - 0.5) for group in values]
     heights = [value.mean for value in values.values()]
     whiskers = [value.deviation or 0 for value in values.values()]

@@ -2,7 +2,7 @@
 
 import json
 
-from zscmr.utils.files import whole_file
+from zscmr.reports.plots import save_figure
 
 
 def draw_training(metrics, path, chosen=None):
@@ -37,5 +37,4 @@ def draw_training(metrics, path, chosen=None):
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
-    with whole_file(path) as part:
-        figure.savefig(part, format="png")
+    save_figure(figure, path)
