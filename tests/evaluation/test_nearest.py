@@ -115,7 +115,7 @@ def test_numbers_whose_squares_overflow_or_vanish_in_float32(scale):
 
 
 @pytest.mark.parametrize(("value", "fault"), [(np.nan, "NaN"), (np.inf, "infinity"), (0.0, "zero vector")])
-def test_vectors_that_have_no_place_are_refused(value, fault, refused):
+def test_vectors_that_cannot_be_ranked_are_refused(value, fault, refused):
     gallery = np.ones((4, 3), np.float32)
     gallery[2] = value
     message = refused(Index, gallery, "cosine")

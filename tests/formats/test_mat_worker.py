@@ -175,7 +175,7 @@ def test_entries_of_a_cell_are_counted_and_their_bytes_summed(monkeypatch):
         mat_worker._Answer().encoded(cell)
 
 
-def test_plain_numbers_are_sent_as_their_place_in_the_file(tmp_path):
+def test_plain_numbers_are_sent_as_their_offset_in_the_file(tmp_path):
     path = write_v5(tmp_path / "a.mat", compressed(VALID), VALID.replace(b"x", b"y"))
     with open(path, "rb") as file:
         assert mat_worker._stored(file, "<", 0) is None

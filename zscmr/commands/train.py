@@ -51,10 +51,10 @@ def main(settings):
         raise BadInput("--path is needed where TF_CONFIG names several workers")
     settings, folder = start_run(settings, chief)
     with alone("--path", folder) if chief and folder else nullcontext():  # a numbered directory is the process's own
-        train_run(settings, folder, chief)
+        train_or_resume(settings, folder, chief)
 
 
-def train_run(settings, folder, chief):
+def train_or_resume(settings, folder, chief):
     """Start the run of `settings`, or go on with the one in `folder`."""
     from zscmr.training import strategies
     from zscmr.training.stage2.train import build_state, train_system
