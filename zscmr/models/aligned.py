@@ -1,8 +1,8 @@
 """Aligned: a projection of features that are aligned already, those of a network trained end to end.
 
 Nothing is trained. A picture is described by its features and, where the backbone's own classifier is known, by its
-similarities to that classifier's classes; both modalities share the projection (FIDELITY.md, "End to end"). Similarities
-to the trained classes may be added, for an encoder that mostly meets classes it was trained on.
+similarities to that classifier's classes; both modalities share the projection (FIDELITY.md, "End to end"). For an
+encoder that mostly meets classes it was trained on, similarities to those may be added.
 """
 
 from dataclasses import dataclass

@@ -43,7 +43,6 @@ from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import alone, existing_folder, file_hash, json_round_trip, whole_file
 
-
 NONE = "none"  # as --unseen: all classes are trained on
 
 
@@ -209,7 +208,7 @@ def write_dataset(out, trees, features, unseen, provenance, classifier=None):
 
 def update_list(path, unseen):
     """Write the unseen classes if the file has others: features of a frozen backbone serve every list."""
-    if not path.exists() or set(read_class_list(path)) != set(unseen):
+    if not path.exists() or set(read_class_list(path, may_be_empty=True)) != set(unseen):
         say(f"{path} now lists the {len(unseen)} classes of --unseen")
         write_list(path, unseen)
 
