@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from helpers.toy_trees import NAMES, plant
 from PIL import Image
 
 from zscmr.datasets import drawings as quickdraw
-from zscmr.datasets import layouts
+from zscmr.datasets import layouts, pictures
 
 CORNER = [[[0, 255], [0, 0]], [[0, 0], [0, 255]]]  # a stroke along the top edge, one down the left edge
 
@@ -100,3 +101,37 @@ def test_what_is_no_drawing_is_refused_and_leaves_nothing(tmp_path, refused, lin
 def test_a_folder_without_drawings_is_refused(tmp_path, refused):
     settings = quickdraw.DrawingOptions(drawings=tmp_path, out=tmp_path / "out")
     assert refused(quickdraw.render_drawings, settings) == f"{tmp_path}: no .ndjson file, nor a folder of them"
+
+
+def test_a_drawing_is_a_picture_with_a_path(tmp_path):
+    """The second line begins after the first and an empty one; the unrecognised third is not listed."""
+    file = drawings_file(tmp_path / "raw" / "fox.ndjson", CORNER, CORNER[:1], {"drawing": CORNER, "recognized": False})
+    first, second, third = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + b"\n" + second + third)
+    paths = quickdraw.list_drawings(file)
+    assert paths == [f"{file}/0", f"{file}/{len(first) + 1}"]
+    assert all(map(quickdraw.is_drawing, paths))
+    assert not any(map(quickdraw.is_drawing, (str(file), f"{file}/x", f"{tmp_path}/0", None, b"a.ndjson/0")))
+    assert quickdraw.read_strokes(paths[1]) == [[(0, 0), (255, 0)]]
+    expected = np.asarray(quickdraw.draw(quickdraw.read_strokes(paths[0]), 256).convert("RGB"))
+    np.testing.assert_array_equal(pictures.read_picture(paths[0], 256), expected)
+
+
+def test_a_damaged_line_is_an_unreadable_picture(tmp_path):
+    file = drawings_file(tmp_path / "raw" / "fox.ndjson", CORNER)
+    file.write_bytes(b"{" + file.read_bytes())
+    with pytest.raises(OSError, match=r"fox\.ndjson/0: .*not readable as JSON"):
+        pictures.read_picture(f"{file}/0", 64)
+
+
+def test_files_of_drawings_are_classes_beside_folders(tmp_path):
+    """Both roots have a fox; the owl has drawings alone."""
+    plant(tmp_path / "drawn", "", ("one.png",))
+    for name in ("fox", "owl"):
+        drawings_file(tmp_path / "quick" / f"{name}.ndjson", CORNER, CORNER)
+    tree = layouts.list_pictures((tmp_path / "drawn", tmp_path / "quick"), "sketch")
+    assert tree.root == tmp_path and set(tree.classes) == {*NAMES, "fox", "owl"}
+    counts = dict(zip(tree.classes, np.bincount(tree.labels).tolist(), strict=True))
+    assert counts == {**dict.fromkeys(NAMES, 1), "fox": 2 + ("fox" in NAMES), "owl": 2 + ("owl" in NAMES)}
+    assert sum(map(quickdraw.is_drawing, tree.paths())) == 4
+    assert layouts.listing_hash(tree) == layouts.listing_hash(tree)

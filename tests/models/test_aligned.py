@@ -53,3 +53,32 @@ def test_features_of_two_widths_are_refused(random, refused):
         aligned.build, aligned.Settings(dim=T), inputs(training_rows(random), training_rows(random, F + 1))
     )
     assert message == "photos have 7 features, sketches 8: --preset aligned needs as many of both"
+
+
+def test_discriminants_of_trained_classes_are_those_of_a_slow_solution(random):
+    photos, sketches = training_rows(random), training_rows(random)
+    model = aligned.build(aligned.Settings(dim=T), inputs(photos, sketches))
+    scalings = model.photo_scaling, model.sketch_scaling
+    received = aligned.trained_directions(scalings, (photos, sketches), 4)
+    scatter, middle = np.zeros((F, F)), np.zeros((4, F))
+    for scaling, side in zip(scalings, (photos, sketches), strict=True):
+        rows = slow_scaled(scaling, side.features)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        for c in range(4):
+            of_class = rows[side.labels == c]
+            middle[c] += of_class.mean(0) / 2
+            for row in of_class:
+                scatter += np.outer(row - of_class.mean(0), row - of_class.mean(0))
+    for c in range(4):
+        direction = np.linalg.inv(scatter + np.trace(scatter) / F * np.eye(F)) @ (middle[c] - middle.mean(0))
+        np.testing.assert_allclose(received[:, c], direction / np.linalg.norm(direction), rtol=1e-3, atol=1e-4)
+
+
+def test_similarities_to_trained_classes_follow_the_described_features(random):
+    """Length 2 where the scaled features have length 1: as long as twice the features' part of a row."""
+    photos, sketches, classifier = training_rows(random), training_rows(random), random.normal(size=(F, C))
+    model = aligned.build(aligned.Settings(dim=T, trained=2.0), inputs(photos, sketches, classifier.astype(np.float32)))
+    rows = model.photo_scaling(photos.features[:6]).numpy()
+    assert rows.shape == (6, F + C + 4) and model.embed_sketches(sketches.features[:3]).shape == (3, T)
+    lengths = np.linalg.norm(rows[:, :F], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(rows[:, F + C :], axis=1), 2 * lengths, rtol=1e-4)

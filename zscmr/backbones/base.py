@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zscmr.datasets.pictures import Preprocessing
+from zscmr.datasets.strokes import Variation
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class JointRecipe:
         averaging: decay of the weights' EMA over the steps.
         ink: margin about a sketch's strokes, in sides; None: the whole sheet.
         warp: augmentation.
+        strokes: how drawings that are known as strokes are varied, before `warp`; None: not.
     """
 
     learning_rate: float = 1e-4
@@ -80,6 +82,7 @@ class JointRecipe:
     averaging: float = 0.99
     ink: float | None = 0.1
     warp: Warp = Warp((0.8, 1.0), (0.9, 1.15), turn=0.2, shift=0.05)
+    strokes: Variation | None = Variation()
 
 
 HEAD = Recipe("adamw", 1e-3, 30)

@@ -15,6 +15,7 @@ COMMANDS = {  # name -> what it does (its script), in the order of a project; ea
     "miniature": "draw the embedded miniature dataset (data/make_miniature.py)",
     "quickdraw": "render drawings of Quick, Draw! as sketches (data/render_quickdraw.py)",
     "pretrain": "stage I: pictures to CNN features (pretrain/finetune.py)",
+    "encoder": "pictures to one encoder for drawings and photos (pretrain/encoder.py)",
     "word-vectors": "word-vector files to class vectors (pretrain/word_vectors.py)",
     "class-graph": "class vectors to a class graph (pretrain/class_graph.py)",
     "index-files": "the index files of two picture trees (pretrain/index_files.py)",

@@ -16,7 +16,7 @@ import numpy as np
 from zscmr.commands.export import ensure_encoders
 from zscmr.datasets import literature
 from zscmr.datasets.classes import class_indices, class_key, leak, read_class_list, split_classes
-from zscmr.datasets.layouts import PictureOptions, class_folder, listing_hash, matched_trees
+from zscmr.datasets.layouts import PictureOptions, class_folder, folders_of, listing_hash, matched_trees
 from zscmr.evaluation import scoring
 from zscmr.evaluation.embedding_files import recorded_distance
 from zscmr.evaluation.options import EvaluationOptions
@@ -89,7 +89,7 @@ def evaluated_classes(settings, config, classes):
             names = [name for name in names if class_key(name) not in trained]
             which += " that the run was not trained on"
     if not names:
-        of = "" if settings.unseen else f" of {settings.photos}"
+        of = "" if settings.unseen else f" of {', '.join(map(str, folders_of(settings.photos)))}"
         raise BadInput(f"--run {settings.run}: no class{of} {which}")
     return names, which
 

@@ -112,6 +112,8 @@ def print_dataset(dataset, split, preset):
         f"{dataset.directory}: {len(dataset.classes)} classes, {len(photo.labels)} photos {widths[0]}-d, "
         f"{len(sketch.labels)} sketches {widths[1]}-d, {vectors}"
     )
+    if not len(split.unseen):
+        warn("no unseen class: nothing is measured")
     if len(split.unseen) == 1:
         warn("a single unseen class: every retrieved picture is right")
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen")

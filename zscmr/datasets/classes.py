@@ -46,11 +46,11 @@ def class_positions(names, present, where):
     return np.array([position[class_key(name)] for name in names], dtype=np.int64)
 
 
-def read_class_list(path):
+def read_class_list(path, may_be_empty=False):
     """Class names of a text file, one a line; `#` starts a comment.
 
     `path`: of a file in UTF-8, or in UTF-16 with a byte-order mark; or the name of a list in `SPLITS`, such as
-    sketchy-25-sake, where no file is called so. Raises BadInput if it is missing, empty, or no text.
+    sketchy-25-sake, where no file is called so. Raises BadInput if it is missing, no text, or empty and may not be.
     """
     try:
         text = _decoded(_list_file(path).read_bytes())
@@ -58,7 +58,7 @@ def read_class_list(path):
         raise BadInput(f"{path}: not a readable list of class names ({first_line(error)})") from error
     names = [line.split("#")[0].strip() for line in text.splitlines()]
     names = [name for name in names if name]
-    if not names:
+    if not names and not may_be_empty:
         raise BadInput(f"{path}: no class names in it")
     return names
 
@@ -131,9 +131,13 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewe
 
 
 def read_split(dataset, unseen_file, held_out_share, seed):
-    """Split the classes of a dataset by the list `unseen_file`, or by unseen.txt of its directory if that is None."""
+    """Split the classes of a dataset by the list `unseen_file`, or by unseen.txt of its directory if that is None.
+
+    The latter may be empty: stage I was told that all classes are trained on.
+    """
     file = unseen_file or dataset.directory / UNSEEN
-    return split_classes(dataset.classes, read_class_list(file), file, held_out_share, seed)
+    names = read_class_list(file, may_be_empty=unseen_file is None)
+    return split_classes(dataset.classes, names, file, held_out_share, seed)
 
 
 def leak(subject, trained, unseen):

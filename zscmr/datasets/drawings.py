@@ -1,8 +1,15 @@
-"""Drawings of Quick, Draw! (.ndjson, simplified strokes) rendered as pictures in class folders."""
+"""Drawings of Quick, Draw! (.ndjson, simplified strokes): read, listed, and rendered as pictures.
+
+A file CLASS.ndjson stands for a folder of drawings. The path of one is CLASS.ndjson/OFFSET, the byte at which its line
+begins; wherever pictures are read, such a path is one.
+"""
 
 import dataclasses
+import io
 import itertools
 import json
+import os
+import re
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -16,6 +23,9 @@ EXTENT = 255  # largest coordinate of a simplified drawing, reached on its longe
 LONGEST_LINE = 2**20  # bytes of a drawing; those of the game have about 500
 FINE = 4  # strokes are drawn this many times larger, then averaged down: antialiasing
 MARGIN, PEN = 1 / 16, 1 / 80  # of the side: white on each side of the drawing, width of a stroke
+SUFFIX = ".ndjson"
+SIDE = 256  # pixels of a drawing read as a picture, as the sketches of Sketchy have
+_UNRECOGNISED = re.compile(rb'"recognized"\s*:\s*false')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +87,44 @@ def read_drawings(file, recognised=False):
             yield name, _strokes(entry.get("drawing"), f"{file} line {number}")
 
 
+def list_drawings(file):
+    """Paths FILE/OFFSET of the drawings in a file CLASS.ndjson, without those that the game did not recognise.
+
+    Lines are not parsed: a damaged one is found when it is read. Raises OSError.
+    """
+    paths, offset = [], 0
+    with open(file, "rb") as lines:
+        while line := lines.readline(LONGEST_LINE + 1):
+            if line.strip() and not _UNRECOGNISED.search(line):
+                paths.append(f"{file}/{offset}")
+            offset += len(line)
+    return paths
+
+
+def is_drawing(path):
+    """Whether a path, or anything else, is that of a drawing in a file CLASS.ndjson."""
+    if not isinstance(path, str):
+        return False
+    folder, name = os.path.split(path)
+    return folder.endswith(SUFFIX) and name.isdigit() and name.isascii()
+
+
+def read_strokes(path):
+    """Strokes of the drawing with a path FILE/OFFSET, as of `read_drawings`. Raises BadInput or OSError."""
+    file, offset = os.path.split(path)
+    with open(file, "rb") as lines:
+        lines.seek(int(offset))
+        line = lines.readline(LONGEST_LINE + 1)
+    return _strokes(_entry(line, path).get("drawing"), path)
+
+
+def as_png(path):
+    """The drawing with a path FILE/OFFSET as the bytes of a picture of SIDE pixels. Raises BadInput or OSError."""
+    content = io.BytesIO()
+    draw(read_strokes(path), SIDE).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
 def _entry(line, where):
     if len(line) > LONGEST_LINE:
         raise BadInput(f"{where}: longer than {LONGEST_LINE:,} bytes")
@@ -108,10 +156,17 @@ def _is_coordinate(value):
     return type(value) in (int, float) and 0 <= value <= EXTENT
 
 
-def draw(strokes, size):
-    """Draw strokes in black on white, centred, as a grey PIL image (size, size)."""
-    side = FINE * size
-    scale, pen = side * (1 - 2 * MARGIN) / EXTENT, max(1, round(PEN * side))
+def draw(strokes, size, pen=PEN, margin=MARGIN, fine=FINE):
+    """Draw strokes in black on white, centred, as a grey PIL image (size, size).
+
+    Args:
+        strokes: lists or arrays of points (x, y) from 0 to `EXTENT`.
+        size: side in pixels.
+        pen, margin: width of a stroke, and white on each side of a drawing of `EXTENT`, in sides.
+        fine: strokes are drawn so many times larger, then averaged down.
+    """
+    side = fine * size
+    scale, pen = side * (1 - 2 * margin) / EXTENT, max(1, round(pen * side))
     axes = zip(*(point for stroke in strokes for point in stroke), strict=True)
     shift = [side / 2 - scale * (min(axis) + max(axis)) / 2 for axis in axes]
     picture = Image.new("L", (side, side), "white")
@@ -121,4 +176,4 @@ def draw(strokes, size):
         pencil.line(points, "black", pen, joint="curve")
         for x, y in (points[0], points[-1]):  # round ends; a stroke of one point is a dot
             pencil.ellipse((x - pen / 2, y - pen / 2, x + pen / 2, y + pen / 2), "black")
-    return picture.reduce(FINE)
+    return picture.reduce(fine)

@@ -2,8 +2,8 @@
 
 Known layouts: Sketchy (`photo/tx_000000000000/CLASS`, `sketch/tx_000000000000/CLASS`), Sketchy-extended (that and
 `EXTEND_image_sketchy/CLASS`), TU-Berlin (`images` or `ImageResized`, `sketches`), QuickDraw-Extended
-(`QuickDraw_images_final` or `EXTEND_image_quickdraw`, `QuickDraw_sketches_final` or `QuickDraw_sketches`), and any pair
-of class trees.
+(`QuickDraw_images_final` or `EXTEND_image_quickdraw`, `QuickDraw_sketches_final` or `QuickDraw_sketches`), folders of
+CLASS.ndjson files of Quick, Draw!, and any class trees.
 """
 
 import hashlib
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zscmr.datasets import literature
+from zscmr.datasets import drawings, literature
 from zscmr.datasets.classes import class_indices, class_key
+from zscmr.datasets.drawings import is_drawing
 from zscmr.datasets.listing import Scan
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
@@ -39,8 +40,12 @@ _AS_DRAWN = "tx_000000000000"  # Sketchy's other tx_ folders hold the same pictu
 class PictureOptions(Options):
     """Which pictures: the options of every command that reads two folders of them."""
 
-    photos: Path = setting(help="folder of photos: class folders, or as a known archive unpacks", metavar="DIR")
-    sketches: Path = setting(help="folder of sketches, likewise", metavar="DIR")
+    photos: tuple[Path, ...] = setting(
+        help="folder of photos, or folders: class folders, or as a known archive unpacks", metavar="DIR"
+    )
+    sketches: tuple[Path, ...] = setting(
+        help="folder of sketches, or folders: likewise, or CLASS.ndjson files of Quick, Draw!", metavar="DIR"
+    )
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
 
 
@@ -70,27 +75,31 @@ class PictureTree:
         return PictureTree(self.root, files, self.labels[mask], self.classes)
 
 
-def list_pictures(root, modality, duplicates="drop"):
-    """List the pictures of one modality as a `PictureTree`.
+def list_pictures(roots, modality, duplicates="drop"):
+    """List the pictures of one modality in a folder, or in several, as a `PictureTree`.
 
     A picture that two folders hold (same class, same name but for its suffix) counts once, unless `duplicates` is
     "keep". Raises BadInput if there is no class folder, or one holds no picture file.
     """
-    scan = Scan(root)
-    folders = _class_trees(Path(root), modality, scan)
-    common = Path(os.path.commonpath(folders))
+    roots = [Path(root) for root in folders_of(roots)]
+    if len(roots) > 1:  # paths of one form, whose common part is a folder
+        roots = [Path(os.path.abspath(root)) for root in roots]
+    scans = {root: Scan(root) for root in roots}
+    folders = [(folder, scan) for root, scan in scans.items() for folder in _class_trees(root, modality, scan)]
+    common = Path(os.path.commonpath([folder for folder, _ in folders]))
     names, paths_of, repeated = {}, {}, 0  # class key -> name as first spelt; class key -> paths
-    for folder in folders:
+    for folder, scan in folders:
         stems = {key: {path.stem for path in paths} for key, paths in paths_of.items()}
-        for key, (name, paths) in _read_classes(folder, scan).items():
-            new = [path for path in paths if path.stem not in stems.get(key, ())]
+        for key, (name, paths) in _read_classes(folder, modality, scan).items():
+            new = [path for path in paths if path.stem not in stems.get(key, ()) or is_drawing(str(path))]
             repeated += len(paths) - len(new)
             names.setdefault(key, name)
             paths_of.setdefault(key, []).extend(paths if duplicates == "keep" else new)
     if repeated:
         done = "kept twice" if duplicates == "keep" else "counted once; --duplicates keep counts them twice"
-        say(f"{root}: {repeated} {modality} pictures lie in two folders and are {done}")
-    scan.report()
+        say(f"{', '.join(map(str, roots))}: {repeated} {modality} pictures lie in two folders and are {done}")
+    for scan in scans.values():
+        scan.report()
     classes = sorted(names.values())
     files, labels = [], []
     for label, name in enumerate(classes):
@@ -100,13 +109,18 @@ def list_pictures(root, modality, duplicates="drop"):
     return PictureTree(common, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
 
 
+def folders_of(folders):
+    """A tuple of folders; one folder becomes a tuple of one."""
+    return (folders,) if isinstance(folders, str | os.PathLike) else tuple(folders)
+
+
 def _class_trees(root, modality, scan):
-    """The folders under `root` whose folders are classes, at least one."""
+    """The folders under `root` whose folders, or files of drawings, are classes, at least one."""
     if not root.is_dir():
         fault = "expected a folder of class folders, received a file"
         raise BadInput(f"{root}: {fault if root.exists() else 'no such folder of class folders'}")
     inside = _folders(root, scan)
-    if not inside:
+    if not inside and not _drawing_files(root, modality):
         raise BadInput(f"{root}: no class folders in it")
     versions = [folder.name for folder in inside if folder.name.startswith("tx_")]
     if versions:
@@ -124,6 +138,11 @@ def _folders(root, scan):
     return [root / name for name in _listed(root, scan)[0]]
 
 
+def _drawing_files(root, modality):
+    """Files of Quick, Draw! in a folder of sketches, sorted."""
+    return sorted(root.glob(f"*{drawings.SUFFIX}")) if modality == "sketch" else []
+
+
 def _listed(folder, scan):
     """`scan.folder`; raises BadInput for a folder that cannot be listed, since a class would be missing."""
     names, files = scan.folder(str(folder))
@@ -132,23 +151,31 @@ def _listed(folder, scan):
     return names, files
 
 
-def _read_classes(root, scan):
-    """Class key -> (name, picture paths) of the class folders in `root`."""
+def _read_classes(root, modality, scan):
+    """Class key -> (name, picture paths) of the class folders, and files of drawings, in `root`."""
     classes = {}
     for folder in _folders(root, scan):
         paths = [Path(file.path) for file in _listed(folder, scan)[1]]
         if not paths:
             left_out = f" that can be read; left out: {scan.left_out()}" if scan.kinds else ""
             raise BadInput(f"{folder}: no pictures in this class folder{left_out}")
-        key = class_key(folder.name)
-        if key in classes:
-            raise BadInput(f"{folder}: the same class as {classes[key][0]} (case, spaces, '_' and '-' do not count)")
-        classes[key] = folder.name, paths
+        _add_class(classes, folder, folder.name, paths)
+    for file in _drawing_files(root, modality):
+        paths = [Path(path) for path in drawings.list_drawings(file)]
+        if not paths:
+            raise BadInput(f"{file}: no drawings in it")
+        _add_class(classes, file, file.stem, paths)
     return classes
 
 
+def _add_class(classes, source, name, paths):
+    if (key := class_key(name)) in classes:
+        raise BadInput(f"{source}: the same class as {classes[key][0]} (case, spaces, '_' and '-' do not count)")
+    classes[key] = name, paths
+
+
 def matched_trees(photos, sketches, duplicates="drop"):
-    """{"photo", "sketch": PictureTree} of two folders, reduced to the classes that they share."""
+    """{"photo", "sketch": PictureTree} of a folder, or several, of each, reduced to the classes that both share."""
     trees = list_pictures(photos, "photo", duplicates), list_pictures(sketches, "sketch", duplicates)
     return matched_classes(*trees)
 
@@ -219,5 +246,6 @@ def listing_hash(tree):
     """A digest of the names and sizes of the tree's files."""
     digest = hashlib.sha256()
     for file, path in zip(tree.files, tree.paths(), strict=True):
-        digest.update(os.fsencode(file) + f"\0{os.path.getsize(path)}\n".encode())
+        stored = os.path.dirname(path) if is_drawing(path) else path
+        digest.update(os.fsencode(file) + f"\0{os.path.getsize(stored)}\n".encode())
     return digest.hexdigest()[:16]

@@ -24,7 +24,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from zscmr.datasets import cleaning
+from zscmr.datasets import cleaning, drawings
 from zscmr.datasets.picture_colours import is_deep, is_transparent, to_rgb
 from zscmr.datasets.picture_formats import open_header
 from zscmr.datasets.preprocessing import Preprocessing
@@ -153,7 +153,10 @@ def ahead(work, tasks):
 
 def _decode(source, preprocessing, shrink, *steps):
     """The picture in RGB after `steps` (functions of it), all within the budget; whatever fails is an OSError."""
+    name = source
     try:
+        if drawings.is_drawing(source):
+            source = drawings.as_png(source)
         held = max(SMALL, _source_bytes(source))  # opening reads what is stored beside the pixels
         for _ in range(2):
             with MEMORY.hold(held):
@@ -164,7 +167,7 @@ def _decode(source, preprocessing, shrink, *steps):
         cause = "changed while it was read"
     except Exception as error:  # of damaged files Pillow's decoders raise whatever they run into
         cause = _cause(error)
-    raise OSError(_fault(source, cause))  # unchained: a traceback would keep the pixels in memory
+    raise OSError(_fault(name, cause))  # unchained: a traceback would keep the pixels in memory
 
 
 def _cause(error):

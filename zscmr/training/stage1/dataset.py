@@ -8,13 +8,21 @@ import dataclasses
 import os
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 
 from zscmr.backbones import weights as weight_files
 from zscmr.datasets import index_files
 from zscmr.datasets.classes import UNSEEN, read_class_list, split_classes
-from zscmr.datasets.layouts import class_folder, compare_counts, first_of_each_class, listing_hash, matched_trees
+from zscmr.datasets.layouts import (
+    class_folder,
+    compare_counts,
+    first_of_each_class,
+    folders_of,
+    listing_hash,
+    matched_trees,
+)
 from zscmr.formats import matfiles
 from zscmr.formats.dataset_directory import (
     CLASSIFIER,
@@ -35,6 +43,8 @@ from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import alone, existing_folder, file_hash, json_round_trip, whole_file
 
+NONE = "none"  # as --unseen: all classes are trained on
+
 
 def make_dataset(options):
     """Make the feature files of a dataset directory from two folders of pictures; `options`: `Stage1Options`.
@@ -42,8 +52,11 @@ def make_dataset(options):
     Stopped at any point, a call with the same options resumes. Raises BadInput for pictures, lists or weights that
     cannot be used, or a directory that holds other features.
     """
-    if options.photos.resolve() == options.sketches.resolve():
-        raise BadInput(f"--photos and --sketches: both are {options.photos}")
+    photos, sketches = (
+        {Path(folder).resolve() for folder in folders_of(folders)} for folders in (options.photos, options.sketches)
+    )
+    if common := photos & sketches:
+        raise BadInput(f"--photos and --sketches: both are {min(common)}")
     existing_folder("--out", options.out)
     with alone("--out", options.out) if strategies.is_chief() else nullcontext():
         _make_dataset(options)
@@ -55,7 +68,7 @@ def _make_dataset(options):
     strategy = strategies.choose_strategy(None if options.freeze else settings["photo"].batch_size)
     settings = {key: with_weight_file(cnn) for key, cnn in settings.items()}
     trees = matched_trees(options.photos, options.sketches, options.duplicates)
-    unseen_names = read_class_list(options.unseen)
+    unseen_names = [] if str(options.unseen) == NONE else read_class_list(options.unseen)
     split = split_of(trees["photo"].classes, unseen_names, options, settings["photo"])
     compare_counts(trees, unseen_names)
     if options.first:
@@ -195,7 +208,7 @@ def write_dataset(out, trees, features, unseen, provenance, classifier=None):
 
 def update_list(path, unseen):
     """Write the unseen classes if the file has others: features of a frozen backbone serve every list."""
-    if not path.exists() or set(read_class_list(path)) != set(unseen):
+    if not path.exists() or set(read_class_list(path, may_be_empty=True)) != set(unseen):
         say(f"{path} now lists the {len(unseen)} classes of --unseen")
         write_list(path, unseen)
 

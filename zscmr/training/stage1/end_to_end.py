@@ -33,6 +33,7 @@ from zscmr.utils.errors import BadInput
 LABEL = "end-to-end training"
 RESIDENT_BYTES = 2**30  # decoded pictures of a modality are kept on the device up to this size
 SCORED = 64  # held-out pictures embedded together
+REDRAWN = 256  # drawings drawn by one task
 WARP_SEEDS = {"photo": 61, "sketch": 60}  # of the NOISE_STREAMS seeds of a step; a system draws from the lower ones
 
 
@@ -54,9 +55,15 @@ class TrainingSet:
     class_vectors: np.ndarray
 
 
-def read_training_set(sides, split, class_vectors, resident=RESIDENT_BYTES):
-    """The `TrainingSet` of {"photo", "sketch": `PictureSet`}, decoded and kept up to `resident` bytes of each."""
-    fitted = [decode(sides[key].of_classes(split.seen), resident, progress=True) for key in ("photo", "sketch")]
+def read_training_set(sides, split, class_vectors, redrawing=None, resident=RESIDENT_BYTES):
+    """The `TrainingSet` of {"photo", "sketch": `PictureSet`}, decoded and kept up to `resident` bytes of each.
+
+    `redrawing`: `Redrawing` of drawings that are known as strokes.
+    """
+    fitted = [
+        decode(sides[key].of_classes(split.seen), resident, progress=True, redrawing=redrawing)
+        for key in ("photo", "sketch")
+    ]
     held_out = None
     if len(split.held_out):
         held_out = {key: decode(side.of_classes(split.held_out), resident) for key, side in sides.items()}
@@ -151,8 +158,12 @@ class EndToEndTrainer:
         position = np.full(max(seen) + 1, -1, np.int32)
         position[seen] = np.arange(len(seen))
         rows = step_rows(position[self.training_set.photo.labels], self.draw(number), self.student.system)
-        run = self._streamed if self._images is None else self._resident
-        *totals, applied = np.asarray(run(tf.constant((number - 1) * self.steps), *map(tf.constant, rows)))
+        first, rows = tf.constant((number - 1) * self.steps), map(tf.constant, rows)
+        if self._images is None:
+            *totals, applied = self._streamed(first, *rows, epoch=number)
+        else:
+            self._redraw(number)
+            *totals, applied = self._resident(first, *rows, self._images).numpy()
         if not applied or self.guard.gives_up():
             raise out_of_range(f"{LABEL}, epoch {number}", self.guard.precision, int(self.guard.in_a_row.numpy()))
         terms = dict(zip(self.names, np.array(totals) / applied, strict=True))
@@ -161,22 +172,39 @@ class EndToEndTrainer:
             raise BadInput(f"{LABEL}: a loss term of epoch {number} is not finite, {_shown(terms)}; {hint}")
         return terms
 
-    def _resident(self, first, labels, photos, sketches):
-        """(terms + 1,) sums over the steps of an epoch, as `step` returns them; `first` is the number of the first."""
+    def _resident(self, first, labels, photos, sketches, images):
+        """(terms + 1,) sums over the steps of an epoch, as `step` returns them.
+
+        Args:
+            first: number of the first step.
+            labels, photos, sketches: (steps, batch) rows, as of `steps.step_rows`.
+            images: [all photos, all sketches], (n, size, size, 3) uint8 each.
+        """
         total = tf.zeros(len(self.names) + 1)
         for i in tf.range(labels.shape[0]):
-            images = [tf.gather(side, rows[i]) for side, rows in zip(self._images, (photos, sketches), strict=True)]
-            total += self._step(first + i, labels[i], *images)
+            batch = [tf.gather(side, rows[i]) for side, rows in zip(images, (photos, sketches), strict=True)]
+            total += self._step(first + i, labels[i], *batch)
             if self.guard.gives_up():
                 break
         return total
 
-    def _streamed(self, first, labels, *rows):
+    def _redraw(self, epoch):
+        """Replace the drawings that differ between epochs by those of this one."""
+        for k, side in enumerate((self.training_set.photo, self.training_set.sketch)):
+            blocks = [side.redrawn_rows[at : at + REDRAWN] for at in range(0, len(side.redrawn_rows), REDRAWN)]
+            if not blocks:
+                continue
+            drawn = pictures.ahead(partial(side.redraw, epoch=epoch), blocks)
+            for rows, block in zip(blocks, drawn, strict=True):
+                side.images[rows] = block
+            self._images[k] = tf.constant(side.images)
+
+    def _streamed(self, first, labels, *rows, epoch):
         """`_resident` for pictures that are read while the steps run."""
         sides, rows = (self.training_set.photo, self.training_set.sketch), [side_rows.numpy() for side_rows in rows]
 
         def read(i):
-            return [side.read(side_rows[i]) for side, side_rows in zip(sides, rows, strict=True)]
+            return [side.read(side_rows[i], epoch) for side, side_rows in zip(sides, rows, strict=True)]
 
         total = np.zeros(len(self.names) + 1, np.float32)
         for i, images in enumerate(pictures.ahead(read, range(len(labels)))):

@@ -1,11 +1,15 @@
-"""The pictures of one modality as stage I reads them: files, or all decoded in memory."""
+"""The pictures of one modality as stage I reads them: files, or all decoded in memory; drawings anew in each epoch."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from zscmr.datasets import pictures
+from zscmr.datasets.drawings import is_drawing, read_strokes
+from zscmr.datasets.strokes import Variation, draw_varied
 from zscmr.utils.console import track
+from zscmr.utils.seeds import generator
 
 READ = 64  # pictures decoded by one task
 
@@ -48,24 +52,70 @@ class PictureSet:
 
 
 @dataclass(frozen=True)
+class Redrawing:
+    """How drawings that are known as strokes are drawn anew in each epoch; a function of (seed, epoch, row)."""
+
+    variation: Variation
+    seed: int
+
+
+@dataclass(frozen=True)
 class Examples:
-    """Readable pictures of one modality; `images` (n, size, size, 3) uint8, or None where they are read when needed."""
+    """Readable pictures of one modality.
+
+    Args:
+        modality: the pictures.
+        images: (n, size, size, 3) uint8, or None where they are read when needed.
+        redrawing: of drawings that are known as strokes, None to leave them as they are.
+    """
 
     modality: PictureSet
     images: np.ndarray | None
+    redrawing: Redrawing | None = None
 
     @property
     def labels(self):
         return self.modality.labels
 
-    def read(self, rows):
-        """Pictures (n, size, size, 3) uint8 of row numbers."""
-        return self.modality.read(rows)[0] if self.images is None else self.images[rows]
+    @functools.cached_property
+    def redrawn_rows(self):
+        """Rows (k,) int32 of the drawings that differ between epochs."""
+        rows = [row for row, path in enumerate(self.modality.paths) if self.redrawing and is_drawing(path)]
+        return np.array(rows, np.int32)
+
+    def read(self, rows, epoch=None):
+        """Pictures (n, size, size, 3) uint8 of row numbers, drawings as in this epoch, or as stored."""
+        images = self.modality.read(rows)[0] if self.images is None else self.images[rows]
+        if epoch is not None:
+            anew = np.flatnonzero(np.isin(rows, self.redrawn_rows))
+            images[anew] = self.redraw(np.asarray(rows)[anew], epoch)
+        return images
+
+    def redraw(self, rows, epoch):
+        """Drawings (k, size, size, 3) uint8 of `redrawn_rows` as in this epoch."""
+        size = self.modality.preprocessing.size
+        images = np.empty((len(rows), size, size, 3), np.uint8)
+        for place, row in enumerate(rows):
+            random = generator(self.redrawing.seed, f"drawing {row}", epoch)
+            picture = draw_varied(self._strokes[row], size, self.redrawing.variation, random)
+            images[place] = np.asarray(picture)[..., None]
+        return images
+
+    @functools.cached_property
+    def _strokes(self):
+        """{row: strokes} of the drawings."""
+        return {int(row): read_strokes(self.modality.paths[row]) for row in self.redrawn_rows}
 
 
-def decode(modality, limit, progress=False):
-    """`Examples` of the readable pictures of a modality; all of them are decoded, and kept if they need at most
-    `limit` bytes."""
+def decode(modality, limit, progress=False, redrawing=None):
+    """Decode all pictures of a modality and return `Examples` of the readable ones.
+
+    Args:
+        modality: a `PictureSet`.
+        limit: bytes up to which the decoded pictures are kept.
+        progress: show it.
+        redrawing: as of `Examples`.
+    """
     resident = modality.nbytes <= limit
     parts = np.array_split(np.arange(len(modality.paths)), max(1, len(modality.paths) // READ))
     done = pictures.ahead(modality.read, parts)
@@ -73,4 +123,4 @@ def decode(modality, limit, progress=False):
         done = track(done, f"{modality.name}: reading pictures, batch", len(parts))
     images, readable = zip(*((part if resident else part[:0], good) for part, good in done), strict=True)
     readable = np.concatenate(readable)
-    return Examples(modality.take(readable), np.concatenate(images)[readable] if resident else None)
+    return Examples(modality.take(readable), np.concatenate(images)[readable] if resident else None, redrawing)

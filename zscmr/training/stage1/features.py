@@ -18,6 +18,7 @@ from zscmr.training.stage1 import classifier
 from zscmr.training.stage1.augmentation import warped
 from zscmr.training.stage1.cnn import build_body, dense_head, head_outputs, joined, pooled_backbone, renumber_layers
 from zscmr.training.stage1.end_to_end import EndToEndTrainer, read_training_set
+from zscmr.training.stage1.examples import Redrawing
 from zscmr.training.stage1.options import ClassifierOptions, FrozenOptions
 from zscmr.training.stage1.student import build_student, in_own_space, vectors_of_classes
 from zscmr.utils.console import say
@@ -201,7 +202,8 @@ def joint_features(sides, split, names, options, workplace):
         for key, side in sides.items()
     }
     class_vectors = vectors_of_classes(options.vectors, [names[label] for label in split.seen])
-    training_set = read_training_set(resized, split, class_vectors)
+    redrawing = Redrawing(options.recipe.strokes, options.seed) if options.recipe.strokes else None
+    training_set = read_training_set(resized, split, class_vectors, redrawing)
     teacher_classifier = spec.entry.classifier(spec.weights) if spec.entry.classifier and spec.weights else None
     # square roots are taken after training, whose classifier is of the average
     trained = dataclasses.replace(spec, pool="average" if spec.pool == "root" else spec.pool, size=train_size)

@@ -24,7 +24,9 @@ JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weigh
 class Stage1Options(PictureOptions):
     """The flags of stage I. None: left to the backbone's entry, which `by_modality` completes them from."""
 
-    unseen: Path = setting(help="text file of unseen class names; their pictures never train a CNN", metavar="FILE")
+    unseen: Path = setting(
+        help="text file of unseen class names; their pictures never train a CNN; none: there are none", metavar="FILE"
+    )
     out: Path = setting(help="dataset directory to write to", metavar="DIR")
     backbone: str = setting("efficientnet_lite0", f"CNN: {NAMES}", metavar="NAME")
     weights: Path | None = setting(

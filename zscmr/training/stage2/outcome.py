@@ -42,8 +42,11 @@ def export_embeddings(folder, preset, dataset, split, model):
 def score_run(folder, dataset, split):
     """Score the embeddings of the run in `folder`, draw retrieval.png, and write results.json last.
 
-    Returns {"CNN features alone", "shared space": results of `evaluate`}.
+    Returns {"CNN features alone", "shared space": results of `evaluate`}; {} where no class is unseen.
     """
+    if not len(split.unseen):
+        write_json(folder / runs.RESULTS, {})
+        return {}
     features = unseen_only(read_embeddings(folder / runs.EMBEDDINGS))
     photo, sketch = (np.isin(items.labels, split.unseen) for items in (dataset.photo, dataset.sketch))
     labels = dataset.photo.labels[photo], dataset.sketch.labels[sketch]
