@@ -26,6 +26,8 @@ UNSEEN = ("cross",)
 class ToyEncoder:
     """Grey values of SIZE × SIZE pixels."""
 
+    cutoff = None
+
     def embed(self, paths):
         paths = [as_file(path) for path in paths]
         pictures, readable = read_pictures(paths, SIZE)

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from helpers.project import ROOT, posix
+from helpers.toy_shapes import ToyEncoder
 from PIL import Image
 
 from zscmr.retrieval import Filter
@@ -25,6 +26,8 @@ def test_search_answers_as_the_searcher(server, sketch):
         "pictures": 24,
         "searched": 16,
         "distance": "euclidean",
+        "cutoff": None,
+        "similar": True,
         "found": [
             {
                 "id": hit.id,
@@ -223,3 +226,9 @@ def test_the_page_needs_nothing_from_elsewhere(server):
             r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", re.sub(r"^\s*//.*", "", file.read_text(), flags=re.M)
         )
         assert [address for address in outside if "www.w3.org" not in address] == []
+
+
+def test_nothing_similar_is_said(serve, sketch, monkeypatch):
+    monkeypatch.setattr(ToyEncoder, "cutoff", 0.01)
+    answer = serve().search(sketch, "top=3")
+    assert (answer["cutoff"], answer["similar"], len(answer["found"])) == (0.01, False, 3)

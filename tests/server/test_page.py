@@ -13,6 +13,7 @@ from PIL import Image
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the page is not tested")
 pytest.importorskip("selenium", reason="selenium is not installed: the page is not tested in a browser")
 
+from helpers.toy_shapes import ToyEncoder
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -126,6 +127,26 @@ def test_results_are_those_of_the_interface(page):
     best = page.server.search(page.drawn, "top=1")["found"][0]
     assert first == [best["class"], f"{best['distance']:.3f}"]
     page.until(lambda: page.browser.execute_script("return document.querySelector('#grid img').naturalWidth") == 96)
+
+
+def test_what_is_not_similar_stands_behind_a_line(browser, serve, monkeypatch):
+    server = serve()
+    page = Page(browser, server)
+    monkeypatch.setattr(ToyEncoder, "cutoff", 0.0)
+    page.stroke(LINE)
+    page.until(lambda: page["status"].text.startswith("Nothing very similar; the 24 nearest of 24 photos"))
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#grid .far")) == 24
+    assert not browser.find_elements(By.CSS_SELECTOR, "#grid .line")
+    monkeypatch.setattr(ToyEncoder, "cutoff", 100.0)
+    page["search"].click()
+    page.until(lambda: page["status"].text.startswith("The 24 nearest"))
+    distances = [one["distance"] for one in server.search(page.drawn, "top=24")["found"]]
+    monkeypatch.setattr(ToyEncoder, "cutoff", (distances[4] + distances[5]) / 2)
+    page["search"].click()
+    page.until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#grid .far")) == 19)
+    cards = browser.find_elements(By.CSS_SELECTOR, "#grid li")
+    assert [number for number, card in enumerate(cards) if card.text == "Not very similar"] == [5]
+    page.close()
 
 
 @pytest.mark.slow

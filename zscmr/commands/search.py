@@ -172,7 +172,8 @@ def search(settings, searcher, queries, faults):
     unnamed = searcher.search_vectors(vectors[readable], settings.gallery_kind, settings.top, filters, settings.exact)
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
-    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
+    cutoff = searcher.cutoff(settings.query_kind, settings.gallery_kind)
+    answers = [replace(answer, query=str(query), cutoff=cutoff) for answer, query in zip(unnamed, queries, strict=True)]
     for line in itertools.chain.from_iterable(map(lines, answers)):
         say(line)
     if answers[0].how:

@@ -21,12 +21,16 @@ def query_labels(queries, classes):
 
 
 def lines(answer):
-    """Lines of rank, distance, class and name, under one of the query."""
+    """Lines of rank, distance, class and name, under one of the query; a line says where the similar ones end."""
     width = max((len(hit.class_name) for hit in answer), default=0)
     hits = [
         f"  {rank:>3}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}"
         for rank, hit in enumerate(answer, start=1)
     ]
+    if not answer.any_similar:
+        return [visible(answer.query), "  nothing very similar; the nearest are", *hits]
+    if (similar := answer.similar) < len(hits):
+        hits.insert(similar, "  not very similar:")
     return [visible(answer.query), *hits]
 
 
@@ -35,6 +39,8 @@ def write_answers(file, about, answers):
     queries = [
         {
             "query": os.fsencode(answer.query).decode(errors="backslashreplace"),  # a name may hold any bytes
+            "cutoff": answer.cutoff,
+            "similar": answer.any_similar,
             "found": [
                 {"name": hit.name, "class": hit.class_name, "distance": hit.distance, "picture": hit.path or None}
                 for hit in answer
@@ -63,12 +69,16 @@ def draw_answers(path, title, subtitle, answers, labels, leaked=""):
         cell = grid.FramedPicture(query, visible(query.stem), "" if label is None else grid.short(visible(query.name)))
         captions = [visible(Path(hit.name).stem) if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
         paths = [Path(hit.path) if hit.path else None for hit in hits]
-        notes = [f"{hit.distance:.3f}" for hit in hits]
+        notes = [
+            f"{hit.distance:.3f}" if rank < answer.similar else f"({hit.distance:.3f})" for rank, hit in enumerate(hits)
+        ]
         rows.append(grid.Line(label or visible(query.stem), cell, grid.framed_pictures(captions, paths, right, notes)))
     if any(label is not None for label in labels[:SHOWN]):
         subtitle += "; class of the query's folder green, other classes red"
     else:
         subtitle += "; plain frames: the queries' folders name no class of the gallery"
+    if any(answer.similar < len(answer) for answer in answers[:SHOWN]):
+        subtitle += "; distances in brackets: not very similar"
     if len(answers) > SHOWN:
         subtitle += f"; the first {SHOWN} of {len(answers)} queries"
     if (found := len(answers[0])) > SHOWN:

@@ -30,6 +30,7 @@ class Answer:
         pictures: pictures of the modality in the gallery.
         how: empty if the vectors were compared in memory, else how the table was searched.
         query: what the user gave, if it was a path.
+        cutoff: distance beyond which pictures are not similar to the query; None: not known.
     """
 
     hits: tuple[Hit, ...]
@@ -37,6 +38,17 @@ class Answer:
     pictures: int
     how: str = ""
     query: str | None = None
+    cutoff: float | None = None
+
+    @property
+    def similar(self) -> int:
+        """Number of hits that are similar to the query: the first so many. All of them without a cut-off."""
+        return len(self.hits) if self.cutoff is None else sum(hit.distance <= self.cutoff for hit in self.hits)
+
+    @property
+    def any_similar(self) -> bool:
+        """Whether a picture is similar to the query. True without a cut-off."""
+        return self.cutoff is None or self.similar > 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

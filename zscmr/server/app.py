@@ -76,6 +76,8 @@ class Api:
             "pictures": answer.pictures,
             "searched": answer.searched,
             "distance": self.searcher.distance,
+            "cutoff": answer.cutoff,
+            "similar": answer.any_similar,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
             **({"how": answer.how} if answer.how else {}),
             "found": [_described(hit) for hit in answer],

@@ -5,17 +5,25 @@ let last = null;  // the picture that was clicked last
 // pick(match): called for a click on a picture; a second click opens it, wherever the grid has moved meanwhile.
 export function showResults(grid, answer, pick) {
   const focused = grid.contains(document.activeElement);
-  grid.replaceChildren(...answer.found.map(match => card(match, pick)));
+  const cards = answer.found.map(match => card(match, pick)), similar = countSimilar(answer);
+  cards.slice(similar).forEach(one => one.classList.add("far"));
+  if (similar && similar < cards.length) cards.splice(similar, 0, element("li", "line", "Not very similar"));
+  grid.replaceChildren(...cards);
   if (focused) grid.querySelector("button")?.focus();
 }
 
 export const PLURALS = {photo: "photos", sketch: "sketches"};
 
-export function showStatus(status, {found, searched, gallery, milliseconds, how}) {
+export function showStatus(status, {found, searched, gallery, milliseconds, how, similar}) {
   const time = Math.max(1, Math.round(milliseconds));
+  const nearest = `${similar ? "The" : "Nothing very similar; the"} ${found.length} nearest`;
   status.textContent = searched
-    ? `The ${found.length} nearest of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
+    ? `${nearest} of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
     : `No such ${PLURALS[gallery]} in the gallery.`;
+}
+
+function countSimilar({found, cutoff}) {
+  return cutoff === null ? found.length : found.filter(match => match.distance <= cutoff).length;
 }
 
 function card(match, pick) {

@@ -1,0 +1,105 @@
+"""The distance beyond which nothing in a gallery is similar to a drawing, for an encoder.
+
+    python benchmarks/bench_cutoff.py --photos photos --drawings quickdraw
+    python benchmarks/bench_cutoff.py --encoder zscmr/retrieval/encoders/NAME --photos photos --drawings quickdraw
+
+Adds the photos to a gallery and searches it with drawings, as a user does. Compares the nearest distances of drawings
+whose class has photos with those of drawings whose class has none, and prints the cut-off for the key `cutoff` of
+about.json. Photos and drawings have to be held out: an encoder knows those that it learnt from too well.
+"""
+
+import itertools
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
+import numpy as np
+
+import zscmr
+from zscmr.datasets.classes import class_key
+from zscmr.datasets.drawings import draw, read_drawings
+from zscmr.evaluation.cutoff import SHARE, choose_cutoff, measure_cutoff
+from zscmr.retrieval.encoder import DEFAULT
+from zscmr.utils import cli
+from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, setting
+
+SIDE = 256  # pixels of a rendered drawing
+SHARES = (0.02, 0.05, 0.1, 0.2)  # of the table
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    encoder: str = setting(DEFAULT, "encoder that comes with the project, or a folder of exported encoders")
+    photos: Path = setting(help="class folders of photos", metavar="DIR")
+    drawings: Path = setting(help="CLASS.ndjson files, or class folders of pictures", metavar="DIR")
+    first: int = setting(10, "drawings of each class", least=1)
+    skip: int = setting(0, "drawings of each class that are passed over, such as those trained on", least=0)
+    share: float = setting(SHARE, "of the drawings with photos that may lie beyond the cut-off", least=0, below=1)
+    same: tuple[str, ...] = setting((), "DRAWING=PHOTO: classes of two names for one thing", metavar="NAME=NAME")
+    only: tuple[str, ...] = setting(
+        (), "classes without photos to count, such as face squiggle; else all", metavar="NAME"
+    )
+
+
+def main(settings):
+    encoder = zscmr.Encoder.load(settings.encoder)
+    with tempfile.TemporaryDirectory() as folder:
+        gallery = zscmr.Gallery(folder, encoder)
+        gallery.add(settings.photos)
+        names, distances = nearest_distances(gallery, settings)
+        known = {class_key(name) for name in gallery.counts("photo").classes}
+    same = dict(pair.split("=", 1) for pair in settings.same)
+    has_photos = np.array([class_key(same.get(name, name)) in known for name in names])
+    counted = np.isin(names, settings.only) if settings.only else np.ones(len(names), bool)
+    present, absent = distances[has_photos], distances[~has_photos & counted]
+    if not len(present) or not len(absent):
+        raise BadInput(f"--drawings: {len(present)} of classes with photos and {len(absent)} without; both are needed")
+    report(settings, present, absent)
+    for name in settings.only:
+        rates = measure_cutoff(
+            choose_cutoff(present, absent, settings.share).distance, present, distances[names == name]
+        )
+        say(f"  {name}: {rates.absent:.1%} beyond the cut-off, separation {rates.separation:.2f}")
+
+
+def nearest_distances(gallery, settings):
+    """(class names (n,), distances (n,)) of the drawings to the nearest photo of the gallery."""
+    names, distances = [], []
+    for name, pictures in drawings_of(settings):
+        answers = gallery.search(pictures, kind="sketch", top=1)
+        names += [name] * len(answers)
+        distances += [answer[0].distance for answer in answers]
+    return np.array(names), np.array(distances)
+
+
+def drawings_of(settings):
+    """Yield (class name, list of pictures) of each class."""
+    part = slice(settings.skip, settings.skip + settings.first)
+    for entry in sorted(settings.drawings.iterdir()):
+        if entry.suffix == ".ndjson":
+            rows = itertools.islice(read_drawings(entry), part.start, part.stop)
+            pictures = [draw(strokes, SIDE) for _, strokes in rows]
+        else:
+            pictures = sorted(entry.iterdir())[part] if entry.is_dir() else []
+        if pictures:
+            yield entry.stem if entry.is_file() else entry.name, pictures
+
+
+def report(settings, present, absent):
+    say(f"{len(present):,} drawings of classes with photos, {len(absent):,} of classes without")
+    say("share allowed   cut-off   present beyond   absent beyond")
+    for share in SHARES:
+        row = choose_cutoff(present, absent, share)
+        say(f"{share:13.2f}  {row.distance:8.3f}  {row.present:15.1%}  {row.absent:14.1%}")
+    chosen = choose_cutoff(present, absent, settings.share)
+    say(f"an absent class is farther than a present one with probability {chosen.separation:.3f} (0.5: chance)")
+    verdict = "" if chosen.useful else "; not useful: it hits drawings with photos nearly as often as those without"
+    say(f'"cutoff": {chosen.distance:.3f}{verdict}')
+
+
+if __name__ == "__main__":
+    cli.run(main, Settings, __doc__)
