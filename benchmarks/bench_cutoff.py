@@ -33,16 +33,14 @@ SHARES = (0.02, 0.05, 0.1, 0.2)  # of the table
 
 @dataclass(frozen=True)
 class Settings(Options):
-    encoder: str = setting(DEFAULT, "encoder that comes with the project, or a folder of exported encoders")
     photos: Path = setting(help="class folders of photos", metavar="DIR")
     drawings: Path = setting(help="CLASS.ndjson files, or class folders of pictures", metavar="DIR")
+    encoder: str = setting(DEFAULT, "encoder that comes with the project, or a folder of exported encoders")
     first: int = setting(10, "drawings of each class", least=1)
     skip: int = setting(0, "drawings of each class that are passed over, such as those trained on", least=0)
     share: float = setting(SHARE, "of the drawings with photos that may lie beyond the cut-off", least=0, below=1)
     same: tuple[str, ...] = setting((), "DRAWING=PHOTO: classes of two names for one thing", metavar="NAME=NAME")
-    only: tuple[str, ...] = setting(
-        (), "classes without photos to count, such as face squiggle; else all", metavar="NAME"
-    )
+    each: tuple[str, ...] = setting((), "classes to print by themselves, such as face squiggle", metavar="NAME")
 
 
 def main(settings):
@@ -54,12 +52,11 @@ def main(settings):
         known = {class_key(name) for name in gallery.counts("photo").classes}
     same = dict(pair.split("=", 1) for pair in settings.same)
     has_photos = np.array([class_key(same.get(name, name)) in known for name in names])
-    counted = np.isin(names, settings.only) if settings.only else np.ones(len(names), bool)
-    present, absent = distances[has_photos], distances[~has_photos & counted]
+    present, absent = distances[has_photos], distances[~has_photos]
     if not len(present) or not len(absent):
         raise BadInput(f"--drawings: {len(present)} of classes with photos and {len(absent)} without; both are needed")
     report(settings, present, absent)
-    for name in settings.only:
+    for name in settings.each:
         rates = measure_cutoff(
             choose_cutoff(present, absent, settings.share).distance, present, distances[names == name]
         )
@@ -90,6 +87,7 @@ def drawings_of(settings):
 
 
 def report(settings, present, absent):
+    """Print the rates at several shares; return the `Cutoff` of `share`."""
     say(f"{len(present):,} drawings of classes with photos, {len(absent):,} of classes without")
     say("share allowed   cut-off   present beyond   absent beyond")
     for share in SHARES:
@@ -99,6 +97,7 @@ def report(settings, present, absent):
     say(f"an absent class is farther than a present one with probability {chosen.separation:.3f} (0.5: chance)")
     verdict = "" if chosen.useful else "; not useful: it hits drawings with photos nearly as often as those without"
     say(f'"cutoff": {chosen.distance:.3f}{verdict}')
+    return chosen
 
 
 if __name__ == "__main__":

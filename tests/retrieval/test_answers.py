@@ -11,7 +11,7 @@ from zscmr.retrieval.hits import Answer, Hit
 
 HITS = (
     Hit(0.1, "cat", "/in/cat/1.jpg", "cat/1.jpg", "1" * 16, False),
-    Hit(0.3, "zebra", "", "zebra/2.jpg", "2" * 16, True),
+    Hit(0.3, "zebra", "", "zebra/2.jpg", "2" * 16, True, (0.25, 0.0, 0.75, 0.5)),
 )
 
 
@@ -20,7 +20,10 @@ def answer(cutoff=None):
 
 
 def test_lines_are_rank_distance_class_and_name():
-    first, second = "    1     0.1000  cat    cat/1.jpg", "    2     0.3000  zebra  zebra/2.jpg"
+    first, second = (
+        "    1     0.1000  cat    cat/1.jpg",
+        "    2     0.3000  zebra  zebra/2.jpg  (across 25-75 %, down 0-50 %)",
+    )
     assert answers.lines(answer()) == ["my.png", first, second]
     assert answers.lines(answer(cutoff=0.3)) == ["my.png", first, second]
     assert answers.lines(answer(cutoff=0.2)) == ["my.png", first, "  not very similar:", second]
@@ -37,6 +40,7 @@ def test_json_says_whether_anything_is_similar(tmp_path, cutoff, similar):
     assert (query["query"], query["cutoff"], query["similar"]) == ("my.png", cutoff, similar)
     assert [one["distance"] for one in query["found"]] == [0.1, 0.3]
     assert [one["picture"] for one in query["found"]] == ["/in/cat/1.jpg", None]
+    assert [one["box"] for one in query["found"]] == [None, [0.25, 0.0, 0.75, 0.5]]
 
 
 def test_grid_brackets_what_is_not_similar(tmp_path, monkeypatch):
@@ -47,6 +51,7 @@ def test_grid_brackets_what_is_not_similar(tmp_path, monkeypatch):
     (_, _, plain, (line,), _), (_, _, marked, (marked_line,), _) = grids
     assert [cell.note for cell in line.retrieved] == ["cat\n0.100", "zebra\n0.300"]
     assert [cell.note for cell in marked_line.retrieved] == ["cat\n0.100", "zebra\n(0.300)"]
+    assert [cell.box for cell in line.retrieved] == [None, (0.25, 0.0, 0.75, 0.5)]
     assert "brackets" in marked and "brackets" not in plain
 
 

@@ -36,6 +36,7 @@ def test_search_answers_as_the_searcher(server, sketch):
                 "unseen": hit.unseen,
                 "distance": hit.distance,
                 "gone": False,
+                "box": None,
             }
             for hit in expected
         ],
@@ -47,11 +48,12 @@ def test_an_answer_of_the_table_says_how_it_was_found(serve, sketch):
     """A gallery above the searcher's memory; `how` is empty where vectors were compared in memory."""
     server = serve()
     assert "how" not in server.search(sketch)
-    hit = Hit(0.5, "bar", "/none.jpg", "none", "0" * 16, False)
+    hit = Hit(0.5, "bar", "/none.jpg", "none", "0" * 16, False, (0.25, 0.0, 0.75, 0.5))
     server.searcher.search = lambda *_: Answer((hit,), 1, 2, "by an index that finds 97.0% of the nearest")
     answer = server.search(sketch)
     assert answer["how"] == "by an index that finds 97.0% of the nearest"
     assert (answer["searched"], answer["pictures"], answer["found"][0]["gone"]) == (1, 2, True)
+    assert answer["found"][0]["box"] == [0.25, 0, 0.75, 0.5]
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])

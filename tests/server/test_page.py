@@ -1,6 +1,7 @@
 """The page in Chromium: drawing, searching and everything else a visitor does, with the results of the interface."""
 
 import base64
+import dataclasses
 import io
 import json
 import shutil
@@ -97,7 +98,11 @@ class Page:
         self.shows(self.server.search(self.drawn, query))
 
     def cards(self):
-        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button")
+        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button:not(.open)")
+
+    def large(self, part):
+        """A part of the dialog with the large picture."""
+        return self["large"].find_element(By.CSS_SELECTOR, f"[data-part={part}]")
 
     def close(self):
         """The console is empty, and nothing was asked of anybody but the server."""
@@ -216,13 +221,49 @@ def test_a_second_click_opens_the_picture(page, browser, server):
     # both clicks at once: on a busy machine those of the driver may come too far apart for a double one
     clicks = "for (const detail of [1, 2]) arguments[0].dispatchEvent(new MouseEvent('click', {detail, bubbles: true}))"
     browser.execute_script(clicks, page.cards()[2])
-    page.until(lambda: len(browser.window_handles) == 2)
-    own, other = browser.window_handles
-    browser.switch_to.window(other)
-    page.until(lambda: browser.current_url == f"{server.url}/picture/{picked}")
-    browser.close()
-    browser.switch_to.window(own)
+    page.until(lambda: page["large"].is_displayed())
+    assert page.large("open").get_attribute("href") == f"{server.url}/picture/{picked}"
     page.shows(server.json("POST", "/search?top=24", {"like": picked}))
+    page.large("close").click()
+    assert not page["large"].is_displayed()
+
+
+def test_the_large_picture_has_arrows_and_shows_its_box(browser, serve, monkeypatch):
+    """The box of shares .25 to .75 and 0 to .5 lies so over tile and picture, which are square here."""
+    server = serve()
+    search = server.searcher.search
+
+    def boxed(*args):
+        answer = search(*args)
+        first = dataclasses.replace(answer[0], box=(0.25, 0.0, 0.75, 0.5))
+        return dataclasses.replace(answer, hits=(first, *answer.hits[1:]))
+
+    server.searcher.search = boxed
+    page = Page(browser, server)
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    first, second = page.shown[:2]
+    shares = """
+      const [box, image] = [".box", "img"].map(name => document.querySelector(arguments[0] + " " + name))
+        .map(one => one.getBoundingClientRect());
+      return [(box.left - image.left) / image.width, (box.top - image.top) / image.height, box.width / image.width,
+        box.height / image.height];
+    """
+    outlines = browser.find_elements(By.CSS_SELECTOR, "#grid .box")
+    page.until(lambda: len(outlines) == 1 and outlines[0].is_displayed())
+    assert browser.execute_script(shares, "#grid") == pytest.approx([0.25, 0, 0.5, 0.5], abs=0.02)
+    browser.execute_script("document.querySelector('#grid .open').click()")
+    page.until(lambda: browser.find_element(By.CSS_SELECTOR, "#large .box").is_displayed())
+    assert browser.execute_script(shares, "#large") == pytest.approx([0.25, 0, 0.5, 0.5], abs=0.02)
+    assert not page.large("previous").is_enabled()
+    ActionChains(browser).send_keys(Keys.ARROW_RIGHT).perform()
+    page.until(lambda: page.large("open").get_attribute("href").endswith(second))
+    page.large("previous").click()
+    assert page.large("open").get_attribute("href").endswith(first)
+    page.large("like").click()
+    assert not page["large"].is_displayed()
+    page.shows(server.json("POST", "/search?top=24", {"like": first}))
+    page.close()
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ class Hit:
     name: str  # to be shown
     id: str  # 16 hexadecimal digits
     unseen: bool  # whether the encoder was not trained on the class
+    #: part that is similar (left, top, right, bottom), shares 0 to 1 of the upright picture; None: all of it
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)

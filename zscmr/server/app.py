@@ -183,7 +183,7 @@ def _checked(picture):
 def _described(hit):
     gone = not (is_uri(hit.path) or os.path.isfile(hit.path))
     about = {"id": hit.id, "name": hit.name, "class": hit.class_name, "unseen": hit.unseen}
-    return {**about, "distance": hit.distance, "gone": gone}
+    return {**about, "distance": hit.distance, "gone": gone, "box": None if hit.box is None else list(hit.box)}
 
 
 def _listed(counts):

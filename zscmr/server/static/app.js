@@ -2,6 +2,7 @@
 
 import {get, newest, post} from "./api.js";
 import {Drawing} from "./drawing.js";
+import {Large} from "./large.js";
 import {PLURALS, showResults, showStatus} from "./results.js";
 
 const WAIT = 200;                    // ms without a change before a search
@@ -13,6 +14,7 @@ const THEMES = ["system", "light", "dark"];
 const at = id => document.getElementById(id);
 const search = newest();
 const drawing = new Drawing(at("canvas"), at("pen"), drawingChanged);
+const large = new Large(at("large"), pick);
 const query = {picture: null, like: null};  // a Blob, or an id of the gallery; both null: the drawing
 let names = null, waiting = 0;
 
@@ -40,7 +42,7 @@ async function run() {
   at("grid").setAttribute("aria-busy", "true");
   try {
     const answer = await search(`/search?${parameters()}`, body);
-    showResults(at("grid"), answer, pick);
+    showResults(at("grid"), answer, pick, (found, position) => large.show(found, position));
     showStatus(at("status"), answer);
   } catch (error) {
     if (error.name === "AbortError") return;

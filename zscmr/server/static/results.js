@@ -1,11 +1,14 @@
 // What was found, as a grid of thumbnails.
 
-let last = null;  // the picture that was clicked last
+import {element, framed} from "./picture.js";
 
-// pick(match): called for a click on a picture; a second click opens it, wherever the grid has moved meanwhile.
-export function showResults(grid, answer, pick) {
-  const focused = grid.contains(document.activeElement);
-  const cards = answer.found.map(match => card(match, pick)), similar = countSimilar(answer);
+let last = null;  // {found, position} of the picture that was clicked last
+
+// pick(match): called for a click on a picture. enlarge(found, position): for a second click, wherever the grid has
+// moved meanwhile, and for the sign in its corner.
+export function showResults(grid, answer, pick, enlarge) {
+  const focused = grid.contains(document.activeElement), similar = countSimilar(answer);
+  const cards = answer.found.map((_, position) => card(answer.found, position, pick, enlarge));
   cards.slice(similar).forEach(one => one.classList.add("far"));
   if (similar && similar < cards.length) cards.splice(similar, 0, element("li", "line", "Not very similar"));
   grid.replaceChildren(...cards);
@@ -26,38 +29,33 @@ function countSimilar({found, cutoff}) {
   return cutoff === null ? found.length : found.filter(match => match.distance <= cutoff).length;
 }
 
-function card(match, pick) {
+function card(found, position, pick, enlarge) {
+  const match = found[position];
   const item = element("li"), button = element("button"), text = element("span", "text");
   text.append(element("span", "class", match.class), element("span", "distance", match.distance.toFixed(3)));
   button.append(match.gone ? element("span", "gone", "gone") : thumbnail(match), text);
   button.type = "button";
   button.title = `${match.name}: find more like this`;
   button.addEventListener("click", event => {
-    if (event.detail > 1 && last) return open(`/picture/${last}`, "_blank", "noopener");
-    last = match.id;
+    if (event.detail > 1 && last) return enlarge(last.found, last.position);
+    last = {found, position};
     pick(match);
   });
   item.append(button);
-  if (!match.gone) item.append(opener(match));
+  if (!match.gone) item.append(opener(match, () => enlarge(found, position)));
   return item;
 }
 
 function thumbnail(match) {
   const image = element("img");
   Object.assign(image, {loading: "lazy", decoding: "async", alt: match.name, src: `/thumbnail/${match.id}`});
-  return image;
+  return framed(image, match.box);
 }
 
-function opener(match) {
-  const link = element("a", "open", "↗");
-  Object.assign(link, {href: `/picture/${match.id}`, target: "_blank", rel: "noopener", title: "Open the picture"});
-  link.setAttribute("aria-label", `Open ${match.name}`);
-  return link;
-}
-
-function element(name, kind, text) {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  if (text !== undefined) made.textContent = text;
-  return made;
+function opener(match, enlarge) {
+  const sign = element("button", "open", "⤢");
+  Object.assign(sign, {type: "button", title: "Show it large"});
+  sign.setAttribute("aria-label", `Show ${match.name} large`);
+  sign.addEventListener("click", enlarge);
+  return sign;
 }
