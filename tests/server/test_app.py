@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from helpers.project import ROOT, posix
-from helpers.toy_shapes import ToyEncoder
+from helpers.toy_shapes import ToyEncoder, colourful_photo, picture_bytes
 from PIL import Image
 
 from zscmr.retrieval import Filter
@@ -28,6 +28,7 @@ def test_search_answers_as_the_searcher(server, sketch):
         "distance": "euclidean",
         "cutoff": None,
         "similar": True,
+        "looks_like_photo": False,
         "found": [
             {
                 "id": hit.id,
@@ -234,3 +235,10 @@ def test_nothing_similar_is_said(serve, sketch, monkeypatch):
     monkeypatch.setattr(ToyEncoder, "cutoff", 0.01)
     answer = serve().search(sketch, "top=3")
     assert (answer["cutoff"], answer["similar"], len(answer["found"])) == (0.01, False, 3)
+
+
+def test_a_photo_sent_as_a_sketch_is_told(server, sketch):
+    photo = picture_bytes(colourful_photo())
+    for query, expected in (("kind=sketch", True), ("kind=photo", False)):
+        assert server.search(photo, query)["looks_like_photo"] is expected
+    assert server.search(sketch)["looks_like_photo"] is False

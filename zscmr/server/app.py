@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from zscmr.datasets.pictures import shows_photo
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.access import Guard, error_response
@@ -63,14 +64,15 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
-        return self.searcher.search(body, question.kind, question.gallery, question.top, question.filters)
+        answer = self.searcher.search(body, question.kind, question.gallery, question.top, question.filters)
+        return answer, question.kind == "sketch" and shows_photo(body)
 
     def _like(self, like, question):
-        return self.searcher.like(like, question.gallery, question.top, question.filters)
+        return self.searcher.like(like, question.gallery, question.top, question.filters), False
 
     def _answer(self, question, find, sent):
         began = time.perf_counter()
-        answer = find(sent, question)
+        answer, looks_like_photo = find(sent, question)
         return {
             "gallery": question.gallery,
             "pictures": answer.pictures,
@@ -78,6 +80,7 @@ class Api:
             "distance": self.searcher.distance,
             "cutoff": answer.cutoff,
             "similar": answer.any_similar,
+            "looks_like_photo": looks_like_photo,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
             **({"how": answer.how} if answer.how else {}),
             "found": [_described(hit) for hit in answer],
