@@ -14,7 +14,7 @@ from PIL import Image
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the page is not tested")
 pytest.importorskip("selenium", reason="selenium is not installed: the page is not tested in a browser")
 
-from helpers.toy_shapes import ToyEncoder
+from helpers.toy_shapes import ToyEncoder, colourful_photo, picture_bytes
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -282,6 +282,157 @@ def test_filters(page, server, drawn):
     assert labels == ["all", "bar (8)", "cross (8)", "disc (8)"]
 
 
+def ink(drawn):
+    """Mask (512, 512) of the black pixels of a drawing."""
+    return np.asarray(Image.open(io.BytesIO(drawn)).convert("L")) < 128
+
+
+def test_a_tap_draws_a_dot(page):
+    """Of 6 pixels: 28 of area."""
+    ActionChains(page.browser).move_to_element(page["canvas"]).click().perform()
+    assert 20 < ink(page.drawn).sum() < 40
+    page.shows_search()
+
+
+def test_a_stroke_that_leaves_the_paper_does_not_draw_along_its_edge(page):
+    """Out on the right, down beside the paper, back in: two strokes, and nothing between them on the edge."""
+    page.stroke([(0, 0), (250, 0), (250, 120), (0, 120)])
+    rows = np.flatnonzero(ink(page.drawn)[:, 508])
+    height = page["canvas"].rect["height"]
+    lines = [256, 256 + 512 * 120 / height]
+    assert len(rows) and all(min(abs(row - line) for line in lines) < 8 for row in rows)
+    assert {round(float(min(lines, key=lambda line: abs(row - line)))) for row in rows} == set(map(round, lines))
+
+
+def test_undo_answers_at_once_and_survives_a_reload(page, browser):
+    """Without `toBlob`, which waits for an idle browser."""
+    browser.execute_script("HTMLCanvasElement.prototype.toBlob = () => {}")
+    page.stroke(LINE)
+    page.shows_search()
+    one = page.drawn
+    page.stroke(OTHER)
+    page.shows_search()
+    browser.refresh()
+    page.until(lambda: page["undo"].is_enabled())
+    page["undo"].click()
+    assert page.drawn == one
+    page.shows_search()
+    browser.refresh()
+    page.until(lambda: page["redo"].is_enabled() and page["undo"].is_enabled())
+
+
+def give(browser, name, content, way="drop"):
+    browser.execute_script(GIVE, base64.b64encode(content).decode(), name, "image/png", way)
+
+
+def kind(browser):
+    return browser.execute_script("return document.querySelector('[name=kind]:checked').value")
+
+
+def test_what_a_picture_is_sticks(page, browser, sketch):
+    give(browser, "one.png", sketch)
+    page.until(lambda: len(page.shown) == 24)
+    browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
+    give(browser, "two.png", sketch)
+    page.until(lambda: page["query-name"].text == "two.png")
+    assert kind(browser) == "sketch"
+    browser.refresh()
+    page.until(lambda: page["status"].text.startswith("Draw"))
+    assert kind(browser) == "sketch"
+    browser.execute_script("sessionStorage.clear()")
+
+
+def test_a_photo_given_as_a_sketch_is_told(page, browser, sketch):
+    give(browser, "photo.png", picture_bytes(colourful_photo()))
+    page.until(lambda: len(page.shown) == 24)
+    assert not page["photo-hint"].is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
+    page.until(lambda: page["photo-hint"].is_displayed())
+    page["as-photo"].click()
+    page.until(lambda: not page["photo-hint"].is_displayed())
+    assert kind(browser) == "photo"
+    browser.execute_script("sessionStorage.clear()")
+
+
+def test_back_keeps_names_and_pictures(page, browser, sketch):
+    give(browser, "mine.png", sketch)
+    page.until(lambda: len(page.shown) == 24)
+    first = page.shown
+    for position in (3, 5):
+        page.cards()[position].click()
+        page.until(lambda: len(page.shown) == 23)
+    page.until(lambda: page["query-name"].text.startswith("More like "))
+    browser.back()
+    names = {one.id: one.name for one in page.server.searcher.table.stored([first[3]]).values()}
+    page.until(lambda: page["query-name"].text == f"More like {names[first[3]]}")
+    browser.back()
+    page.until(lambda: page["query-name"].text == "mine.png" and page.shown == first)
+
+
+def test_a_sign_while_dragging(page, browser):
+    drag = """
+    const data = new DataTransfer();
+    data.items.add(new File(["x"], "x.png", {type: "image/png"}));
+    document.body.dispatchEvent(new DragEvent(arguments[0], {dataTransfer: data, bubbles: true, cancelable: true}));
+    """
+    for event, shown in (("dragover", True), ("dragleave", False), ("dragover", True), ("drop", False)):
+        browser.execute_script(drag, event)
+        assert page["drop"].is_displayed() == shown
+
+
+def test_counts_and_filters_follow_the_gallery(browser, serve, folders):
+    server = serve()
+    page = Page(browser, server)
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    shutil.rmtree(folders["photo"] / "disc")
+    server.searcher.table.update("photo", folders["photo"], None, lambda done, total: None)
+    page.until(lambda: "16 photos" in page["about"].text and len(page.shown) == 16)
+    assert [option.text for option in Select(page["class"]).options] == ["all", "bar (8)", "cross (8)"]
+    browser.get_log("browser")  # the browser lists thumbnails that have gone
+    page.close()
+
+
+def test_a_server_that_is_gone_is_told_and_tried_again(browser, serve):
+    page = Page(browser, serve())
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+
+    def connected(offline):
+        about = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        browser.execute_cdp_cmd("Network.emulateNetworkConditions", about)
+
+    browser.execute_cdp_cmd("Network.enable", {})
+    connected(offline=True)
+    try:
+        page["search"].click()
+        page.until(lambda: page["status"].text.startswith("The server does not answer"))
+        assert page["grid"].get_attribute("class") == "old" and len(page.shown) == 24
+    finally:
+        connected(offline=False)
+    page.until(lambda: page["grid"].get_attribute("class") == "" and " ms" in page["status"].text)
+    browser.get_log("browser")  # the browser lists requests that failed
+    page.close()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (375, 667)])
+def test_answers_stand_under_the_paper_of_a_phone(page, browser, size):
+    """Four at least, whole, without scrolling; the filters are folded."""
+    about = {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", about)
+    try:
+        browser.refresh()
+        page.until(lambda: page["status"].text)
+        page.stroke([(-40, -40), (40, 40)])
+        page.until(lambda: len(page.shown) == 24)
+        bottoms = [card.rect["y"] + card.rect["height"] for card in page.cards()]
+        assert sum(bottom <= size[1] for bottom in bottoms) >= 4
+        assert browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+        assert not page["class"].is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 GIVE = """
 const bytes = Uint8Array.from(atob(arguments[0]), one => one.charCodeAt(0)), data = new DataTransfer();
 data.items.add(new File([bytes], arguments[1], {type: arguments[2]}));
@@ -403,14 +554,14 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     gone = photos.names[list(photos.ids).index(page.shown[0])]
     (folders["photo"] / gone).unlink()
     page["search"].click()
-    page.until(lambda: len(page.shown) == 23 and page.cards()[0].text.startswith("gone"))
+    page.until(lambda: len(page.shown) == 23 and page.cards()[-1].text.startswith("gone"))
     update, reached, go = server.searcher.table.update, threading.Event(), threading.Event()
 
     def held(modality, folder, encoder, progress, rules):
         progress(7, 24)
         reached.set()
         assert go.wait(30)
-        update(modality, folder, encoder, progress)
+        return update(modality, folder, encoder, progress)
 
     server.searcher.table.update = held
     page["add"].click()
@@ -418,7 +569,8 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     page.until(lambda: page["adding-text"].text == f"Adding {folders['photo']}: 7 of 24 pictures")
     go.set()
     page.until(lambda: len(page.cards()) == 23 and "gone" not in page["grid"].text)
-    assert not page["adding"].is_displayed() and "23 photos" in page["about"].text
+    page.until(lambda: page["adding-text"].text.endswith("23 added, 0 kept, 24 replaced or gone"))
+    assert not page["adding-bar"].is_displayed() and "23 photos" in page["about"].text
     page.close()
 
 

@@ -7,10 +7,12 @@ let last = null;  // {found, position} of the picture that was clicked last
 // pick(match): called for a click on a picture. enlarge(found, position): for a second click, wherever the grid has
 // moved meanwhile, and for the sign in its corner.
 export function showResults(grid, answer, pick, enlarge) {
-  const focused = grid.contains(document.activeElement), similar = countSimilar(answer);
-  const cards = answer.found.map((_, position) => card(answer.found, position, pick, enlarge));
-  cards.slice(similar).forEach(one => one.classList.add("far"));
-  if (similar && similar < cards.length) cards.splice(similar, 0, element("li", "line", "Not very similar"));
+  const focused = grid.contains(document.activeElement), isNear = match => match.distance <= (answer.cutoff ?? Infinity);
+  const there = answer.found.filter(match => !match.gone), gone = answer.found.filter(match => match.gone);
+  const found = [...there, ...gone], near = there.filter(isNear).length;
+  const cards = found.map((match, position) => card(found, position, pick, enlarge));
+  cards.slice(near).forEach(one => one.classList.add("far"));
+  if (near && near < there.length) cards.splice(near, 0, element("li", "line", "Not very similar"));
   grid.replaceChildren(...cards);
   if (focused) grid.querySelector("button")?.focus();
 }
@@ -23,10 +25,6 @@ export function showStatus(status, {found, searched, gallery, milliseconds, how,
   status.textContent = searched
     ? `${nearest} of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
     : `No such ${PLURALS[gallery]} in the gallery.`;
-}
-
-function countSimilar({found, cutoff}) {
-  return cutoff === null ? found.length : found.filter(match => match.distance <= cutoff).length;
 }
 
 function card(found, position, pick, enlarge) {
