@@ -27,7 +27,7 @@ UNSEEN = ("cross",)
 class ToyEncoder:
     """Grey values of SIZE × SIZE pixels."""
 
-    cutoff = None
+    cutoff, seen = None, frozenset(("bar", "disc"))
 
     def embed(self, paths):
         paths = [as_file(path) for path in paths]

@@ -156,6 +156,7 @@ def test_a_link_in_place_of_a_picture_or_its_folder_is_not_followed(serve, folde
 def test_classes_and_health(server, drawn):
     classes = server.json("GET", "/classes")
     assert classes["photo"]["classes"] == [{"name": name, "pictures": 8} for name in ("bar", "cross", "disc")]
+    assert classes["photo"]["known"] is True
     assert classes["sketch"]["folders"][0] == {"name": f"{drawn['sketch']}/bar", "pictures": 8}
     assert server.json("GET", "/health") == {
         "pictures": {"photo": 24, "sketch": 24},
@@ -242,3 +243,17 @@ def test_a_photo_sent_as_a_sketch_is_told(server, sketch):
     for query, expected in (("kind=sketch", True), ("kind=photo", False)):
         assert server.search(photo, query)["looks_like_photo"] is expected
     assert server.search(sketch)["looks_like_photo"] is False
+
+
+def test_details_of_a_picture(serve, folders):
+    file = folders["photo"] / "bar/bar_0.jpg"
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:06:30 18:05:00"  # DateTimeOriginal
+    Image.new("RGB", (30, 20), "red").save(file, exif=exif)
+    server = serve()
+    photos = server.searcher.table.pictures("photo")
+    about = {"name": "bar/bar_0.jpg", "class": "bar", "bytes": file.stat().st_size, "taken": "2024-06-30T18:05:00"}
+    assert server.json("GET", f"/details/{photos.ids[0]}") == about
+    assert server.json("GET", f"/details/{photos.ids[1]}")["taken"] is None
+    file.unlink()
+    assert server.json("GET", f"/details/{photos.ids[0]}", status=410)

@@ -128,9 +128,11 @@ def test_results_are_those_of_the_interface(page):
     assert not page["hint"].is_displayed()
     ink = np.asarray(Image.open(io.BytesIO(page.drawn)).convert("L")) < 128
     assert 1500 < ink.sum() < 6000  # a line of width 6 across half of 512 × 512 pixels
-    first = page.cards()[0].text.split()
-    best = page.server.search(page.drawn, "top=1")["found"][0]
-    assert first == [best["class"], f"{best['distance']:.3f}"]
+    best, second = page.server.search(page.drawn, "top=2")["found"]
+    assert page.cards()[0].text.split() == [best["name"].split("/")[-1], best["class"]]
+    bars = browser_bars(page)
+    assert [title for title, _ in bars] == [f"distance {one['distance']:.3f}" for one in (best, second)]
+    assert [share for _, share in bars] == pytest.approx([1, best["distance"] / second["distance"]], abs=0.02)
     page.until(lambda: page.browser.execute_script("return document.querySelector('#grid img').naturalWidth") == 96)
 
 
@@ -151,6 +153,29 @@ def test_what_is_not_similar_stands_behind_a_line(browser, serve, monkeypatch):
     page.until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#grid .far")) == 19)
     cards = browser.find_elements(By.CSS_SELECTOR, "#grid li")
     assert [number for number, card in enumerate(cards) if card.text == "Not very similar"] == [5]
+    page.close()
+
+
+def browser_bars(page):
+    """(title, filled share) of the bars of the first two answers."""
+    return page.browser.execute_script(
+        "return [...document.querySelectorAll('#grid .bar')].slice(0, 2)"
+        ".map(bar => [bar.title, bar.firstChild.offsetWidth / bar.offsetWidth])"
+    )
+
+
+def test_classes_and_the_switch_are_shown_where_they_mean_something(browser, serve, folders, monkeypatch):
+    """Classes if the encoder knows some of them, the switch if there are sketches."""
+    server = serve()
+    page = Page(browser, server)
+    assert page["class-row"].is_displayed() and page["switch"].is_displayed()
+    monkeypatch.setattr(ToyEncoder, "seen", frozenset(("zebra",)))
+    server.searcher.table.update("sketch", None, None, lambda done, total: None)
+    page.until(lambda: page["about"].text == "24 photos in the gallery")
+    page.until(lambda: not page["class-row"].is_displayed() and not page["switch"].is_displayed())
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    assert not browser.find_elements(By.CSS_SELECTOR, "#grid .class")
     page.close()
 
 
@@ -252,7 +277,12 @@ def test_the_large_picture_has_arrows_and_shows_its_box(browser, serve, monkeypa
     outlines = browser.find_elements(By.CSS_SELECTOR, "#grid .box")
     page.until(lambda: len(outlines) == 1 and outlines[0].is_displayed())
     assert browser.execute_script(shares, "#grid") == pytest.approx([0.25, 0, 0.5, 0.5], abs=0.02)
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:06:30 18:05:00"  # DateTimeOriginal
+    path = server.searcher.picture(first).path
+    Image.open(path).save(path, exif=exif)
     browser.execute_script("document.querySelector('#grid .open').click()")
+    page.until(lambda: "2024" in page.large("taken").text and "05" in page.large("taken").text)
     page.until(lambda: browser.find_element(By.CSS_SELECTOR, "#large .box").is_displayed())
     assert browser.execute_script(shares, "#large") == pytest.approx([0.25, 0, 0.5, 0.5], abs=0.02)
     assert not page.large("previous").is_enabled()

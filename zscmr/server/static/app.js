@@ -45,7 +45,7 @@ async function run() {
   at("grid").setAttribute("aria-busy", "true");
   try {
     const answer = await search(`/search?${parameters()}`, body);
-    showResults(at("grid"), answer, pick, (found, position) => large.show(found, position));
+    showResults(at("grid"), answer, names[gallery()].known, pick, (found, position) => large.show(found, position));
     showStatus(at("status"), answer);
     at("photo-hint").hidden = !answer.looks_like_photo;
     at("grid").classList.remove("old");
@@ -168,7 +168,8 @@ function choose(select, value) {
 }
 
 function fillFilters() {
-  const {classes, folders} = names[gallery()];
+  const {classes, folders, known} = names[gallery()];
+  at("class-row").hidden = !known;
   const common = sharedStart(folders.map(folder => folder.name));
   fill(at("class"), "all", classes, name => name);
   fill(at("folder"), "all", folders, name => name.slice(common) || name);
@@ -214,8 +215,10 @@ async function watch() {
 
 async function refresh(health) {
   names = await get("/classes");  // after the counts, which are no newer then
-  const counts = Object.entries(health.pictures).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
-  at("about").textContent = `${counts.join(", ")} in the gallery`;
+  const {photo, sketch} = health.pictures, counts = {photo, ...(sketch ? {sketch} : {})};
+  const listed = Object.entries(counts).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
+  at("about").textContent = `${listed.join(", ")} in the gallery`;
+  at("switch").hidden = !sketch && gallery() === "photo";
   at("add").hidden = !health.may_add;
   fillFilters();
 }

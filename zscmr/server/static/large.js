@@ -1,6 +1,7 @@
 // A picture of the answer in a dialog, large, with arrows to its neighbours.
 
-import {element, framed} from "./picture.js";
+import {get} from "./api.js";
+import {element, framed, lastPart} from "./picture.js";
 
 export class Large {
   // pick(match): called to search with the picture that is shown.
@@ -26,11 +27,18 @@ export class Large {
     image.addEventListener("error", () => image.src = `/thumbnail/${match.id}`, {once: true});  // no browser's format
     image.src = `/picture/${match.id}`;
     this.part("picture").replaceChildren(framed(image, match.box));
-    this.part("name").textContent = match.name;
+    this.part("name").textContent = lastPart(match.name);
+    this.part("name").title = match.name;
     this.part("open").href = `/picture/${match.id}`;
     this.part("previous").disabled = position === 0;
     this.part("next").disabled = position === found.length - 1;
+    this.part("taken").textContent = "";
+    get(`/details/${match.id}`).then(details => this.tell(match, details), () => {});  // the picture says what is wrong
     if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  tell(match, {taken}) {
+    if (this.found[this.position] === match && taken) this.part("taken").textContent = new Date(taken).toLocaleString();
   }
 
   step(way) {

@@ -7,6 +7,8 @@ export function element(name, kind, text) {
   return made;
 }
 
+export const lastPart = path => path.split(/[/\\]/).at(-1);
+
 // The image in a span, with the box [left, top, right, bottom] (shares of the picture's sides; null: none) over it.
 // The image fills the span, or is as large as fits into it, in its middle.
 export function framed(image, box) {

@@ -1,16 +1,24 @@
 // What was found, as a grid of thumbnails.
 
-import {element, framed} from "./picture.js";
+import {element, framed, lastPart} from "./picture.js";
 
 let last = null;  // {found, position} of the picture that was clicked last
+let shown = "";   // what the grid shows, as text
 
 // pick(match): called for a click on a picture. enlarge(found, position): for a second click, wherever the grid has
 // moved meanwhile, and for the sign in its corner.
-export function showResults(grid, answer, pick, enlarge) {
+// known: whether class names mean something, or are just names of folders.
+export function showResults(grid, answer, known, pick, enlarge) {
+  const text = JSON.stringify([known, answer.cutoff, answer.found]);
+  if (text === shown && grid.children.length) return;  // as the gallery grows: nothing moves under the pointer
+  shown = text;
   const focused = grid.contains(document.activeElement), isNear = match => match.distance <= (answer.cutoff ?? Infinity);
   const there = answer.found.filter(match => !match.gone), gone = answer.found.filter(match => match.gone);
   const found = [...there, ...gone], near = there.filter(isNear).length;
-  const cards = found.map((match, position) => card(found, position, pick, enlarge));
+  const cards = found.map((match, position) => {
+    const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
+    return card(found, position, known, closeness, pick, enlarge);
+  });
   cards.slice(near).forEach(one => one.classList.add("far"));
   if (near && near < there.length) cards.splice(near, 0, element("li", "line", "Not very similar"));
   grid.replaceChildren(...cards);
@@ -27,10 +35,11 @@ export function showStatus(status, {found, searched, gallery, milliseconds, how,
     : `No such ${PLURALS[gallery]} in the gallery.`;
 }
 
-function card(found, position, pick, enlarge) {
+function card(found, position, known, closeness, pick, enlarge) {
   const match = found[position];
   const item = element("li"), button = element("button"), text = element("span", "text");
-  text.append(element("span", "class", match.class), element("span", "distance", match.distance.toFixed(3)));
+  text.append(bar(match, closeness), element("span", "name", lastPart(match.name)));
+  if (known) text.append(element("span", "class", match.class));
   button.append(match.gone ? element("span", "gone", "gone") : thumbnail(match), text);
   button.type = "button";
   button.title = `${match.name}: find more like this`;
@@ -42,6 +51,15 @@ function card(found, position, pick, enlarge) {
   item.append(button);
   if (!match.gone) item.append(opener(match, () => enlarge(found, position)));
   return item;
+}
+
+// The nearest has a whole bar, one of twice its distance half of one.
+function bar(match, closeness) {
+  const one = element("span", "bar");
+  one.title = `distance ${match.distance.toFixed(3)}`;
+  one.append(element("span"));
+  one.firstChild.style.width = `${100 * closeness}%`;
+  return one;
 }
 
 function thumbnail(match) {
