@@ -3,9 +3,11 @@
     python benchmarks/bench_cutoff.py --photos photos --drawings quickdraw
     python benchmarks/bench_cutoff.py --encoder zscmr/retrieval/encoders/NAME --photos photos --drawings quickdraw
 
-Adds the photos to a gallery and searches it with drawings, as a user does. Compares the nearest distances of drawings
-whose class has photos with those of drawings whose class has none, and prints the cut-off for the key `cutoff` of
-about.json. Photos and drawings have to be held out: an encoder knows those that it learnt from too well.
+Adds the photos to a gallery and searches it with drawings, as a user does, each time among the photos of other classes
+drawn at random. Compares the nearest distances of drawings whose class is among them with those of drawings whose
+class is not, and prints the cut-off for the key `cutoff` of about.json. Photos and drawings have to be held out: an
+encoder knows those that it learnt from too well. In a larger gallery something is always near, so a cut-off that is
+measured with few classes hits hardly anything there, while one measured with many hits right answers in a small one.
 """
 
 import itertools
@@ -21,6 +23,7 @@ import zscmr
 from zscmr.datasets.classes import class_key
 from zscmr.datasets.drawings import draw, read_drawings
 from zscmr.evaluation.cutoff import SHARE, choose_cutoff, measure_cutoff
+from zscmr.retrieval import Filter
 from zscmr.retrieval.encoder import DEFAULT
 from zscmr.utils import cli
 from zscmr.utils.console import say
@@ -38,6 +41,9 @@ class Settings(Options):
     encoder: str = setting(DEFAULT, "encoder that comes with the project, or a folder of exported encoders")
     first: int = setting(10, "drawings of each class", least=1)
     skip: int = setting(0, "drawings of each class that are passed over, such as those trained on", least=0)
+    classes: int = setting(10, "classes of photos in a gallery; 0: all of them", least=0)
+    galleries: int = setting(20, "random galleries", least=1)
+    seed: int = setting(0, "of the galleries", least=0)
     share: float = setting(SHARE, "of the drawings with photos that may lie beyond the cut-off", least=0, below=1)
     same: tuple[str, ...] = setting((), "DRAWING=PHOTO: classes of two names for one thing", metavar="NAME=NAME")
     each: tuple[str, ...] = setting((), "classes to print by themselves, such as face squiggle", metavar="NAME")
@@ -45,32 +51,53 @@ class Settings(Options):
 
 def main(settings):
     encoder = zscmr.Encoder.load(settings.encoder)
+    same = dict(pair.split("=", 1) for pair in settings.same)
     with tempfile.TemporaryDirectory() as folder:
         gallery = zscmr.Gallery(folder, encoder)
         gallery.add(settings.photos)
-        names, distances = nearest_distances(gallery, settings)
-        known = {class_key(name) for name in gallery.counts("photo").classes}
-    same = dict(pair.split("=", 1) for pair in settings.same)
-    has_photos = np.array([class_key(same.get(name, name)) in known for name in names])
-    present, absent = distances[has_photos], distances[~has_photos]
-    if not len(present) or not len(absent):
-        raise BadInput(f"--drawings: {len(present)} of classes with photos and {len(absent)} without; both are needed")
-    report(settings, present, absent)
+        names, vectors = embedded_drawings(gallery, settings)
+        keys = np.array([class_key(same.get(name, name)) for name in names])
+        present, distances = nearest_distances(gallery, keys, vectors, settings)
+    names = np.tile(names, len(present) // len(names))
+    if not present.any() or present.all():
+        raise BadInput("--drawings: expected drawings of classes with photos and of classes without")
+    chosen = report(settings, distances[present], distances[~present])
     for name in settings.each:
-        rates = measure_cutoff(
-            choose_cutoff(present, absent, settings.share).distance, present, distances[names == name]
-        )
-        say(f"  {name}: {rates.absent:.1%} beyond the cut-off, separation {rates.separation:.2f}")
+        if (rows := (names == name) & ~present).any():
+            rates = measure_cutoff(chosen.distance, distances[present], distances[rows])
+            say(f"  {name}: {rates.absent:.1%} beyond the cut-off, separation {rates.separation:.2f}")
 
 
-def nearest_distances(gallery, settings):
-    """(class names (n,), distances (n,)) of the drawings to the nearest photo of the gallery."""
-    names, distances = [], []
+def embedded_drawings(gallery, settings):
+    """(class names (n,), embeddings (n, dim)) of the drawings."""
+    names, vectors = [], []
     for name, pictures in drawings_of(settings):
-        answers = gallery.search(pictures, kind="sketch", top=1)
-        names += [name] * len(answers)
+        vectors.append(gallery.embed(pictures, "sketch"))
+        names += [name] * len(pictures)
+    if not names:
+        raise BadInput(f"--drawings {settings.drawings}: no drawings in it")
+    return np.array(names), np.concatenate(vectors)
+
+
+def nearest_distances(gallery, keys, vectors, settings):
+    """(whether the class has photos (m,), distance of the nearest photo (m,)) of all drawings in each gallery.
+
+    Args:
+        gallery: a `Gallery` of all photos.
+        keys: `class_key` of each drawing (n,).
+        vectors: their embeddings (n, dim).
+        settings: `classes`, `galleries` and `seed` are used.
+    """
+    classes = np.array(sorted(gallery.counts("photo").classes))
+    count = min(settings.classes or len(classes), len(classes))
+    random = np.random.default_rng(settings.seed)
+    present, distances = [], []
+    for _ in range(settings.galleries if count < len(classes) else 1):
+        chosen = random.choice(classes, count, replace=False)
+        answers = gallery.search_vectors(vectors, "photo", 1, Filter(tuple(chosen)))
+        present.append(np.isin(keys, [class_key(name) for name in chosen]))
         distances += [answer[0].distance for answer in answers]
-    return np.array(names), np.array(distances)
+    return np.concatenate(present), np.array(distances)
 
 
 def drawings_of(settings):
@@ -88,7 +115,7 @@ def drawings_of(settings):
 
 def report(settings, present, absent):
     """Print the rates at several shares; return the `Cutoff` of `share`."""
-    say(f"{len(present):,} drawings of classes with photos, {len(absent):,} of classes without")
+    say(f"{len(present):,} searches with drawings of classes with photos, {len(absent):,} of classes without")
     say("share allowed   cut-off   present beyond   absent beyond")
     for share in SHARES:
         row = choose_cutoff(present, absent, share)
