@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from helpers.project import ROOT, draw_pictures, picture_flags, posix, random_squeezenet, trainer_settings
+from helpers.toy_shapes import colourful_photo, draw
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -206,6 +207,21 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
         boxes = [text.get_window_extent(renderer) for text in figure.texts]
         assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_photos_given_as_drawings_are_told(tmp_path, capsys):
+    drawing = tmp_path / "drawing.png"
+    draw("cross", np.random.default_rng(0)).save(drawing)
+    photos = [tmp_path / name for name in ("1.png", "2.png")]
+    for file in photos:
+        colourful_photo().save(file)
+    search.warn_of_photos([drawing])
+    assert capsys.readouterr().err == ""
+    search.warn_of_photos([drawing, photos[0]])
+    line = f"warning: {photos[0]} looks like a photo, not drawn; --query-kind photo searches with photos\n"
+    assert capsys.readouterr().err == line
+    search.warn_of_photos(photos)
+    assert "1.png and 1 more look like photos" in capsys.readouterr().err
 
 
 def test_bad_queries_are_named_and_skipped(finished, folder, capsys):

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from helpers.toy_shapes import colourful_photo
 from PIL import Image, ImageDraw, ImageFilter
 
 from zscmr.datasets import cleaning, pictures
@@ -143,3 +144,35 @@ def test_blank_sheet_is_refused(picture):
 def test_texture_costs_bounded_time(random):
     drawing, box = cleaning.clean_drawing(image(random.integers(0, 256, (900, 1200, 3))))
     assert drawing.size == (1200, 900) and box[2] > box[0]
+
+
+@pytest.mark.parametrize("paper, pen", PENS.values(), ids=PENS)
+def test_drawings_do_not_look_like_photos(ink, paper, pen, random):
+    """Nor with the light and the noise of a phone."""
+    clean = painted(ink, paper, pen)
+    light = np.linspace(0.6, 1, SHEET[0], dtype=np.float32)[None, :, None]
+    photo = image(clean * light + random.normal(0, 4, (*ink.shape, 1))).filter(ImageFilter.GaussianBlur(0.8))
+    assert not cleaning.looks_like_photo(image(clean)) and not cleaning.looks_like_photo(photo)
+
+
+def test_spots_of_many_colours_look_like_a_photo():
+    assert cleaning.looks_like_photo(colourful_photo())
+    assert cleaning.looks_like_photo(colourful_photo().convert("L"))  # of great contrast everywhere
+    for blank in BLANK.values():
+        assert not cleaning.looks_like_photo(blank)
+
+
+def test_colours_of_two_lie_on_a_line():
+    """Red and green by turns: none across their line. With as many blue ones, each third (1, 0, 0), less its mean:
+    (2, -1, -1) / 3 and its turns; their variance is 1/3 in each direction of the plane."""
+    red, green, blue = np.eye(3, dtype=np.float32)
+    assert cleaning._spread_of_colours(np.array([[red, green]])) < 1e-3
+    spread = cleaning._spread_of_colours(np.array([[red, green, blue]]))
+    assert spread == pytest.approx(np.sqrt(1 / 3), abs=1e-6)
+
+
+@pytest.mark.parametrize("folder, least, most", [("photo", 0.8, 1), ("sketch", 0, 0.01)])
+def test_photos_of_the_slice_are_told_from_its_sketches(real_data, folder, least, most):
+    files = sorted(real_data.glob(f"sketchy-mini/{folder}/*/*.*"))[::25]
+    share = np.mean([cleaning.looks_like_photo(Image.open(file)) for file in files])
+    assert least <= share <= most

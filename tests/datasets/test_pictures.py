@@ -8,12 +8,13 @@ import sys
 import threading
 import warnings
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import pictures_fuzz
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from zscmr.datasets import pictures
 
@@ -418,3 +419,24 @@ def test_thumbnail_fits_and_keeps_its_aspect(tmp_path, size, expected):
     picture.save(tmp_path / "picture.png")
     thumbnail = pictures.read_thumbnail(tmp_path / "picture.png", 64)
     assert (thumbnail.size, thumbnail.mode, thumbnail.getpixel((0, 0))) == (expected, "RGB", (255, 255, 255))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_date_by_the_exif_data(tmp_path, suffix):
+    """When it was taken, else when the file was made; None for none and for a damaged one."""
+    file = tmp_path / f"1.{suffix}"
+    exif = Image.Exif()
+    for tag, text, expected in (
+        (None, "", None),
+        (ExifTags.Base.DateTime, "2023:01:02 03:04:05", datetime(2023, 1, 2, 3, 4, 5)),
+        (ExifTags.Base.DateTimeOriginal, "2024:06:30 18:05:00", datetime(2024, 6, 30, 18, 5)),
+        (ExifTags.Base.DateTimeOriginal, "0000:00:00 00:00:00", None),
+    ):
+        if tag == ExifTags.Base.DateTimeOriginal:
+            exif.get_ifd(ExifTags.IFD.Exif)[tag] = text
+        elif tag:
+            exif[tag] = text
+        Image.new("RGB", (9, 9)).save(file, exif=exif)
+        assert pictures.read_date(file) == expected
+    with pytest.raises(OSError, match="neither JPEG"):
+        pictures.read_date(b"text")

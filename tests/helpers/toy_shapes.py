@@ -1,6 +1,7 @@
 """A table in memory and an encoder of a few pixels: a `Searcher` without LanceDB, LiteRT or TensorFlow."""
 
 import hashlib
+import io
 import os
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from zscmr.datasets.pictures import read_pictures, why_unreadable
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Searcher
 from zscmr.retrieval.encoder import as_file
-from zscmr.retrieval.table import Counts, Identity, Pictures, StoredPicture
+from zscmr.retrieval.table import Counts, Identity, Pictures, StoredPicture, Update
 
 SIZE = 6
 SHAPES = {
@@ -25,6 +26,8 @@ UNSEEN = ("cross",)
 
 class ToyEncoder:
     """Grey values of SIZE × SIZE pixels."""
+
+    cutoff, seen = None, frozenset(("bar", "disc"))
 
     def embed(self, paths):
         paths = [as_file(path) for path in paths]
@@ -84,8 +87,10 @@ class ToyTable:
         count = len(pictures_of(modality, folder).ids)
         for done in range(count):
             progress(done, count)
+        before = self.count(modality)
         self._take(modality, folder)
         self.number += 1
+        return Update(self.count(modality), 0, before)
 
 
 def pictures_of(modality, folder):
@@ -125,3 +130,16 @@ def draw_gallery(folder, per_class=8):
 
 def toy_searcher(folders):
     return Searcher(ToyTable(folders), lambda modality: ToyEncoder())
+
+
+def colourful_photo(side=96):
+    """A PIL image of blurred spots of many colours, like a photo in its colours and edges."""
+    spots = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 12, 3)).astype(np.uint8))
+    return spots.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def picture_bytes(image, kind="PNG"):
+    """A PIL image as the bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()

@@ -2,6 +2,9 @@
 
 import numpy as np
 from helpers.toy_features import command_line, features_file, picture_tree
+from PIL import Image
+
+from zscmr.reports import grid
 
 
 def test_grid_and_confusion_are_of_the_first_direction(drawn):
@@ -53,3 +56,18 @@ def pixels(path):
     from PIL import Image
 
     return np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
+
+
+def test_box_in_a_padded_square():
+    """200 × 100 in a square of 100: scaled to 100 × 50, 25 pixels of padding above."""
+    assert grid.box_in_square((0.25, 0.0, 0.75, 0.5), (200, 100), 100) == (25, 25, 74, 49)
+    assert grid.box_in_square((0, 0, 1, 1), (30, 60), 60) == (15, 0, 44, 59)
+
+
+def test_a_box_is_outlined(tmp_path):
+    Image.new("RGB", (90, 60), "white").save(tmp_path / "1.png")
+    for box in (None, (0.1, 0.2, 0.9, 0.8)):
+        cell = grid.FramedPicture(tmp_path / "1.png", "1", box=box)
+        grid.picture_grid(tmp_path / "grid.png", "Title", "subtitle", [grid.Line("1", cell, [cell])])
+        orange = (pixels(tmp_path / "grid.png") == (0xFF, 0x8C, 0x00)).all(axis=1).sum()
+        assert (orange > 0) == (box is not None)

@@ -1,6 +1,7 @@
 """Encoders: the one that comes with the project, what is taken for a picture, and one graph for both modalities."""
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder, encoders
 from zscmr.retrieval.encoder import SHIPPED, as_file
-from zscmr.utils.files import read_json
+from zscmr.utils.files import read_json, write_json
 
 NAMES = ("ant", "bee", "cow", "dog")
 
@@ -128,6 +129,18 @@ def test_what_is_no_encoder_is_refused(tmp_path, refused):
     (tmp_path / "config.json").write_text("{}")
     message = f"{tmp_path}: its encoders are not exported; python export.py --run {tmp_path} writes them"
     assert refused(Encoder.load, tmp_path) == message
+
+
+def test_the_cutoff_is_read_from_the_folder(tmp_path, refused):
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+    assert Encoder.shipped("sketch").cutoff is None
+    folder = shutil.copytree(SHIPPED, tmp_path / "encoder")
+    about = read_json(folder / "about.json")
+    for cutoff in (0.5, 1):
+        write_json(folder / "about.json", {**about, "cutoff": cutoff})
+        assert Encoder.load(folder).of_kind("sketch").cutoff == cutoff
+    write_json(folder / "about.json", {**about, "cutoff": "near"})
+    assert "'cutoff'" in refused(Encoder.load, folder)
 
 
 @pytest.mark.slow

@@ -183,3 +183,14 @@ def test_an_encoder_is_opened_once(folders):
     for thread in threads:
         thread.join()
     assert opened == ["sketch"]
+
+
+def test_the_cutoff_is_for_drawings_among_photos(searcher, folders, monkeypatch):
+    """Without one all is similar; other directions have distances of another range."""
+    query = folders["sketch"] / "disc/disc_3.png"
+    assert searcher.search(query).cutoff is None
+    monkeypatch.setattr(ToyEncoder, "cutoff", 0.01)
+    answer = searcher.search(query, top=3)
+    assert answer.cutoff == 0.01 and not answer.any_similar and len(answer) == 3
+    assert searcher.search(query, "sketch", "sketch").cutoff is None
+    assert searcher.search(query, "photo", "photo").cutoff is None

@@ -24,7 +24,7 @@ class Held:
                 self.reached.set()
                 assert self.go.wait(30)
 
-        self.update(modality, folder, encoder, held)
+        return self.update(modality, folder, encoder, held)
 
 
 def test_adding_shows_how_far_it_is(serve, folders):
@@ -77,3 +77,12 @@ def test_an_addition_that_fails_says_why(serve, folders, capsys):
     server.api.adding.wait()
     assert server.json("GET", "/health")["adding"]["error"] == "none of its pictures can be read"
     assert "none of its pictures can be read" in capsys.readouterr().err
+
+
+def test_the_terminal_tells_the_end(serve, folders, capsys):
+    server = serve(may_add=True)
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    server.api.adding.wait()
+    result = f"{folders['photo']}: 24 added, 0 kept, 24 replaced or gone"
+    assert server.json("GET", "/health")["adding"]["result"] == result
+    assert result in capsys.readouterr().out

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from helpers.project import ROOT, posix
+from helpers.toy_shapes import ToyEncoder, colourful_photo, picture_bytes
 from PIL import Image
 
 from zscmr.retrieval import Filter
@@ -25,6 +26,9 @@ def test_search_answers_as_the_searcher(server, sketch):
         "pictures": 24,
         "searched": 16,
         "distance": "euclidean",
+        "cutoff": None,
+        "similar": True,
+        "looks_like_photo": False,
         "found": [
             {
                 "id": hit.id,
@@ -33,6 +37,7 @@ def test_search_answers_as_the_searcher(server, sketch):
                 "unseen": hit.unseen,
                 "distance": hit.distance,
                 "gone": False,
+                "box": None,
             }
             for hit in expected
         ],
@@ -44,11 +49,12 @@ def test_an_answer_of_the_table_says_how_it_was_found(serve, sketch):
     """A gallery above the searcher's memory; `how` is empty where vectors were compared in memory."""
     server = serve()
     assert "how" not in server.search(sketch)
-    hit = Hit(0.5, "bar", "/none.jpg", "none", "0" * 16, False)
+    hit = Hit(0.5, "bar", "/none.jpg", "none", "0" * 16, False, (0.25, 0.0, 0.75, 0.5))
     server.searcher.search = lambda *_: Answer((hit,), 1, 2, "by an index that finds 97.0% of the nearest")
     answer = server.search(sketch)
     assert answer["how"] == "by an index that finds 97.0% of the nearest"
     assert (answer["searched"], answer["pictures"], answer["found"][0]["gone"]) == (1, 2, True)
+    assert answer["found"][0]["box"] == [0.25, 0, 0.75, 0.5]
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
@@ -150,6 +156,7 @@ def test_a_link_in_place_of_a_picture_or_its_folder_is_not_followed(serve, folde
 def test_classes_and_health(server, drawn):
     classes = server.json("GET", "/classes")
     assert classes["photo"]["classes"] == [{"name": name, "pictures": 8} for name in ("bar", "cross", "disc")]
+    assert classes["photo"]["known"] is True
     assert classes["sketch"]["folders"][0] == {"name": f"{drawn['sketch']}/bar", "pictures": 8}
     assert server.json("GET", "/health") == {
         "pictures": {"photo": 24, "sketch": 24},
@@ -223,3 +230,30 @@ def test_the_page_needs_nothing_from_elsewhere(server):
             r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", re.sub(r"^\s*//.*", "", file.read_text(), flags=re.M)
         )
         assert [address for address in outside if "www.w3.org" not in address] == []
+
+
+def test_nothing_similar_is_said(serve, sketch, monkeypatch):
+    monkeypatch.setattr(ToyEncoder, "cutoff", 0.01)
+    answer = serve().search(sketch, "top=3")
+    assert (answer["cutoff"], answer["similar"], len(answer["found"])) == (0.01, False, 3)
+
+
+def test_a_photo_sent_as_a_sketch_is_told(server, sketch):
+    photo = picture_bytes(colourful_photo())
+    for query, expected in (("kind=sketch", True), ("kind=photo", False)):
+        assert server.search(photo, query)["looks_like_photo"] is expected
+    assert server.search(sketch)["looks_like_photo"] is False
+
+
+def test_details_of_a_picture(serve, folders):
+    file = folders["photo"] / "bar/bar_0.jpg"
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:06:30 18:05:00"  # DateTimeOriginal
+    Image.new("RGB", (30, 20), "red").save(file, exif=exif)
+    server = serve()
+    photos = server.searcher.table.pictures("photo")
+    about = {"name": "bar/bar_0.jpg", "class": "bar", "bytes": file.stat().st_size, "taken": "2024-06-30T18:05:00"}
+    assert server.json("GET", f"/details/{photos.ids[0]}") == about
+    assert server.json("GET", f"/details/{photos.ids[1]}")["taken"] is None
+    file.unlink()
+    assert server.json("GET", f"/details/{photos.ids[0]}", status=410)

@@ -1,6 +1,7 @@
 """The page in Chromium: drawing, searching and everything else a visitor does, with the results of the interface."""
 
 import base64
+import dataclasses
 import io
 import json
 import shutil
@@ -13,6 +14,7 @@ from PIL import Image
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the page is not tested")
 pytest.importorskip("selenium", reason="selenium is not installed: the page is not tested in a browser")
 
+from helpers.toy_shapes import ToyEncoder, colourful_photo, picture_bytes
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -96,7 +98,11 @@ class Page:
         self.shows(self.server.search(self.drawn, query))
 
     def cards(self):
-        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button")
+        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button:not(.open)")
+
+    def large(self, part):
+        """A part of the dialog with the large picture."""
+        return self["large"].find_element(By.CSS_SELECTOR, f"[data-part={part}]")
 
     def close(self):
         """The console is empty, and nothing was asked of anybody but the server."""
@@ -122,10 +128,55 @@ def test_results_are_those_of_the_interface(page):
     assert not page["hint"].is_displayed()
     ink = np.asarray(Image.open(io.BytesIO(page.drawn)).convert("L")) < 128
     assert 1500 < ink.sum() < 6000  # a line of width 6 across half of 512 × 512 pixels
-    first = page.cards()[0].text.split()
-    best = page.server.search(page.drawn, "top=1")["found"][0]
-    assert first == [best["class"], f"{best['distance']:.3f}"]
+    best, second = page.server.search(page.drawn, "top=2")["found"]
+    assert page.cards()[0].text.split() == [best["name"].split("/")[-1], best["class"]]
+    bars = browser_bars(page)
+    assert [title for title, _ in bars] == [f"distance {one['distance']:.3f}" for one in (best, second)]
+    assert [share for _, share in bars] == pytest.approx([1, best["distance"] / second["distance"]], abs=0.02)
     page.until(lambda: page.browser.execute_script("return document.querySelector('#grid img').naturalWidth") == 96)
+
+
+def test_what_is_not_similar_stands_behind_a_line(browser, serve, monkeypatch):
+    server = serve()
+    page = Page(browser, server)
+    monkeypatch.setattr(ToyEncoder, "cutoff", 0.0)
+    page.stroke(LINE)
+    page.until(lambda: page["status"].text.startswith("Nothing very similar; the 24 nearest of 24 photos"))
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#grid .far")) == 24
+    assert not browser.find_elements(By.CSS_SELECTOR, "#grid .line")
+    monkeypatch.setattr(ToyEncoder, "cutoff", 100.0)
+    page["search"].click()
+    page.until(lambda: page["status"].text.startswith("The 24 nearest"))
+    distances = [one["distance"] for one in server.search(page.drawn, "top=24")["found"]]
+    monkeypatch.setattr(ToyEncoder, "cutoff", (distances[4] + distances[5]) / 2)
+    page["search"].click()
+    page.until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#grid .far")) == 19)
+    cards = browser.find_elements(By.CSS_SELECTOR, "#grid li")
+    assert [number for number, card in enumerate(cards) if card.text == "Not very similar"] == [5]
+    page.close()
+
+
+def browser_bars(page):
+    """(title, filled share) of the bars of the first two answers."""
+    return page.browser.execute_script(
+        "return [...document.querySelectorAll('#grid .bar')].slice(0, 2)"
+        ".map(bar => [bar.title, bar.firstChild.offsetWidth / bar.offsetWidth])"
+    )
+
+
+def test_classes_and_the_switch_are_shown_where_they_mean_something(browser, serve, folders, monkeypatch):
+    """Classes if the encoder knows some of them, the switch if there are sketches."""
+    server = serve()
+    page = Page(browser, server)
+    assert page["class-row"].is_displayed() and page["switch"].is_displayed()
+    monkeypatch.setattr(ToyEncoder, "seen", frozenset(("zebra",)))
+    server.searcher.table.update("sketch", None, None, lambda done, total: None)
+    page.until(lambda: page["about"].text == "24 photos in the gallery")
+    page.until(lambda: not page["class-row"].is_displayed() and not page["switch"].is_displayed())
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    assert not browser.find_elements(By.CSS_SELECTOR, "#grid .class")
+    page.close()
 
 
 @pytest.mark.slow
@@ -195,13 +246,54 @@ def test_a_second_click_opens_the_picture(page, browser, server):
     # both clicks at once: on a busy machine those of the driver may come too far apart for a double one
     clicks = "for (const detail of [1, 2]) arguments[0].dispatchEvent(new MouseEvent('click', {detail, bubbles: true}))"
     browser.execute_script(clicks, page.cards()[2])
-    page.until(lambda: len(browser.window_handles) == 2)
-    own, other = browser.window_handles
-    browser.switch_to.window(other)
-    page.until(lambda: browser.current_url == f"{server.url}/picture/{picked}")
-    browser.close()
-    browser.switch_to.window(own)
+    page.until(lambda: page["large"].is_displayed())
+    assert page.large("open").get_attribute("href") == f"{server.url}/picture/{picked}"
     page.shows(server.json("POST", "/search?top=24", {"like": picked}))
+    page.large("close").click()
+    assert not page["large"].is_displayed()
+
+
+def test_the_large_picture_has_arrows_and_shows_its_box(browser, serve, monkeypatch):
+    """The box of shares .25 to .75 and 0 to .5 lies so over tile and picture, which are square here."""
+    server = serve()
+    search = server.searcher.search
+
+    def boxed(*args):
+        answer = search(*args)
+        first = dataclasses.replace(answer[0], box=(0.25, 0.0, 0.75, 0.5))
+        return dataclasses.replace(answer, hits=(first, *answer.hits[1:]))
+
+    server.searcher.search = boxed
+    page = Page(browser, server)
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    first, second = page.shown[:2]
+    shares = """
+      const [box, image] = [".box", "img"].map(name => document.querySelector(arguments[0] + " " + name))
+        .map(one => one.getBoundingClientRect());
+      return [(box.left - image.left) / image.width, (box.top - image.top) / image.height, box.width / image.width,
+        box.height / image.height];
+    """
+    outlines = browser.find_elements(By.CSS_SELECTOR, "#grid .box")
+    page.until(lambda: len(outlines) == 1 and outlines[0].is_displayed())
+    assert browser.execute_script(shares, "#grid") == pytest.approx([0.25, 0, 0.5, 0.5], abs=0.02)
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:06:30 18:05:00"  # DateTimeOriginal
+    path = server.searcher.picture(first).path
+    Image.open(path).save(path, exif=exif)
+    browser.execute_script("document.querySelector('#grid .open').click()")
+    page.until(lambda: "2024" in page.large("taken").text and "05" in page.large("taken").text)
+    page.until(lambda: browser.find_element(By.CSS_SELECTOR, "#large .box").is_displayed())
+    assert browser.execute_script(shares, "#large") == pytest.approx([0.25, 0, 0.5, 0.5], abs=0.02)
+    assert not page.large("previous").is_enabled()
+    ActionChains(browser).send_keys(Keys.ARROW_RIGHT).perform()
+    page.until(lambda: page.large("open").get_attribute("href").endswith(second))
+    page.large("previous").click()
+    assert page.large("open").get_attribute("href").endswith(first)
+    page.large("like").click()
+    assert not page["large"].is_displayed()
+    page.shows(server.json("POST", "/search?top=24", {"like": first}))
+    page.close()
 
 
 @pytest.mark.slow
@@ -218,6 +310,157 @@ def test_filters(page, server, drawn):
     page.shows_search("top=24&gallery=sketch")
     labels = [option.text for option in Select(page["folder"]).options]
     assert labels == ["all", "bar (8)", "cross (8)", "disc (8)"]
+
+
+def ink(drawn):
+    """Mask (512, 512) of the black pixels of a drawing."""
+    return np.asarray(Image.open(io.BytesIO(drawn)).convert("L")) < 128
+
+
+def test_a_tap_draws_a_dot(page):
+    """Of 6 pixels: 28 of area."""
+    ActionChains(page.browser).move_to_element(page["canvas"]).click().perform()
+    assert 20 < ink(page.drawn).sum() < 40
+    page.shows_search()
+
+
+def test_a_stroke_that_leaves_the_paper_does_not_draw_along_its_edge(page):
+    """Out on the right, down beside the paper, back in: two strokes, and nothing between them on the edge."""
+    page.stroke([(0, 0), (250, 0), (250, 120), (0, 120)])
+    rows = np.flatnonzero(ink(page.drawn)[:, 508])
+    height = page["canvas"].rect["height"]
+    lines = [256, 256 + 512 * 120 / height]
+    assert len(rows) and all(min(abs(row - line) for line in lines) < 8 for row in rows)
+    assert {round(float(min(lines, key=lambda line: abs(row - line)))) for row in rows} == set(map(round, lines))
+
+
+def test_undo_answers_at_once_and_survives_a_reload(page, browser):
+    """Without `toBlob`, which waits for an idle browser."""
+    browser.execute_script("HTMLCanvasElement.prototype.toBlob = () => {}")
+    page.stroke(LINE)
+    page.shows_search()
+    one = page.drawn
+    page.stroke(OTHER)
+    page.shows_search()
+    browser.refresh()
+    page.until(lambda: page["undo"].is_enabled())
+    page["undo"].click()
+    assert page.drawn == one
+    page.shows_search()
+    browser.refresh()
+    page.until(lambda: page["redo"].is_enabled() and page["undo"].is_enabled())
+
+
+def give(browser, name, content, way="drop"):
+    browser.execute_script(GIVE, base64.b64encode(content).decode(), name, "image/png", way)
+
+
+def kind(browser):
+    return browser.execute_script("return document.querySelector('[name=kind]:checked').value")
+
+
+def test_what_a_picture_is_sticks(page, browser, sketch):
+    give(browser, "one.png", sketch)
+    page.until(lambda: len(page.shown) == 24)
+    browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
+    give(browser, "two.png", sketch)
+    page.until(lambda: page["query-name"].text == "two.png")
+    assert kind(browser) == "sketch"
+    browser.refresh()
+    page.until(lambda: page["status"].text.startswith("Draw"))
+    assert kind(browser) == "sketch"
+    browser.execute_script("sessionStorage.clear()")
+
+
+def test_a_photo_given_as_a_sketch_is_told(page, browser, sketch):
+    give(browser, "photo.png", picture_bytes(colourful_photo()))
+    page.until(lambda: len(page.shown) == 24)
+    assert not page["photo-hint"].is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "[name=kind][value=sketch]").click()
+    page.until(lambda: page["photo-hint"].is_displayed())
+    page["as-photo"].click()
+    page.until(lambda: not page["photo-hint"].is_displayed())
+    assert kind(browser) == "photo"
+    browser.execute_script("sessionStorage.clear()")
+
+
+def test_back_keeps_names_and_pictures(page, browser, sketch):
+    give(browser, "mine.png", sketch)
+    page.until(lambda: len(page.shown) == 24)
+    first = page.shown
+    for position in (3, 5):
+        page.cards()[position].click()
+        page.until(lambda: len(page.shown) == 23)
+    page.until(lambda: page["query-name"].text.startswith("More like "))
+    browser.back()
+    names = {one.id: one.name for one in page.server.searcher.table.stored([first[3]]).values()}
+    page.until(lambda: page["query-name"].text == f"More like {names[first[3]]}")
+    browser.back()
+    page.until(lambda: page["query-name"].text == "mine.png" and page.shown == first)
+
+
+def test_a_sign_while_dragging(page, browser):
+    drag = """
+    const data = new DataTransfer();
+    data.items.add(new File(["x"], "x.png", {type: "image/png"}));
+    document.body.dispatchEvent(new DragEvent(arguments[0], {dataTransfer: data, bubbles: true, cancelable: true}));
+    """
+    for event, shown in (("dragover", True), ("dragleave", False), ("dragover", True), ("drop", False)):
+        browser.execute_script(drag, event)
+        assert page["drop"].is_displayed() == shown
+
+
+def test_counts_and_filters_follow_the_gallery(browser, serve, folders):
+    server = serve()
+    page = Page(browser, server)
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    shutil.rmtree(folders["photo"] / "disc")
+    server.searcher.table.update("photo", folders["photo"], None, lambda done, total: None)
+    page.until(lambda: "16 photos" in page["about"].text and len(page.shown) == 16)
+    assert [option.text for option in Select(page["class"]).options] == ["all", "bar (8)", "cross (8)"]
+    browser.get_log("browser")  # the browser lists thumbnails that have gone
+    page.close()
+
+
+def test_a_server_that_is_gone_is_told_and_tried_again(browser, serve):
+    page = Page(browser, serve())
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+
+    def connected(offline):
+        about = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        browser.execute_cdp_cmd("Network.emulateNetworkConditions", about)
+
+    browser.execute_cdp_cmd("Network.enable", {})
+    connected(offline=True)
+    try:
+        page["search"].click()
+        page.until(lambda: page["status"].text.startswith("The server does not answer"))
+        assert page["grid"].get_attribute("class") == "old" and len(page.shown) == 24
+    finally:
+        connected(offline=False)
+    page.until(lambda: page["grid"].get_attribute("class") == "" and " ms" in page["status"].text)
+    browser.get_log("browser")  # the browser lists requests that failed
+    page.close()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (375, 667)])
+def test_answers_stand_under_the_paper_of_a_phone(page, browser, size):
+    """Four at least, whole, without scrolling; the filters are folded."""
+    about = {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", about)
+    try:
+        browser.refresh()
+        page.until(lambda: page["status"].text)
+        page.stroke([(-40, -40), (40, 40)])
+        page.until(lambda: len(page.shown) == 24)
+        bottoms = [card.rect["y"] + card.rect["height"] for card in page.cards()]
+        assert sum(bottom <= size[1] for bottom in bottoms) >= 4
+        assert browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+        assert not page["class"].is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 GIVE = """
@@ -341,14 +584,14 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     gone = photos.names[list(photos.ids).index(page.shown[0])]
     (folders["photo"] / gone).unlink()
     page["search"].click()
-    page.until(lambda: len(page.shown) == 23 and page.cards()[0].text.startswith("gone"))
+    page.until(lambda: len(page.shown) == 23 and page.cards()[-1].text.startswith("gone"))
     update, reached, go = server.searcher.table.update, threading.Event(), threading.Event()
 
     def held(modality, folder, encoder, progress, rules):
         progress(7, 24)
         reached.set()
         assert go.wait(30)
-        update(modality, folder, encoder, progress)
+        return update(modality, folder, encoder, progress)
 
     server.searcher.table.update = held
     page["add"].click()
@@ -356,7 +599,8 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     page.until(lambda: page["adding-text"].text == f"Adding {folders['photo']}: 7 of 24 pictures")
     go.set()
     page.until(lambda: len(page.cards()) == 23 and "gone" not in page["grid"].text)
-    assert not page["adding"].is_displayed() and "23 photos" in page["about"].text
+    page.until(lambda: page["adding-text"].text.endswith("23 added, 0 kept, 24 replaced or gone"))
+    assert not page["adding-bar"].is_displayed() and "23 photos" in page["about"].text
     page.close()
 
 

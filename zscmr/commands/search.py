@@ -16,6 +16,7 @@ from pathlib import Path
 
 from zscmr import server
 from zscmr.commands.export import ensure_encoders
+from zscmr.datasets.pictures import shows_photo
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
@@ -166,13 +167,16 @@ def search(settings, searcher, queries, faults):
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
+    if settings.query_kind == "sketch":
+        warn_of_photos(queries)
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
     unnamed = searcher.search_vectors(vectors[readable], settings.gallery_kind, settings.top, filters, settings.exact)
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
-    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
+    cutoff = searcher.cutoff(settings.query_kind, settings.gallery_kind)
+    answers = [replace(answer, query=str(query), cutoff=cutoff) for answer, query in zip(unnamed, queries, strict=True)]
     for line in itertools.chain.from_iterable(map(lines, answers)):
         say(line)
     if answers[0].how:
@@ -182,6 +186,14 @@ def search(settings, searcher, queries, faults):
     seconds = time.perf_counter() - loaded
     count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
+
+
+def warn_of_photos(queries):
+    """Warn of pictures given as drawings that look like photos, in one line."""
+    photos = [file for file in queries if shows_photo(file)]
+    if photos:
+        others = f" and {len(photos) - 1} more look like photos" if len(photos) > 1 else " looks like a photo"
+        warn(f"{photos[0]}{others}, not drawn; --query-kind photo searches with photos")
 
 
 def show(settings, searcher, answers, labels):

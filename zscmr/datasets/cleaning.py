@@ -5,7 +5,7 @@ are. A drawing that is dark on white already passes unchanged. Not for photos of
 """
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter
 from scipy import ndimage
 
 WORKING_SIDE = 1536  # pixels of the longer side at which colours are compared
@@ -19,6 +19,11 @@ MOST_PARTS = 2000  # of the ink; more are texture, in which no specks are told a
 FAINT = 0.035  # least contrast of a stroke with the ground next to it; black on white has 1
 NOISE = 4.0  # least contrast of a stroke in units of the ground's noise
 TEXTURE = 0.12  # noise from which on the picture shows no sheet, such as a photo given as a drawing
+PHOTO_SIDE = 48  # pixels of the longer side at which photos are told from drawings
+COLOURS = 0.006  # least standard deviation of a photo's colours across the line from one colour to another
+OFF, EDGES = 0.05, 0.05  # least shares of a photo with colours: off the light of a sheet, of edges
+GREY_OFF, GREY_EDGES = 0.6, 0.4  # the same of a photo without colours
+EDGE = 0.04  # difference of neighbouring greys, 0 to 1
 BYTES = 120  # memory for each pixel of the working copy
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -55,6 +60,41 @@ def clean_drawing(picture):
         if part.width > 1.1 * (right - left) / scale:  # the part is seen in more detail than the sheet was
             strokes, box = blacken(np.asarray(part))
     return Image.fromarray(strokes), box
+
+
+def looks_like_photo(picture):
+    """Whether a picture shows things, not strokes on a sheet.
+
+    The colours of a drawing by one pen on one ground lie on a line, and most of its greys are the light of a sheet.
+    Drawings in several colours look like photos. Grey photos with a plain ground do not.
+
+    Args:
+        picture: PIL image of any 8-bit mode, with or without transparency.
+    """
+    small = reduce(on_ground(picture).convert("RGB"), PHOTO_SIDE)
+    if min(small.size) < 3:
+        return False
+    small = Image.fromarray(inside_sheet(np.asarray(small)))
+    pixels = np.asarray(small, np.float32) / 255
+    grey = pixels @ _LUMINANCE
+    across, down = np.abs(np.diff(grey, axis=1))[:-1], np.abs(np.diff(grey, axis=0))[:, :-1]
+    edges = np.mean(np.maximum(across, down) > EDGE)
+    if edges <= EDGES:
+        return False
+    window = round(PHOTO_SIDE / 6) | 1
+    light = light_of(np.asarray(small.convert("L").filter(ImageFilter.MedianFilter(window)), np.float32) / 255)
+    off = np.mean(np.abs(grey - light) > 0.1 * np.maximum(light, 0.25))
+    if off > GREY_OFF and edges > GREY_EDGES:
+        return True
+    return bool(off > OFF and _spread_of_colours(pixels) > COLOURS)
+
+
+def _spread_of_colours(pixels):
+    """Standard deviation of the colours (h, w, 3), brightness apart, across the line along which they differ most."""
+    colours = (pixels - pixels.mean(2, keepdims=True)).reshape(-1, 3)
+    colours = colours - colours.mean(0)
+    variances = np.linalg.eigvalsh(colours.T @ colours / len(colours))  # ascending; the first is of the brightness: 0
+    return np.sqrt(max(variances[1], 0))
 
 
 def on_ground(picture):

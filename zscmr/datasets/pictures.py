@@ -20,6 +20,7 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
@@ -98,6 +99,25 @@ def read_header(path):
     raise OSError(_fault(path, cause))
 
 
+def read_date(path):
+    """The `datetime` at which a picture was taken, by its EXIF data; None where they lack it or are damaged.
+
+    Raises OSError for a file that is no picture.
+    """
+    try:
+        with MEMORY.hold(max(SMALL, _source_bytes(path))), _opened(path) as file:
+            picture = open_header(file)
+            text = _date_text(picture)
+    except Exception as error:  # as in `_decode`
+        cause = _cause(error)
+    else:
+        try:
+            return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+        except ValueError:
+            return None
+    raise OSError(_fault(path, cause))
+
+
 def read_thumbnail(path, side):
     """One picture as a PIL image in RGB, upright, scaled down to fit into (side, side). Raises OSError as
     `open_picture` does."""
@@ -107,6 +127,12 @@ def read_thumbnail(path, side):
         return picture
 
     return _decode(path, Preprocessing(side), None, scaled)
+
+
+def shows_photo(path):
+    """Whether a picture looks like a photo, not like a drawing (`cleaning.looks_like_photo`). Raises OSError as
+    `open_picture` does."""
+    return cleaning.looks_like_photo(open_picture(path, cleaning.PHOTO_SIDE))
 
 
 def why_unreadable(path, size):
@@ -282,6 +308,18 @@ def _orientation(picture):
         picture.info["exif"] = picture.info["exif"][:_EXIF_BYTES]
     try:
         return picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # whatever Pillow's reader runs into
+        return None
+
+
+def _date_text(picture):
+    """When a picture was taken, else when its file was made, as its EXIF data have it; None where they lack both."""
+    if picture.info.get("exif"):
+        picture.info["exif"] = picture.info["exif"][:_EXIF_BYTES]
+    try:
+        exif = picture.getexif()
+        taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+        return taken or exif.get(ExifTags.Base.DateTime)
     except Exception:  # whatever Pillow's reader runs into
         return None
 

@@ -16,6 +16,7 @@ from zscmr.utils.files import whole_file
 
 RIGHT, WRONG = "#2a9d4a", "#d0342c"  # frames of the retrieved pictures
 INK, GREY, PALE = "#222222", "#777777", "#f1f1ee"
+BOX = "#ff8c00"  # outline of the part of a picture that is similar
 QUERIES, TOP = 8, 10  # of a grid: queries at most, and pictures retrieved for each
 PLURAL = {"photo": "photos", "sketch": "sketches"}
 
@@ -99,13 +100,17 @@ def lost_because(items):
 
 @dataclass(frozen=True)
 class FramedPicture:
-    """A framed picture with a `note` under it; without the picture, a box with its `name`."""
+    """A framed picture with a `note` under it; without the picture, a field with its `name`.
+
+    `box`: part of the picture to outline (left, top, right, bottom), shares 0 to 1 of its sides.
+    """
 
     path: Path | None
     name: str
     note: str = ""
     frame: str = GREY
     width: float = 1.0  # of the frame, in hundredths of an inch
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,9 +235,26 @@ def _draw(canvas, write, x, y, framed):
         write(x + SIDE / 2, y + SIDE / 2, _wrapped(framed.name, 10), ha="center", fontsize=8)
     else:
         canvas.paste(ImageOps.pad(picture, (side, side), color="white"), (left, top))
+        if framed.box:
+            outline = box_in_square(framed.box, picture.size, side)
+            draw.rectangle([corner + edge for corner, edge in zip((left, top) * 2, outline, strict=True)], outline=BOX)
     note = framed.note.partition("\n")[2] if picture is None else framed.note  # the box holds the name already
     write(x + SIDE / 2, y + SIDE + 0.035, note, va="top", ha="center", fontsize=7)
     return picture is not None
+
+
+def box_in_square(box, size, side):
+    """Pixels (left, top, right, bottom) of a box within a picture that is padded to a square.
+
+    Args:
+        box: (left, top, right, bottom), shares 0 to 1 of the picture's sides.
+        size: (width, height) of the picture.
+        side: pixels of the square.
+    """
+    width, height = (side * length / max(size) for length in size)
+    left, right = (round((side - width) / 2 + share * width) for share in box[::2])
+    top, bottom = (round((side - height) / 2 + share * height) for share in box[1::2])
+    return left, top, right - 1, bottom - 1
 
 
 def _picture(path):

@@ -1,6 +1,7 @@
 """Answers of a search for a reader: printed, written as JSON, drawn."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,34 @@ def query_labels(queries, classes):
 
 
 def lines(answer):
-    """Lines of rank, distance, class and name, under one of the query."""
+    """Lines of rank, distance, class, name and box, under one of the query.
+
+    A line says where the similar ones end.
+    """
     width = max((len(hit.class_name) for hit in answer), default=0)
     hits = [
-        f"  {rank:>3}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}"
+        f"  {rank:>3}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}{_part(hit.box)}"
         for rank, hit in enumerate(answer, start=1)
     ]
+    if not answer.any_similar:
+        return [visible(answer.query), "  nothing very similar; the nearest are", *hits]
+    if (similar := answer.similar) < len(hits):
+        hits.insert(similar, "  not very similar:")
     return [visible(answer.query), *hits]
+
+
+def _part(box):
+    """A box in the picture as text, in percent of width and height; empty for None."""
+    if box is None:
+        return ""
+    left, top, right, bottom = (f"{100 * edge:.0f}" for edge in box)
+    return f"  (across {left}-{right} %, down {top}-{bottom} %)"
+
+
+def _described(hit):
+    box = None if hit.box is None else list(hit.box)
+    about = {"name": hit.name, "class": hit.class_name, "distance": hit.distance, "picture": hit.path or None}
+    return {**about, "box": box}
 
 
 def write_answers(file, about, answers):
@@ -35,10 +57,9 @@ def write_answers(file, about, answers):
     queries = [
         {
             "query": os.fsencode(answer.query).decode(errors="backslashreplace"),  # a name may hold any bytes
-            "found": [
-                {"name": hit.name, "class": hit.class_name, "distance": hit.distance, "picture": hit.path or None}
-                for hit in answer
-            ],
+            "cutoff": answer.cutoff,
+            "similar": answer.any_similar,
+            "found": [_described(hit) for hit in answer],
         }
         for answer in answers
     ]
@@ -63,12 +84,18 @@ def draw_answers(path, title, subtitle, answers, labels, leaked=""):
         cell = grid.FramedPicture(query, visible(query.stem), "" if label is None else grid.short(visible(query.name)))
         captions = [visible(Path(hit.name).stem) if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
         paths = [Path(hit.path) if hit.path else None for hit in hits]
-        notes = [f"{hit.distance:.3f}" for hit in hits]
-        rows.append(grid.Line(label or visible(query.stem), cell, grid.framed_pictures(captions, paths, right, notes)))
+        notes = [
+            f"{hit.distance:.3f}" if rank < answer.similar else f"({hit.distance:.3f})" for rank, hit in enumerate(hits)
+        ]
+        retrieved = grid.framed_pictures(captions, paths, right, notes)
+        retrieved = [replace(picture, box=hit.box) for picture, hit in zip(retrieved, hits, strict=True)]
+        rows.append(grid.Line(label or visible(query.stem), cell, retrieved))
     if any(label is not None for label in labels[:SHOWN]):
         subtitle += "; class of the query's folder green, other classes red"
     else:
         subtitle += "; plain frames: the queries' folders name no class of the gallery"
+    if any(answer.similar < len(answer) for answer in answers[:SHOWN]):
+        subtitle += "; distances in brackets: not very similar"
     if len(answers) > SHOWN:
         subtitle += f"; the first {SHOWN} of {len(answers)} queries"
     if (found := len(answers[0])) > SHOWN:

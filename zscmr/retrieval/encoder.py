@@ -142,6 +142,7 @@ class ModalityEncoder:
         shrink: int | None = None,
         digest: str = "",
         seen: frozenset[str] = frozenset(),
+        cutoff: float | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -151,9 +152,10 @@ class ModalityEncoder:
             shrink: pixels, the side that pictures are scaled to before all else.
             digest: tells the network from others.
             seen: keys (`class_key`) of the classes that it was trained on.
+            cutoff: distance beyond which no photo is similar to a drawing; None: not known.
         """
         self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
-        self.seen, self._reading = seen, Reading(preprocessing, BATCH, shrink)
+        self.seen, self.cutoff, self._reading = seen, cutoff, Reading(preprocessing, BATCH, shrink)
         self.dim: int = network.width
 
     @classmethod
@@ -179,7 +181,7 @@ class ModalityEncoder:
         if (graph.size, stop - start) != (entry["size"], entry["dim"]) or not 0 <= start < stop <= graph.width:
             raise BadInput(f"{folder / runs.ABOUT}: '{kind}' is not of the graph in {file}")
         network = graph if "columns" not in entry else _Columns(graph, start, stop)
-        return cls(network, preprocessing, shrink, entry["sha256"], seen)
+        return cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"))
 
     def embed(
         self, pictures: "Sequence[Picture]", step: Callable[[int], None] | None = None
@@ -241,7 +243,13 @@ _ENTRY = {
     "columns?": [range(2**24)],
 }
 #: form of about.json
-_ABOUT = {"photo": _ENTRY, "sketch": _ENTRY, "distance?": str, "classes": {"seen": [str], "held_out": [str]}}
+_ABOUT = {
+    "photo": _ENTRY,
+    "sketch": _ENTRY,
+    "distance?": str,
+    "cutoff?": int | float | None,
+    "classes": {"seen": [str], "held_out": [str]},
+}
 
 
 def read_about(folder: Path) -> dict[str, Any]:

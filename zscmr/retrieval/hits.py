@@ -18,6 +18,8 @@ class Hit:
     name: str  # to be shown
     id: str  # 16 hexadecimal digits
     unseen: bool  # whether the encoder was not trained on the class
+    #: part that is similar (left, top, right, bottom), shares 0 to 1 of the upright picture; None: all of it
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Answer:
         pictures: pictures of the modality in the gallery.
         how: empty if the vectors were compared in memory, else how the table was searched.
         query: what the user gave, if it was a path.
+        cutoff: distance beyond which pictures are not similar to the query; None: not known.
     """
 
     hits: tuple[Hit, ...]
@@ -37,6 +40,17 @@ class Answer:
     pictures: int
     how: str = ""
     query: str | None = None
+    cutoff: float | None = None
+
+    @property
+    def similar(self) -> int:
+        """Number of hits that are similar to the query: the first so many. All of them without a cut-off."""
+        return len(self.hits) if self.cutoff is None else sum(hit.distance <= self.cutoff for hit in self.hits)
+
+    @property
+    def any_similar(self) -> bool:
+        """Whether a picture is similar to the query. True without a cut-off."""
+        return self.cutoff is None or self.similar > 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

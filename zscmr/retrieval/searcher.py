@@ -197,7 +197,10 @@ class Searcher:
         listed = as_list(pictures)
         answers = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
-        answers = [dataclasses.replace(answer, query=path) for answer, path in zip(answers, paths, strict=True)]
+        cutoff = self.cutoff(kind, gallery)
+        answers = [
+            dataclasses.replace(answer, query=path, cutoff=cutoff) for answer, path in zip(answers, paths, strict=True)
+        ]
         return answers[0] if is_one(pictures) else answers
 
     def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
@@ -212,6 +215,13 @@ class Searcher:
         """`search` with a picture of the gallery, which is left out. Raises UnknownPicture."""
         vector = self.picture(picture_id).vector
         return self.search_vectors(vector[None], gallery, top, filters, exact, picture_id)[0]
+
+    def cutoff(self, kind, gallery):
+        """The encoder's distance beyond which a gallery's pictures are not similar to a query of a kind, or None.
+
+        It is known for drawings among photos alone.
+        """
+        return self.encoder(kind).cutoff if (kind, gallery) == ("sketch", "photo") else None
 
     def picture(self, picture_id):
         """The `StoredPicture` with this id. Raises UnknownPicture where there is none."""

@@ -3,7 +3,7 @@
 import threading
 
 from zscmr.retrieval import AddRules
-from zscmr.utils.console import warn
+from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput, first_line
 
 DEFAULT_RULES = AddRules()
@@ -31,7 +31,10 @@ class Adding:
             return True
 
     def state(self):
-        """The addition that runs, or that ran last, as a dict; None before the first. `error`: why it ended early."""
+        """The addition that runs, or that ran last, as a dict; None before the first.
+
+        It ends with a `result`, or with an `error`, why it ended early.
+        """
         return self._state
 
     def wait(self):
@@ -46,16 +49,18 @@ class Adding:
         self.wait()
 
     def _run(self, modality, folder, rules):
-        error = None
+        end = {}
         try:
             encoder = self.searcher.encoder(modality)
-            self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
+            done = self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
+            end = {"result": f"{folder}: {done.added} added, {done.kept} kept, {done.removed} replaced or gone"}
+            say(end["result"])
         except Stopped:
-            error = "stopped"
+            end = {"error": "stopped"}
         except Exception as fault:  # whatever ends the addition is said, and the server goes on
-            error = str(fault) if isinstance(fault, BadInput) else first_line(fault)
-            warn(error)
-        self._state = {**self._state, "running": False, **({"error": error} if error else {})}
+            end = {"error": str(fault) if isinstance(fault, BadInput) else first_line(fault)}
+            warn(end["error"])
+        self._state = {**self._state, "running": False, **end}
 
     def _progress(self, done, total):
         if self._stopped:

@@ -12,13 +12,15 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from zscmr.datasets.classes import class_key
+from zscmr.datasets.pictures import shows_photo
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.access import Guard, error_response
 from zscmr.server.adding import Adding
 from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
 from zscmr.server.question import Question
-from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, open_stored, picture_format
+from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, details, open_stored, picture_format
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
 
@@ -63,19 +65,23 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
-        return self.searcher.search(body, question.kind, question.gallery, question.top, question.filters)
+        answer = self.searcher.search(body, question.kind, question.gallery, question.top, question.filters)
+        return answer, question.kind == "sketch" and shows_photo(body)
 
     def _like(self, like, question):
-        return self.searcher.like(like, question.gallery, question.top, question.filters)
+        return self.searcher.like(like, question.gallery, question.top, question.filters), False
 
     def _answer(self, question, find, sent):
         began = time.perf_counter()
-        answer = find(sent, question)
+        answer, looks_like_photo = find(sent, question)
         return {
             "gallery": question.gallery,
             "pictures": answer.pictures,
             "searched": answer.searched,
             "distance": self.searcher.distance,
+            "cutoff": answer.cutoff,
+            "similar": answer.any_similar,
+            "looks_like_photo": looks_like_photo,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
             **({"how": answer.how} if answer.how else {}),
             "found": [_described(hit) for hit in answer],
@@ -104,6 +110,9 @@ class Api:
         content = await self.workers.do(self._stored, self.thumbnails.get, request.path_params["id"])
         return Response(content, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
 
+    async def details(self, request):
+        return JSONResponse(await self.workers.do(self._stored, details, request.path_params["id"]))
+
     def _stored(self, read, picture_id):
         """read(`StoredPicture`). Raises UnknownPicture, and HTTPException for a file that cannot be read."""
         picture = self.searcher.picture(picture_id)
@@ -120,7 +129,11 @@ class Api:
     def _classes(self):
         counts = {modality: self.searcher.counts(modality) for modality in MODALITIES}
         return {
-            modality: {"classes": _listed(count.classes), "folders": _listed(count.folders)}
+            modality: {
+                "classes": _listed(count.classes),
+                "folders": _listed(count.folders),
+                "known": not self.searcher.encoder(modality).seen.isdisjoint(map(class_key, count.classes)),
+            }
             for modality, count in counts.items()
         }
 
@@ -151,6 +164,7 @@ def make_app(api, token):
         Route("/add", api.add, methods=["POST"]),
         Route("/picture/{id}", api.picture),
         Route("/thumbnail/{id}", api.thumbnail),
+        Route("/details/{id}", api.details),
         Route("/classes", api.classes),
         Route("/health", api.health),
         Route("/favicon.ico", lambda request: FileResponse(STATIC / "icon.svg")),  # of a picture opened by itself
@@ -181,7 +195,7 @@ def _checked(picture):
 def _described(hit):
     gone = not (is_uri(hit.path) or os.path.isfile(hit.path))
     about = {"id": hit.id, "name": hit.name, "class": hit.class_name, "unseen": hit.unseen}
-    return {**about, "distance": hit.distance, "gone": gone}
+    return {**about, "distance": hit.distance, "gone": gone, "box": None if hit.box is None else list(hit.box)}
 
 
 def _listed(counts):

@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from starlette.responses import Response
 
-from zscmr.datasets.pictures import read_header, read_thumbnail
+from zscmr.datasets.pictures import read_date, read_header, read_thumbnail
 from zscmr.retrieval.table import UNMANAGED
 from zscmr.utils.files import is_uri
 
@@ -110,6 +110,15 @@ def read_object(system, key, most=LARGEST_REMOTE):
 def picture_format(file):
     """The format of an open picture, by its header. Raises OSError for what is no picture."""
     return read_header(_source(file))[0]
+
+
+def details(picture):
+    """What is told of a `StoredPicture`, as a dict. Raises OSError as `open_stored`, and for what is no picture."""
+    with open_stored(picture) as file:
+        taken = read_date(_source(file))
+        size = file.seek(0, os.SEEK_END)
+    about = {"name": picture.name, "class": picture.class_name, "bytes": size}
+    return {**about, "taken": taken.isoformat() if taken else None}
 
 
 def _source(file):

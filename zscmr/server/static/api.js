@@ -1,19 +1,24 @@
 // Requests to the server that the page came from. What it refuses is an Error with its reason.
 
-async function answered(response) {
+export class Unreachable extends Error {}
+
+async function answered(request) {
+  const response = await request.catch(error => {
+    throw error.name === "AbortError" ? error : new Unreachable("The server does not answer; trying again …");
+  });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
   return answer;
 }
 
 export async function get(path) {
-  return answered(await fetch(path));
+  return answered(fetch(path));
 }
 
 export async function post(path, body, signal) {
   const picture = body instanceof Blob;
   const headers = {"Content-Type": picture ? body.type : "application/json"};
-  return answered(await fetch(path, {method: "POST", headers, body: picture ? body : JSON.stringify(body), signal}));
+  return answered(fetch(path, {method: "POST", headers, body: picture ? body : JSON.stringify(body), signal}));
 }
 
 // A request that a newer one of the same kind takes the place of; the older one's promise is rejected (AbortError).

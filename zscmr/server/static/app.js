@@ -1,20 +1,25 @@
 // The page: what is searched with (a drawing, a picture, a picture of the gallery), where, and what was found.
 
-import {get, newest, post} from "./api.js";
+import {get, newest, post, Unreachable} from "./api.js";
 import {Drawing} from "./drawing.js";
+import {Large} from "./large.js";
 import {PLURALS, showResults, showStatus} from "./results.js";
 
 const WAIT = 200;                    // ms without a change before a search
 const TOPS = [12, 24, 48, 96, 200];
 const SHRUNK = 1024;                 // pixels, the longer side of a picture that is sent at most
-const POLL = 500;                    // ms between questions how far an addition is
+const POLL = 500, IDLE = 3000;       // ms between looks at the gallery: while it grows or is away, and else
+const ENDED = 20000;                 // ms that the end of an addition is shown
 const THEMES = ["system", "light", "dark"];
 
 const at = id => document.getElementById(id);
 const search = newest();
 const drawing = new Drawing(at("canvas"), at("pen"), drawingChanged);
-const query = {picture: null, like: null};  // a Blob, or an id of the gallery; both null: the drawing
-let names = null, waiting = 0;
+const large = new Large(at("large"), pick);
+const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
+const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
+let names = null, waiting = 0, away = false, gallerySeen = "", watching = 0, added = null;
+let desired = {};                    // filters of the address that the gallery does not have yet
 
 const radio = name => document.querySelector(`input[name=${name}]:checked`).value;
 const gallery = () => radio("gallery");
@@ -34,19 +39,30 @@ function later() {
 
 async function run() {
   clearTimeout(waiting);
-  if (!drawing.stroke) writeAddress();
-  const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? null : await drawing.blob());
+  if (!drawing.stroke) remember();
+  const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? null : drawing.blob());
   if (!body) return showNothing();
   at("grid").setAttribute("aria-busy", "true");
   try {
     const answer = await search(`/search?${parameters()}`, body);
-    showResults(at("grid"), answer, pick);
+    showResults(at("grid"), answer, names[gallery()].known, pick, (found, position) => large.show(found, position));
     showStatus(at("status"), answer);
+    at("photo-hint").hidden = !answer.looks_like_photo;
+    at("grid").classList.remove("old");
   } catch (error) {
     if (error.name === "AbortError") return;
-    at("status").textContent = error.message;
+    fail(error);
   }
   at("grid").removeAttribute("aria-busy");
+}
+
+// What was found before stays, but grey: it does not answer what is searched with now.
+function fail(error) {
+  at("status").textContent = error.message;
+  at("grid").classList.add("old");
+  if (!(error instanceof Unreachable)) return;
+  away = true;
+  watch();
 }
 
 function showNothing() {
@@ -57,27 +73,30 @@ function showNothing() {
 
 function parameters() {
   const words = new URLSearchParams({gallery: gallery(), top: at("top").value, kind: query.picture ? radio("kind") : "sketch"});
-  if (at("class").value) words.set("class", at("class").value);
-  if (at("folder").value) words.set("folder", at("folder").value);
+  for (const id of ["class", "folder"]) {
+    const value = at(id).value || desired[id];
+    if (value) words.set(id, value);
+  }
   return words;
 }
 
-// Search with a picture that was found; a second click opens it.
+// Search with a picture that was found.
 function pick(match) {
-  use({like: match.id}, `/thumbnail/${match.id}`, `More like ${match.name}`);
+  use({like: match.id, name: `More like ${match.name}`});
   writeAddress(true);
   run();
 }
 
-function use({picture = null, like = null}, image, name) {
-  Object.assign(query, {picture, like});
-  const shown = at("query-image");
+function use({picture = null, like = null, name = "", key = null}) {
+  Object.assign(query, {picture, like, name, key});
+  const shown = at("query-image"), other = Boolean(picture || like);
   if (shown.src.startsWith("blob:")) URL.revokeObjectURL(shown.src);
-  at("drawing").hidden = Boolean(image);
-  at("picture").hidden = !image;
+  at("drawing").hidden = other;
+  at("picture").hidden = !other;
   at("kind-row").hidden = !picture;
-  at("query-name").textContent = name ?? "";
-  if (image) shown.src = image;
+  at("photo-hint").hidden = true;
+  at("query-name").textContent = name;
+  if (other) shown.src = picture ? URL.createObjectURL(picture) : `/thumbnail/${like}`;
   else shown.removeAttribute("src");
   if (like) at("open-query").href = `/picture/${like}`;
   else at("open-query").removeAttribute("href");
@@ -99,33 +118,48 @@ async function usePicture(file) {
     sheet.getContext("2d").drawImage(bitmap, 0, 0, sheet.width, sheet.height);
     const type = file.type === "image/jpeg" ? "image/jpeg" : "image/png";
     const picture = await new Promise(resolve => sheet.toBlob(resolve, type, 0.92));
-    use({picture}, URL.createObjectURL(picture), file.name);
+    const key = `${Date.now()}-${pictures.size}`;
+    pictures.set(key, {picture, name: file.name, key});
+    use(pictures.get(key));
     run();
   } catch {
     at("status").textContent = `${file.name || "This"} is not a picture that the browser can read.`;
   }
 }
 
-// The address holds everything but a picture that was opened: it stays on this side of the connection.
+// The address holds everything but a picture that was opened: it stays on this side of the connection, and the entry of
+// the history has its key. What undo and redo lead to is kept for a reload.
+function remember() {
+  writeAddress();
+  try {
+    sessionStorage.setItem("steps", JSON.stringify(drawing.steps));
+  } catch {
+    sessionStorage.removeItem("steps");  // more than the browser keeps
+  }
+}
+
 function writeAddress(step = false) {
   const words = parameters();
   words.delete("kind");
   if (query.like) words.set("like", query.like);
   if (!query.picture && !drawing.empty) words.set("draw", drawing.text);
-  const address = `#${words}`;
-  if (address !== location.hash) history[step ? "pushState" : "replaceState"](null, "", address);
+  const address = `#${words}`, state = {name: query.name, key: query.key};
+  if (address === location.hash && JSON.stringify(state) === JSON.stringify(history.state)) return;
+  history[step ? "pushState" : "replaceState"](state, "", address);
 }
 
 function readAddress() {
   const words = new URLSearchParams(location.hash.slice(1));
   const box = document.querySelector(`input[name=gallery][value="${words.get("gallery") === "sketch" ? "sketch" : "photo"}"]`);
   box.checked = true;
+  desired = {class: words.get("class"), folder: words.get("folder")};
+  for (const id of ["class", "folder"]) at(id).value = "";
   fillFilters();
-  for (const id of ["class", "folder", "top"]) choose(at(id), words.get(id));
+  choose(at("top"), words.get("top"));
   if ((words.get("draw") ?? "") !== drawing.text) drawing.text = words.get("draw") ?? "";  // undo survives the Back key
   const like = /^[0-9a-f]{16}$/.test(words.get("like")) ? words.get("like") : null;
-  if (like) use({like}, `/thumbnail/${like}`, "More like this");
-  else use({});
+  if (like) use({like, name: history.state?.name || "More like this"});
+  else use(pictures.get(history.state?.key) ?? {});
   run();
 }
 
@@ -134,14 +168,15 @@ function choose(select, value) {
 }
 
 function fillFilters() {
-  const {classes, folders} = names[gallery()];
+  const {classes, folders, known} = names[gallery()];
+  at("class-row").hidden = !known;
   const common = sharedStart(folders.map(folder => folder.name));
   fill(at("class"), "all", classes, name => name);
   fill(at("folder"), "all", folders, name => name.slice(common) || name);
 }
 
 function fill(select, all, counted, label) {
-  const before = select.value;
+  const before = select.value || desired[select.id];
   const options = counted.map(({name, pictures}) => new Option(`${label(name)} (${pictures.toLocaleString()})`, name));
   select.replaceChildren(new Option(all, ""), ...options);
   choose(select, before);
@@ -155,40 +190,63 @@ function sharedStart(paths) {
   return parts.length ? parts[0].slice(0, shared).join("").length : 0;
 }
 
-async function refresh() {
-  const [health, classes] = await Promise.all([get("/health"), get("/classes")]);
-  names = classes;
-  const counts = Object.entries(health.pictures).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
-  at("about").textContent = `${counts.join(", ")} in the gallery`;
+// Look at the gallery again and again: its counts and filters, how far an addition is, whether the server is there.
+async function watch() {
+  clearTimeout(watching);
+  let adding = null;
+  try {
+    const health = await get("/health"), seen = JSON.stringify([health.pictures, health.version]);
+    adding = health.adding;
+    showAdding(adding);
+    if (away || seen !== gallerySeen) {
+      await refresh(health);
+      gallerySeen = seen;
+      away = false;
+      run();
+    }
+  } catch (error) {
+    away = true;
+    at("status").textContent = error.message;
+    at("grid").classList.add("old");
+  }
+  clearTimeout(watching);
+  watching = setTimeout(watch, away || adding?.running ? POLL : IDLE);
+}
+
+async function refresh(health) {
+  names = await get("/classes");  // after the counts, which are no newer then
+  const {photo, sketch} = health.pictures, counts = {photo, ...(sketch ? {sketch} : {})};
+  const listed = Object.entries(counts).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
+  at("about").textContent = `${listed.join(", ")} in the gallery`;
+  at("switch").hidden = !sketch && gallery() === "photo";
   at("add").hidden = !health.may_add;
   fillFilters();
-  showAdding(health.adding);
 }
 
 function showAdding(adding) {
-  const running = Boolean(adding?.running);
-  at("adding").hidden = !running && !adding?.error;
-  at("adding-bar").hidden = !running;
-  if (!adding) return;
-  const bar = at("adding-bar");
-  if (adding.total) Object.assign(bar, {max: adding.total, value: adding.done});
-  else bar.removeAttribute("value");
-  const far = adding.total ? `: ${adding.done.toLocaleString()} of ${adding.total.toLocaleString()} pictures` : " …";
-  at("adding-text").textContent = running ? `Adding ${adding.folder}${far}` : `Adding ${adding.folder}: ${adding.error}`;
-  if (running) setTimeout(watchAdding, POLL);
-}
-
-async function watchAdding() {
-  const {adding} = await get("/health");
-  if (adding?.running) return showAdding(adding);
-  await refresh();
-  run();
+  if (adding?.running) {
+    added = adding;
+    const bar = at("adding-bar");
+    if (adding.total) Object.assign(bar, {max: adding.total, value: adding.done});
+    else bar.removeAttribute("value");
+    const far = adding.total ? `: ${adding.done.toLocaleString()} of ${adding.total.toLocaleString()} pictures` : " …";
+    at("adding-text").textContent = `Adding ${adding.folder}${far}`;
+  } else if (added?.running || (adding?.error && !added)) {
+    added = adding;
+    at("adding-text").textContent = adding.error ? `Adding ${adding.folder}: ${adding.error}` : adding.result;
+    if (!adding.error) setTimeout(() => at("adding").hidden ||= !added.running, ENDED);
+  } else {
+    return;
+  }
+  at("adding").hidden = false;
+  at("adding-bar").hidden = !adding.running;
 }
 
 async function add(event) {
   event.preventDefault();
   try {
     showAdding(await post("/add", {folder: at("add-folder").value, gallery: gallery()}));
+    watch();
   } catch (error) {
     at("status").textContent = error.message;
   }
@@ -198,6 +256,11 @@ function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   at("theme").textContent = `Theme: ${theme}`;
   localStorage.setItem("theme", theme);
+}
+
+function setKind(kind) {
+  document.querySelector(`input[name=kind][value=${kind}]`).checked = true;
+  sessionStorage.setItem("kind", kind);
 }
 
 function keys(event) {
@@ -219,30 +282,52 @@ function listen() {
   on("upload", "click", () => at("file").click());
   on("file", "change", () => { usePicture(at("file").files[0]); at("file").value = ""; });
   on("draw-again", "click", draw);
-  on("kind-row", "change", run);
-  on("filters", "change", event => { if (event.target.name === "gallery") fillFilters(); run(); });
+  on("kind-row", "change", () => { sessionStorage.setItem("kind", radio("kind")); run(); });
+  on("as-photo", "click", () => { setKind("photo"); run(); });
+  on("filters", "change", event => {
+    desired = {};
+    if (event.target.name === "gallery") fillFilters();
+    run();
+  });
   on("filters", "submit", event => event.preventDefault());
   on("add-form", "submit", add);
   on("theme", "click", () =>
     setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
   document.addEventListener("keydown", keys);
   document.addEventListener("paste", event => usePicture(event.clipboardData.files[0]));
-  document.addEventListener("dragover", event => event.preventDefault());
-  document.addEventListener("drop", event => { event.preventDefault(); usePicture(event.dataTransfer.files[0]); });
+  document.addEventListener("dragover", event => {
+    event.preventDefault();
+    at("drop").hidden = !event.dataTransfer.types.includes("Files");
+  });
+  document.addEventListener("dragleave", event => at("drop").hidden ||= !event.relatedTarget);  // out of the window
+  document.addEventListener("drop", event => {
+    event.preventDefault();
+    at("drop").hidden = true;
+    usePicture(event.dataTransfer.files[0]);
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) watch(); });
   addEventListener("popstate", readAddress);
 }
 
 async function start() {
   setTheme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system");
+  setKind(sessionStorage.getItem("kind") === "sketch" ? "sketch" : "photo");
+  at("fold").open = !matchMedia("(max-width: 760px)").matches;
   at("top").replaceChildren(...TOPS.map(top => new Option(top, top)));
   at("top").value = 24;
+  const steps = JSON.parse(sessionStorage.getItem("steps"));
   listen();
   try {
-    await refresh();
+    const health = await get("/health");
+    await refresh(health);
+    gallerySeen = JSON.stringify([health.pictures, health.version]);
+    showAdding(health.adding);
     readAddress();
+    if (steps) drawing.restore(steps);
   } catch (error) {
-    at("status").textContent = error.message;
+    fail(error);
   }
+  watch();
 }
 
 start();

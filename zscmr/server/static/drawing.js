@@ -3,6 +3,7 @@
 
 export const SIDE = 512;
 const STEP = 4, FAR = 24;      // units that an arrow key moves the pen
+const STEPS = 50;              // of undo that are kept over a reload
 const SLACK = 0.8;             // units that a stroke may be off after points are left out
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -16,6 +17,7 @@ export class Drawing {
     this.future = [];
     this.stroke = null;
     this.place = [SIDE / 2, SIDE / 2];
+    this.last = null;  // where the pointer that is down was last, on the paper or off it
     this.listen();
     this.paint();
   }
@@ -28,29 +30,50 @@ export class Drawing {
     const on = (name, handler) => this.canvas.addEventListener(name, handler);
     on("pointerdown", event => this.down(event));
     on("pointermove", event => this.move(event));
-    on("pointerup", () => this.end());
-    on("pointercancel", () => this.end());
+    on("pointerup", () => this.lift());
+    on("pointercancel", () => this.lift());
     on("keydown", event => this.key(event));
     on("focus", () => this.showPen());
-    on("blur", () => { this.end(); this.pen.hidden = true; });
+    on("blur", () => { this.lift(); this.pen.hidden = true; });
   }
 
   down(event) {
     if (event.button !== 0 || !event.isPrimary) return;
-    this.end();
+    this.lift();
     this.canvas.setPointerCapture(event.pointerId);
-    this.begin(this.at(event), event.buttons === 32);  // the eraser end of a pen
+    this.last = this.at(event).map(inside);
+    this.erasing = event.buttons === 32;  // the eraser end of a pen
+    this.begin(this.last, this.erasing);
   }
 
   move(event) {
-    if (!this.stroke || !event.isPrimary || !event.buttons) return;
+    if (!this.last || !event.isPrimary || !event.buttons) return;
     const steps = event.getCoalescedEvents?.() ?? [];
-    for (const one of steps.length ? steps : [event]) this.extend(this.at(one));
+    for (const one of steps.length ? steps : [event]) this.follow(this.at(one));
   }
 
+  // A stroke ends where it leaves the paper; a new one begins where the pointer comes back.
+  follow(point) {
+    const last = this.last;
+    this.last = point;
+    if (onPaper(point)) {
+      if (!this.stroke) this.begin(edgeBetween(point, last), this.erasing);
+      this.extend(point.map(inside));
+    } else if (this.stroke) {
+      this.extend(edgeBetween(last, point));
+      this.end();
+    }
+  }
+
+  lift() {
+    this.end();
+    this.last = null;
+  }
+
+  // Where an event is, in units of the canvas; off the paper too.
   at(event) {
     const box = this.canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) * SIDE / box.width, (event.clientY - box.top) * SIDE / box.height].map(inside);
+    return [(event.clientX - box.left) * SIDE / box.width, (event.clientY - box.top) * SIDE / box.height];
   }
 
   begin(point, eraser = false) {
@@ -85,7 +108,7 @@ export class Drawing {
   }
 
   undo() {
-    this.end();
+    this.lift();
     if (!this.past.length) return;
     this.future.push(this.strokes);
     this.show(this.past.pop());
@@ -98,7 +121,7 @@ export class Drawing {
   }
 
   clear() {
-    this.end();
+    this.lift();
     if (this.strokes.length) this.replace([]);
   }
 
@@ -132,32 +155,59 @@ export class Drawing {
   }
 
   paintStroke({eraser, width, points}) {
-    const pen = this.context, [first, ...rest] = points;
-    Object.assign(pen, {strokeStyle: eraser ? "#fff" : "#000", lineWidth: eraser ? 3 * width : width});
+    const pen = this.context, [first, ...rest] = points, colour = eraser ? "#fff" : "#000";
+    Object.assign(pen, {strokeStyle: colour, fillStyle: colour, lineWidth: eraser ? 3 * width : width});
     Object.assign(pen, {lineCap: "round", lineJoin: "round"});
     pen.beginPath();
+    if (rest.every(([x, y]) => x === first[0] && y === first[1])) {  // a tap: a path without length is not drawn
+      pen.arc(...first, pen.lineWidth / 2, 0, 2 * Math.PI);
+      return pen.fill();
+    }
     pen.moveTo(...first);
-    for (const point of rest.length ? rest : [first]) pen.lineTo(...point);
+    for (const point of rest) pen.lineTo(...point);
     pen.stroke();
   }
 
+  // The drawing as a PNG, at once: `toBlob` waits until the browser has nothing else to do, a second after a click.
   blob() {
-    return new Promise(resolve => this.canvas.toBlob(resolve, "image/png"));
+    const content = atob(this.canvas.toDataURL("image/png").split(",")[1]);
+    return new Blob([Uint8Array.from(content, one => one.charCodeAt(0))], {type: "image/png"});
   }
 
-  // The strokes as text: p or e, width, then two digits for each coordinate in eighths of a unit; dots between.
   get text() {
-    const number = value => DIGITS[value >> 6] + DIGITS[value & 63];
-    return this.strokes.map(({eraser, width, points}) =>
-      (eraser ? "e" : "p") + number(width) + points.flat().map(value => number(Math.round(8 * value) & 4095)).join("")
-    ).join(".");
+    return textOf(this.strokes);
   }
 
   set text(text) {
     this.past = [];
     this.future = [];
-    this.show(text.split(".").map(readStroke).filter(Boolean));
+    this.show(strokesOf(text));
   }
+
+  // What undo and redo lead to, as texts, to be kept for `restore`.
+  get steps() {
+    return {text: this.text, past: this.past.slice(-STEPS).map(textOf), future: this.future.slice(-STEPS).map(textOf)};
+  }
+
+  // Bring back `steps`, if they belong to what is drawn.
+  restore({text, past, future}) {
+    if (text !== this.text) return;
+    this.past = past.map(strokesOf);
+    this.future = future.map(strokesOf);
+    this.changed();
+  }
+}
+
+// The strokes as text: p or e, width, then two digits for each coordinate in eighths of a unit; dots between.
+function textOf(strokes) {
+  const number = value => DIGITS[value >> 6] + DIGITS[value & 63];
+  return strokes.map(({eraser, width, points}) =>
+    (eraser ? "e" : "p") + number(width) + points.flat().map(value => number(Math.round(8 * value) & 4095)).join("")
+  ).join(".");
+}
+
+function strokesOf(text) {
+  return text.split(".").map(readStroke).filter(Boolean);
 }
 
 function readStroke(text) {
@@ -172,6 +222,20 @@ function readStroke(text) {
 
 function inside(value) {
   return Math.min(Math.max(Math.round(8 * value) / 8, 0), SIDE - 1 / 8);
+}
+
+function onPaper(point) {
+  return point.every(value => value >= 0 && value < SIDE);
+}
+
+// Where the line from a point on the paper to one off it crosses the paper's edge.
+function edgeBetween(on, off) {
+  const shares = on.map((value, axis) => {
+    const way = off[axis] - value, edge = way < 0 ? 0 : SIDE;
+    return off[axis] < 0 || off[axis] >= SIDE ? (edge - value) / way : 1;
+  });
+  const share = Math.min(...shares);
+  return on.map((value, axis) => inside(value + share * (off[axis] - value)));
 }
 
 // The points without those that lie within SLACK of the line between their neighbours (Ramer, Douglas, Peucker).

@@ -1,55 +1,77 @@
 // What was found, as a grid of thumbnails.
 
-let last = null;  // the picture that was clicked last
+import {element, framed, lastPart} from "./picture.js";
 
-// pick(match): called for a click on a picture; a second click opens it, wherever the grid has moved meanwhile.
-export function showResults(grid, answer, pick) {
-  const focused = grid.contains(document.activeElement);
-  grid.replaceChildren(...answer.found.map(match => card(match, pick)));
+let last = null;  // {found, position} of the picture that was clicked last
+let shown = "";   // what the grid shows, as text
+
+// pick(match): called for a click on a picture. enlarge(found, position): for a second click, wherever the grid has
+// moved meanwhile, and for the sign in its corner.
+// known: whether class names mean something, or are just names of folders.
+export function showResults(grid, answer, known, pick, enlarge) {
+  const text = JSON.stringify([known, answer.cutoff, answer.found]);
+  if (text === shown && grid.children.length) return;  // as the gallery grows: nothing moves under the pointer
+  shown = text;
+  const focused = grid.contains(document.activeElement), isNear = match => match.distance <= (answer.cutoff ?? Infinity);
+  const there = answer.found.filter(match => !match.gone), gone = answer.found.filter(match => match.gone);
+  const found = [...there, ...gone], near = there.filter(isNear).length;
+  const cards = found.map((match, position) => {
+    const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
+    return card(found, position, known, closeness, pick, enlarge);
+  });
+  cards.slice(near).forEach(one => one.classList.add("far"));
+  if (near && near < there.length) cards.splice(near, 0, element("li", "line", "Not very similar"));
+  grid.replaceChildren(...cards);
   if (focused) grid.querySelector("button")?.focus();
 }
 
 export const PLURALS = {photo: "photos", sketch: "sketches"};
 
-export function showStatus(status, {found, searched, gallery, milliseconds, how}) {
+export function showStatus(status, {found, searched, gallery, milliseconds, how, similar}) {
   const time = Math.max(1, Math.round(milliseconds));
+  const nearest = `${similar ? "The" : "Nothing very similar; the"} ${found.length} nearest`;
   status.textContent = searched
-    ? `The ${found.length} nearest of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
+    ? `${nearest} of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
     : `No such ${PLURALS[gallery]} in the gallery.`;
 }
 
-function card(match, pick) {
+function card(found, position, known, closeness, pick, enlarge) {
+  const match = found[position];
   const item = element("li"), button = element("button"), text = element("span", "text");
-  text.append(element("span", "class", match.class), element("span", "distance", match.distance.toFixed(3)));
+  text.append(bar(match, closeness), element("span", "name", lastPart(match.name)));
+  if (known) text.append(element("span", "class", match.class));
   button.append(match.gone ? element("span", "gone", "gone") : thumbnail(match), text);
   button.type = "button";
   button.title = `${match.name}: find more like this`;
   button.addEventListener("click", event => {
-    if (event.detail > 1 && last) return open(`/picture/${last}`, "_blank", "noopener");
-    last = match.id;
+    if (event.detail > 1 && last) return enlarge(last.found, last.position);
+    last = {found, position};
     pick(match);
   });
   item.append(button);
-  if (!match.gone) item.append(opener(match));
+  if (!match.gone) item.append(opener(match, () => enlarge(found, position)));
   return item;
+}
+
+// The nearest has a whole bar, one of twice its distance half of one.
+function bar(match, closeness) {
+  const one = element("span", "bar");
+  one.title = `distance ${match.distance.toFixed(3)}`;
+  one.append(element("span"));
+  one.firstChild.style.width = `${100 * closeness}%`;
+  return one;
 }
 
 function thumbnail(match) {
   const image = element("img");
   Object.assign(image, {loading: "lazy", decoding: "async", alt: match.name, src: `/thumbnail/${match.id}`});
-  return image;
+  return framed(image, match.box);
 }
 
-function opener(match) {
-  const link = element("a", "open", "↗");
-  Object.assign(link, {href: `/picture/${match.id}`, target: "_blank", rel: "noopener", title: "Open the picture"});
-  link.setAttribute("aria-label", `Open ${match.name}`);
-  return link;
-}
-
-function element(name, kind, text) {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  if (text !== undefined) made.textContent = text;
-  return made;
+function opener(match, enlarge) {
+  const sign = element("button", "open", "⤢");
+  Object.assign(sign, {type: "button", title: "Show it large"});
+  sign.setAttribute("aria-label", `Show ${match.name} large`);
+  sign.addEventListener("click", enlarge);
+  return sign;
 }

@@ -1,0 +1,55 @@
+// A picture of the answer in a dialog, large, with arrows to its neighbours.
+
+import {get} from "./api.js";
+import {element, framed, lastPart} from "./picture.js";
+
+export class Large {
+  // pick(match): called to search with the picture that is shown.
+  constructor(dialog, pick) {
+    Object.assign(this, {dialog, found: [], position: 0});
+    const on = (name, handler) => this.part(name).addEventListener("click", handler);
+    on("previous", () => this.step(-1));
+    on("next", () => this.step(1));
+    on("close", () => dialog.close());
+    on("like", () => { dialog.close(); pick(this.found[this.position]); });
+    dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+    dialog.addEventListener("keydown", event => this.key(event));
+  }
+
+  part(name) {
+    return this.dialog.querySelector(`[data-part=${name}]`);
+  }
+
+  show(found, position) {
+    Object.assign(this, {found, position});
+    const match = found[position], image = element("img");
+    image.alt = match.name;
+    image.addEventListener("error", () => image.src = `/thumbnail/${match.id}`, {once: true});  // no browser's format
+    image.src = `/picture/${match.id}`;
+    this.part("picture").replaceChildren(framed(image, match.box));
+    this.part("name").textContent = lastPart(match.name);
+    this.part("name").title = match.name;
+    this.part("open").href = `/picture/${match.id}`;
+    this.part("previous").disabled = position === 0;
+    this.part("next").disabled = position === found.length - 1;
+    this.part("taken").textContent = "";
+    get(`/details/${match.id}`).then(details => this.tell(match, details), () => {});  // the picture says what is wrong
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  tell(match, {taken}) {
+    if (this.found[this.position] === match && taken) this.part("taken").textContent = new Date(taken).toLocaleString();
+  }
+
+  step(way) {
+    const position = this.position + way;
+    if (this.found[position]) this.show(this.found, position);
+  }
+
+  key(event) {
+    const ways = {ArrowLeft: -1, ArrowRight: 1};
+    if (!ways[event.key]) return;
+    event.preventDefault();
+    this.step(ways[event.key]);
+  }
+}

@@ -1,0 +1,32 @@
+// A picture with a frame about the part of it that is similar.
+
+export function element(name, kind, text) {
+  const made = document.createElement(name);
+  if (kind) made.className = kind;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+export const lastPart = path => path.split(/[/\\]/).at(-1);
+
+// The image in a span, with the box [left, top, right, bottom] (shares of the picture's sides; null: none) over it.
+// The image fills the span, or is as large as fits into it, in its middle.
+export function framed(image, box) {
+  const frame = element("span", "frame");
+  frame.append(image);
+  if (!box) return frame;
+  const outline = element("span", "box");
+  outline.hidden = true;
+  image.addEventListener("load", () => place(outline, image, box));
+  frame.append(outline);
+  return frame;
+}
+
+function place(outline, image, [left, top, right, bottom]) {
+  const scale = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
+  const sides = [image.naturalWidth * scale / image.clientWidth, image.naturalHeight * scale / image.clientHeight];
+  const percent = (from, to, side) => [100 * ((1 - side) / 2 + from * side), 100 * (to - from) * side].map(one => `${one}%`);
+  [outline.style.left, outline.style.width] = percent(left, right, sides[0]);
+  [outline.style.top, outline.style.height] = percent(top, bottom, sides[1]);
+  outline.hidden = false;
+}
