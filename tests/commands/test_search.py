@@ -133,7 +133,9 @@ def test_answers_are_those_of_the_ranking(finished, folder, capsys):
         np.testing.assert_allclose([one["distance"] for one in answer["found"]], apart[order], rtol=1e-4)
         assert all(one["class"] == one["name"].split("/")[0] for one in answer["found"])
     output = capsys.readouterr()
-    assert "2 queries answered in" in output.out and output.err == ""
+    assert "2 queries answered in" in output.out
+    told = f"warning: {queries[0]} and 1 more look like photos, not drawn; "  # they are of noise
+    assert output.err == f"{told}--query-kind photo searches with photos\n"
     with Image.open(folder / "run/search.png") as drawn:
         colours = np.asarray(drawn).reshape(-1, 3)
     right = sum(
@@ -231,7 +233,8 @@ def test_bad_queries_are_named_and_skipped(finished, folder, capsys):
     (folder / "cut.jpg").write_bytes((finished / "photo/ant/ant_0.jpg").read_bytes()[:700])
     bad = [folder / name for name in ("text.png", "empty.jpg", "cut.jpg", "missing.png")]
     assert len(find(folder, *bad, good)["queries"]) == 1
-    lines = capsys.readouterr().err.splitlines()
+    *lines, told = capsys.readouterr().err.splitlines()
+    assert f"{good} looks like a photo" in told  # it is of noise
     assert len(lines) == 4 and all(line.endswith("skipped") for line in lines)
     assert all(any(str(path) in line for line in lines) for path in bad)
 
@@ -330,7 +333,7 @@ def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
     answer = find(folder, finished / "sketch/ant/ant_1.png", top=5, gallery=str(folder / "g"))["queries"][0]
     assert len(answer["found"]) == 4
     output = capsys.readouterr().err
-    assert output.count("\n") == 1
+    assert output.count("\n") == 2 and "ant_1.png looks like a photo" in output  # it is of noise
     assert "class names in place of 4 pictures whose files are gone" in output
 
 

@@ -128,11 +128,12 @@ class Api:
 
     def _classes(self):
         counts = {modality: self.searcher.counts(modality) for modality in MODALITIES}
+        trained_on = self.searcher.encoder("sketch").seen  # open already, or needed by the first search
         return {
             modality: {
                 "classes": _listed(count.classes),
                 "folders": _listed(count.folders),
-                "known": not self.searcher.encoder(modality).seen.isdisjoint(map(class_key, count.classes)),
+                "known": not trained_on.isdisjoint(map(class_key, count.classes)),
             }
             for modality, count in counts.items()
         }

@@ -18,7 +18,7 @@ const drawing = new Drawing(at("canvas"), at("pen"), drawingChanged);
 const large = new Large(at("large"), pick);
 const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
 const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
-let names = null, waiting = 0, away = false, gallerySeen = "", watching = 0, added = null;
+let names = null, counts = null, waiting = 0, away = false, gallerySeen = "", watching = 0, added = null;
 let desired = {};                    // filters of the address that the gallery does not have yet
 
 const radio = name => document.querySelector(`input[name=${name}]:checked`).value;
@@ -49,6 +49,7 @@ async function run() {
     showStatus(at("status"), answer);
     at("photo-hint").hidden = !answer.looks_like_photo;
     at("grid").classList.remove("old");
+    if (answer.pictures !== counts?.[answer.gallery]) gallerySeen = "";  // one of the two is of the gallery before
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(error);
@@ -62,7 +63,8 @@ function fail(error) {
   at("grid").classList.add("old");
   if (!(error instanceof Unreachable)) return;
   away = true;
-  watch();
+  clearTimeout(watching);
+  watching = setTimeout(watch, POLL);
 }
 
 function showNothing() {
@@ -215,8 +217,9 @@ async function watch() {
 
 async function refresh(health) {
   names = await get("/classes");  // after the counts, which are no newer then
-  const {photo, sketch} = health.pictures, counts = {photo, ...(sketch ? {sketch} : {})};
-  const listed = Object.entries(counts).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
+  counts = health.pictures;
+  const {photo, sketch} = counts, shown = {photo, ...(sketch ? {sketch} : {})};
+  const listed = Object.entries(shown).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
   at("about").textContent = `${listed.join(", ")} in the gallery`;
   at("switch").hidden = !sketch && gallery() === "photo";
   at("add").hidden = !health.may_add;
@@ -312,7 +315,9 @@ function listen() {
 async function start() {
   setTheme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system");
   setKind(sessionStorage.getItem("kind") === "sketch" ? "sketch" : "photo");
-  at("fold").open = !matchMedia("(max-width: 760px)").matches;
+  const narrow = matchMedia("(max-width: 760px)"), fold = () => at("fold").open = !narrow.matches;
+  narrow.addEventListener("change", fold);
+  fold();
   at("top").replaceChildren(...TOPS.map(top => new Option(top, top)));
   at("top").value = 24;
   const steps = JSON.parse(sessionStorage.getItem("steps"));
@@ -327,7 +332,7 @@ async function start() {
   } catch (error) {
     fail(error);
   }
-  watch();
+  watching = setTimeout(watch, POLL);
 }
 
 start();

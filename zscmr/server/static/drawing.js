@@ -11,7 +11,7 @@ export class Drawing {
   // changed(): called after every change, also while a stroke is drawn.
   constructor(canvas, pen, changed) {
     Object.assign(this, {canvas, pen, changed, eraser: false, width: 6});
-    this.context = canvas.getContext("2d");
+    this.context = canvas.getContext("2d", {alpha: false});  // a smaller PNG, sooner decoded
     this.strokes = [];
     this.past = [];
     this.future = [];
