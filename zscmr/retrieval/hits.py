@@ -18,6 +18,7 @@ class Hit:
     name: str  # to be shown
     id: str  # 16 hexadecimal digits
     unseen: bool  # whether the encoder was not trained on the class
+    box: tuple[float, float, float, float] | None = None  # left, top, right, bottom: shares of the upright picture
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def answers(
     searched: int,
     count: int,
     how: str = "",
+    boxes: "Sequence[Sequence[tuple[float, float, float, float] | None]] | None" = None,
 ) -> list[Answer]:
     """An `Answer` for each query.
 
@@ -61,13 +63,17 @@ def answers(
         pictures: a `Pictures` for each query, nearest first.
         distances: their distances, (k,) for each query.
         searched, count, how: as of `Answer`.
+        boxes: as of `Hit`, (k,) for each query; left out: whole pictures.
     """
-    return [Answer(_hits(*both), searched, count, how) for both in zip(pictures, distances, strict=True)]
+    boxes = [[None] * len(row) for row in distances] if boxes is None else boxes
+    return [Answer(_hits(*each), searched, count, how) for each in zip(pictures, distances, boxes, strict=True)]
 
 
-def _hits(pictures: "Pictures", distances: Sequence[float]) -> tuple[Hit, ...]:
-    rows = zip(distances, pictures.classes, pictures.paths, pictures.names, pictures.ids, pictures.unseen, strict=True)
+def _hits(
+    pictures: "Pictures", distances: Sequence[float], boxes: "Sequence[tuple[float, float, float, float] | None]"
+) -> tuple[Hit, ...]:
+    columns = pictures.classes, pictures.paths, pictures.names, pictures.ids, pictures.unseen
     return tuple(
-        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen))
-        for distance, class_name, path, name, key, unseen in rows
+        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen), box)
+        for distance, class_name, path, name, key, unseen, box in zip(distances, *columns, boxes, strict=True)
     )
