@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zscmr.evaluation.distances import distances
-from zscmr.evaluation.nearest import GROUP
+from zscmr.evaluation.nearest import GROUP, WindowIndex
 from zscmr.evaluation.ranking import rank
 from zscmr.retrieval import Index
 
@@ -122,3 +122,42 @@ def test_vectors_that_cannot_be_ranked_are_refused(value, fault, refused):
     assert message.startswith("gallery row 2") and fault in message
     index = Index(np.ones((4, 3), np.float32), "cosine")
     assert refused(index.search, gallery[2:3]).startswith("query row 0")
+
+
+def loop_over_rows(vectors, windows, counts, penalty, queries, keep):
+    """(rows, distances, best rows) of all kept pictures by float64 loops, nearest first."""
+    per_query = []
+    for query in np.float64(queries):
+        pictures, start = [], 0
+        for row, count in enumerate(counts):
+            rows = [vectors[row], *windows[start : start + count]]
+            start += count
+            apart = [1 - query @ v / np.linalg.norm(query) / np.linalg.norm(v) for v in np.float64(rows)]
+            apart = [apart[0], *(distance + penalty for distance in apart[1:])]
+            if keep[row]:
+                pictures.append((min(apart), row, int(np.argmin(apart))))
+        per_query.append(sorted(pictures))
+    return per_query
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.2])
+def test_pictures_are_ranked_by_their_best_row(random, penalty):
+    counts = random.integers(0, 4, 60)
+    vectors = random.normal(size=(60, 5)).astype(np.float32)
+    windows = random.normal(size=(counts.sum(), 5)).astype(np.float16)
+    queries, keep = random.normal(size=(4, 5)).astype(np.float32), random.random(60) < 0.8
+    index = WindowIndex(vectors, windows, counts, penalty)
+    rows, distances, best = index.search(queries, 7, keep)
+    for query, expected in enumerate(loop_over_rows(vectors, windows, counts, penalty, queries, keep)):
+        nearest = expected[:7]
+        assert rows[query].tolist() == [row for _, row, _ in nearest]
+        np.testing.assert_allclose(distances[query], [distance for distance, _, _ in nearest], atol=1e-9)
+        assert best[query].tolist() == [number for _, _, number in nearest]
+    assert best.any() and index.search(queries, 99, keep)[0].shape == (4, keep.sum())
+
+
+def test_a_window_as_near_as_the_whole_gives_way_and_pictures_at_equal_distance_keep_order():
+    vectors = np.array([[0, 1], [1, 0], [1, 0]], np.float32)
+    index = WindowIndex(vectors, np.array([[1, 0], [1, 0]], np.float16), np.array([1, 1, 0]), 0.0)
+    rows, distances, best = index.search(np.array([[2, 0]], np.float32), 3)
+    assert (rows.tolist(), distances.tolist(), best.tolist()) == ([[0, 1, 2]], [[0, 0, 0]], [[1, 0, 0]])

@@ -88,7 +88,7 @@ def test_a_scan_compares_everything(tmp_path, distance, exact):
     assert answers[0].how == "every picture compared"
     assert [[hit.id for hit in one] for one in answers] == pictures.ids[expected].tolist()
     np.testing.assert_array_equal([[hit.distance for hit in one] for one in answers], apart)
-    _, in_blocks = scan(table.table(), table.identity, queries, 10, "modality = 'photo'", block=700)
+    _, in_blocks, _ = scan(table.table(), table.identity, queries, 10, "modality = 'photo'", block=700)
     np.testing.assert_array_equal(in_blocks, apart)
 
 

@@ -20,11 +20,12 @@ from zscmr.datasets.pictures import shows_photo
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.inference.windows import MODES
 from zscmr.retrieval import AddRules, Filter, Searcher
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
 from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.encoder import SHIPPED, several
-from zscmr.retrieval.run_gallery import leaked
+from zscmr.retrieval.run_gallery import identity_of, leaked
 from zscmr.retrieval.sources import queries_in
 from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
@@ -57,6 +58,12 @@ class Settings(Options):
         False, "with --add: drop pictures from the gallery even if the folder is gone, or most of its pictures are"
     )
     follow_links: bool = setting(False, "with --add: take what links that lead out of the folder point to")
+    windows: str | None = setting(
+        None,
+        "how photos are added to a new gallery: 0 as they are; fast or thorough with windows, which find things in "
+        "photos of much else (default: fast, if the encoder has it); a gallery keeps its own",
+        choices=MODES,
+    )
     ray: str | None = setting(
         None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
     )
@@ -126,10 +133,10 @@ def check(settings):
 def open_searcher(settings):
     memory, make = int(settings.memory * 1e9), settings.add is not None
     if not settings.run:
-        return Searcher.shipped(settings.gallery or GALLERY, make, memory)
-    searcher = Searcher.open(settings.run, settings.gallery, make, memory)
+        return Searcher.shipped(settings.gallery or GALLERY, make, memory, settings.windows)
+    identity_of(settings.run)  # refuses a run that has not ended
     ensure_encoders(settings.run, settings.weights)
-    return searcher
+    return Searcher.open(settings.run, settings.gallery, make, memory, settings.windows)
 
 
 def draw(settings, searcher):

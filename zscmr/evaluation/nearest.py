@@ -165,6 +165,69 @@ class Index:
         return np.hstack([cdist(queries, np.asarray(self.vectors[part], np.float64), "cityblock") for part in parts])
 
 
+class WindowIndex:
+    """Nearest pictures, each by the best of its rows: the whole picture, or a window at `penalty` more.
+
+    The distance of a picture is min(1 − q·whole, min over windows of 1 − q·window + penalty), cosine. Items at equal
+    distance keep gallery order; a window as near as the whole gives way to it. Searching changes nothing.
+
+    Args:
+        vectors: (n, dim) of whole pictures.
+        windows: (m, dim) of their windows, those of a picture in a row, pictures in gallery order; m ≥ 1.
+        counts: (n,) windows of each picture; 0 for one without.
+        penalty: ≥ 0.
+        memory: bytes, as of `Index`.
+    """
+
+    def __init__(self, vectors, windows, counts, penalty, memory=MEMORY):
+        self.whole, self.windows = Index(vectors, "cosine", memory), Index(windows, "cosine", memory)
+        self.counts, self.starts = counts, np.cumsum(counts) - counts
+        self.penalty, self.memory = penalty, memory
+
+    def search(self, queries, top=10, keep=None):
+        """(rows (q, k) int64, nearest first; distances (q, k); the best row of each, 0 for the whole, else its window).
+
+        `keep`: which pictures take part, a mask (n,). Windows of a picture are numbered from 1.
+        """
+        check_vectors(queries, "query", "cosine")
+        left_out = None if keep is None else np.flatnonzero(~keep)
+        top = min(top, len(self.counts) - (0 if left_out is None else len(left_out)))
+        rows, best = (np.empty((len(queries), top), np.int64) for _ in range(2))
+        distances = np.empty((len(queries), top))
+        for part in slices(len(queries), query_block(len(self.counts) + int(self.counts.sum()), self.memory)):
+            if top:
+                rows[part], distances[part], best[part] = self._search(queries[part], top, left_out)
+        return rows, distances, best
+
+    def _search(self, queries, top, left_out):
+        keys, any_window = self.whole.keys(queries), np.flatnonzero(self.counts)
+        nearest = np.minimum.reduceat(self.windows.keys(queries), self.starts[any_window], axis=1)
+        keys[:, any_window] = np.minimum(keys[:, any_window], nearest + np.float32(self.penalty))
+        if left_out is not None:
+            keys[:, left_out] = np.inf
+        doubt = 2 * np.maximum(self.whole.error(queries), self.windows.error(queries)) + 1e-6  # rounding of the sum
+        query, item = _candidates(keys, top, doubt, np.inf)
+        exact, best = self.exact(queries, query, item)
+        order = np.lexsort((item, exact, query))
+        first = np.searchsorted(query[order], np.arange(len(keys)))
+        chosen = order[first[:, None] + np.arange(top)]
+        return item[chosen], exact[chosen], best[chosen]
+
+    def exact(self, queries, query, item):
+        """(distances (pairs,) float64, best rows (pairs,)) of queries `query` and pictures `item`."""
+        exact, best = pair_keys(queries, query, self.whole.vectors, item, "cosine"), np.zeros(len(item), np.int64)
+        counts = self.counts[item]
+        pair = np.repeat(np.arange(len(item)), counts)
+        number = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+        window = self.starts[item][pair] + number
+        apart = pair_keys(queries, query[pair], self.windows.vectors, window, "cosine") + self.penalty
+        order = np.lexsort((number, apart, pair))
+        order = order[np.unique(pair[order], return_index=True)[1]]  # the nearest window of each pair that has some
+        nearer = order[apart[order] < exact[pair[order]]]
+        exact[pair[nearer]], best[pair[nearer]] = apart[nearer], 1 + number[nearer]
+        return exact, best
+
+
 def _candidates(keys, top, doubt, excluded):
     """(query, item) of all entries of `keys` (q, n) up to a limit plus `doubt` (q,), the `top` smallest of their row
     among them, without entries equal to `excluded`."""

@@ -21,8 +21,8 @@ def write_tflite(model, path, float16=False):
     """Write a Keras model, uint8 pictures (n, size, size, 3) -> float32 vectors (n, dims); return the file's SHA-256.
 
     `float16` stores the weights in half the space; they are computed with in float32. The file takes its name once it
-    has given the model's own vectors of two pictures of noise: a conversion can lose weights without an error. Raises
-    BadInput for a model that cannot be converted.
+    has given the model's own vectors of two pictures of noise: a conversion can lose weights without an error. A model
+    may take weights of its last maps' cells too (`Graph`). Raises BadInput for a model that cannot be converted.
     """
     tf = import_tensorflow()
     with whole_file(path) as part, tempfile.TemporaryDirectory(prefix="zscmr-") as folder:
@@ -39,8 +39,23 @@ def write_tflite(model, path, float16=False):
                 raise BadInput(f"{path}: the model cannot be converted ({first_line(error)})") from error
         graph = Graph(part)
         pictures = generator(0, "export").integers(0, 256, (2, graph.size, graph.size, 3), np.uint8)
-        expected, received = np.asarray(model(pictures, training=False)), graph(pictures)
-        near = np.abs(received - expected) <= TOLERANCE[float16] * np.abs(expected).max()
-        if near.mean() < 1 - FLIPPED:
-            raise BadInput(f"{path}: the written graph differs from the model in {1 - near.mean():.0%} of its output")
+        expected, received = outputs_of(model, pictures), graph(pictures)
+        if (different := difference(expected, received, float16)) > FLIPPED:
+            raise BadInput(f"{path}: the written graph differs from the model in {different:.0%} of its output")
         return file_hash(part)
+
+
+def outputs_of(model, pictures, weights=None):
+    """Vectors (n, rows × dims) of a model; `weights` as of `Graph`, which `model` takes as its second input."""
+    if len(model.inputs) == 1:
+        return np.asarray(model(pictures, training=False))
+    if weights is None:
+        cells = model.inputs[1].shape[1]
+        weights = np.full((1, cells), 1 / cells, np.float32)
+    return np.stack([np.ravel(model([picture[None], weights], training=False)) for picture in pictures])
+
+
+def difference(expected, received, float16=False):
+    """The share of the entries that differ by more than the tolerance of the largest."""
+    near = np.abs(received - expected) <= TOLERANCE[float16] * np.abs(expected).max()
+    return 1 - near.mean()

@@ -16,12 +16,23 @@ IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
 class Graph:
     """A .tflite file: uint8 RGB pictures (n, size, size, 3) -> float32 vectors (n, width).
 
+    A graph with a second input, float32 weights (rows, cells of its last maps), gives a vector for each row: of the
+    maps' mean with these weights. Then the vectors of a picture are one row of rows × width numbers, and `size` is
+    free. `rows` is 1 for a graph without that input, and where no weights are given: the plain mean.
+
     Pictures run one at a time: a picture's vector does not depend on the batch it is in, nor memory on the batch size.
     Larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
     """
 
-    def __init__(self, path, sha256=None, threads=None):
-        """Open a file; with `sha256`, only if it has that hash. `threads` is by default the CPUs of this process.
+    def __init__(self, path, sha256=None, threads=None, size=None, weights=None):
+        """Open a file.
+
+        Args:
+            path: of the file.
+            sha256: the hash that it has to have.
+            threads: by default the CPUs of this process.
+            size: side of the pictures in pixels, by default the one it was exported for.
+            weights: (rows, cells) float32 of the second input.
 
         The engine finds most damage to the structure of a file, none to its weights: only a hash does.
         Raises BadInput if the file cannot be read, is damaged, or takes or gives something else.
@@ -33,7 +44,8 @@ class Graph:
         with stderr_held_back():  # the engine's account of itself, and of what is wrong with the file
             try:
                 self._interpreter = _open(interpreter_class, content, threads or cores())
-                (input_,) = self._interpreter.get_input_details()
+                pooled = _resized(self._interpreter, size, weights)
+                input_, *_ = _inputs(self._interpreter)
                 (output,) = self._interpreter.get_output_details()
             except Exception as error:  # of many types, as the damage is
                 failure = error
@@ -43,9 +55,11 @@ class Graph:
         size = input_["shape"][1] if len(input_["shape"]) == 4 else 0
         if size < 1 or takes != ("uint8", (1, size, size, 3)):
             raise BadInput(f"{path}: expected a graph of uint8 pictures (n, size, size, 3), received {_shown(takes)}")
-        if len(output["shape"]) != 2 or gives != ("float32", (1, output["shape"][1])):
+        self.rows = 1 if weights is None else len(weights)
+        if len(output["shape"]) != 2 or gives != ("float32", (self.rows, output["shape"][1])):
             raise BadInput(f"{path}: expected a graph that gives float32 vectors (n, width), received {_shown(gives)}")
-        self.size, self.width = int(size), int(output["shape"][1])
+        self.has_windows, self.size = pooled, int(size)
+        self.width = self.rows * int(output["shape"][1])
         self._input, self._output = input_["index"], output["index"]
         self._lock = threading.Lock()
 
@@ -63,7 +77,7 @@ class Graph:
                     self._interpreter.invoke()
                 except RuntimeError as error:
                     raise BadInput(f"{self.path}: the graph does not run ({first_line(error)})") from error
-                vectors[row] = self._interpreter.get_tensor(self._output)[0]
+                vectors[row] = self._interpreter.get_tensor(self._output).ravel()
         return vectors
 
 
@@ -94,6 +108,31 @@ def _open(interpreter_class, content, threads):
         interpreter = interpreter_class(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
     return interpreter
+
+
+def _inputs(interpreter):
+    """Details of the inputs: the pictures, and of some graphs the weights of the last maps' cells."""
+    inputs = interpreter.get_input_details()
+    if not 1 <= len(inputs) <= 2:
+        raise ValueError(f"expected one or two inputs, received {len(inputs)}")
+    return sorted(inputs, key=lambda details: -len(details["shape"]))
+
+
+def _resized(interpreter, size, weights):
+    """Resize the inputs and set the weights; return whether the graph has these."""
+    pictures, *others = _inputs(interpreter)
+    if not others and (size or pictures["shape"][1]) == pictures["shape"][1] and weights is None:
+        return False
+    if not others:
+        raise ValueError("a graph without windows")
+    cells = others[0]["shape"]
+    if weights is None:
+        weights = np.full((1, cells[1]), 1 / cells[1], np.float32)
+    interpreter.resize_tensor_input(pictures["index"], (1, *2 * (size or pictures["shape"][1],), 3))
+    interpreter.resize_tensor_input(others[0]["index"], weights.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(others[0]["index"], weights)
+    return True
 
 
 def _signature(details):

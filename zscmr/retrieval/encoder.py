@@ -1,10 +1,12 @@
 """Encoders: pictures to embeddings, through exported graphs. No TensorFlow where LiteRT is installed."""
 
+import dataclasses
 import io
 import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -18,6 +20,8 @@ from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.graph import Graph
 from zscmr.inference.outputs import Reading, outputs, outputs_now
+from zscmr.inference.windows import DEFAULT as DEFAULT_WINDOWS
+from zscmr.inference.windows import NONE, Windows
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_json
 
@@ -143,6 +147,7 @@ class ModalityEncoder:
         digest: str = "",
         seen: frozenset[str] = frozenset(),
         cutoff: float | None = None,
+        open_windowed: Callable[[Windows], Any] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -153,10 +158,14 @@ class ModalityEncoder:
             digest: tells the network from others.
             seen: keys (`class_key`) of the classes that it was trained on.
             cutoff: distance beyond which no photo is similar to a drawing; None: not known.
+            open_windowed: `Windows` -> network of pictures of their size, whose vectors are those of the whole and of
+                each window in a row; None for an encoder without windows.
         """
         self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
         self.seen, self.cutoff, self._reading = seen, cutoff, Reading(preprocessing, BATCH, shrink)
         self.dim: int = network.width
+        self._open_windowed, self._lock = open_windowed, threading.Lock()
+        self._windowed: tuple[Windows | None, Any] = None, None  # the last windows, and their network
 
     @classmethod
     def read(cls, folder: Path, kind: str) -> "ModalityEncoder":
@@ -181,7 +190,8 @@ class ModalityEncoder:
         if (graph.size, stop - start) != (entry["size"], entry["dim"]) or not 0 <= start < stop <= graph.width:
             raise BadInput(f"{folder / runs.ABOUT}: '{kind}' is not of the graph in {file}")
         network = graph if "columns" not in entry else _Columns(graph, start, stop)
-        return cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"))
+        opener = partial(_open_windowed, graph, entry) if graph.has_windows else None
+        return cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"), opener)
 
     def embed(
         self, pictures: "Sequence[Picture]", step: Callable[[int], None] | None = None
@@ -192,6 +202,28 @@ class ModalityEncoder:
         """
         files = [as_file(picture) for picture in pictures]
         vectors, readable = outputs_now(self.network, self._reading, files, step)
+        vectors[~readable] = 0
+        return vectors, readable
+
+    def embed_windows(
+        self, pictures: "Sequence[Picture]", windows: Windows, step: Callable[[int], None] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """(embeddings (n, 1 + count, t) float32 of the whole pictures and their windows, readable (n,) bool).
+
+        Arguments as of `embed`. Raises BadInput for an encoder without windows.
+        """
+        with self._lock:
+            if self._windowed[0] != windows:
+                if self._open_windowed is None:
+                    raise BadInput("this encoder embeds photos without windows; --windows 0 goes without them")
+                self._windowed = windows, self._open_windowed(windows)
+            network = self._windowed[1]
+        preprocessing = dataclasses.replace(self.preprocessing, size=windows.size)
+        files = [as_file(picture) for picture in pictures]
+        vectors, readable = outputs_now(network, Reading(preprocessing, BATCH, self.shrink), files, step)
+        vectors = vectors.reshape(len(files), windows.count + 1, self.dim)
+        if windows.own_whole:
+            vectors[:, 0] = outputs_now(self.network, self._reading, files)[0]
         vectors[~readable] = 0
         return vectors, readable
 
@@ -219,14 +251,21 @@ class ModalityEncoder:
 
 
 class _Columns:
-    """Columns `start` to `stop` of what a graph gives: one modality of a graph for both."""
+    """Columns `start` to `stop` of each row that a graph gives: one modality of a graph for both."""
 
     def __init__(self, graph: Graph, start: int, stop: int) -> None:
-        self.graph, self.part, self.width = graph, slice(start, stop), stop - start
+        self.graph, self.part, self.width = graph, slice(start, stop), graph.rows * (stop - start)
 
     def __call__(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         vectors: npt.NDArray[np.float32] = self.graph(pictures)
-        return vectors[:, self.part]
+        rows = vectors.reshape(len(vectors), self.graph.rows, -1)[:, :, self.part]
+        return rows.reshape(len(vectors), self.width)
+
+
+def _open_windowed(graph: Graph, entry: dict[str, Any], windows: Windows) -> Any:
+    """The network of photos and their windows: the file of `graph` opened for pictures of another size."""
+    windowed = Graph(graph.path, entry["sha256"], size=windows.size, weights=windows.weights())
+    return _Columns(windowed, *entry["columns"]) if "columns" in entry else windowed
 
 
 _SIDE = range(1, 2**15)  # pixels
@@ -241,6 +280,16 @@ _ENTRY = {
     "dim": range(1, 2**24),
     "file?": str,
     "columns?": [range(2**24)],
+    "windows?": [
+        {
+            "mode": str,
+            "size": _SIDE,
+            "maps": range(1, 1025),
+            "sides": [[range(1, 1025)]],
+            "penalty": int | float,
+            "own_whole": bool,
+        }
+    ],
 }
 #: form of about.json
 _ABOUT = {
@@ -256,6 +305,23 @@ def read_about(folder: Path) -> dict[str, Any]:
     """Contents of about.json in a folder of exported encoders. Raises BadInput."""
     about: dict[str, Any] = read_json(folder / runs.ABOUT, _ABOUT)
     return about
+
+
+def windows_of(folder: Path, mode: str | None = None) -> Windows | None:
+    """The windows of a mode that the encoder in a folder gives, None for NONE or an encoder without windows.
+
+    `mode`: left out: DEFAULT where the encoder has it. Raises BadInput for a mode that it lacks.
+    """
+    try:
+        modes = {one["mode"]: Windows.from_record(one) for one in read_about(folder)["photo"].get("windows", ())}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{folder / runs.ABOUT}: 'windows': {first_line(error)}") from error
+    if mode is None:
+        return modes.get(DEFAULT_WINDOWS)
+    if mode != NONE and mode not in modes:
+        there = f"its modes: {', '.join([NONE, *modes])}" if modes else "it has none"
+        raise BadInput(f"--windows {mode}: the encoder in {folder} embeds no such windows ({there})")
+    return modes.get(mode)
 
 
 def exported(folder: Path) -> Path:

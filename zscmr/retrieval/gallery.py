@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zscmr.evaluation.distances import MEMORY
 from zscmr.retrieval.encoder import Encoder
-from zscmr.retrieval.run_gallery import encoder_identity, open_table
+from zscmr.retrieval.run_gallery import open_encoder_table
 from zscmr.retrieval.searcher import Searcher
 from zscmr.retrieval.table import AddRules, Update
 from zscmr.utils.files import is_uri
@@ -17,18 +17,22 @@ class Gallery(Searcher):
     Several processes can add to the same gallery at once; nothing is lost.
     """
 
-    def __init__(self, where: "str | os.PathLike[str]", encoder: Encoder, memory: int = MEMORY) -> None:
+    def __init__(
+        self, where: "str | os.PathLike[str]", encoder: Encoder, memory: int = MEMORY, windows: str | None = None
+    ) -> None:
         """Open a gallery, or begin one where there is none.
 
         Args:
             where: a folder, or a URI such as s3://bucket/gallery.
             encoder: embeds what is added and what is searched with. The one that the gallery was begun with.
             memory: bytes of vectors that are searched in memory; above it the table's index answers.
+            windows: how photos are added: "0" as they are, "fast" or "thorough" with windows, by which things are found
+                in photos of much else. Left out: as the gallery was begun, a new one as "fast".
 
-        Raises BadInput for the gallery of another encoder, or one that cannot be read or made.
+        Raises BadInput for the gallery of another encoder or other windows, or one that cannot be read or made.
         """
         path = where if is_uri(where) else Path(where).expanduser()
-        super().__init__(open_table(path, encoder_identity(encoder.folder)), encoder.of_kind, memory)
+        super().__init__(open_encoder_table(path, encoder.folder, mode=windows), encoder.of_kind, memory)
 
     def add(
         self, folder: "str | os.PathLike[str]", kind: str = "photo", *, follow_links: bool = False, forget: bool = False

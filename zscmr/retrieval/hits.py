@@ -68,6 +68,7 @@ def answers(
     searched: int,
     count: int,
     how: str = "",
+    boxes: "Sequence[Sequence[tuple[float, float, float, float] | None]] | None" = None,
 ) -> list[Answer]:
     """An `Answer` for each query.
 
@@ -75,13 +76,17 @@ def answers(
         pictures: a `Pictures` for each query, nearest first.
         distances: their distances, (k,) for each query.
         searched, count, how: as of `Answer`.
+        boxes: as of `Hit`, (k,) for each query; left out: whole pictures.
     """
-    return [Answer(_hits(*both), searched, count, how) for both in zip(pictures, distances, strict=True)]
+    boxes = [[None] * len(row) for row in distances] if boxes is None else boxes
+    return [Answer(_hits(*each), searched, count, how) for each in zip(pictures, distances, boxes, strict=True)]
 
 
-def _hits(pictures: "Pictures", distances: Sequence[float]) -> tuple[Hit, ...]:
-    rows = zip(distances, pictures.classes, pictures.paths, pictures.names, pictures.ids, pictures.unseen, strict=True)
+def _hits(
+    pictures: "Pictures", distances: Sequence[float], boxes: "Sequence[tuple[float, float, float, float] | None]"
+) -> tuple[Hit, ...]:
+    columns = pictures.classes, pictures.paths, pictures.names, pictures.ids, pictures.unseen
     return tuple(
-        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen))
-        for distance, class_name, path, name, key, unseen in rows
+        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen), box)
+        for distance, class_name, path, name, key, unseen, box in zip(distances, *columns, boxes, strict=True)
     )

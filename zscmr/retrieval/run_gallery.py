@@ -1,5 +1,6 @@
 """The tables of a run, which holds its own pictures of `unified_features.mat`, and of encoders without a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from zscmr.evaluation.distances import DISTANCE_NAMES, slices
 from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
-from zscmr.retrieval.encoder import read_about
+from zscmr.inference.windows import NONE
+from zscmr.retrieval.encoder import read_about, windows_of
 from zscmr.retrieval.table import File, Identity, Table, picture_id, rows
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, is_uri
@@ -23,16 +25,30 @@ def identity_of(run):
     return Identity(int(dim), recorded_distance(file), file_hash(file))
 
 
-def open_run_table(run, where=None, make=True):
+def open_run_table(run, where=None, make=True, mode=None):
     """The `Table` of a run: in RUN/search, or that of added pictures alone in the folder or at the URI `where`.
 
-    The first call puts the run's own pictures into RUN/search. Raises BadInput where `make` is not set and there is
-    no folder `where`.
+    The first call puts the run's own pictures into RUN/search, without windows. Raises BadInput where `make` is not set
+    and there is no folder `where`. `mode` as of `open_encoder_table`.
     """
-    identity = identity_of(run)
+    folder, identity = Path(run) / runs.ENCODERS, identity_of(run)
+    if (folder / runs.ABOUT).is_file():
+        identity = replace(identity, windows=windows_of(folder, mode))
+    elif mode is not None and mode != NONE:
+        raise BadInput(f"--windows {mode}: {run} has no encoders yet; python export.py --run {run} writes them")
     if where is not None:
-        return open_table(where, identity, make)
-    return Table.open(Path(run) / FOLDER, identity, lambda: _first_rows(run, identity))
+        return open_table(where, identity, make, mode)
+    return Table.open(Path(run) / FOLDER, identity, lambda: _first_rows(run, identity), mode)
+
+
+def open_encoder_table(where, folder, make=True, mode=None):
+    """The `Table` of pictures added by the encoder in `folder`, in the folder or at the URI `where`.
+
+    Raises BadInput where `make` is not set and there is no folder `where`. `mode`: of windows that the gallery has to
+    have, and a new one gets; left out: those that it has, in a new one the encoder's default.
+    """
+    identity = replace(encoder_identity(folder), windows=windows_of(folder, mode))
+    return open_table(where, identity, make, mode)
 
 
 def encoder_identity(folder):
@@ -46,14 +62,14 @@ def encoder_identity(folder):
     return Identity(about["photo"]["dim"], about["distance"], about["photo"]["sha256"])
 
 
-def open_table(where, identity, make=True):
+def open_table(where, identity, make=True, mode=None):
     """The `Table` of added pictures in the folder or at the URI `where`.
 
-    Raises BadInput where `make` is not set and there is no folder `where`.
+    Raises BadInput where `make` is not set and there is no folder `where`. `mode` as of `Table.open`.
     """
     if not make and not is_uri(where) and not Path(where).exists():
         raise BadInput(f"--gallery {where}: no such gallery; --add DIR makes one")
-    return Table.open(where, identity)
+    return Table.open(where, identity, mode=mode)
 
 
 def leaked(run):

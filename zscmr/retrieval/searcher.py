@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from zscmr.evaluation.distances import MEMORY, check_vectors
-from zscmr.evaluation.nearest import Index
+from zscmr.evaluation.nearest import WindowIndex
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import hits
 from zscmr.retrieval.encoder import SHIPPED, Encoder, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
 from zscmr.retrieval.hits import Answer
-from zscmr.retrieval.run_gallery import encoder_identity, open_run_table, open_table
-from zscmr.retrieval.table_index import TableIndex
+from zscmr.retrieval.run_gallery import open_encoder_table, open_run_table
+from zscmr.retrieval.table_index import TableIndex, boxes_of, index_over, whole_pictures
 from zscmr.utils.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class UnknownPicture(BadInput):
 class View:
     """The pictures of one modality in memory. Searching changes nothing."""
 
-    def __init__(self, pictures, distance, memory=MEMORY):
-        """`pictures`: a `Pictures`; `distance`: a metric of `Index`; `memory`: bytes, of `Index`."""
-        self.pictures = pictures
-        self.index = Index(pictures.vectors, distance, memory) if len(pictures.ids) else None
+    def __init__(self, pictures, identity, memory=MEMORY):
+        """`pictures`: a `Pictures`; `identity`: of their table; `memory`: bytes, of `Index`."""
+        self.pictures, self.identity = pictures, identity
+        self.index = index_over(pictures, identity, memory=memory) if len(pictures.ids) else None
 
     def search(self, vectors, top, filters=EVERYTHING, but=None, exact=True):
         """An `Answer` for each of the vectors (q, dim); arguments are those of `TableIndex.search`."""
@@ -52,8 +52,10 @@ class View:
         searched = count if mask is None else int(np.count_nonzero(mask))
         if not searched:
             return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
-        rows, distances = self.index.search(vectors, top, mask)
-        return hits.answers([self.pictures.take(row) for row in rows], distances, searched, count)
+        nearest = self.index.search(vectors, top, mask)
+        rows, distances, best = nearest if isinstance(self.index, WindowIndex) else whole_pictures(*nearest)
+        boxes = [boxes_of(self.identity.windows, row) for row in best]
+        return hits.answers([self.pictures.take(row) for row in rows], distances, searched, count, boxes=boxes)
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""
@@ -131,15 +133,15 @@ class Searcher:
         self._counts = {modality: Latest(functools.partial(table.counts, modality)) for modality in MODALITIES}
 
     @classmethod
-    def open(cls, run, where=None, make=True, memory=MEMORY):
-        """The searcher of a run directory; `where` and `make` as of `open_run_table`."""
+    def open(cls, run, where=None, make=True, memory=MEMORY, windows=None):
+        """The searcher of a run directory; `where`, `make` and `windows` as of `open_run_table`."""
         open_encoder = functools.partial(Encoder.open, Path(run).resolve())
-        return Searcher(open_run_table(run, where, make), open_encoder, memory)
+        return Searcher(open_run_table(run, where, make, windows), open_encoder, memory)
 
     @classmethod
-    def shipped(cls, where, make=True, memory=MEMORY):
-        """The searcher of the encoder that comes with the project; `where` and `make` as of `open_table`."""
-        return Searcher(open_table(where, encoder_identity(SHIPPED), make), Encoder.shipped, memory)
+    def shipped(cls, where, make=True, memory=MEMORY, windows=None):
+        """The searcher of the encoder that comes with the project; arguments as of `open_encoder_table`."""
+        return Searcher(open_encoder_table(where, SHIPPED, make, windows), Encoder.shipped, memory)
 
     def opener(self, modality):
         """A function without arguments that opens the encoder of a modality anew, in other processes too."""
@@ -250,5 +252,5 @@ class Searcher:
 
     def _engine(self, modality):
         if self.table.search_bytes(modality) <= self.memory:
-            return View(self.table.pictures(modality), self.distance, self.memory)
+            return View(self.table.pictures(modality), self.table.identity, self.memory)
         return TableIndex(self.table, modality)

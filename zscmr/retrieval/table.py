@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from zscmr.datasets.classes import class_key
 from zscmr.datasets.listing import shown
 from zscmr.evaluation import codes
 from zscmr.evaluation.distances import PAIR_BYTES, check_vectors
+from zscmr.inference.windows import NONE, Windows
 from zscmr.retrieval.filters import EVERYTHING, Filter, quoted
 from zscmr.retrieval.sources import open_source
 from zscmr.utils.console import Progress, warn
@@ -43,11 +44,21 @@ UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own p
 @dataclass(frozen=True)
 class Identity:
     """Which embeddings a gallery holds: `dim` numbers, or bits under hamming, ranked by `distance`, of the run or
-    encoder with this `digest`."""
+    encoder with this `digest`; of photos with the `windows` that they were added with, None for whole pictures."""
 
     dim: int
     distance: str
     digest: str
+    windows: Windows | None = None
+
+    def record(self):
+        """A JSON value; that of a gallery of whole pictures is the one before there were windows."""
+        record = {"dim": self.dim, "distance": self.distance, "digest": self.digest}
+        return record | ({"windows": self.windows.record()} if self.windows else {})
+
+    def windows_of(self, modality):
+        """The windows that pictures of a modality are added with, or None."""
+        return self.windows if modality == "photo" else None
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,11 @@ class Pictures:
     classes: np.ndarray  # (n,) str, UNKNOWN where there is none
     unseen: np.ndarray  # (n,) bool, whether nothing was trained on the class
     vectors: np.ndarray  # (n, dim) float32, or packed codes (n, bytes) uint8
+    windows: np.ndarray | None = None  # (m, dim) float16, those of a picture in a row
+    window_counts: np.ndarray | None = None  # (n,) int64; 0 for a picture without windows
 
     def take(self, rows):
-        """The pictures of the given rows."""
+        """The pictures of the given rows, without their windows."""
         columns = self.ids, self.paths, self.names, self.classes, self.unseen, self.vectors
         return Pictures(*(column[rows] for column in columns))
 
@@ -146,11 +159,19 @@ class Table:
         self.where, self.identity, self._connection = where, identity, connection
 
     @classmethod
-    def open(cls, where, identity, first=None):
+    def open(cls, where, identity, first=None, mode=None):
         """The gallery in the folder or at the URI `where`, made where there is none.
 
-        `first()` gives the record batches (`rows`) that a new one begins with; without it `where` has to be empty or a
-        gallery. Raises BadInput for a table of another identity or format, or one that cannot be read or made.
+        One that is there keeps the windows it was made with.
+
+        Args:
+            where: folder or URI.
+            identity: an `Identity`, with the windows of a new gallery.
+            first: () -> the record batches (`rows`) that a new one begins with; left out: `where` has to be empty or a
+                gallery.
+            mode: of windows that the gallery has to have, as of `Windows`, or "0"; left out: any.
+
+        Raises BadInput for a table of another identity, mode or format, or one that cannot be read or made.
         """
         where = str(where)
         folder = Path(where)
@@ -163,14 +184,21 @@ class Table:
         with refusal(where):
             table = cls(where, identity, library.connect(where))
             opened = table._existing() or table._created(first)
-            _check(where, opened.schema, identity)
+            table.identity = _checked(where, opened.schema, identity)
+        windows = table.identity.windows
+        if mode is not None and mode != (windows.mode if windows else NONE):
+            there = f"{windows.mode} windows" if windows else "no windows"
+            raise BadInput(
+                f"--windows {mode}: the pictures of {where} have {there}; leave --windows out to add to them, or begin "
+                "another --gallery"
+            )
         return table
 
     def pictures(self, modality):
         """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
         condition = EVERYTHING.condition(modality, ())
         with refusal(self.where):
-            return pictures_of(read_rows(self.table(), PICTURE_COLUMNS, condition), self.identity)
+            return pictures_of(read_rows(self.table(), columns_of(self.identity), condition), self.identity)
 
     def count(self, modality, filters=EVERYTHING):
         """The number of pictures of "photo" or "sketch" that pass a `Filter`."""
@@ -187,7 +215,7 @@ class Table:
         condition = f"id IN ({', '.join(map(quoted, ids))})"
         with refusal(self.where):
             batches = list(read_rows(self.table(), columns, condition))
-            vectors = pictures_of(batches, self.identity).vectors
+            vectors = vectors_of([batch.column("vector") for batch in batches], self.identity)
         pictures, others = {}, columns[6:]
         rows = [row for batch in batches for row in batch.select([*columns[:5], *others]).to_pylist()]
         for row, vector in zip(rows, vectors, strict=True):
@@ -210,7 +238,9 @@ class Table:
     def search_bytes(self, modality):
         """Bytes of memory that an `Index` over `pictures(modality).vectors` needs: for its rows, or for one query."""
         kind = schema_of(self.identity).field("vector").type
-        return self.count(modality) * max(kind.list_size * kind.value_type.bit_width // 8, 2 * PAIR_BYTES)
+        windows = self.identity.windows_of(modality)
+        rows = self.count(modality) * (1 + windows.count if windows else 1)
+        return rows * max(kind.list_size * kind.value_type.bit_width // 8, 2 * PAIR_BYTES)
 
     def class_names(self, condition=None):
         """The classes of all pictures, or of those that meet a `Filter.condition`, sorted."""
@@ -296,7 +326,9 @@ class Table:
         """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
         paths = [file.path for file in files]
         with source.local(paths) as local:
-            vectors, readable = encoder.embed(local, step)
+            windows = self.identity.windows_of(modality)
+            embedded = encoder.embed_windows(local, windows, step) if windows else encoder.embed(local, step)
+            vectors, readable = embedded
             faults = encoder.faults(local, readable)
         bad = [row for row, good in enumerate(readable) if not good]
         faults = [why.replace(local[row], paths[row]) for why, row in zip(faults, bad, strict=True)]
@@ -393,13 +425,16 @@ def rows(identity, modality, files, unseen, vectors, names=None):
         modality: "photo" or "sketch".
         files: n `File`.
         unseen: (n,) whether the encoder was not trained on the class.
-        vectors: (n, dim).
+        vectors: (n, dim), or with windows (n, 1 + count, dim), the whole picture first.
         names: n texts to be shown; one without a path is identified by its name. Left out: the paths.
     """
     import pyarrow
 
     names = [file.path for file in files] if names is None else names
-    check_vectors(vectors, "gallery", identity.distance)
+    vectors = np.asarray(vectors)
+    every_row = vectors if vectors.ndim == 3 else vectors[:, None]
+    check_vectors(every_row.reshape(-1, vectors.shape[-1]), "gallery", identity.distance)
+    vectors = every_row[:, 0]
     vectors = codes.packed(vectors) if identity.distance == "hamming" else np.asarray(vectors, np.float32)
     schema = schema_of(identity)
     kind = schema.field("vector").type
@@ -415,8 +450,20 @@ def rows(identity, modality, files, unseen, vectors, names=None):
         "modified": [file.modified for file in files],
         "vector": pyarrow.FixedSizeListArray.from_arrays(values, kind.list_size),
     }
+    if identity.windows:
+        columns["windows"] = _lists(every_row)
     arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
     return pyarrow.record_batch(arrays, schema=schema)
+
+
+def _lists(vectors):
+    """An array of n lists of vectors, of (n, rows, dim)."""
+    import pyarrow
+
+    count, rows_each, dim = vectors.shape
+    values = pyarrow.array(np.ascontiguousarray(vectors, np.float16).ravel())
+    offsets = pyarrow.array(np.arange(count + 1, dtype=np.int32) * rows_each)
+    return pyarrow.ListArray.from_arrays(offsets, pyarrow.FixedSizeListArray.from_arrays(values, dim))
 
 
 def _library():
@@ -444,6 +491,8 @@ def schema_of(identity):
     key = {"lance-schema:unenforced-primary-key": "true"}  # concurrent commits of the same ids conflict
     packed = identity.distance == "hamming"
     vector = pa.list_(pa.uint8(), -(-identity.dim // 8)) if packed else pa.list_(pa.float32(), identity.dim)
+    # whole picture first, so that one index holds all that a search compares; half precision is enough for windows
+    windows = [pa.field("windows", pa.list_(pa.list_(pa.float16(), identity.dim)), False)] if identity.windows else []
     return pa.schema(
         [
             pa.field("id", pa.string(), False, key),
@@ -455,13 +504,19 @@ def schema_of(identity):
             pa.field("size", pa.int64(), False),
             pa.field("modified", pa.int64(), False),
             pa.field("vector", vector, False),
+            *windows,
         ],
-        {"zscmr": json.dumps({"format": FORMAT, **asdict(identity)})},
+        {"zscmr": json.dumps({"format": FORMAT, **identity.record()})},
     )
 
 
-def _check(where, schema, identity):
-    """Raise BadInput unless a table with this schema belongs to `identity`."""
+def columns_of(identity):
+    """The columns that `pictures_of` reads."""
+    return [*PICTURE_COLUMNS, *(["windows"] if identity.windows else [])]
+
+
+def _checked(where, schema, identity):
+    """`identity` with the windows of a table with this schema. Raises BadInput unless the table belongs to it."""
     try:
         recorded = json.loads((schema.metadata or {})[b"zscmr"])
         version = recorded.pop("format")
@@ -469,16 +524,23 @@ def _check(where, schema, identity):
         raise BadInput(f"{where}: holds a LanceDB table that is no gallery of this project") from error
     if version != FORMAT:
         raise BadInput(f"{where}: expected a gallery of format {FORMAT}, received format {version}")
-    for name, value in asdict(identity).items():
+    for name in ("dim", "distance", "digest"):
+        value = identity.record()[name]
         if recorded.get(name) != value:
             expected, received = (str(one)[:16] for one in (value, recorded.get(name)))
             raise BadInput(
                 f"{where}: the gallery of another run, or of this one before it changed: expected {name} {expected}, "
                 f"received {received}; another --gallery begins anew"
             )
+    try:
+        windows = Windows.from_record(recorded["windows"]) if "windows" in recorded else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{where}: its windows cannot be read ({first_line(error)})") from error
+    identity = replace(identity, windows=windows)
     expected = schema_of(identity)
     if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
         raise BadInput(f"{where}: expected a gallery with columns {', '.join(expected.names)} of their types")
+    return identity
 
 
 def read_rows(table, columns, condition=None):
@@ -488,12 +550,12 @@ def read_rows(table, columns, condition=None):
 
 
 def pictures_of(batches, identity):
-    """`Pictures` of record batches with the columns PICTURE_COLUMNS."""
+    """`Pictures` of record batches with the columns `columns_of`."""
     import pyarrow as pa
 
-    schema = schema_of(identity)
-    batches = [batch.select(PICTURE_COLUMNS) for batch in batches]
-    kinds = pa.schema([schema.field(name) for name in PICTURE_COLUMNS]).remove_metadata()
+    schema, columns = schema_of(identity), columns_of(identity)
+    batches = [batch.select(columns) for batch in batches]
+    kinds = pa.schema([schema.field(name) for name in columns]).remove_metadata()
     table = pa.Table.from_batches([batch.cast(kinds) for batch in batches], kinds)
     paths, names = (table.column(name).to_numpy() for name in ("path", "name"))
     classes = table.column("class").combine_chunks().dictionary_encode()
@@ -504,7 +566,19 @@ def pictures_of(batches, identity):
         np.array(classes.dictionary.to_pylist(), object)[classes.indices.to_numpy()],
         table.column("unseen").to_numpy(),
         vectors_of(table.column("vector").chunks, identity),
+        *(_windows_of(table.column("windows").chunks, identity.dim) if identity.windows else ()),
     )
+
+
+def _windows_of(chunks, dim):
+    """(windows (m, dim) float16, how many each picture has (n,)) of the column's chunks, without whole pictures."""
+    lengths = [np.diff(chunk.offsets.to_numpy()).astype(np.int64) for chunk in chunks]
+    values = [chunk.flatten().flatten().to_numpy().reshape(-1, dim) for chunk in chunks]
+    lengths = np.concatenate([np.empty(0, np.int64), *lengths])
+    windows = np.concatenate([np.empty((0, dim), np.float16), *values])
+    is_window = np.ones(len(windows), bool)
+    is_window[np.cumsum(lengths) - lengths] = False
+    return windows[is_window], lengths - 1
 
 
 def vectors_of(chunks, identity):

@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from zscmr.evaluation.distances import check_vectors, pair_keys
-from zscmr.evaluation.nearest import Index
+from zscmr.evaluation.distances import check_vectors
+from zscmr.evaluation.nearest import Index, WindowIndex
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.filters import EVERYTHING, Filter, quoted
 from zscmr.retrieval.hits import answers
-from zscmr.retrieval.table import PICTURE_COLUMNS, pictures_of, refusal, vectors_of
+from zscmr.retrieval.table import columns_of, pictures_of, refusal, vectors_of
 from zscmr.utils.console import Progress, say
 
 DISTANCES = {"euclidean": "l2", "cosine": "cosine", "normalised": "cosine"}  # LanceDB's names; others are scanned
@@ -22,7 +22,7 @@ PROBES = (16, 32, 64, 128, 256, 512, 1024)  # partitions read of each query, tri
 REFINED = 30  # candidates compared by their own vectors, for each picture to be found
 LEAST = 10_000  # pictures of a modality that an index is worth building for
 STALE = 0.2  # share of rows outside the index at which it is built anew
-_NAME, _MEASURED = "vector_idx", "zscmr-recall"
+_MEASURED = "zscmr-recall"
 SCANNED = 2**16  # rows ranked together in a scan
 
 
@@ -61,7 +61,7 @@ class TableIndex:
             return 1.0
         with self._lock, refusal(self.table.where):
             if self._measured is None:
-                if not _current(self._rows):
+                if not _current(self._rows, self.table.identity):
                     build(self.table)
                     self._rows = self.table.table()
                 recorded = _measured(self._rows).get(self.modality)
@@ -90,13 +90,14 @@ class TableIndex:
                 self._check_folder(filters)
             condition = None if searched == self._all else condition
             if not searched:
-                nearest = [(pictures_of([], self.table.identity), ())] * len(vectors)
+                nearest = [(pictures_of([], self.table.identity), (), ())] * len(vectors)
             elif exact:
                 nearest = self._scanned(vectors, top, condition)
             else:
                 nearest = [self._nearest(vector, top, condition) for vector in vectors]
-        pictures, distances = zip(*nearest, strict=True) if nearest else ((), ())
-        return answers(pictures, distances, searched, self.count, how)
+        pictures, distances, best = zip(*nearest, strict=True) if nearest else ((), (), ())
+        boxes = [boxes_of(self.table.identity.windows, rows) for rows in best]
+        return answers(pictures, distances, searched, self.count, how, boxes)
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""
@@ -112,24 +113,29 @@ class TableIndex:
                 raise filters.no_such_folder()
 
     def _nearest(self, vector, top, condition):
-        """(`Pictures`, distances (k,)) by the index, ordered by the vectors themselves."""
-        request = _request(self._rows, vector, self.distance, top, condition, self._measured["probes"])
-        rows = request.select([*PICTURE_COLUMNS, "_distance"]).to_arrow()
-        pictures = pictures_of(rows.to_batches(), self.table.identity)
-        rows = np.arange(len(pictures.ids))
-        keys = pair_keys(vector[None], np.zeros_like(rows), pictures.vectors, rows, self.distance)
-        order = np.argsort(keys, kind="stable")
-        return pictures.take(order), np.sqrt(keys[order]) if self.distance != "cosine" else keys[order]
+        """(`Pictures`, distances (k,), best rows (k,)) by the index, ordered by the vectors themselves."""
+        probes = self._measured["probes"]
+        pictures, _, distances, best = _indexed(self._rows, self.table.identity, vector, top, condition, probes)
+        return pictures, distances, best
 
     def _scanned(self, vectors, top, condition):
-        """[(`Pictures`, distances (k,))] of all queries, by reading all vectors."""
-        rows, distances = scan(self._rows, self.table.identity, vectors, top, condition)
-        columns = [*PICTURE_COLUMNS, "_rowid"]
-        table = self._rows.take_row_ids(np.unique(rows).tolist()).select(columns[:-1]).with_row_id().to_arrow()
+        """[(`Pictures`, distances (k,), best rows (k,))] of all queries, by reading all vectors."""
+        identity = self.table.identity
+        rows, distances, best = scan(self._rows, identity, vectors, top, condition)
+        columns = columns_of(identity)
+        table = self._rows.take_row_ids(np.unique(rows).tolist()).select(columns).with_row_id().to_arrow()
         positions = {row: number for number, row in enumerate(table.column("_rowid").to_pylist())}
-        pictures = pictures_of(table.to_batches(), self.table.identity)
+        pictures = pictures_of(table.to_batches(), identity)
         per_query = [pictures.take([positions[row] for row in nearest]) for nearest in rows.tolist()]
-        return list(zip(per_query, distances, strict=True))
+        return list(zip(per_query, distances, best, strict=True))
+
+
+def boxes_of(windows, best):
+    """[(left, top, right, bottom) as shares of the picture] of best rows (k,), None for the whole picture."""
+    if windows is None:
+        return [None] * len(best)
+    boxes = [None, *(tuple(box) for box in windows.boxes().tolist())]
+    return [boxes[row] for row in best]
 
 
 def build(table):
@@ -140,7 +146,8 @@ def build(table):
     say(f"{table.where}: building the index of {rows.count_rows():,} vectors")
     parts = next(part for part in (4, 2, 1) if identity.dim % part == 0)  # dimensions coded by a byte
     config = IvfPq(distance_type=DISTANCES[identity.distance], num_sub_vectors=identity.dim // parts)
-    rows.create_index("vector", config=config, name=_NAME, replace=True, wait_timeout=timedelta(days=7))
+    column = _searched(identity)
+    rows.create_index(column, config=config, name=f"{column}_idx", replace=True, wait_timeout=timedelta(days=7))
     _record(table, {})  # what was measured is of the index before
 
 
@@ -153,7 +160,7 @@ def measure(table, modality):
     rows, identity = table.table(), table.identity
     condition = EVERYTHING.condition(modality, ())
     queries, own = _sample(rows, identity, modality)
-    nearest, _ = scan(rows, identity, queries, NEAREST + 1, condition)
+    nearest, _, _ = scan(rows, identity, queries, NEAREST + 1, condition)
     nearest = [
         [row for row in rows_found if row != itself][:NEAREST]
         for rows_found, itself in zip(nearest.tolist(), own, strict=True)
@@ -162,7 +169,7 @@ def measure(table, modality):
     with Progress("recall", len(PROBES)) as bar:
         for done, probes in enumerate(PROBES):
             bar.update(done)
-            recall = _recall(rows, identity.distance, queries, own, nearest, condition, probes)
+            recall = _recall(rows, identity, queries, own, nearest, condition, probes)
             if recall >= RECALL:
                 break
     measured = {"recall": round(recall, 3), "probes": probes}
@@ -172,41 +179,92 @@ def measure(table, modality):
 
 
 def scan(table, identity, queries, top, condition=None, block=SCANNED):
-    """(row ids (q, top) int64, distances (q, top)) of the exact nearest; reads `block` vectors at a time."""
-    rows, distances = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
-    for ids, vectors in _blocks(table, identity, condition, block):
-        positions, apart = Index(vectors, identity.distance).search(queries, top)
-        rows, distances = np.hstack([rows, ids[positions]]), np.hstack([distances, apart])
+    """(row ids (q, top) int64, distances (q, top), best rows (q, top)) of the exact nearest; reads `block` at once.
+
+    Best rows are those of `WindowIndex.search`.
+    """
+    rows, distances, best = (np.empty((len(queries), 0), kind) for kind in (np.int64, np.float64, np.int64))
+    for ids, pictures in _blocks(table, identity, condition, block):
+        positions, apart, row = searched(pictures, identity, queries, top)
+        parts = (rows, ids[positions]), (distances, apart), (best, row)
+        rows, distances, best = (np.hstack(both) for both in parts)
         order = np.argsort(distances, axis=1, kind="stable")[:, :top]
-        rows, distances = (np.take_along_axis(part, order, 1) for part in (rows, distances))
-    return rows, distances
+        rows, distances, best = (np.take_along_axis(part, order, 1) for part in (rows, distances, best))
+    return rows, distances, best
+
+
+def searched(pictures, identity, queries, top):
+    """(rows (q, k), distances (q, k), best rows (q, k)) of the nearest of a block of `Pictures`."""
+    index = index_over(pictures, identity)
+    return index.search(queries, top) if isinstance(index, WindowIndex) else whole_pictures(*index.search(queries, top))
+
+
+def index_over(pictures, identity, **options):
+    """The `Index` over `Pictures`, or the `WindowIndex` where they have windows; `options`: memory."""
+    if pictures.windows is None or not len(pictures.windows):
+        return Index(pictures.vectors, identity.distance, **options)
+    windows, counts = pictures.windows, pictures.window_counts
+    return WindowIndex(pictures.vectors, windows, counts, identity.windows.penalty, **options)
+
+
+def whole_pictures(rows, distances):
+    """What `WindowIndex.search` returns, of pictures without windows."""
+    return rows, distances, np.zeros_like(rows)
 
 
 def _blocks(table, identity, condition, block):
-    """Yield (row ids (m,) int64, vectors (m, dim)) of the rows that meet the condition, at most `block` at once."""
-    request = table.search().select(["vector"]).with_row_id(True)
+    """Yield (row ids (m,) int64, `Pictures`) of the rows that meet the condition, about `block` vectors at once."""
+    columns = columns_of(identity)
+    if identity.windows:
+        block = max(block // (identity.windows.count + 1), 1)
+    request = table.search().select(columns).with_row_id(True)
     request = request.where(condition) if condition else request
     for batch in request.to_batches(batch_size=block):
         if len(batch):
-            yield batch.column("_rowid").to_numpy().astype(np.int64), vectors_of([batch.column("vector")], identity)
+            yield batch.column("_rowid").to_numpy().astype(np.int64), pictures_of([batch], identity)
 
 
-def _request(table, query, distance, top, condition, probes):
-    request = table.search(np.asarray(query, np.float32), vector_column_name="vector")
-    request = request.distance_type(DISTANCES[distance]).refine_factor(REFINED).limit(top)
+def _searched(identity):
+    """The column with all vectors that a search compares."""
+    return "windows" if identity.windows else "vector"
+
+
+def _indexed(table, identity, query, top, condition, probes):
+    """(`Pictures`, row ids (k,), distances (k,), best rows (k,)) of the nearest by the index, exactly ordered.
+
+    LanceDB ranks a picture by its nearest row without the penalty of windows. More are read until none that was left
+    out can be nearer than the last that is returned.
+    """
+    limit, penalty = top, identity.windows.penalty if identity.windows else 0.0
+    while True:
+        request = _request(table, query, identity, limit, condition, probes).select(
+            [*columns_of(identity), "_distance"]
+        )
+        rows = request.with_row_id(True).to_arrow()
+        pictures = pictures_of(rows.to_batches(), identity)
+        positions, distances, best = (part[0] for part in searched(pictures, identity, query[None], top))
+        farthest = max(rows.column("_distance").to_pylist(), default=np.inf)
+        if not penalty or len(rows) < limit or distances[-1] <= farthest:
+            ids = rows.column("_rowid").to_numpy().astype(np.int64)
+            return pictures.take(positions), ids[positions], distances, best
+        limit *= 2
+
+
+def _request(table, query, identity, top, condition, probes):
+    request = table.search(np.asarray(query, np.float32), vector_column_name=_searched(identity))
+    request = request.distance_type(DISTANCES[identity.distance]).refine_factor(REFINED).limit(top)
     request = request.minimum_nprobes(probes).maximum_nprobes(
         probes if condition is None else 0
     )  # 0: until `top` are found
     return request.where(condition, prefilter=True) if condition else request
 
 
-def _recall(table, distance, queries, own, nearest, condition, probes):
+def _recall(table, identity, queries, own, nearest, condition, probes):
     """The mean share of the rows `nearest` that the index finds, each query without the row that it is itself."""
     shares = []
     for query, itself, expected in zip(queries, own, nearest, strict=True):
-        request = _request(table, query, distance, NEAREST + 1, condition, probes)
-        row_ids = request.select(["_distance"]).with_row_id(True).to_arrow().column("_rowid").to_pylist()
-        others = [row for row in row_ids if row != itself][:NEAREST]
+        _, row_ids, _, _ = _indexed(table, identity, query, NEAREST + 1, condition, probes)
+        others = [row for row in row_ids.tolist() if row != itself][:NEAREST]
         shares.append(len({*others} & {*expected}) / len(expected))
     return float(np.mean(shares))
 
@@ -241,7 +299,7 @@ def _measured(rows):
         return {}
 
 
-def _current(rows):
+def _current(rows, identity):
     """Whether there is an index with most rows in it."""
-    statistics = rows.index_stats(_NAME)
+    statistics = rows.index_stats(f"{_searched(identity)}_idx")
     return statistics is not None and statistics.num_unindexed_rows <= STALE * rows.count_rows()

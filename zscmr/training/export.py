@@ -1,23 +1,35 @@
 """Export of a finished run: its network from pictures to embeddings as TensorFlow Lite graphs or SavedModels."""
 
+import dataclasses
+from functools import partial
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import FILE_KEYS, MODALITIES, of_modality
-from zscmr.inference.export_graph import write_tflite
+from zscmr.inference.export_graph import FLIPPED, difference, outputs_of, write_tflite
+from zscmr.inference.graph import Graph
+from zscmr.inference.windows import Windows
 from zscmr.training.cnn_weights import find_weights
 from zscmr.training.stage1 import cnn
 from zscmr.training.stage1.precision import computing_in
 from zscmr.training.stage1.spec import CnnSpec
 from zscmr.training.stage2.restore import load_model, stored_preset
+from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import check_form, whole_folder, write_json
 from zscmr.utils.processes import stderr_held_back
 
 SHARED = "encoder.tflite"  # graph of both modalities
 _DATASET = {"directory": str, "photo": int, "sketch": int, "class_vectors": int}  # entries of a run's dataset
+
+
+#: windows of each mode: input in sides of the encoder's own, sides of windows in sides of the maps (docs/trials.md)
+MODES = {"fast": (17 / 14, (4 / 9,)), "thorough": (2.0, (1 / 2,))}
+PENALTY = 0.1  # of a window's cosine distance
+OWN_WHOLE = 1.25  # input in sides of the encoder's own above which the whole picture is embedded at its own size
 
 
 class Embedding(keras.layers.Layer):
@@ -31,20 +43,91 @@ class Embedding(keras.layers.Layer):
         return self.system.embed(features, self.modality)
 
 
+class PooledMaps(keras.layers.Layer):
+    """Last maps of one picture (1, h, w, F) and weights (rows, h × w) of their cells -> weighted means (rows, F)."""
+
+    def call(self, maps, weights):
+        cells = keras.ops.reshape(maps, (-1, maps.shape[-1]))
+        return keras.ops.matmul(weights, cells)
+
+
+class SketchColumns(keras.layers.Layer):
+    """Embeddings of a picture and its windows as photos (rows, t), and of the picture as a sketch (1, t) -> (rows, 2t).
+
+    The sketch's is repeated: windows are those of photos.
+    """
+
+    def call(self, photos, sketch):
+        return keras.ops.concatenate([photos, keras.ops.zeros_like(photos) + sketch], axis=1)
+
+
+class FirstRow(keras.layers.Layer):
+    """(rows, F) -> (1, F), the row of the whole picture."""
+
+    def call(self, rows):
+        return rows[:1]
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenCnn:
+    """The CNN of one modality of a run.
+
+    Args:
+        spec: as pictures.json records it.
+        modality: "photo" or "sketch".
+        file: of its weights.
+        network: Keras model, pictures (n, size, size, 3) uint8 -> features (n, F).
+    """
+
+    spec: CnnSpec
+    modality: str
+    file: Path | None
+    network: keras.Model
+
+    @property
+    def preprocessing(self):
+        return self.spec.preprocessing(self.modality)
+
+    def of_size(self, size):
+        """The same network for pictures of another size, in pixels."""
+        spec = dataclasses.replace(self.spec, size=size)
+        return dataclasses.replace(self, spec=spec, network=_restored(spec, self.modality, self.file))
+
+    @property
+    def pool(self):
+        """The layer that averages the last maps; None where features are no such average."""
+        layers = [layer for layer in self.network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
+        return layers[-1] if layers and self.spec.pool in ("average", "root") else None
+
+    @property
+    def maps(self):
+        """Side of the last maps in cells."""
+        return self.pool.input.shape[1]
+
+    def windowed(self):
+        """(inputs, features (rows, F)) of the network with a second input: weights (rows, maps²) of the cells."""
+        weights = keras.Input((self.maps**2,), name="weights")
+        tail = keras.Model(self.pool.output, self.network.output)
+        return [self.network.input, weights], tail(PooledMaps(dtype="float32")(self.pool.input, weights))
+
+
+def _restored(spec, modality, file):
+    with computing_in("float32"):  # whatever this process trained in
+        return cnn.restored(spec, modality, file)
+
+
 def open_network(run, modality, weights=None):
-    """(Keras model from pictures (n, size, size, 3) uint8 to embeddings (n, t), their preprocessing, shrink).
+    """(Keras model from pictures (n, size, size, 3) uint8 to embeddings (n, t), the `OpenCnn` in it).
 
     Arguments and errors as of `open_cnn`.
     """
-    network, preprocessing, shrink = open_cnn(run, modality, weights)
+    opened = open_cnn(run, modality, weights)
     embedding = Embedding(load_model(run), modality)
-    return keras.Model(network.input, embedding(network.output)), preprocessing, shrink
+    return keras.Model(opened.network.input, embedding(opened.network.output)), opened
 
 
 def open_cnn(run, modality, weights=None):
-    """(Keras model from pictures (n, size, size, 3) uint8 to features (n, F), their preprocessing, shrink).
-
-    Raises BadInput for a run whose CNN is unknown, missing or another.
+    """The `OpenCnn` of a run. Raises BadInput for a run whose CNN is unknown, missing or another.
 
     Args:
         run: run directory.
@@ -61,40 +144,45 @@ def open_cnn(run, modality, weights=None):
     folders = Path(config["settings"]["data"]), Path(config["dataset"]["directory"])
     file = find_weights(provenance, folders, modality, weights, run)
     spec = CnnSpec.read(config["features"], modality)
-    with computing_in("float32"):  # whatever this process trained in
-        network = cnn.restored(spec, modality, file)
+    network = _restored(spec, modality, file)
     if network.output_shape[1] != widths[modality]:
         raise BadInput(
             f"{run}: was trained on {modality} features {widths[modality]}-d, and the CNN that it names gives "
             f"{network.output_shape[1]}-d; the features are of another origin"
         )
-    return network, spec.preprocessing(modality), spec.shrink
+    return OpenCnn(spec, modality, file, network)
 
 
 def write_encoders(run, weights=None):
     """Write photo.tflite, sketch.tflite and about.json to encoders/ of a run directory; return that folder.
 
-    Raises BadInput as `open_network` does.
+    Raises BadInput as `open_cnn` does.
     """
     run = Path(run)
     folder, config = run / runs.ENCODERS, runs.Run(run).config()
     folder.mkdir(exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
+    distance = stored_preset(run)[1].distance
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
-    about["distance"] = stored_preset(run)[1].distance
+    about["distance"] = distance
+    system = load_model(run)
     for modality in MODALITIES:
-        model, preprocessing, shrink = open_network(run, modality, weights)
-        digest = write_tflite(model, folder / f"{modality}.tflite")
-        about[modality] = _entry(digest, preprocessing, shrink, model.output_shape[1])
+        opened = open_cnn(run, modality, weights)
+        windowed = modality == "photo" and _has_windows(run, opened, distance)
+        embedded = partial(_embedded, embeddings=[Embedding(system, modality)], windowed=windowed)
+        model, path = embedded(opened), folder / f"{modality}.tflite"
+        about[modality] = _entry(write_tflite(model, path), opened, opened.spec.shrink, model.output_shape[1])
+        if windowed:
+            about[modality]["windows"] = _windows(opened, embedded, path)
     write_json(folder / runs.ABOUT, about)  # last: its presence marks the graphs as complete
     return folder
 
 
-def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
+def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=MODES, penalty=PENALTY):
     """Write encoder.tflite and about.json to `folder`: one graph for both modalities, its weights in half precision.
 
     The graph gives the embedding of a picture as a photo, then as a sketch, in one row (2t). about.json names no path
-    of this machine. Raises BadInput as `open_network` does, and for a run whose modalities have a CNN each.
+    of this machine. Raises BadInput as `open_cnn` does, and for a run whose modalities have a CNN each.
 
     Args:
         run: run directory.
@@ -102,36 +190,104 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
         weights: as of `open_cnn`.
         sketch_shrink: longer side in pixels to which the strokes are scaled first, for a network that learnt from small
                 ones.
+        modes: of windows, as MODES.
+        penalty: of windows, as PENALTY.
     """
     run, folder = Path(run), Path(folder)
     config = runs.Run(run).config()
     features = config["features"]
     if len(set(features.get("cnn_sha256", {"photo": 0, "sketch": 1}).values())) > 1:
         raise BadInput(f"{run}: each modality has a CNN of its own; finetune.py --train joint makes one for both")
-    network, photo, shrink = open_cnn(run, "photo", weights)
-    sketch = CnnSpec.read(features, "sketch").preprocessing("sketch")
-    shrinks = {"photo": shrink, "sketch": sketch_shrink or shrink}
-    system = load_model(run)
-    both = [Embedding(system, modality)(network.output) for modality in MODALITIES]
+    opened = open_cnn(run, "photo", weights)
+    distance, system = stored_preset(run)[1].distance, load_model(run)
+    windowed = _has_windows(run, opened, distance)
+    embeddings = [Embedding(system, modality) for modality in MODALITIES]
+    embedded = partial(_embedded, embeddings=embeddings, windowed=windowed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
-    model = keras.Model(network.input, keras.layers.Concatenate()(both))
+    model = embedded(opened)
     digest = write_tflite(model, folder / SHARED, float16=True)
-    about = {
-        "classes": {"seen": sorted({*runs.Run(run).trained_classes()}), "held_out": []},
-        "distance": stored_preset(run)[1].distance,
-    }
+    about = {"classes": {"seen": sorted({*runs.Run(run).trained_classes()}), "held_out": []}, "distance": distance}
     about["features"] = {key: value for key, value in features.items() if key not in (*FILE_KEYS, "classes", "skipped")}
-    dim = both[0].shape[1]
-    for start, modality, preprocessing in zip((0, dim), MODALITIES, (photo, sketch), strict=True):
-        entry = _entry(digest, preprocessing, shrinks[modality], dim)
-        about[modality] = entry | {"file": SHARED, "columns": [start, start + dim]}
+    dim, shrink = model.output_shape[1] // 2, opened.spec.shrink
+    sketch = dataclasses.replace(opened, spec=CnnSpec.read(features, "sketch"), modality="sketch")
+    sides = ("photo", opened, shrink), ("sketch", sketch, sketch_shrink or shrink)
+    for start, (modality, side, side_shrink) in zip((0, dim), sides, strict=True):
+        columns = {"file": SHARED, "columns": [start, start + dim]}
+        about[modality] = _entry(digest, side, side_shrink, dim) | columns
+    if windowed:
+        about["photo"]["windows"] = _windows(opened, embedded, folder / SHARED, modes, penalty, float16=True)
     write_json(folder / runs.ABOUT, about)
     return folder
 
 
-def _entry(digest, preprocessing, shrink, dim):
+def _embedded(opened, embeddings, windowed):
+    """The Keras model of an exported graph.
+
+    Args:
+        opened: `OpenCnn`.
+        embeddings: `Embedding` of a modality, or of photos and sketches.
+        windowed: take weights of the last maps' cells.
+    """
+    inputs, features = opened.windowed() if windowed else (opened.network.input, opened.network.output)
+    first, *others = embeddings
+    vectors = first(features)
+    if others and windowed:
+        vectors = SketchColumns(dtype="float32")(vectors, others[0](FirstRow(dtype="float32")(features)))
+    elif others:
+        vectors = keras.layers.Concatenate()([vectors, others[0](features)])
+    return keras.Model(inputs, vectors)
+
+
+def _has_windows(run, opened, distance):
+    """Whether windows of a run's photos can be embedded; prints why not."""
+    reason = None
+    if opened.pool is None:
+        reason = "its features are no average of last maps"
+    elif distance != "cosine":
+        reason = f"it ranks by {distance}, not by cosine"
+    elif opened.preprocessing.crop != "squash":
+        reason = "its backbone does not see the edges of a photo"
+    if reason:
+        say(f"{run}: photos are embedded without windows: {reason}")
+    return reason is None
+
+
+def _windows(opened, embedded, path, modes=MODES, penalty=PENALTY, float16=False):
+    """The entry "windows" of about.json: those modes in which the written graph gives what the model gives.
+
+    Args:
+        opened: `OpenCnn` of photos.
+        embedded: `OpenCnn` -> the model of the graph.
+        path: of the graph.
+        modes, penalty: as of `write_shared_encoder`.
+        float16: whether its weights are halved.
+    """
+    records = []
+    for mode, (scale, shares) in modes.items():
+        size = round(opened.preprocessing.size * scale)
+        try:
+            larger = opened.of_size(size)
+            sides = [max(round(share * larger.maps), 1) for share in shares]
+            steps = [max(round(side / 2), 1) for side in sides]
+            pairs = tuple(zip(sides, steps, strict=True))
+            windows = Windows(mode, size, larger.maps, pairs, penalty, own_whole=scale > OWN_WHOLE)
+            pictures = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.uint8)
+            expected = outputs_of(embedded(larger), pictures, windows.weights())
+            received = Graph(path, size=size, weights=windows.weights())(pictures)
+        except (BadInput, ValueError) as error:
+            say(f"{path}: no {mode} windows: {error}")
+            continue
+        if difference(expected, received, float16) <= FLIPPED:
+            records.append(windows.record())
+        else:
+            say(f"{path}: no {mode} windows: on pictures of {size} pixels the graph differs from the model")
+    return records
+
+
+def _entry(digest, opened, shrink, dim):
     """The entry on a modality in about.json."""
+    preprocessing = opened.preprocessing
     return {
         "sha256": digest,
         "size": preprocessing.size,
@@ -151,7 +307,7 @@ def write_saved_models(run, out, weights=None):
     """
     folders = []
     for modality in MODALITIES:
-        model, _, _ = open_network(run, modality, weights)
+        model, _ = open_network(run, modality, weights)
         versions = [int(folder.name) for folder in (Path(out) / modality).glob("[0-9]*") if folder.name.isdigit()]
         folder = Path(out) / modality / str(max(versions, default=0) + 1)
         with whole_folder(folder) as part, stderr_held_back():

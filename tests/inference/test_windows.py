@@ -1,0 +1,34 @@
+"""Windows of the last maps: which cells they cover, their weights, and what is recorded of them."""
+
+import numpy as np
+import pytest
+
+from zscmr.inference.windows import Windows
+
+
+def test_windows_cover_the_maps_and_are_numbered_row_by_row():
+    """4 × 4 maps, side 2, stride 3: starts 0 and 2, the last clipped to the edge."""
+    windows = Windows("fast", 64, 4, ((2, 3),), 0.1)
+    assert windows.count == 4
+    expected = [[0, 0, 4, 4], [0, 0, 2, 2], [2, 0, 4, 2], [0, 2, 2, 4], [2, 2, 4, 4]]
+    np.testing.assert_array_equal(windows.cells(), expected)
+    np.testing.assert_array_equal(windows.boxes()[1], [0.5, 0, 1, 0.5])
+    weights = windows.weights().reshape(5, 4, 4)
+    np.testing.assert_allclose(weights.sum((1, 2)), 1)
+    assert weights[0, 0, 0] == 1 / 16 and weights[2, 0, 2] == 1 / 4 and weights[2, 0, 1] == 0
+
+
+def test_windows_of_several_sides_follow_each_other():
+    windows = Windows("thorough", 64, 3, ((2, 1), (1, 2)), 0.0)
+    assert windows.count == 4 + 4 and windows.cells()[5].tolist() == [0, 0, 1, 1]
+
+
+def test_a_record_is_read_again():
+    windows = Windows("thorough", 64, 3, ((2, 1), (1, 2)), 0.05, own_whole=True)
+    assert Windows.from_record(windows.record()) == windows
+
+
+@pytest.mark.parametrize(("sides", "penalty"), [(((4, 1),), 0.1), (((0, 1),), 0.1), (((2, 0),), 0.1), (((2, 1),), -1)])
+def test_windows_that_do_not_fit_are_refused(sides, penalty):
+    with pytest.raises(ValueError, match="expected windows within the maps"):
+        Windows("fast", 64, 3, sides, penalty)

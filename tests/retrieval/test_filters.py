@@ -1,0 +1,62 @@
+"""Filters: the mask of pictures in memory, and the condition of the table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zscmr.retrieval.filters import EVERYTHING, Filter, inside, quoted
+from zscmr.retrieval.table import Pictures
+
+PATHS = ("/a/ant/1.jpg", "/a/bee/2.jpg", "/ab/ant/3.jpg", "")
+CLASSES = ("Fire Ant", "bee", "Fire Ant", "bee")
+UNSEEN = (True, False, True, False)
+
+
+@pytest.fixture
+def pictures():
+    texts = (np.array(column, object) for column in (PATHS, PATHS, CLASSES))
+    return Pictures(np.arange(4).astype(str), *texts, np.array(UNSEEN), np.eye(4, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("filters", "rows"),
+    [
+        (Filter(), [0, 1, 2, 3]),
+        (Filter(classes=("fire_ant",)), [0, 2]),
+        (Filter(classes=("BEE", "fire-ant")), [0, 1, 2, 3]),
+        (Filter(folder="/a"), [0, 1]),  # not /ab
+        (Filter(folder="/a/ant/"), [0]),
+        (Filter(unseen=False), [1, 3]),
+        (Filter(("bee",), "/a", False), [1]),
+        (Filter(("bee",), "/a", True), []),
+    ],
+)
+def test_masks(pictures, filters, rows):
+    assert np.flatnonzero(filters.mask(pictures)).tolist() == rows
+
+
+def test_what_the_gallery_lacks_is_named(pictures, refused):
+    assert refused(Filter(classes=("cow",)).mask, pictures) == "the gallery has no class 'cow'"
+    assert refused(Filter(folder="/b").mask, pictures) == "folder: no picture of '/b' in the gallery"
+    assert refused(Filter(classes=("cow",)).condition, "photo", CLASSES) == "the gallery has no class 'cow'"
+
+
+def test_conditions():
+    names = ("Fire Ant", "Cow's")
+    assert EVERYTHING.condition("photo", ()) == "modality = 'photo'"
+    filters = Filter(("cow's", "fire_ant"), "s3://photos/a", True)
+    classes, folder = "class IN ('Cow''s', 'Fire Ant')", "starts_with(path, 's3://photos/a/')"
+    assert filters.condition("sketch", names) == f"modality = 'sketch' AND {classes} AND {folder} AND unseen"
+    assert Filter(unseen=False).condition("photo", ()).endswith("AND NOT unseen")
+
+
+def test_a_filter_of_nothing_is_false():
+    assert not Filter() and Filter(unseen=False) and Filter(folder="")
+
+
+def test_folders_and_quotes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert inside(Path("photos")) == f"{tmp_path.resolve()}/photos/"
+    assert inside("/") == "/" and inside("gs://a/b//") == "gs://a/b/"
+    assert quoted("it's") == "'it''s'"

@@ -1,0 +1,76 @@
+"""Windows of a network's last maps: parts of a picture that are embedded along with the whole of it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+NONE = "0"  # the mode without windows
+DEFAULT = "fast"
+MODES = (NONE, DEFAULT, "thorough")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which windows of the last maps are embedded, and how they are ranked.
+
+    Args:
+        mode: one of MODES but NONE.
+        size: side in pixels of the pictures, larger than without windows where that pays.
+        maps: side of the last maps of such pictures.
+        sides: (side, stride) of square windows in cells of the maps; several for windows of several sizes.
+        penalty: added to the distance of a window, so that photos of single things do not lose.
+        own_whole: embed the whole picture by itself, at the size without windows; it loses at a much larger one.
+    """
+
+    mode: str
+    size: int
+    maps: int
+    sides: tuple[tuple[int, int], ...]
+    penalty: float
+    own_whole: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(1 <= side <= self.maps and stride >= 1 for side, stride in self.sides) or self.penalty < 0:
+            raise ValueError(f"expected windows within the maps and a penalty of at least 0, received {self}")
+
+    @property
+    def count(self) -> int:
+        """Number of windows of a picture, the whole left out."""
+        return len(self.cells()) - 1
+
+    def cells(self) -> npt.NDArray[np.int64]:
+        """(1 + count, 4) left, top, right, bottom in cells of the maps; the whole first, then row by row."""
+        cells = [(0, 0, self.maps, self.maps)]
+        for side, stride in self.sides:
+            starts = sorted({*range(0, self.maps - side, stride), self.maps - side})  # the last cells are seen too
+            cells += [(left, top, left + side, top + side) for top in starts for left in starts]
+        return np.array(cells)
+
+    def boxes(self) -> npt.NDArray[np.float64]:
+        """(count, 4) left, top, right, bottom of the windows as shares of the picture."""
+        return self.cells()[1:] / self.maps
+
+    def weights(self) -> npt.NDArray[np.float32]:
+        """(1 + count, maps²): the share of each cell in the mean over the whole and over each window."""
+        weights = np.zeros((self.count + 1, self.maps, self.maps), np.float32)
+        for row, (left, top, right, bottom) in zip(weights, self.cells(), strict=True):
+            row[top:bottom, left:right] = 1 / ((right - left) * (bottom - top))
+        return weights.reshape(len(weights), -1)
+
+    def record(self) -> dict[str, Any]:
+        """A JSON value that `from_record` reads."""
+        return asdict(self) | {"sides": [list(pair) for pair in self.sides]}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Windows":
+        """The windows of a `record`. Raises KeyError, TypeError or ValueError for another JSON value."""
+        sides = tuple((int(side), int(stride)) for side, stride in record["sides"])
+        numbers = int(record["size"]), int(record["maps"])
+        return cls(str(record["mode"]), *numbers, sides, float(record["penalty"]), bool(record["own_whole"]))
+
+
+def whole(maps: int) -> npt.NDArray[np.float32]:
+    """The weights (1, maps²) of the whole picture."""
+    return np.full((1, maps * maps), 1 / (maps * maps), np.float32)
