@@ -60,8 +60,8 @@ class Settings(Options):
     follow_links: bool = setting(False, "with --add: take what links that lead out of the folder point to")
     windows: str | None = setting(
         None,
-        "how photos are added to a new gallery: 0 as they are; fast or thorough with windows, which find things in "
-        "photos of much else (default: fast, if the encoder has it); a gallery keeps its own",
+        "windows of photos in a new gallery, which find things that fill a part of a photo: 0 for none, fast, or "
+        "thorough (default: fast, if the encoder has it); a gallery keeps its own",
         choices=MODES,
     )
     ray: str | None = setting(

@@ -44,8 +44,8 @@ def open_run_table(run, where=None, make=True, mode=None):
 def open_encoder_table(where, folder, make=True, mode=None):
     """The `Table` of pictures added by the encoder in `folder`, in the folder or at the URI `where`.
 
-    Raises BadInput where `make` is not set and there is no folder `where`. `mode`: of windows that the gallery has to
-    have, and a new one gets; left out: those that it has, in a new one the encoder's default.
+    Raises BadInput where `make` is not set and there is no folder `where`. `mode`: expected windows of the gallery, and
+    those of a new one; left out: any, and for a new one the encoder's default.
     """
     identity = replace(encoder_identity(folder), windows=windows_of(folder, mode))
     return open_table(where, identity, make, mode)
