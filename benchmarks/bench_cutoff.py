@@ -5,9 +5,9 @@
 
 Adds the photos to a gallery and searches it with drawings, as a user does, each time among the photos of other classes
 drawn at random. Compares the nearest distances of drawings whose class is among them with those of drawings whose
-class is not, and prints the cut-off for the key `cutoff` of about.json. Photos and drawings have to be held out: an
-encoder knows those that it learnt from too well. In a larger gallery something is always near, so a cut-off that is
-measured with few classes hits hardly anything there, while one measured with many hits right answers in a small one.
+class is not, and prints the cut-off for the key `cutoff` of about.json. Photos and drawings have to be held out of the
+encoder's training. A cut-off holds for galleries of about as many classes (--classes): in larger ones something is
+always nearer.
 """
 
 import itertools
@@ -40,7 +40,7 @@ class Settings(Options):
     drawings: Path = setting(help="CLASS.ndjson files, or class folders of pictures", metavar="DIR")
     encoder: str = setting(DEFAULT, "encoder that comes with the project, or a folder of exported encoders")
     first: int = setting(10, "drawings of each class", least=1)
-    skip: int = setting(0, "drawings of each class that are passed over, such as those trained on", least=0)
+    skip: int = setting(0, "drawings of each class to skip, such as those trained on", least=0)
     classes: int = setting(10, "classes of photos in a gallery; 0: all of them", least=0)
     galleries: int = setting(20, "random galleries", least=1)
     seed: int = setting(0, "of the galleries", least=0)

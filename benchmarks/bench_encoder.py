@@ -57,7 +57,7 @@ def main(settings):
 
 
 def timed(encoder, pictures, kind):
-    """Seconds that it takes to embed pictures, files decoded."""
+    """Seconds to decode and embed pictures."""
     start = time.perf_counter()
     encoder.embed(pictures, kind=kind)
     return time.perf_counter() - start

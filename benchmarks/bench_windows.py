@@ -2,8 +2,8 @@
 
     python benchmarks/bench_windows.py --encoder DIR --photos DIR [--pictures 96]
 
-Decoding is included. Times are of the processor, which other programs disturb less, and of the clock; ratios are to no
-windows. The query is compared in memory with as many random pictures as --gallery says.
+Decoding is included. Times are wall-clock and processor time; other programs disturb the latter less. Ratios are to
+embedding without windows. The query is compared in memory with --gallery random pictures.
 """
 
 import statistics

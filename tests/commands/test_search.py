@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import keras
 import numpy as np
 import pytest
 from helpers.project import ROOT, draw_pictures, picture_flags, posix, random_squeezenet, trainer_settings
@@ -24,14 +25,17 @@ from zscmr.commands import search
 from zscmr.commands import train as trainer
 from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats import matfiles
+from zscmr.inference.export_graph import write_tflite
+from zscmr.inference.windows import Windows
 from zscmr.reports import grid
 from zscmr.retrieval import Answer, Encoder, Hit, answers
 from zscmr.retrieval.run_gallery import open_run_table
 from zscmr.retrieval.table import UNKNOWN
+from zscmr.training.export import PooledMaps
 from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options
 from zscmr.training.stage2.restore import load_model
-from zscmr.utils.files import file_hash
+from zscmr.utils.files import file_hash, write_json
 
 NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 
@@ -387,6 +391,50 @@ def test_a_gallery_elsewhere_holds_what_was_added_alone(finished, folder, refuse
     expected = matfiles.read(folder / "run/unified_features.mat", "featuresy")
     order = [names.index("/".join(path.split("/")[-2:])) for path in pictures.paths]
     np.testing.assert_allclose(pictures.vectors, expected[order], rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.fixture
+def windowed_encoder(tmp_path):
+    """A folder of an exported encoder with windows, the quarters of a picture of 24 pixels."""
+    keras.utils.set_random_seed(0)
+    pictures, weights = keras.Input((16, 16, 3), dtype="uint8"), keras.Input((16,))
+    maps = keras.layers.Conv2D(8, 4, strides=4)(keras.layers.Rescaling(1 / 127.5, offset=-1)(pictures))
+    model = keras.Model([pictures, weights], PooledMaps()(maps, weights))
+    folder = tmp_path / "encoder"
+    entry = {"size": 16, "resample": 2, "crop": "squash", "fraction": 1.0, "shrink": None, "dim": 8}
+    entry |= {"file": "encoder.tflite", "sha256": write_tflite(model, folder / "encoder.tflite")}
+    windows = Windows("fast", 24, 6, ((3, 3),), 0.1).record()
+    about = {"photo": entry | {"windows": [windows]}, "sketch": entry, "distance": "cosine"}
+    write_json(folder / "about.json", about | {"classes": {"seen": ["ant"], "held_out": []}})
+    return folder
+
+
+def test_photos_are_added_with_windows_and_found_by_them(windowed_encoder, tmp_path, capsys, refused):
+    """The query is the lower right quarter of one photo. The folder of an encoder is a --run."""
+    random, folder = np.random.default_rng(0), tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        colours = random.integers(0, 256, (2, 2, 3), np.uint8)
+        Image.fromarray(colours).resize((48, 48), Image.Resampling.NEAREST).save(folder / f"{number}.png")
+    Image.open(folder / "1.png").crop((24, 24, 48, 48)).save(tmp_path / "part.png")
+
+    def add(**more):
+        search.main(search.Settings(run=windowed_encoder, add=folder, **more))
+
+    found = {"run": windowed_encoder, "query": (tmp_path / "part.png",), "query_kind": "photo", "top": 1}
+    add(windows="fast")
+    search.main(search.Settings(**found, json=tmp_path / "found.json"))
+    (hit,) = json.loads((tmp_path / "found.json").read_text())["queries"][0]["found"]
+    assert (hit["name"], hit["box"]) == (str(folder / "1.png"), [0.5, 0.5, 1.0, 1.0])
+    assert hit["distance"] == pytest.approx(0.1, abs=1e-3)
+    assert "1.png  (across 50-100 %, down 50-100 %)" in capsys.readouterr().out
+    add()  # the gallery keeps its windows
+    assert "0 pictures added, 3 were there" in capsys.readouterr().out
+    assert "have fast windows; leave --windows out" in refused(add, windows="0")
+    add(windows="0", gallery=str(tmp_path / "other"))
+    search.main(search.Settings(**found, gallery=str(tmp_path / "other"), json=tmp_path / "found.json"))
+    assert json.loads((tmp_path / "found.json").read_text())["queries"][0]["found"][0]["box"] is None
+    assert "(its modes: 0, fast)" in refused(add, windows="thorough")
 
 
 def test_the_gallery_belongs_to_the_run_s_embeddings(finished, folder, refused):

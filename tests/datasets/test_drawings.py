@@ -135,3 +135,16 @@ def test_files_of_drawings_are_classes_beside_folders(tmp_path):
     assert counts == {**dict.fromkeys(NAMES, 1), "fox": 2 + ("fox" in NAMES), "owl": 2 + ("owl" in NAMES)}
     assert sum(map(quickdraw.is_drawing, tree.paths())) == 4
     assert layouts.listing_hash(tree) == layouts.listing_hash(tree)
+
+
+def test_a_picture_named_as_a_drawing_s_offset_counts(tmp_path):
+    """Drawings of two folders begin at byte 0 both, a picture may be called 0.png; a hidden file is left out."""
+    for folder in ("one", "two"):
+        drawings_file(tmp_path / folder / "fox.ndjson", CORNER)
+    drawings_file(tmp_path / "one" / "._fox.ndjson", CORNER)
+    picture = tmp_path / "three/fox/0.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("L", (8, 8)).save(picture)
+    tree = layouts.list_pictures([tmp_path / folder for folder in ("one", "two", "three")], "sketch")
+    assert sorted(tree.files) == ["one/fox.ndjson/0", "three/fox/0.png", "two/fox.ndjson/0"]
+    assert len(layouts.first_of_each_class(tree, 1, "sketch").files) == 1

@@ -74,3 +74,12 @@ def test_the_table_of_an_encoder(tmp_path, run, refused):
 
 def test_an_unfinished_run_is_refused(tmp_path, refused):
     assert f"python Unified_XY_triads.py --path {tmp_path} --resume ends the run" in refused(identity_of, tmp_path)
+
+
+def test_a_run_without_unseen_classes_and_an_encoder_have_tables(run, tmp_path):
+    content = {key: matfiles.read(run / "unified_features.mat", key) for key in ("featuresx", "featuresy")}
+    labels = {"labelsx": np.array([[0], [0], [1], [0]]), "labelsy": np.array([[0], [1]])}
+    matfiles.write(run / "unified_features.mat", content | labels | {"unseen": np.empty((0, 1)), "distance": "cosine"})
+    assert open_run_table(run).pictures("photo").unseen.tolist() == [False] * 4
+    table = open_run_table(write_about(tmp_path / "encoder", [WINDOWS]))
+    assert (table.where, table.count("photo")) == (str(tmp_path / "encoder/search"), 0)

@@ -49,7 +49,7 @@ def main(settings):
 def seen_classes(classes, settings):
     """Indices of the classes that the unseen list does not name."""
     file = settings.unseen or settings.data / UNSEEN
-    return split_classes(classes, read_class_list(file), file, held_out_share=0).seen
+    return split_classes(classes, read_class_list(file, may_be_empty=not settings.unseen), file, held_out_share=0).seen
 
 
 def join(vectors, settings):

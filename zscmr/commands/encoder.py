@@ -1,11 +1,11 @@
-"""Train an encoder for drawings of everyday things, as the ones that come with the project were trained.
+"""Train an encoder for drawings of everyday things.
 
     python pretrain/encoder.py --photos DIR [DIR ...] --sketches DIR [DIR ...] --work DIR --out DIR
 
-Stage I end to end on all classes, preset aligned with similarities to them, one graph for both modalities: what
-finetune.py, Unified_XY_triads.py and export.py do one after the other. --unseen leaves classes out, by which the run in
-WORK/run is measured. Stopped at any point, the same command goes on. The encoder is used by
-`search.py --run OUT`, `zscmr.Encoder.load("OUT")`.
+Runs stage I end to end on all classes (finetune.py), stage II with preset aligned and similarities to the trained
+classes (Unified_XY_triads.py), and the export of one graph for both modalities (export.py). --unseen leaves classes out
+of training; WORK/run then has scores on them. If it is stopped, the same command continues. Use the encoder by
+`search.py --run OUT` or `zscmr.Encoder.load("OUT")`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from zscmr.commands import train
 from zscmr.datasets.layouts import PictureOptions
-from zscmr.formats import runs
 from zscmr.training.stage1.dataset import NONE
 from zscmr.training.stage1.miniature import run_stage1
 from zscmr.training.stage1.options import Stage1Options
@@ -28,17 +27,18 @@ TRAINED = 1.5  # weight of the similarities to the trained classes, chosen on he
 
 @dataclass(frozen=True)
 class Settings(PictureOptions):
-    work: Path = setting(help="folder for the features and the run, which --out does not need", metavar="DIR")
+    work: Path = setting(help="folder for the features and the run; the encoder does not need it", metavar="DIR")
     out: Path = setting(help="folder to write encoder.tflite and about.json to", metavar="DIR")
     unseen: Path = setting(
-        Path(NONE), "text file of class names that are not trained on, or the name of a list", metavar="FILE"
+        Path(NONE), "text file of class names to leave out of training, or the name of a list", metavar="FILE"
     )
-    backbone: str = setting("efficientnet_lite0", "an EfficientNet-Lite, or another network of pooled maps")
-    weights: Path | None = setting(None, "its ImageNet weights, as of finetune.py", metavar="FILE")
+    backbone: str = setting("efficientnet_lite0", "CNN, as of finetune.py")
+    weights: Path | None = setting(None, "weights of the CNN, as of finetune.py", metavar="FILE")
     epochs: int = setting(7, "passes over the larger modality", least=1)
     trained: float = setting(TRAINED, "weight of the similarities to the trained classes", least=0)
     first: int | None = setting(None, "pictures to take of each class and modality", metavar="N", least=1)
     seed: int = setting(0, "of batches and augmentation", least=0, below=SEEDS)
+    overwrite: bool = setting(False, "replace features in --work that were made with other settings")
 
 
 def main(settings):
@@ -49,20 +49,15 @@ def main(settings):
 
 
 def train_encoder(settings):
-    """Write what the settings ask for, step by step; each step skips what is done."""
+    """Write features, run and encoder. Finished features are kept; the run takes a minute and is made anew."""
     features, run = settings.work / "features", settings.work / "run"
     features.mkdir(parents=True, exist_ok=True)
     common = {name: getattr(settings, name) for name in ("photos", "sketches", "duplicates", "unseen", "backbone")}
-    common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed")}
+    common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "overwrite")}
     run_alone(run_stage1, Stage1Options(**common, train="joint", out=features))
     import_tensorflow()
-    if not (run / runs.RESULTS).exists():
-        constants = {"trained": settings.trained}
-        train.main(
-            train.Settings(
-                data=features, path=run, preset="aligned", constants=constants, overwrite=True, no_encoders=True
-            )
-        )
+    choices = {"preset": "aligned", "constants": {"trained": settings.trained}}
+    train.main(train.Settings(data=features, path=run, overwrite=True, no_encoders=True, **choices))
     from zscmr.training.export import write_shared_encoder
 
     say(f"wrote {write_shared_encoder(run, settings.out)}")

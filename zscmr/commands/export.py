@@ -3,9 +3,9 @@
     python export.py --run runs/mine [--saved-models DIR] [--shared DIR]
 
 Either takes uint8 RGB pictures (n, size, size, 3), with preprocessing, CNN and encoder inside, and gives float32
-embeddings (n, t). The batch size of a SavedModel is free; its versions are numbered as TensorFlow Serving expects. A
-graph of photos takes weights of its last maps' cells too where features are averages of these: by them, and on larger
-pictures, it embeds windows (`search.py --windows`).
+embeddings (n, t). The batch size of a SavedModel is free; its versions are numbered as TensorFlow Serving expects. If
+features are averages of the last maps, the graph of photos takes weights of the maps' cells as a second input, for
+windows (`search.py --windows`).
 """
 
 from dataclasses import dataclass

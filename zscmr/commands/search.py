@@ -25,7 +25,7 @@ from zscmr.retrieval import AddRules, Filter, Searcher
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
 from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.encoder import SHIPPED, several
-from zscmr.retrieval.run_gallery import identity_of, leaked
+from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
 from zscmr.retrieval.sources import queries_in
 from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
@@ -37,7 +37,9 @@ GALLERY = Path("gallery")  # of the encoder that comes with the project
 
 @dataclass(frozen=True)
 class Settings(Options):
-    run: Path | None = setting(None, "run directory; left out: the encoder that comes with the project", metavar="DIR")
+    run: Path | None = setting(
+        None, "run directory, or folder of an encoder; left out: the encoder that comes with the project", metavar="DIR"
+    )
     query: tuple[Path, ...] = setting((), "pictures to search with, or folders of pictures", metavar="PICTURE")
     query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
     gallery: str | None = setting(
@@ -60,8 +62,8 @@ class Settings(Options):
     follow_links: bool = setting(False, "with --add: take what links that lead out of the folder point to")
     windows: str | None = setting(
         None,
-        "how photos are added to a new gallery: 0 as they are; fast or thorough with windows, which find things in "
-        "photos of much else (default: fast, if the encoder has it); a gallery keeps its own",
+        "windows of photos in a new gallery, which find things that fill a part of a photo: 0 for none, fast, or "
+        "thorough (default: fast, if the encoder has it); a gallery keeps its own",
         choices=MODES,
     )
     ray: str | None = setting(
@@ -124,18 +126,19 @@ def check(settings):
         raise BadInput("--ray: embeds what --add names, expected --add without --draw")
     if (settings.forget or settings.follow_links) and not settings.add:
         raise BadInput(f"{'--forget' if settings.forget else '--follow-links'}: expected with --add")
-    if settings.run and not (settings.run / runs.CONFIG).is_file():
-        raise BadInput(f"--run {settings.run}: no run directory (it has no {runs.CONFIG})")
-    if settings.weights and not settings.run:
-        raise BadInput("--weights belongs to --run")
+    if settings.run and not (is_encoder(settings.run) or (settings.run / runs.CONFIG).is_file()):
+        raise BadInput(f"--run {settings.run}: no run directory (it has no {runs.CONFIG}) and no encoder")
+    if settings.weights and (not settings.run or is_encoder(settings.run)):
+        raise BadInput("--weights belongs to --run with a run directory")
 
 
 def open_searcher(settings):
     memory, make = int(settings.memory * 1e9), settings.add is not None
     if not settings.run:
         return Searcher.shipped(settings.gallery or GALLERY, make, memory, settings.windows)
-    identity_of(settings.run)  # refuses a run that has not ended
-    ensure_encoders(settings.run, settings.weights)
+    if not is_encoder(settings.run):
+        identity_of(settings.run)  # refuses a run that has not ended
+        ensure_encoders(settings.run, settings.weights)
     return Searcher.open(settings.run, settings.gallery, make, memory, settings.windows)
 
 
@@ -206,7 +209,7 @@ def warn_of_photos(queries):
 def show(settings, searcher, answers, labels):
     """Write the files of the answers."""
     kind, searched, how = settings.gallery_kind, answers[0].searched, answers[0].how
-    if note := leaked(settings.run) if settings.run else "":
+    if note := leaked(settings.run) if settings.run and not is_encoder(settings.run) else "":
         warn(note)
     if settings.json:
         gallery = {"modality": kind, "pictures": searched, "unseen_only": settings.unseen_only}

@@ -50,7 +50,8 @@ def read_class_list(path, may_be_empty=False):
     """Class names of a text file, one a line; `#` starts a comment.
 
     `path`: of a file in UTF-8, or in UTF-16 with a byte-order mark; or the name of a list in `SPLITS`, such as
-    sketchy-25-sake, where no file is called so. Raises BadInput if it is missing, no text, or empty and may not be.
+    sketchy-25-sake, where no file is called so. Raises BadInput if it is missing, no text, or empty but for
+    `may_be_empty`.
     """
     try:
         text = _decoded(_list_file(path).read_bytes())
@@ -133,7 +134,7 @@ def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewe
 def read_split(dataset, unseen_file, held_out_share, seed):
     """Split the classes of a dataset by the list `unseen_file`, or by unseen.txt of its directory if that is None.
 
-    The latter may be empty: stage I was told that all classes are trained on.
+    unseen.txt may be empty: all classes are trained on.
     """
     file = unseen_file or dataset.directory / UNSEEN
     names = read_class_list(file, may_be_empty=unseen_file is None)

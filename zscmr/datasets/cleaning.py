@@ -19,11 +19,11 @@ MOST_PARTS = 2000  # of the ink; more are texture, in which no specks are told a
 FAINT = 0.035  # least contrast of a stroke with the ground next to it; black on white has 1
 NOISE = 4.0  # least contrast of a stroke in units of the ground's noise
 TEXTURE = 0.12  # noise from which on the picture shows no sheet, such as a photo given as a drawing
-PHOTO_SIDE = 48  # pixels of the longer side at which photos are told from drawings
-COLOURS = 0.006  # least standard deviation of a photo's colours across the line from one colour to another
-OFF, EDGES = 0.05, 0.05  # least shares of a photo with colours: off the light of a sheet, of edges
-GREY_OFF, GREY_EDGES = 0.6, 0.4  # the same of a photo without colours
-EDGE = 0.04  # difference of neighbouring greys, 0 to 1
+PHOTO_SIDE = 48  # pixels of the longer side at which `looks_like_photo` works
+COLOURS = 0.006  # least standard deviation of a photo's colours about the line that fits them best
+OFF, EDGES = 0.05, 0.05  # least shares of a colour photo: pixels that differ from the sheet's light; edge pixels
+GREY_OFF, GREY_EDGES = 0.6, 0.4  # the same for a grey photo
+EDGE = 0.04  # least difference of neighbouring greys at an edge, 0 to 1
 BYTES = 120  # memory for each pixel of the working copy
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -63,7 +63,7 @@ def clean_drawing(picture):
 
 
 def looks_like_photo(picture):
-    """Whether a picture shows things, not strokes on a sheet.
+    """Whether a picture is a photo of things, not a drawing or a photo of one.
 
     The colours of a drawing by one pen on one ground lie on a line, and most of its greys are the light of a sheet.
     Drawings in several colours look like photos. Grey photos with a plain ground do not.
@@ -90,7 +90,7 @@ def looks_like_photo(picture):
 
 
 def _spread_of_colours(pixels):
-    """Standard deviation of the colours (h, w, 3), brightness apart, across the line along which they differ most."""
+    """Standard deviation of the colours (h, w, 3) without brightness, about the line that fits them best."""
     colours = (pixels - pixels.mean(2, keepdims=True)).reshape(-1, 3)
     colours = colours - colours.mean(0)
     variances = np.linalg.eigvalsh(colours.T @ colours / len(colours))  # ascending; the first is of the brightness: 0

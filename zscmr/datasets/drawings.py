@@ -1,7 +1,7 @@
 """Drawings of Quick, Draw! (.ndjson, simplified strokes): read, listed, and rendered as pictures.
 
-A file CLASS.ndjson stands for a folder of drawings. The path of one is CLASS.ndjson/OFFSET, the byte at which its line
-begins; wherever pictures are read, such a path is one.
+A file CLASS.ndjson stands for a folder of drawings. The path of a drawing is CLASS.ndjson/OFFSET, the byte at which its
+line begins; `datasets.pictures` reads it as a picture.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ LONGEST_LINE = 2**20  # bytes of a drawing; those of the game have about 500
 FINE = 4  # strokes are drawn this many times larger, then averaged down: antialiasing
 MARGIN, PEN = 1 / 16, 1 / 80  # of the side: white on each side of the drawing, width of a stroke
 SUFFIX = ".ndjson"
-SIDE = 256  # pixels of a drawing read as a picture, as the sketches of Sketchy have
+SIDE = 256  # pixels of a drawing read as a picture, those of Sketchy's sketches
 _UNRECOGNISED = re.compile(rb'"recognized"\s*:\s*false')
 
 
@@ -90,7 +90,7 @@ def read_drawings(file, recognised=False):
 def list_drawings(file):
     """Paths FILE/OFFSET of the drawings in a file CLASS.ndjson, without those that the game did not recognise.
 
-    Lines are not parsed: a damaged one is found when it is read. Raises OSError.
+    Lines are not parsed: `read_strokes` finds damaged ones. Raises OSError.
     """
     paths, offset = [], 0
     with open(file, "rb") as lines:
@@ -102,7 +102,7 @@ def list_drawings(file):
 
 
 def is_drawing(path):
-    """Whether a path, or anything else, is that of a drawing in a file CLASS.ndjson."""
+    """Whether a value is the path, as text, of a drawing in a file CLASS.ndjson."""
     if not isinstance(path, str):
         return False
     folder, name = os.path.split(path)
@@ -162,8 +162,8 @@ def draw(strokes, size, pen=PEN, margin=MARGIN, fine=FINE):
     Args:
         strokes: lists or arrays of points (x, y) from 0 to `EXTENT`.
         size: side in pixels.
-        pen, margin: width of a stroke, and white on each side of a drawing of `EXTENT`, in sides.
-        fine: strokes are drawn so many times larger, then averaged down.
+        pen, margin: width of a stroke, and of the white on each side of a drawing of `EXTENT`, as shares of the side.
+        fine: factor by which strokes are drawn larger before they are averaged down.
     """
     side = fine * size
     scale, pen = side * (1 - 2 * margin) / EXTENT, max(1, round(pen * side))

@@ -41,10 +41,10 @@ class PictureOptions(Options):
     """Which pictures: the options of every command that reads two folders of them."""
 
     photos: tuple[Path, ...] = setting(
-        help="folder of photos, or folders: class folders, or as a known archive unpacks", metavar="DIR"
+        help="folders of photos: class folders, or as a known archive unpacks", metavar="DIR"
     )
     sketches: tuple[Path, ...] = setting(
-        help="folder of sketches, or folders: likewise, or CLASS.ndjson files of Quick, Draw!", metavar="DIR"
+        help="folders of sketches: likewise, or CLASS.ndjson files of Quick, Draw!", metavar="DIR"
     )
     duplicates: str = setting("drop", "pictures that lie in two folders", choices=("drop", "keep"))
 
@@ -76,10 +76,11 @@ class PictureTree:
 
 
 def list_pictures(roots, modality, duplicates="drop"):
-    """List the pictures of one modality in a folder, or in several, as a `PictureTree`.
+    """List the pictures of one modality in one or more folders as a `PictureTree`.
 
     A picture that two folders hold (same class, same name but for its suffix) counts once, unless `duplicates` is
-    "keep". Raises BadInput if there is no class folder, or one holds no picture file.
+    "keep"; drawings in files of Quick, Draw! all count. Raises BadInput if there is no class folder, or one holds no
+    picture file.
     """
     roots = [Path(root) for root in folders_of(roots)]
     if len(roots) > 1:  # paths of one form, whose common part is a folder
@@ -89,9 +90,9 @@ def list_pictures(roots, modality, duplicates="drop"):
     common = Path(os.path.commonpath([folder for folder, _ in folders]))
     names, paths_of, repeated = {}, {}, 0  # class key -> name as first spelt; class key -> paths
     for folder, scan in folders:
-        stems = {key: {path.stem for path in paths} for key, paths in paths_of.items()}
+        present = {key: set(map(_picture_key, paths)) for key, paths in paths_of.items()}
         for key, (name, paths) in _read_classes(folder, modality, scan).items():
-            new = [path for path in paths if path.stem not in stems.get(key, ()) or is_drawing(str(path))]
+            new = [path for path in paths if _picture_key(path) not in present.get(key, ())]
             repeated += len(paths) - len(new)
             names.setdefault(key, name)
             paths_of.setdefault(key, []).extend(paths if duplicates == "keep" else new)
@@ -107,6 +108,11 @@ def list_pictures(roots, modality, duplicates="drop"):
         files += [path.relative_to(common).as_posix() for path in paths]
         labels += [label] * len(paths)
     return PictureTree(common, tuple(files), np.array(labels, dtype=np.int64), tuple(classes))
+
+
+def _picture_key(path):
+    """Tells a picture of a class from others: the name without suffix, of a drawing of Quick, Draw! the whole path."""
+    return str(path) if is_drawing(str(path)) else Path(path).stem
 
 
 def folders_of(folders):
@@ -140,7 +146,9 @@ def _folders(root, scan):
 
 def _drawing_files(root, modality):
     """Files of Quick, Draw! in a folder of sketches, sorted."""
-    return sorted(root.glob(f"*{drawings.SUFFIX}")) if modality == "sketch" else []
+    if modality != "sketch":
+        return []
+    return sorted(file for file in root.glob(f"[!.]*{drawings.SUFFIX}") if file.is_file())
 
 
 def _listed(folder, scan):
@@ -175,7 +183,7 @@ def _add_class(classes, source, name, paths):
 
 
 def matched_trees(photos, sketches, duplicates="drop"):
-    """{"photo", "sketch": PictureTree} of a folder, or several, of each, reduced to the classes that both share."""
+    """{"photo", "sketch": PictureTree} of one or more folders each, reduced to the classes that both share."""
     trees = list_pictures(photos, "photo", duplicates), list_pictures(sketches, "sketch", duplicates)
     return matched_classes(*trees)
 
@@ -209,7 +217,7 @@ def first_of_each_class(tree, count, modality):
     """
     mask, names = np.zeros(len(tree.files), bool), [set() for _ in tree.classes]
     for row, (file, label) in enumerate(zip(tree.files, tree.labels, strict=True)):
-        name = Path(file).stem
+        name = _picture_key(file)
         mask[row] = name in names[label] or len(names[label]) < count
         if mask[row]:
             names[label].add(name)

@@ -100,10 +100,7 @@ def read_header(path):
 
 
 def read_date(path):
-    """The `datetime` at which a picture was taken, by its EXIF data; None where they lack it or are damaged.
-
-    Raises OSError for a file that is no picture.
-    """
+    """The `datetime` at which a picture was taken by its EXIF data, or None. Raises OSError for what is no picture."""
     try:
         with MEMORY.hold(max(SMALL, _source_bytes(path))), _opened(path) as file:
             picture = open_header(file)
@@ -130,8 +127,7 @@ def read_thumbnail(path, side):
 
 
 def shows_photo(path):
-    """Whether a picture looks like a photo, not like a drawing (`cleaning.looks_like_photo`). Raises OSError as
-    `open_picture` does."""
+    """Whether a picture looks like a photo (`cleaning.looks_like_photo`). Raises OSError as `open_picture` does."""
     return cleaning.looks_like_photo(open_picture(path, cleaning.PHOTO_SIDE))
 
 
@@ -313,7 +309,7 @@ def _orientation(picture):
 
 
 def _date_text(picture):
-    """When a picture was taken, else when its file was made, as its EXIF data have it; None where they lack both."""
+    """EXIF text of the time a picture was taken, else of the time its file was written; None without both."""
     if picture.info.get("exif"):
         picture.info["exif"] = picture.info["exif"][:_EXIF_BYTES]
     try:

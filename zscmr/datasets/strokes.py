@@ -1,4 +1,4 @@
-"""Drawings varied as strokes: by pen, hand and haste, before they become pixels."""
+"""Augmentation of drawings as strokes, before they are rendered."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from zscmr.datasets.drawings import EXTENT, draw
 
 STEP = 12  # units of a drawing between the points of a wobbling line
 DETAIL = 0.3  # share of the drawing's length; longer strokes are never left out
-FINE = 2  # of `draw`: less than for a picture that is looked at
+FINE = 2  # of `draw`; half of its default: drawn in each epoch
 
 
 @dataclass(frozen=True)
 class Variation:
-    """Limits within which a drawing is varied. Lengths are in units of a drawing, whose longer side has 255.
+    """Limits within which a drawing is varied. Lengths are in units of a drawing, `EXTENT` on its longer side.
 
     Args:
-        pens: widths of the pen in sides of the picture, one of which is drawn.
+        pens: widths of the pen to choose from, as shares of the picture's side.
         wobble: largest standard deviation of the points of a line.
         simplify: largest distance of a line from its simplified one.
         simplified: share of drawings that are simplified.
@@ -24,7 +24,7 @@ class Variation:
         turn: largest angle in rad.
         shear: largest shear.
         stretch: largest logarithm of a stretch across or along.
-        margin: least and largest white on each side, in sides.
+        margin: least and largest white on each side, as shares of the picture's side.
     """
 
     pens: tuple[float, ...] = (1 / 130, 1 / 90, 1 / 64, 1 / 45, 1 / 32)
@@ -39,12 +39,12 @@ class Variation:
 
 
 def draw_varied(strokes, size, variation, random):
-    """A drawing within the limits of a `Variation`, as a grey PIL image (size, size).
+    """Draw strokes varied at random within limits, as a grey PIL image (size, size).
 
     Args:
         strokes: lists of points (x, y), as of `drawings.read_strokes`.
         size: side in pixels.
-        variation: the limits.
+        variation: `Variation`, the limits.
         random: NumPy generator.
     """
     lines = [np.asarray(stroke, np.float64) for stroke in strokes]
@@ -61,16 +61,16 @@ def draw_varied(strokes, size, variation, random):
 
 
 def without_detail(lines, random):
-    """The lines without a random one, if that is short."""
+    """Leave out a random line unless it is long (`DETAIL`) or the only one."""
     lengths = np.array([_lengths(line).sum() for line in lines])
-    one = random.integers(len(lines))
-    if len(lines) == 1 or lengths[one] >= DETAIL * lengths.sum():
+    row = random.integers(len(lines))
+    if len(lines) == 1 or lengths[row] >= DETAIL * lengths.sum():
         return lines
-    return [line for k, line in enumerate(lines) if k != one]
+    return [line for k, line in enumerate(lines) if k != row]
 
 
 def simplified(line, distance):
-    """The line (points, 2) without points nearer than `distance` to what remains (Ramer, Douglas and Peucker)."""
+    """Drop points of a line (points, 2) nearer than `distance` to the rest of it (Ramer, Douglas and Peucker)."""
     if len(line) < 3:
         return line
     (x, y), chord = line[0], line[-1] - line[0]
@@ -86,9 +86,9 @@ def simplified(line, distance):
 
 
 def wobbling(line, spread, random):
-    """The line through points every `STEP` units, each moved at random, and all of them together.
+    """Resample a line every `STEP` units; move each point, and the line as a whole, at random.
 
-    `spread`: standard deviation in units of the drawing.
+    `spread`: standard deviation of both moves in units of the drawing.
     """
     along = np.concatenate([[0], np.cumsum(_lengths(line))])
     points = np.linspace(0, along[-1], max(2, int(along[-1] / STEP) + 1))
@@ -97,14 +97,14 @@ def wobbling(line, spread, random):
 
 
 def fitted(lines):
-    """The lines moved and scaled so that the longer side goes from 0 to `EXTENT`."""
+    """Move and scale the lines so that their longer side goes from 0 to `EXTENT`."""
     points = np.concatenate(lines)
     low = points.min(0)
     return [(line - low) * (EXTENT / max((points.max(0) - low).max(), 1)) for line in lines]
 
 
 def _transform(variation, random):
-    """A matrix (2, 2): stretched, sheared, turned."""
+    """Random matrix (2, 2) that stretches, shears and turns."""
     angle, slant = random.uniform(-variation.turn, variation.turn), random.uniform(-variation.shear, variation.shear)
     across, along = np.exp(random.uniform(-variation.stretch, variation.stretch, 2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -112,5 +112,5 @@ def _transform(variation, random):
 
 
 def _lengths(line):
-    """Lengths of the pieces of a line (points, 2)."""
+    """Lengths (points − 1,) of the segments of a line (points, 2)."""
     return np.hypot(*np.diff(line, axis=0).T)

@@ -10,10 +10,10 @@ LEAST_GAIN = 2.0  # a cut-off is useful if absent classes lie beyond it this man
 
 @dataclass(frozen=True)
 class Cutoff:
-    """A cut-off and what it does.
+    """A cut-off and its rates.
 
     Args:
-        distance: of the nearest picture; beyond it nothing is called similar.
+        distance: of the nearest picture, beyond which nothing is similar.
         present: share of the queries with pictures of their class in the gallery that lie beyond it, 0 to 1.
         absent: share of the queries without such pictures that lie beyond it, 0 to 1.
         separation: probability that the nearest picture of an absent class is farther than that of a present one,
@@ -34,8 +34,8 @@ class Cutoff:
 def choose_cutoff(present, absent, share=SHARE):
     """Return the `Cutoff` that at most a `share` of the present queries exceed.
 
-    The distance is the smallest of `present` for which this holds, so that as many absent queries as possible lie
-    beyond it. A query at the cut-off itself is similar.
+    The distance is the smallest of `present` that keeps the share, so that most absent queries lie beyond it. A query
+    at the cut-off itself is similar.
 
     Args:
         present: nearest distances (n,) of queries whose class is in the gallery, n at least 1.

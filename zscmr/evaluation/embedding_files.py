@@ -28,8 +28,11 @@ def newest(pattern):
     return matches[-1]
 
 
-def read_embeddings(path):
-    """`Features` with all rows of an embeddings file, or of a folder of VARIABLE.npy. Raises BadInput."""
+def read_embeddings(path, needs_unseen=True):
+    """`Features` with all rows of an embeddings file, or of a folder of VARIABLE.npy.
+
+    Raises BadInput, also for a file that names no class unseen unless `needs_unseen` is False.
+    """
     source = _open(Path(path))
     present = set(source.keys)
     foreign = not present & {"featuresx", "featuresy"} and bool(present & {"photo_feat_un", "sketch_un"})
@@ -48,7 +51,7 @@ def read_embeddings(path):
         photo,
         sketch,
         classes,
-        _unseen(source, classes, labels) if zero_shot else labels,
+        _unseen(source, classes, labels, needs_unseen) if zero_shot else labels,
         zero_shot,
         recorded_distance(source),
         printable(source.text("leaked")),
@@ -229,7 +232,7 @@ def _numbers(source, key):
     return value
 
 
-def _unseen(source, classes, labels):
+def _unseen(source, classes, labels, needed):
     """Indices of the classes to evaluate: `unseen` lists them, or is a mask of all classes.
 
     A logical array is a mask. So are numbers 0 and 1 of which one occurs twice, as no list repeats a class. Without
@@ -251,7 +254,7 @@ def _unseen(source, classes, labels):
         indices = np.unique(_class_indices(source, "unseen", classes))
         if binary and count == values.size == 2:
             warn(f"{source.path}: unseen, 0 and 1, is read as a list of both classes; a mask would be logical")
-    if len(indices) == 0:
+    if needed and len(indices) == 0:
         raise BadInput(f"{source.path}: unseen: expected at least one class, received none")
     return indices
 

@@ -44,7 +44,8 @@ class Index:
         width = vectors.shape[1] + 2
         self.step = max(1, min(ROWS, int(memory / 4 / (4 * 8 * width))))  # four arrays of float64
         # Euclidean distances do not change when both sides are shifted: about the mean they lose fewest digits
-        self.centre = np.asarray(vectors[: self.step], np.float64).mean(0) if metric == "euclidean" else 0.0
+        shifted = metric == "euclidean" and len(vectors)
+        self.centre = np.asarray(vectors[: self.step], np.float64).mean(0) if shifted else 0.0
         fits = np.dtype(self.dtype).itemsize * width * len(vectors) <= memory
         self.ready = np.empty((self._height(), len(vectors)), self.dtype) if fits and metric != "l1" else None
         self.longest = 0.0
@@ -185,9 +186,10 @@ class WindowIndex:
         self.penalty, self.memory = penalty, memory
 
     def search(self, queries, top=10, keep=None):
-        """(rows (q, k) int64, nearest first; distances (q, k); the best row of each, 0 for the whole, else its window).
+        """(rows (q, k) int64, nearest first; distances (q, k) float64; best rows (q, k) int64).
 
-        `keep`: which pictures take part, a mask (n,). Windows of a picture are numbered from 1.
+        A best row is 0 for the whole picture, else the number of its window, from 1. `keep`: mask (n,) of the pictures
+        that take part.
         """
         check_vectors(queries, "query", "cosine")
         left_out = None if keep is None else np.flatnonzero(~keep)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zscmr.inference.graph import Graph
+from zscmr.inference.windows import equal_weights
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import file_hash, whole_file
 from zscmr.utils.processes import import_tensorflow, stderr_held_back
@@ -50,12 +51,11 @@ def outputs_of(model, pictures, weights=None):
     if len(model.inputs) == 1:
         return np.asarray(model(pictures, training=False))
     if weights is None:
-        cells = model.inputs[1].shape[1]
-        weights = np.full((1, cells), 1 / cells, np.float32)
+        weights = equal_weights(model.inputs[1].shape[1])
     return np.stack([np.ravel(model([picture[None], weights], training=False)) for picture in pictures])
 
 
 def difference(expected, received, float16=False):
-    """The share of the entries that differ by more than the tolerance of the largest."""
+    """Share of the entries that differ by more than TOLERANCE, relative to the largest entry."""
     near = np.abs(received - expected) <= TOLERANCE[float16] * np.abs(expected).max()
     return 1 - near.mean()

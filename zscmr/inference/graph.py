@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from zscmr.inference.windows import equal_weights
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_bytes
 from zscmr.utils.processes import cores, import_tensorflow, missing, stderr_held_back
@@ -16,9 +17,9 @@ IDENTIFIER = b"TFL3"  # at bytes 4 to 7 of every TensorFlow Lite file
 class Graph:
     """A .tflite file: uint8 RGB pictures (n, size, size, 3) -> float32 vectors (n, width).
 
-    A graph with a second input, float32 weights (rows, cells of its last maps), gives a vector for each row: of the
-    maps' mean with these weights. Then the vectors of a picture are one row of rows × width numbers, and `size` is
-    free. `rows` is 1 for a graph without that input, and where no weights are given: the plain mean.
+    Some graphs have a second input, float32 weights (rows, cells of the last maps). Each row of weights gives a vector,
+    that of the weighted mean of the maps; the vectors of a picture are joined to one row of rows × width numbers. The
+    size of the pictures is then free. Without weights there is one row, the plain mean.
 
     Pictures run one at a time: a picture's vector does not depend on the batch it is in, nor memory on the batch size.
     Larger batches are no faster. An interpreter is not thread-safe: calls from several threads take turns.
@@ -29,7 +30,7 @@ class Graph:
 
         Args:
             path: of the file.
-            sha256: the hash that it has to have.
+            sha256: expected hash of the file; None: any.
             threads: by default the CPUs of this process.
             size: side of the pictures in pixels, by default the one it was exported for.
             weights: (rows, cells) float32 of the second input.
@@ -119,7 +120,7 @@ def _inputs(interpreter):
 
 
 def _resized(interpreter, size, weights):
-    """Resize the inputs and set the weights; return whether the graph has these."""
+    """Resize the inputs and set the weights; return whether the graph takes weights."""
     pictures, *others = _inputs(interpreter)
     if not others and (size or pictures["shape"][1]) == pictures["shape"][1] and weights is None:
         return False
@@ -127,7 +128,7 @@ def _resized(interpreter, size, weights):
         raise ValueError("a graph without windows")
     cells = others[0]["shape"]
     if weights is None:
-        weights = np.full((1, cells[1]), 1 / cells[1], np.float32)
+        weights = equal_weights(cells[1])
     interpreter.resize_tensor_input(pictures["index"], (1, *2 * (size or pictures["shape"][1],), 3))
     interpreter.resize_tensor_input(others[0]["index"], weights.shape)
     interpreter.allocate_tensors()

@@ -17,11 +17,11 @@ class Windows:
 
     Args:
         mode: one of MODES but NONE.
-        size: side in pixels of the pictures, larger than without windows where that pays.
+        size: side of the pictures in pixels.
         maps: side of the last maps of such pictures.
         sides: (side, stride) of square windows in cells of the maps; several for windows of several sizes.
-        penalty: added to the distance of a window, so that photos of single things do not lose.
-        own_whole: embed the whole picture by itself, at the size without windows; it loses at a much larger one.
+        penalty: added to the distance of a window, so that photos of single things keep their ranks.
+        own_whole: embed the whole picture at the size without windows; at a much larger one it is found less well.
     """
 
     mode: str
@@ -44,7 +44,7 @@ class Windows:
         """(1 + count, 4) left, top, right, bottom in cells of the maps; the whole first, then row by row."""
         cells = [(0, 0, self.maps, self.maps)]
         for side, stride in self.sides:
-            starts = sorted({*range(0, self.maps - side, stride), self.maps - side})  # the last cells are seen too
+            starts = sorted({*range(0, self.maps - side, stride), self.maps - side})  # the last window ends at the edge
             cells += [(left, top, left + side, top + side) for top in starts for left in starts]
         return np.array(cells)
 
@@ -71,6 +71,6 @@ class Windows:
         return cls(str(record["mode"]), *numbers, sides, float(record["penalty"]), bool(record["own_whole"]))
 
 
-def whole(maps: int) -> npt.NDArray[np.float32]:
-    """The weights (1, maps²) of the whole picture."""
-    return np.full((1, maps * maps), 1 / (maps * maps), np.float32)
+def equal_weights(cells: int) -> npt.NDArray[np.float32]:
+    """The weights (1, cells) of the plain mean over all cells of the maps."""
+    return np.full((1, cells), 1 / cells, np.float32)

@@ -1,8 +1,8 @@
 """Aligned: a projection of features that are aligned already, those of a network trained end to end.
 
 Nothing is trained. A picture is described by its features and, where the backbone's own classifier is known, by its
-similarities to that classifier's classes; both modalities share the projection (FIDELITY.md, "End to end"). For an
-encoder that mostly meets classes it was trained on, similarities to those may be added.
+similarities to that classifier's classes; both modalities share the projection (FIDELITY.md, "End to end").
+`--trained` appends similarities to the trained classes.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Settings(Constants):
 
 
 TRAINED_TEMPERATURE = 0.04  # divides cosines with the directions of the trained classes
-TRAINED_SHRINKAGE = 1.0  # of the scatter within classes, in its mean variance
+TRAINED_SHRINKAGE = 1.0  # added to the scatter within classes, in units of its mean variance
 
 PRESETS = {"aligned": Preset(Settings(), epochs=0, held_out=0.0, distance="cosine")}
 TABLES = Tables(of_one_width=("aligned",))
@@ -93,7 +93,7 @@ def trained_directions(scalings, sides, count):
         count: C.
     """
     width = sides[0].shape[1]
-    if sides[0].shape[0] == 1:  # of a model whose weights are restored afterwards
+    if sides[0].shape[0] == 1:  # a model whose weights are restored afterwards
         return np.zeros((width, count), np.float32)
     classes = np.unique(sides[0].labels)
     scatter, middle, total = np.zeros((width, width)), np.zeros((len(classes), width)), 0

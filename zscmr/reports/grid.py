@@ -244,7 +244,7 @@ def _draw(canvas, write, x, y, framed):
 
 
 def box_in_square(box, size, side):
-    """Pixels (left, top, right, bottom) of a box within a picture that is padded to a square.
+    """Pixels (left, top, right, bottom) of a box in a picture that is padded to a square.
 
     Args:
         box: (left, top, right, bottom), shares 0 to 1 of the picture's sides.

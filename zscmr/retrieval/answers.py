@@ -22,10 +22,7 @@ def query_labels(queries, classes):
 
 
 def lines(answer):
-    """Lines of rank, distance, class, name and box, under one of the query.
-
-    A line says where the similar ones end.
-    """
+    """Lines of rank, distance, class, name and box, under one of the query; another separates what is not similar."""
     width = max((len(hit.class_name) for hit in answer), default=0)
     hits = [
         f"  {rank:>3}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}{_part(hit.box)}"

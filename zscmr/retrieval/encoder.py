@@ -160,9 +160,9 @@ class ModalityEncoder:
             shrink: pixels, the side that pictures are scaled to before all else.
             digest: tells the network from others.
             seen: keys (`class_key`) of the classes that it was trained on.
-            cutoff: distance beyond which no photo is similar to a drawing; None: not known.
-            open_windowed: `Windows` -> network of pictures of their size, whose vectors are those of the whole and of
-                each window in a row; None for an encoder without windows.
+            cutoff: distance beyond which no photo is similar to a drawing; None: unknown.
+            open_windowed: `Windows` -> network of pictures of their size, which gives the vectors of the whole and of
+                all windows in one row; None for an encoder without windows.
         """
         self.network, self.preprocessing, self.shrink, self.digest = network, preprocessing, shrink, digest
         self.seen, self.cutoff, self._reading = seen, cutoff, Reading(preprocessing, BATCH, shrink)
@@ -226,7 +226,8 @@ class ModalityEncoder:
         vectors, readable = outputs_now(network, Reading(preprocessing, BATCH, self.shrink), files, step)
         vectors = vectors.reshape(len(files), windows.count + 1, self.dim)
         if windows.own_whole:
-            vectors[:, 0] = outputs_now(self.network, self._reading, files)[0]
+            vectors[:, 0], still_readable = outputs_now(self.network, self._reading, files)
+            readable &= still_readable
         vectors[~readable] = 0
         return vectors, readable
 
@@ -311,9 +312,9 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def windows_of(folder: Path, mode: str | None = None) -> Windows | None:
-    """The windows of a mode that the encoder in a folder gives, None for NONE or an encoder without windows.
+    """The `Windows` of a mode of the encoder in a folder; None for mode NONE.
 
-    `mode`: left out: DEFAULT where the encoder has it. Raises BadInput for a mode that it lacks.
+    `mode` left out: DEFAULT, or None if the encoder lacks it. Raises BadInput for any other mode that it lacks.
     """
     try:
         modes = {one["mode"]: Windows.from_record(one) for one in read_about(folder)["photo"].get("windows", ())}
@@ -322,8 +323,8 @@ def windows_of(folder: Path, mode: str | None = None) -> Windows | None:
     if mode is None:
         return modes.get(DEFAULT_WINDOWS)
     if mode != NONE and mode not in modes:
-        there = f"its modes: {', '.join([NONE, *modes])}" if modes else "it has none"
-        raise BadInput(f"--windows {mode}: the encoder in {folder} embeds no such windows ({there})")
+        available = f"its modes: {', '.join([NONE, *modes])}" if modes else "it has none"
+        raise BadInput(f"--windows {mode}: the encoder in {folder} embeds no such windows ({available})")
     return modes.get(mode)
 
 

@@ -26,8 +26,8 @@ class Gallery(Searcher):
             where: a folder, or a URI such as s3://bucket/gallery.
             encoder: embeds what is added and what is searched with. The one that the gallery was begun with.
             memory: bytes of vectors that are searched in memory; above it the table's index answers.
-            windows: how photos are added: "0" as they are, "fast" or "thorough" with windows, by which things are found
-                in photos of much else. Left out: as the gallery was begun, a new one as "fast".
+            windows: how photos are added: "0" without windows, "fast" or "thorough" with them (docs/search.md). Left
+                out: as the gallery was begun; a new one as "fast" if the encoder has windows.
 
         Raises BadInput for the gallery of another encoder or other windows, or one that cannot be read or made.
         """

@@ -18,7 +18,7 @@ class Hit:
     name: str  # to be shown
     id: str  # 16 hexadecimal digits
     unseen: bool  # whether the encoder was not trained on the class
-    #: part that is similar (left, top, right, bottom), shares 0 to 1 of the upright picture; None: all of it
+    #: the similar part (left, top, right, bottom) as shares 0 to 1 of the upright picture; None: all of it
     box: tuple[float, float, float, float] | None = None
 
 
@@ -32,7 +32,7 @@ class Answer:
         pictures: pictures of the modality in the gallery.
         how: empty if the vectors were compared in memory, else how the table was searched.
         query: what the user gave, if it was a path.
-        cutoff: distance beyond which pictures are not similar to the query; None: not known.
+        cutoff: distance beyond which pictures are not similar to the query; None: unknown.
     """
 
     hits: tuple[Hit, ...]
@@ -44,12 +44,12 @@ class Answer:
 
     @property
     def similar(self) -> int:
-        """Number of hits that are similar to the query: the first so many. All of them without a cut-off."""
+        """Number of hits within the cut-off, which come first; all hits without one."""
         return len(self.hits) if self.cutoff is None else sum(hit.distance <= self.cutoff for hit in self.hits)
 
     @property
     def any_similar(self) -> bool:
-        """Whether a picture is similar to the query. True without a cut-off."""
+        """Whether any hit is within the cut-off; True without one."""
         return self.cutoff is None or self.similar > 0
 
     def __iter__(self) -> Iterator[Hit]:

@@ -18,6 +18,11 @@ FOLDER = "search"  # of the run directory
 _ROWS = 2**16  # written at a time
 
 
+def is_encoder(folder):
+    """Whether a folder holds exported encoders, as no run directory does itself."""
+    return (Path(folder) / runs.ABOUT).is_file()
+
+
 def identity_of(run):
     """The `Identity` of a finished run. Raises BadInput for one that has not ended."""
     file = _embeddings(run)
@@ -28,9 +33,11 @@ def identity_of(run):
 def open_run_table(run, where=None, make=True, mode=None):
     """The `Table` of a run: in RUN/search, or that of added pictures alone in the folder or at the URI `where`.
 
-    The first call puts the run's own pictures into RUN/search, without windows. Raises BadInput where `make` is not set
-    and there is no folder `where`. `mode` as of `open_encoder_table`.
+    The first call puts the run's own pictures into RUN/search, without windows; an exported encoder's has none. Raises
+    BadInput where `make` is not set and there is no folder `where`. `mode` as of `open_encoder_table`.
     """
+    if is_encoder(run):
+        return open_encoder_table(where or Path(run) / FOLDER, Path(run), make, mode)
     folder, identity = Path(run) / runs.ENCODERS, identity_of(run)
     if (folder / runs.ABOUT).is_file():
         identity = replace(identity, windows=windows_of(folder, mode))
@@ -44,8 +51,8 @@ def open_run_table(run, where=None, make=True, mode=None):
 def open_encoder_table(where, folder, make=True, mode=None):
     """The `Table` of pictures added by the encoder in `folder`, in the folder or at the URI `where`.
 
-    Raises BadInput where `make` is not set and there is no folder `where`. `mode`: of windows that the gallery has to
-    have, and a new one gets; left out: those that it has, in a new one the encoder's default.
+    Raises BadInput where `make` is not set and there is no folder `where`. `mode`: expected windows of the gallery, and
+    those of a new one; left out: any, and for a new one the encoder's default.
     """
     identity = replace(encoder_identity(folder), windows=windows_of(folder, mode))
     return open_table(where, identity, make, mode)
@@ -87,7 +94,7 @@ def _embeddings(run):
 
 def _first_rows(run, identity):
     """Record batches of the run's own pictures."""
-    features = read_embeddings(_embeddings(run))
+    features = read_embeddings(_embeddings(run), needs_unseen=False)
     for modality, items in (("photo", features.photo), ("sketch", features.sketch)):
         yield from _own_rows(identity, modality, features, items)
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from zscmr.evaluation.distances import MEMORY, check_vectors
-from zscmr.evaluation.nearest import WindowIndex
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import hits
 from zscmr.retrieval.encoder import SHIPPED, Encoder, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
 from zscmr.retrieval.hits import Answer
 from zscmr.retrieval.run_gallery import open_encoder_table, open_run_table
-from zscmr.retrieval.table_index import TableIndex, boxes_of, index_over, whole_pictures
+from zscmr.retrieval.table_index import TableIndex, boxes_of, index_over, nearest_pictures
 from zscmr.utils.errors import BadInput
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ class View:
         searched = count if mask is None else int(np.count_nonzero(mask))
         if not searched:
             return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
-        nearest = self.index.search(vectors, top, mask)
-        rows, distances, best = nearest if isinstance(self.index, WindowIndex) else whole_pictures(*nearest)
+        rows, distances, best = nearest_pictures(self.index, vectors, top, mask)
         boxes = [boxes_of(self.identity.windows, row) for row in best]
         return hits.answers([self.pictures.take(row) for row in rows], distances, searched, count, boxes=boxes)
 
@@ -219,9 +217,9 @@ class Searcher:
         return self.search_vectors(vector[None], gallery, top, filters, exact, picture_id)[0]
 
     def cutoff(self, kind, gallery):
-        """The encoder's distance beyond which a gallery's pictures are not similar to a query of a kind, or None.
+        """Distance beyond which a gallery's pictures are not similar to a query; None if the encoder has none.
 
-        It is known for drawings among photos alone.
+        Only sketches in search of photos have one.
         """
         return self.encoder(kind).cutoff if (kind, gallery) == ("sketch", "photo") else None
 

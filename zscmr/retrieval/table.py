@@ -43,8 +43,14 @@ UNMANAGED = -1  # size of a row that no folder keeps up to date: the run's own p
 
 @dataclass(frozen=True)
 class Identity:
-    """Which embeddings a gallery holds: `dim` numbers, or bits under hamming, ranked by `distance`, of the run or
-    encoder with this `digest`; of photos with the `windows` that they were added with, None for whole pictures."""
+    """Which embeddings a gallery holds.
+
+    Args:
+        dim: numbers, or bits under hamming.
+        distance: by which they are ranked.
+        digest: of the run or encoder.
+        windows: with which photos are added; None: whole pictures alone.
+    """
 
     dim: int
     distance: str
@@ -52,7 +58,7 @@ class Identity:
     windows: Windows | None = None
 
     def record(self):
-        """A JSON value; that of a gallery of whole pictures is the one before there were windows."""
+        """A JSON value. Without windows it has no key for them, as in galleries made by earlier versions."""
         record = {"dim": self.dim, "distance": self.distance, "digest": self.digest}
         return record | ({"windows": self.windows.record()} if self.windows else {})
 
@@ -162,14 +168,14 @@ class Table:
     def open(cls, where, identity, first=None, mode=None):
         """The gallery in the folder or at the URI `where`, made where there is none.
 
-        One that is there keeps the windows it was made with.
+        A gallery keeps the windows that it was made with.
 
         Args:
             where: folder or URI.
             identity: an `Identity`, with the windows of a new gallery.
             first: () -> the record batches (`rows`) that a new one begins with; left out: `where` has to be empty or a
                 gallery.
-            mode: of windows that the gallery has to have, as of `Windows`, or "0"; left out: any.
+            mode: expected windows, a mode of `Windows` or "0"; left out: any.
 
         Raises BadInput for a table of another identity, mode or format, or one that cannot be read or made.
         """
@@ -187,10 +193,10 @@ class Table:
             table.identity = _checked(where, opened.schema, identity)
         windows = table.identity.windows
         if mode is not None and mode != (windows.mode if windows else NONE):
-            there = f"{windows.mode} windows" if windows else "no windows"
+            received = f"{windows.mode} windows" if windows else "no windows"
             raise BadInput(
-                f"--windows {mode}: the pictures of {where} have {there}; leave --windows out to add to them, or begin "
-                "another --gallery"
+                f"--windows {mode}: the pictures of {where} have {received}; leave --windows out to add to them, or "
+                "begin another --gallery"
             )
         return table
 
@@ -571,7 +577,7 @@ def pictures_of(batches, identity):
 
 
 def _windows_of(chunks, dim):
-    """(windows (m, dim) float16, how many each picture has (n,)) of the column's chunks, without whole pictures."""
+    """(windows (m, dim) float16, their count for each picture (n,)) of the column's chunks, without whole pictures."""
     lengths = [np.diff(chunk.offsets.to_numpy()).astype(np.int64) for chunk in chunks]
     values = [chunk.flatten().flatten().to_numpy().reshape(-1, dim) for chunk in chunks]
     lengths = np.concatenate([np.empty(0, np.int64), *lengths])

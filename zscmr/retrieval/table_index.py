@@ -185,7 +185,7 @@ def scan(table, identity, queries, top, condition=None, block=SCANNED):
     """
     rows, distances, best = (np.empty((len(queries), 0), kind) for kind in (np.int64, np.float64, np.int64))
     for ids, pictures in _blocks(table, identity, condition, block):
-        positions, apart, row = searched(pictures, identity, queries, top)
+        positions, apart, row = nearest_pictures(index_over(pictures, identity), queries, top)
         parts = (rows, ids[positions]), (distances, apart), (best, row)
         rows, distances, best = (np.hstack(both) for both in parts)
         order = np.argsort(distances, axis=1, kind="stable")[:, :top]
@@ -193,10 +193,12 @@ def scan(table, identity, queries, top, condition=None, block=SCANNED):
     return rows, distances, best
 
 
-def searched(pictures, identity, queries, top):
-    """(rows (q, k), distances (q, k), best rows (q, k)) of the nearest of a block of `Pictures`."""
-    index = index_over(pictures, identity)
-    return index.search(queries, top) if isinstance(index, WindowIndex) else whole_pictures(*index.search(queries, top))
+def nearest_pictures(index, queries, top, keep=None):
+    """(rows (q, k), distances (q, k), best rows (q, k)) as of `WindowIndex.search`, of either kind of index."""
+    if isinstance(index, WindowIndex):
+        return index.search(queries, top, keep)
+    rows, distances = index.search(queries, top, keep)
+    return rows, distances, np.zeros_like(rows)
 
 
 def index_over(pictures, identity, **options):
@@ -205,11 +207,6 @@ def index_over(pictures, identity, **options):
         return Index(pictures.vectors, identity.distance, **options)
     windows, counts = pictures.windows, pictures.window_counts
     return WindowIndex(pictures.vectors, windows, counts, identity.windows.penalty, **options)
-
-
-def whole_pictures(rows, distances):
-    """What `WindowIndex.search` returns, of pictures without windows."""
-    return rows, distances, np.zeros_like(rows)
 
 
 def _blocks(table, identity, condition, block):
@@ -232,8 +229,8 @@ def _searched(identity):
 def _indexed(table, identity, query, top, condition, probes):
     """(`Pictures`, row ids (k,), distances (k,), best rows (k,)) of the nearest by the index, exactly ordered.
 
-    LanceDB ranks a picture by its nearest row without the penalty of windows. More are read until none that was left
-    out can be nearer than the last that is returned.
+    LanceDB ranks a picture by its nearest row without the penalty of windows. Rows are read until no other can be
+    nearer than the last one returned.
     """
     limit, penalty = top, identity.windows.penalty if identity.windows else 0.0
     while True:
@@ -242,7 +239,8 @@ def _indexed(table, identity, query, top, condition, probes):
         )
         rows = request.with_row_id(True).to_arrow()
         pictures = pictures_of(rows.to_batches(), identity)
-        positions, distances, best = (part[0] for part in searched(pictures, identity, query[None], top))
+        nearest = nearest_pictures(index_over(pictures, identity), query[None], top)
+        positions, distances, best = (part[0] for part in nearest)
         farthest = max(rows.column("_distance").to_pylist(), default=np.inf)
         if not penalty or len(rows) < limit or distances[-1] <= farthest:
             ids = rows.column("_rowid").to_numpy().astype(np.int64)

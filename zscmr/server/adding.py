@@ -33,7 +33,7 @@ class Adding:
     def state(self):
         """The addition that runs, or that ran last, as a dict; None before the first.
 
-        It ends with a `result`, or with an `error`, why it ended early.
+        At its end it has a `result`, one line, or an `error`, why it ended early.
         """
         return self._state
 

@@ -113,7 +113,7 @@ def picture_format(file):
 
 
 def details(picture):
-    """What is told of a `StoredPicture`, as a dict. Raises OSError as `open_stored`, and for what is no picture."""
+    """Name, class, bytes and time of a `StoredPicture`. Raises OSError as `open_stored`, and for what is no picture."""
     with open_stored(picture) as file:
         taken = read_date(_source(file))
         size = file.seek(0, os.SEEK_END)

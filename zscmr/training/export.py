@@ -26,10 +26,11 @@ SHARED = "encoder.tflite"  # graph of both modalities
 _DATASET = {"directory": str, "photo": int, "sketch": int, "class_vectors": int}  # entries of a run's dataset
 
 
-#: windows of each mode: input in sides of the encoder's own, sides of windows in sides of the maps (docs/trials.md)
+#: windows of each mode: side of the input in sides of the encoder's own; sides of windows as shares of the maps' side
+#: (docs/trials.md)
 MODES = {"fast": (17 / 14, (4 / 9,)), "thorough": (2.0, (1 / 2,))}
-PENALTY = 0.1  # of a window's cosine distance
-OWN_WHOLE = 1.25  # input in sides of the encoder's own above which the whole picture is embedded at its own size
+PENALTY = 0.1  # added to a window's cosine distance
+OWN_WHOLE = 1.25  # side of the input, as in MODES, above which the whole picture is embedded at its own size
 
 
 class Embedding(keras.layers.Layer):
@@ -52,10 +53,7 @@ class PooledMaps(keras.layers.Layer):
 
 
 class SketchColumns(keras.layers.Layer):
-    """Embeddings of a picture and its windows as photos (rows, t), and of the picture as a sketch (1, t) -> (rows, 2t).
-
-    The sketch's is repeated: windows are those of photos.
-    """
+    """Embeddings of a picture and its windows as photos (rows, t), and of it as a sketch (1, t) -> (rows, 2t)."""
 
     def call(self, photos, sketch):
         return keras.ops.concatenate([photos, keras.ops.zeros_like(photos) + sketch], axis=1)
@@ -240,7 +238,7 @@ def _embedded(opened, embeddings, windowed):
 
 
 def _has_windows(run, opened, distance):
-    """Whether windows of a run's photos can be embedded; prints why not."""
+    """Whether windows of a run's photos can be embedded; print why not."""
     reason = None
     if opened.pool is None:
         reason = "its features are no average of last maps"
@@ -254,14 +252,14 @@ def _has_windows(run, opened, distance):
 
 
 def _windows(opened, embedded, path, modes=MODES, penalty=PENALTY, float16=False):
-    """The entry "windows" of about.json: those modes in which the written graph gives what the model gives.
+    """The entry "windows" of about.json: the modes in which the written graph agrees with the model.
 
     Args:
         opened: `OpenCnn` of photos.
         embedded: `OpenCnn` -> the model of the graph.
         path: of the graph.
         modes, penalty: as of `write_shared_encoder`.
-        float16: whether its weights are halved.
+        float16: whether its weights are stored in half precision.
     """
     records = []
     for mode, (scale, shares) in modes.items():

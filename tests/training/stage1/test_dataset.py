@@ -58,6 +58,23 @@ def test_export_writes_the_released_files(trees):
     assert read_provenance(out)["trained_on"] == []
 
 
+def test_pictures_of_several_folders_become_one_dataset(trees, refused):
+    """The second folder of photos repeats a picture and adds one; that of sketches is a file of Quick, Draw!."""
+    (trees / "more/ant").mkdir(parents=True)
+    shutil.copy(trees / "photo/ant/ant_0.jpg", trees / "more/ant")
+    shutil.copy(trees / "photo/ant/ant_0.jpg", trees / "more/ant/new.jpg")
+    (trees / "quick").mkdir()
+    (trees / "quick/bee.ndjson").write_text(json.dumps({"drawing": [[[0, 255], [0, 255]]]}) + "\n")
+    folders = {"photos": (trees / "photo", trees / "more"), "sketches": (trees / "sketch", trees / "quick")}
+    make_dataset(dataclasses.replace(settings(trees), **folders))
+    dataset = loader.load_dataset(trees / "out", needs_vectors=False)
+    assert np.bincount(dataset.photo.labels).tolist() == [4, 3, 3, 3, 3]
+    assert np.bincount(dataset.sketch.labels).tolist() == [3, 4, 3, 3, 3]
+    make_dataset(dataclasses.replace(settings(trees), **folders))  # nothing differs
+    both = dataclasses.replace(settings(trees), photos=(trees / "photo", trees / "sketch"))
+    assert refused(make_dataset, both) == f"--photos and --sketches: both have {trees / 'sketch'}"
+
+
 @pytest.mark.slow
 def test_features_stand_beside_the_names_of_their_pictures(trees):
     """Row by row: the exported feature is that of the picture the names file says."""

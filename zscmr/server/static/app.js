@@ -45,7 +45,7 @@ async function run() {
   at("grid").setAttribute("aria-busy", "true");
   try {
     const answer = await search(`/search?${parameters()}`, body);
-    showResults(at("grid"), answer, names[gallery()].known, pick, (found, position) => large.show(found, position));
+    showResults(at("grid"), answer, names?.[gallery()].known, pick, (found, position) => large.show(found, position));
     showStatus(at("status"), answer);
     at("photo-hint").hidden = !answer.looks_like_photo;
     at("grid").classList.remove("old");
@@ -170,6 +170,7 @@ function choose(select, value) {
 }
 
 function fillFilters() {
+  if (!names) return;  // the server has not answered yet
   const {classes, folders, known} = names[gallery()];
   at("class-row").hidden = !known;
   const common = sharedStart(folders.map(folder => folder.name));

@@ -56,7 +56,7 @@ def make_dataset(options):
         {Path(folder).resolve() for folder in folders_of(folders)} for folders in (options.photos, options.sketches)
     )
     if common := photos & sketches:
-        raise BadInput(f"--photos and --sketches: both are {min(common)}")
+        raise BadInput(f"--photos and --sketches: both have {min(common)}")
     existing_folder("--out", options.out)
     with alone("--out", options.out) if strategies.is_chief() else nullcontext():
         _make_dataset(options)

@@ -58,7 +58,7 @@ class TrainingSet:
 def read_training_set(sides, split, class_vectors, redrawing=None, resident=RESIDENT_BYTES):
     """The `TrainingSet` of {"photo", "sketch": `PictureSet`}, decoded and kept up to `resident` bytes of each.
 
-    `redrawing`: `Redrawing` of drawings that are known as strokes.
+    `redrawing`: `Redrawing` of drawings with strokes, or None.
     """
     fitted = [
         decode(sides[key].of_classes(split.seen), resident, progress=True, redrawing=redrawing)

@@ -1,4 +1,4 @@
-"""The pictures of one modality as stage I reads them: files, or all decoded in memory; drawings anew in each epoch."""
+"""The pictures of one modality in stage I: files, or all decoded in memory; strokes are drawn anew in each epoch."""
 
 import functools
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class PictureSet:
 
 @dataclass(frozen=True)
 class Redrawing:
-    """How drawings that are known as strokes are drawn anew in each epoch; a function of (seed, epoch, row)."""
+    """How drawings with strokes are varied in each epoch, as a function of (seed, epoch, row)."""
 
     variation: Variation
     seed: int
@@ -66,7 +66,7 @@ class Examples:
     Args:
         modality: the pictures.
         images: (n, size, size, 3) uint8, or None where they are read when needed.
-        redrawing: of drawings that are known as strokes, None to leave them as they are.
+        redrawing: of drawings with strokes; None: they stay the same.
     """
 
     modality: PictureSet
@@ -84,27 +84,22 @@ class Examples:
         return np.array(rows, np.int32)
 
     def read(self, rows, epoch=None):
-        """Pictures (n, size, size, 3) uint8 of row numbers, drawings as in this epoch, or as stored."""
+        """Pictures (n, size, size, 3) uint8 of row numbers; drawings as in `epoch`, None: as stored."""
         images = self.modality.read(rows)[0] if self.images is None else self.images[rows]
         if epoch is not None:
-            anew = np.flatnonzero(np.isin(rows, self.redrawn_rows))
-            images[anew] = self.redraw(np.asarray(rows)[anew], epoch)
+            redrawn = np.flatnonzero(np.isin(rows, self.redrawn_rows))
+            images[redrawn] = self.redraw(np.asarray(rows)[redrawn], epoch)
         return images
 
     def redraw(self, rows, epoch):
-        """Drawings (k, size, size, 3) uint8 of `redrawn_rows` as in this epoch."""
+        """Drawings (k, size, size, 3) uint8 of some of `redrawn_rows` in this epoch."""
         size = self.modality.preprocessing.size
         images = np.empty((len(rows), size, size, 3), np.uint8)
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             random = generator(self.redrawing.seed, f"drawing {row}", epoch)
-            picture = draw_varied(self._strokes[row], size, self.redrawing.variation, random)
-            images[place] = np.asarray(picture)[..., None]
+            strokes = read_strokes(self.modality.paths[row])
+            images[position] = np.asarray(draw_varied(strokes, size, self.redrawing.variation, random))[..., None]
         return images
-
-    @functools.cached_property
-    def _strokes(self):
-        """{row: strokes} of the drawings."""
-        return {int(row): read_strokes(self.modality.paths[row]) for row in self.redrawn_rows}
 
 
 def decode(modality, limit, progress=False, redrawing=None):
