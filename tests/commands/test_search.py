@@ -215,7 +215,7 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
-def test_photos_given_as_drawings_are_told(tmp_path, capsys):
+def test_photos_given_as_drawings_cause_a_warning(tmp_path, capsys):
     drawing = tmp_path / "drawing.png"
     draw("cross", np.random.default_rng(0)).save(drawing)
     photos = [tmp_path / name for name in ("1.png", "2.png")]
