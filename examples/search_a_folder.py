@@ -14,7 +14,7 @@ import zscmr
 
 def main(pictures: str, sketch: str) -> None:
     """Add the folder `pictures` to the gallery and print the photos nearest to the file `sketch`."""
-    encoder = zscmr.Encoder.load("lite0")
+    encoder = zscmr.Encoder.load("everyday")
     gallery = zscmr.Gallery("gallery", encoder)
     gallery.add(pictures)
     for hit in gallery.search(sketch, top=10):

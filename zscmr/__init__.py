@@ -3,7 +3,7 @@
 The face for programs; names are imported when they are first used, none of them needs TensorFlow. Commands are in
 `zscmr.commands`, everything that they call in the other packages.
 
-    encoder = zscmr.Encoder.load("lite0")            # or a run's directory; zscmr.encoders() lists names
+    encoder = zscmr.Encoder.load("everyday")  # or a run's directory; zscmr.encoders() lists names
     encoder.embed(["my.png", image, array], kind="sketch")
     gallery = zscmr.Gallery("gallery", encoder)
     gallery.add("~/Pictures")

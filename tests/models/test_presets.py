@@ -83,5 +83,6 @@ def test_presets_know_what_they_had_in_version_0_2(name, start):
     """All presets of ZSCMR then had eleven constants and weights of four terms."""
     preset = models.presets_of("zscmr")[name]
     constants = dataclasses.asdict(preset.constants) | preset.constants.retired["constants"]
+    constants.pop("trained", None)  # of `aligned`, newer
     assert constants["start"] == start and constants["likeness"] == (name == "aligned") and len(constants) == 11
     assert set(preset.weights | preset.constants.retired.get("weights", {})) == set(zscmr.TERMS)

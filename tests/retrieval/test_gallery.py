@@ -16,7 +16,7 @@ pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
 
 @pytest.fixture(scope="module")
 def encoder():
-    return zscmr.Encoder.load("lite0")
+    return zscmr.Encoder.load("everyday")
 
 
 @pytest.mark.slow

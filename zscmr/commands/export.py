@@ -44,7 +44,7 @@ class Settings(Options):
 
 def main(settings):
     import_tensorflow()
-    if not runs.Run(settings.run).results():
+    if not (settings.run / runs.RESULTS).is_file():
         raise BadInput(f"--run {settings.run}: no finished run (it has no {runs.RESULTS})")
     with alone("--run", settings.run):
         export(settings)

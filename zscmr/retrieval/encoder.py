@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 BATCH = 16  # pictures decoded together
 ENCODERS = Path(__file__).parent / "encoders"  # those that come with the project, a folder each
-DEFAULT = "lite0"
+DEFAULT = "everyday"
+FORMER = {"lite0": DEFAULT}  # names of encoders that were replaced
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 SHIPPED = ENCODERS / DEFAULT
 Picture: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image", npt.NDArray[np.uint8]]
@@ -91,6 +92,8 @@ class Encoder:
 
         Raises BadInput for an unknown name, a run without exported encoders, or a damaged graph.
         """
+        if isinstance(source, str):
+            source = FORMER.get(source, source)
         if isinstance(source, str) and (ENCODERS / source / runs.ABOUT).is_file() and Path(source).name == source:
             return cls(ENCODERS / source)
         folder = Path(source).expanduser()

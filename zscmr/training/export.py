@@ -158,14 +158,13 @@ def write_encoders(run, weights=None):
     """
     run = Path(run)
     folder, config = run / runs.ENCODERS, runs.Run(run).config()
+    sides = {modality: open_cnn(run, modality, weights) for modality in MODALITIES}
+    distance, system = stored_preset(run)[1].distance, load_model(run)
     folder.mkdir(exist_ok=True)
     (folder / runs.ABOUT).unlink(missing_ok=True)
-    distance = stored_preset(run)[1].distance
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
     about["distance"] = distance
-    system = load_model(run)
-    for modality in MODALITIES:
-        opened = open_cnn(run, modality, weights)
+    for modality, opened in sides.items():
         windowed = modality == "photo" and _has_windows(run, opened, distance)
         embedded = partial(_embedded, embeddings=[Embedding(system, modality)], windowed=windowed)
         model, path = embedded(opened), folder / f"{modality}.tflite"
