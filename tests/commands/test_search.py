@@ -215,7 +215,7 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
-def test_photos_given_as_drawings_are_told(tmp_path, capsys):
+def test_photos_given_as_drawings_cause_a_warning(tmp_path, capsys):
     drawing = tmp_path / "drawing.png"
     draw("cross", np.random.default_rng(0)).save(drawing)
     photos = [tmp_path / name for name in ("1.png", "2.png")]
@@ -426,7 +426,7 @@ def test_photos_are_added_with_windows_and_found_by_them(windowed_encoder, tmp_p
     search.main(search.Settings(**found, json=tmp_path / "found.json"))
     (hit,) = json.loads((tmp_path / "found.json").read_text())["queries"][0]["found"]
     assert (hit["name"], hit["box"]) == (str(folder / "1.png"), [0.5, 0.5, 1.0, 1.0])
-    assert hit["distance"] == pytest.approx(0.1, abs=1e-3)
+    assert hit["distance"] == pytest.approx(0.1, abs=5e-3)  # scaling mixes colours at edges
     assert "1.png  (across 50-100 %, down 50-100 %)" in capsys.readouterr().out
     add()  # the gallery keeps its windows
     assert "0 pictures added, 3 were there" in capsys.readouterr().out

@@ -8,9 +8,11 @@ import pytest
 from helpers.project import draw_pictures, picture_flags, trainer_settings
 from PIL import Image
 
+from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.formats import matfiles
+from zscmr.inference.windows import Windows
 from zscmr.retrieval import Encoder, encoders
-from zscmr.retrieval.encoder import SHIPPED, as_file
+from zscmr.retrieval.encoder import SHIPPED, ModalityEncoder, as_file
 from zscmr.utils.files import read_json, write_json
 
 NAMES = ("ant", "bee", "cow", "dog")
@@ -144,6 +146,30 @@ def test_the_cutoff_is_read_from_the_folder(tmp_path, refused):
         assert Encoder.load(folder).of_kind("sketch").cutoff == cutoff
     write_json(folder / "about.json", {**about, "cutoff": "near"})
     assert "'cutoff'" in refused(Encoder.load, folder)
+
+
+class Network:
+    """Rows of a constant; `step()` is called for each batch."""
+
+    def __init__(self, constant, width, step=lambda: None):
+        self.constant, self.width, self.step = constant, width, step
+
+    def __call__(self, images):
+        self.step()
+        return np.full((len(images), self.width), self.constant, np.float32)
+
+
+def test_the_whole_picture_is_embedded_at_its_own_size(tmp_path):
+    """One of the two pictures is deleted between the two reads: it counts as unreadable."""
+    paths = [tmp_path / "1.png", tmp_path / "2.png"]
+    for path in paths:
+        Image.new("RGB", (8, 8)).save(path)
+    windows = Windows("thorough", 8, 4, ((2, 2),), 0.1, own_whole=True)
+    windowed = Network(2, 5 * 3, lambda: paths[1].unlink(missing_ok=True))
+    encoder = ModalityEncoder(Network(1, 3), Preprocessing(4), open_windowed=lambda windows: windowed)
+    vectors, readable = encoder.embed_windows(paths, windows)
+    assert vectors[0].tolist() == [[1] * 3] + [[2] * 3] * 4
+    assert readable.tolist() == [True, False] and not vectors[1].any()
 
 
 @pytest.mark.slow

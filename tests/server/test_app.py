@@ -238,7 +238,7 @@ def test_nothing_similar_is_said(serve, sketch, monkeypatch):
     assert (answer["cutoff"], answer["similar"], len(answer["found"])) == (0.01, False, 3)
 
 
-def test_a_photo_sent_as_a_sketch_is_told(server, sketch):
+def test_a_photo_sent_as_a_sketch_is_recognised(server, sketch):
     photo = picture_bytes(colourful_photo())
     for query, expected in (("kind=sketch", True), ("kind=photo", False)):
         assert server.search(photo, query)["looks_like_photo"] is expected

@@ -372,7 +372,7 @@ def test_what_a_picture_is_sticks(page, browser, sketch):
     browser.execute_script("sessionStorage.clear()")
 
 
-def test_a_photo_given_as_a_sketch_is_told(page, browser, sketch):
+def test_a_photo_given_as_a_sketch_shows_a_hint(page, browser, sketch):
     give(browser, "photo.png", picture_bytes(colourful_photo()))
     page.until(lambda: len(page.shown) == 24)
     assert not page["photo-hint"].is_displayed()
@@ -423,7 +423,7 @@ def test_counts_and_filters_follow_the_gallery(browser, serve, folders):
     page.close()
 
 
-def test_a_server_that_is_gone_is_told_and_tried_again(browser, serve):
+def test_a_server_that_is_gone_is_reported_and_tried_again(browser, serve):
     page = Page(browser, serve())
     page.stroke(LINE)
     page.until(lambda: len(page.shown) == 24)

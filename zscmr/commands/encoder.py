@@ -49,7 +49,7 @@ def main(settings):
 
 
 def train_encoder(settings):
-    """Write features, run and encoder. Finished features are kept; the run takes a minute and is made anew."""
+    """Write features, run and encoder. Finished features are kept; the run, a minute's work, is replaced."""
     features, run = settings.work / "features", settings.work / "run"
     features.mkdir(parents=True, exist_ok=True)
     common = {name: getattr(settings, name) for name in ("photos", "sketches", "duplicates", "unseen", "backbone")}

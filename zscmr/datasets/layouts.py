@@ -111,7 +111,7 @@ def list_pictures(roots, modality, duplicates="drop"):
 
 
 def _picture_key(path):
-    """Tells a picture of a class from others: the name without suffix, of a drawing of Quick, Draw! the whole path."""
+    """The same for copies of a picture in a class: its name without suffix; of a drawing of Quick, Draw! its path."""
     return str(path) if is_drawing(str(path)) else Path(path).stem
 
 

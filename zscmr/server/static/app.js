@@ -8,7 +8,7 @@ import {PLURALS, showResults, showStatus} from "./results.js";
 const WAIT = 200;                    // ms without a change before a search
 const TOPS = [12, 24, 48, 96, 200];
 const SHRUNK = 1024;                 // pixels, the longer side of a picture that is sent at most
-const POLL = 500, IDLE = 3000;       // ms between looks at the gallery: while it grows or is away, and else
+const POLL = 500, IDLE = 3000;       // ms between polls: while pictures are added or the server is away; otherwise
 const ENDED = 20000;                 // ms that the end of an addition is shown
 const THEMES = ["system", "light", "dark"];
 
@@ -19,7 +19,7 @@ const large = new Large(at("large"), pick);
 const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
 const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
 let names = null, counts = null, waiting = 0, away = false, gallerySeen = "", watching = 0, added = null;
-let desired = {};                    // filters of the address that the gallery does not have yet
+let desired = {};                    // filters of the address that are not in the gallery yet
 
 const radio = name => document.querySelector(`input[name=${name}]:checked`).value;
 const gallery = () => radio("gallery");
@@ -57,7 +57,7 @@ async function run() {
   at("grid").removeAttribute("aria-busy");
 }
 
-// What was found before stays, but grey: it does not answer what is searched with now.
+// Former results stay, in grey: they do not belong to the present query.
 function fail(error) {
   at("status").textContent = error.message;
   at("grid").classList.add("old");
@@ -130,7 +130,7 @@ async function usePicture(file) {
 }
 
 // The address holds everything but a picture that was opened: it stays on this side of the connection, and the entry of
-// the history has its key. What undo and redo lead to is kept for a reload.
+// the history has its key. Steps of undo and redo are kept for a reload.
 function remember() {
   writeAddress();
   try {
@@ -193,7 +193,7 @@ function sharedStart(paths) {
   return parts.length ? parts[0].slice(0, shared).join("").length : 0;
 }
 
-// Look at the gallery again and again: its counts and filters, how far an addition is, whether the server is there.
+// Poll the server: counts and filters of the gallery, the progress of an addition.
 async function watch() {
   clearTimeout(watching);
   let adding = null;

@@ -33,23 +33,23 @@ export class Large {
     this.part("previous").disabled = position === 0;
     this.part("next").disabled = position === found.length - 1;
     this.part("taken").textContent = "";
-    get(`/details/${match.id}`).then(details => this.tell(match, details), () => {});  // the picture says what is wrong
+    get(`/details/${match.id}`).then(details => this.showTime(match, details), () => {});  // no time: nothing is shown
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  tell(match, {taken}) {
+  showTime(match, {taken}) {
     if (this.found[this.position] === match && taken) this.part("taken").textContent = new Date(taken).toLocaleString();
   }
 
-  step(way) {
-    const position = this.position + way;
+  step(offset) {
+    const position = this.position + offset;
     if (this.found[position]) this.show(this.found, position);
   }
 
   key(event) {
-    const ways = {ArrowLeft: -1, ArrowRight: 1};
-    if (!ways[event.key]) return;
+    const offset = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (!offset) return;
     event.preventDefault();
-    this.step(ways[event.key]);
+    this.step(offset);
   }
 }

@@ -1,16 +1,16 @@
-// A picture with a frame about the part of it that is similar.
+// Pictures with a frame around the part that was found.
 
 export function element(name, kind, text) {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  if (kind) node.className = kind;
+  if (text !== undefined) node.textContent = text;
+  return node;
 }
 
 export const lastPart = path => path.split(/[/\\]/).at(-1);
 
-// The image in a span, with the box [left, top, right, bottom] (shares of the picture's sides; null: none) over it.
-// The image fills the span, or is as large as fits into it, in its middle.
+// Put an image into a span, with a frame at the box [left, top, right, bottom] in shares of the picture's sides (null:
+// no frame). The image is scaled to fit into the span and centred.
 export function framed(image, box) {
   const frame = element("span", "frame");
   frame.append(image);

@@ -5,22 +5,21 @@ import {element, framed, lastPart} from "./picture.js";
 let last = null;  // {found, position} of the picture that was clicked last
 let shown = "";   // what the grid shows, as text
 
-// pick(match): called for a click on a picture. enlarge(found, position): for a second click, wherever the grid has
-// moved meanwhile, and for the sign in its corner.
-// known: whether class names mean something, or are just names of folders.
+// pick(match): called for a click on a picture. enlarge(found, position): called for a second click, even if the grid has
+// moved meanwhile, and for the button in the corner. known: whether class names are shown.
 export function showResults(grid, answer, known, pick, enlarge) {
   const text = JSON.stringify([known, answer.cutoff, answer.found]);
   if (text === shown && grid.children.length) return;  // as the gallery grows: nothing moves under the pointer
   shown = text;
   const focused = grid.contains(document.activeElement), isNear = match => match.distance <= (answer.cutoff ?? Infinity);
-  const there = answer.found.filter(match => !match.gone), gone = answer.found.filter(match => match.gone);
-  const found = [...there, ...gone], near = there.filter(isNear).length;
+  const present = answer.found.filter(match => !match.gone), gone = answer.found.filter(match => match.gone);
+  const found = [...present, ...gone], near = present.filter(isNear).length;
   const cards = found.map((match, position) => {
     const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
     return card(found, position, known, closeness, pick, enlarge);
   });
   cards.slice(near).forEach(one => one.classList.add("far"));
-  if (near && near < there.length) cards.splice(near, 0, element("li", "line", "Not very similar"));
+  if (near && near < present.length) cards.splice(near, 0, element("li", "line", "Not very similar"));
   grid.replaceChildren(...cards);
   if (focused) grid.querySelector("button")?.focus();
 }
