@@ -24,6 +24,7 @@ COMMANDS = {  # name -> what it does (its script), in the order of a project; ea
     "embed": "measure a run on another dataset (embed.py)",
     "export": "write a run's encoders (export.py)",
     "search": "find photos with a drawing (search.py)",
+    "gallery": "what was added to a gallery, and forgetting it (python -m zscmr gallery)",
     "tables": "the paper's tables for a dataset (paper_tables.py)",
     "ys-tip": "PCMSN by the command its users know (ys_tip.py)",
 }

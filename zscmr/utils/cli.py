@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zscmr.utils.console import complain
 from zscmr.utils.errors import BadInput
+from zscmr.utils.folders import expanded
 from zscmr.utils.options import element_type, flag, flag_fields
 
 
@@ -77,7 +78,11 @@ def _add_flags(parser, options_class, with_defaults=False):
         if kind is bool:
             options["action"] = "store_true"
         else:
-            options |= {"type": kind, "choices": field.metadata["choices"], "metavar": field.metadata["metavar"]}
+            options |= {
+                "type": _path if kind is Path else kind,
+                "choices": field.metadata["choices"],
+                "metavar": field.metadata["metavar"],
+            }
         if many:
             options["nargs"] = "+"
         if field.metadata["positional"]:
@@ -85,6 +90,10 @@ def _add_flags(parser, options_class, with_defaults=False):
             parser.add_argument(field.name, **options)
         else:
             parser.add_argument(flag(field.name), required=required and with_defaults, **options)
+
+
+def _path(text):
+    return expanded(Path(text))
 
 
 def run(main, settings_class, description, argv=None, constants_of=None):
