@@ -100,9 +100,8 @@ def test_a_gallery_of_an_earlier_version_is_used_and_told(home, capsys):
     assert default_gallery.default_gallery() == default_gallery.EARLIER
     line = capsys.readouterr().err
     how = f"mkdir -p {folder.parent} && mv gallery {folder}"
-    assert line == (
-        f"warning: {home}/here/gallery: the gallery of an earlier version is used; to find it from any folder: {how}\n"
-    )
+    used = f"warning: {home}/here/gallery: the gallery in this folder is used, as by earlier versions; "
+    assert line == f"{used}to find it from any folder: {how}\n"
     subprocess.run(how, shell=True, check=True)
     assert default_gallery.default_gallery() == folder and capsys.readouterr().err == ""
     make(home / "here/gallery")

@@ -77,6 +77,19 @@ def test_a_missing_package_is_a_line_with_what_installs_it(narrow, tmp_path):
     assert (status, out, errors) == (2, "", line)
 
 
+def test_help_tells_defaults_of_the_backbone_in_numbers(narrow):
+    """Those of the chosen backbone and kind of training; the words where it is unknown."""
+    for words, expected in (
+        ((), ("(default: 12)", "(default: 224)", "(default: 0.0001)")),
+        (("--train", "joint"), ("(default: 5)", "(default: 224)", "(default: 0.0005)")),
+        (("--backbone", "nothing"), ("(default: the backbone's)",)),
+    ):
+        status, out, errors = narrow("pretrain/finetune.py", *words, "--help")
+        assert (status, errors) == (0, "")
+        text = " ".join(out.split())
+        assert all(one in text for one in expected) and ("backbone's)" in text) == ("nothing" in words)
+
+
 def test_control_characters_of_flags_do_not_reach_the_terminal(narrow):
     status, out, errors = narrow("knn_eval.py", "--run\x1b[31m\n", encoding="utf-8")
     assert (status, out) == (2, "") and errors.count("\n") == 1 and r"\x1b[31m\n" in errors

@@ -37,7 +37,8 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
     """
     with cli.exits(argv):  # a package that the module imports may be missing
         module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    cli.run(module.main, module.Settings, module.__doc__, argv, module.__dict__.get("constants_class"))
+    further = (module.__dict__.get(name) for name in ("constants_class", "defaults_of"))
+    cli.run(module.main, module.Settings, module.__doc__, argv, *further)
 
 
 def usage() -> str:

@@ -23,5 +23,5 @@ def default_gallery():
     else:
         parent, target = (shlex.quote(str(path)) for path in (folder.parent, folder))
         hint = f"to find it from any folder: mkdir -p {parent} && mv {EARLIER} {target}"
-    warn(f"{EARLIER.absolute()}: the gallery of an earlier version is used; {hint}")
+    warn(f"{EARLIER.absolute()}: the gallery in this folder is used, as by earlier versions; {hint}")
     return EARLIER
