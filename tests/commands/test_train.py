@@ -127,13 +127,13 @@ def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
 
 
 def test_few_pictures_make_the_preset_s_batch_smaller(dataset_folder, capsys):
-    """Six of seven seen classes train, 6 pictures each; the batch is recorded. Three unseen classes are few."""
+    """Five of seven seen classes train, 6 pictures each; the batch is recorded. Three unseen classes are few."""
     run = dataset_folder.parent / "run"
     trainer.main(trainer.Settings(data=dataset_folder, path=run, epochs=1, no_encoders=True))
     output = capsys.readouterr()
-    assert "36 pictures to train on: 16 triads a batch in place of 128\n" in output.out
+    assert "30 pictures to train on: 8 triads a batch in place of 128\n" in output.out
     assert "warning: only 3 unseen classes: " in output.err
-    assert json.loads((run / "config.json").read_text())["settings"]["batch_size"] == 16
+    assert json.loads((run / "config.json").read_text())["settings"]["batch_size"] == 8
 
 
 def test_a_shared_space_below_its_features_is_told(capsys):

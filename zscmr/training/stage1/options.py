@@ -120,10 +120,10 @@ def defaults_of(given):
     entry = backbone(given.get("backbone", Stage1Options.backbone))
     if given.get("train") == "joint":
         recipe, batch_size = entry.joint, 2 * JOINT_PAIRS
-        train_size = given.get("size") or recipe.train_size or entry.size
     else:
-        recipe, train_size = entry.head if given.get("train") == "head" else entry.recipe, None
+        recipe = entry.head if given.get("train") == "head" else entry.recipe
         batch_size = recipe.batch_size
+    train_size = given.get("size") or entry.joint.train_size or entry.size
     values = {"size": entry.size, "train_size": train_size, "batch_size": batch_size}
     return values | {"epochs": recipe.epochs, "learning_rate": recipe.learning_rate}
 
