@@ -410,8 +410,13 @@ def test_the_gallery_belongs_to_the_run_s_embeddings(finished, folder, refused):
 
 def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished, folder, monkeypatch):
     """The query's folder names a seen class; of the gallery only unseen ones are left."""
-    rights = []
-    monkeypatch.setattr(grid, "framed_pictures", lambda classes, paths, right, notes: rights.append(right) or [])
+    rights, framed = [], grid.framed_pictures
+
+    def kept(classes, paths, right, notes):
+        rights.append(right)
+        return framed(classes, paths, right, notes)
+
+    monkeypatch.setattr(grid, "framed_pictures", kept)
     monkeypatch.setattr(grid, "picture_grid", lambda *_: (0, 0))
     for unseen_only in (False, True):
         find(folder, finished / "sketch/ant/ant_1.png", unseen_only=unseen_only, grid=folder / "search.png")
