@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 import shlex
+import subprocess
 
 import pytest
 from helpers.project import ROOT, load_script
@@ -114,6 +115,15 @@ def test_documents_print_commands():
     assert ("README.md", ["pip", "install", "-r", "requirements.txt"]) in COMMANDS
     assert ("README.md", ["pip", "install", "zscmr[search]"]) in COMMANDS
     assert ("README.md", ["zscmr", "search", "--add", "~/Pictures", "--draw"]) in COMMANDS
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no clone: nothing is ignored")
+def test_what_the_readme_s_commands_write_is_ignored():
+    """Its folders of pictures, too."""
+    folders = ("data/mine", "data/miniature", "runs/mine", "runs/0001", "results/mine", "figures", "photos", "sketches")
+    paths = [*(f"{folder}/file" for folder in folders), "mine.json", "search.png", "unseen.txt"]
+    done = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == paths
 
 
 def all_flags():

@@ -53,7 +53,7 @@ def test_from_pictures_to_table(script, tmp_path):
     assert set(results["directions"]["sketch->image"]) >= {"mAP@all", "P@100", "mAP@200", "P@200", "queries", "gallery"}
     query = next(mini.glob("sketch/*/*.png"))
     done = script("search.py", "--run", "runs/0001", "--query", query, "--top", 3, cwd=tmp_path)
-    assert "1 query answered in" in done.stdout and "wrote runs/0001/search.png" in done.stdout
+    assert "1 query answered in" in done.stdout and "wrote" not in done.stdout
     assert done.stderr == ""
     again = script("Unified_XY_triads.py", "--resume", cwd=tmp_path)
     assert "runs/0001 is complete" in again.stdout
@@ -92,7 +92,7 @@ def test_help_shows_defaults(call, name):
     assert status == 0 and "--debug" in text and ("default:" in text or name == "export.py")
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", sorted({*commands.COMMANDS} - {"gallery"}))  # which has no script
 def test_help_of_a_subcommand_is_that_of_its_script(call, name):
     """One script is the face of each subcommand, and both have the same parser."""
     faces = [face for face in FACES if f'commands.run("{name}")' in (ROOT / face).read_text(encoding="utf-8")]

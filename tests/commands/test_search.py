@@ -137,10 +137,11 @@ def test_answers_are_those_of_the_ranking(finished, folder, capsys):
         np.testing.assert_allclose([one["distance"] for one in answer["found"]], apart[order], rtol=1e-4)
         assert all(one["class"] == one["name"].split("/")[0] for one in answer["found"])
     output = capsys.readouterr()
-    assert "2 queries answered in" in output.out
+    assert "2 queries answered in" in output.out and not (folder / "run/search.png").exists()
     told = f"warning: {queries[0]} and 1 more look like photos, not drawn; "  # they are of noise
     assert output.err == f"{told}--query-kind photo searches with photos\n"
-    with Image.open(folder / "run/search.png") as drawn:
+    find(folder, *queries, top=7, grid=folder / "search.png")
+    with Image.open(folder / "search.png") as drawn:
         colours = np.asarray(drawn).reshape(-1, 3)
     right = sum(
         one["class"] == q.parent.name for q, a in zip(queries, found["queries"], strict=True) for one in a["found"]
@@ -206,7 +207,7 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
     drawn, render = [], grid.rendered
     monkeypatch.setattr(grid, "rendered", lambda figure: drawn.append(figure) or render(figure))
     for top, note in ((24, "; the nearest 20 of 24 found"), (3, "; class of the query's folder green")):
-        find(folder, finished / "sketch/cow/cow_0.png", top=top)
+        find(folder, finished / "sketch/cow/cow_0.png", top=top, grid=folder / "search.png")
         figure = drawn[-1]
         assert note in " ".join(text.get_text() for text in figure.texts)
         renderer = FigureCanvasAgg(figure).get_renderer()
@@ -334,7 +335,8 @@ def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
     shutil.copytree(finished / "photo/ant", folder / "new")
     search.main(search.Settings(run=folder / "run", gallery=str(folder / "g"), add=folder / "new"))
     shutil.rmtree(folder / "new")
-    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5, gallery=str(folder / "g"))["queries"][0]
+    more = {"gallery": str(folder / "g"), "grid": folder / "search.png"}
+    answer = find(folder, finished / "sketch/ant/ant_1.png", top=5, **more)["queries"][0]
     assert len(answer["found"]) == 4
     output = capsys.readouterr().err
     assert output.count("\n") == 2 and "ant_1.png looks like a photo" in output  # it is of noise
@@ -460,8 +462,8 @@ def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished,
     framed = grid.framed_pictures
     monkeypatch.setattr(grid, "framed_pictures", lambda *arguments: rights.append(arguments[2]) or framed(*arguments))
     monkeypatch.setattr(grid, "picture_grid", lambda *_: (0, 0))
-    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",)))
-    search.main(search.Settings(run=folder / "run", query=(finished / "sketch/ant/ant_1.png",), unseen_only=True))
+    for unseen_only in (False, True):
+        find(folder, finished / "sketch/ant/ant_1.png", unseen_only=unseen_only, grid=folder / "search.png")
     assert rights[0].any() and rights[1] is None
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from helpers.project import load_script
+from helpers.project import CLASSES, load_script, write_dataset
 from helpers.toy_tables import fabricate, plan_of
 
 from zscmr.commands import tables as paper_tables
@@ -26,7 +26,8 @@ def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypa
     assert "12 of 12 cells missing, about 0:00:" in capsys.readouterr().out and not cells.exists()
     paper_tables.main(settings)
     output = capsys.readouterr()
-    assert "12/12 zscmr-paper-epochs-3, unseen, seed 0, measured: reranked; " in output.out
+    last = next(line for line in output.out.splitlines() if line.startswith("12/12 "))
+    assert len(last) <= 80 and " to go; zscmr-" in last and last.endswith("seed 0, measured: reranked")
     assert output.err == ""
     files = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(files) == {"tables.md", "tables.tex", "tables.csv", "ablation-zscmr-paper.png"}
@@ -63,6 +64,19 @@ def test_bad_input_is_refused_before_anything_runs(dataset_folder, tmp_path, ref
     choices = {"data": dataset_folder, "out": tmp_path / "out", "runs": tmp_path / "cells"} | changed
     assert expected in refused(lambda: paper_tables.main(paper_tables.Settings(**choices)))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_plan_knows_of_smaller_batches(tmp_path, capsys):
+    """Eight classes of 25 as people have them: two unseen, two held out, 100 pictures for a batch of 128."""
+    folder = write_dataset(tmp_path / "data", CLASSES[:8], per_class=25)
+    (folder / "unseen.txt").write_text(f"{CLASSES[0]}\n{CLASSES[1]}\n")
+    settings = paper_tables.Settings(data=folder, presets=("paper",), seeds=2, plan=True, runs=tmp_path / "cells")
+    paper_tables.main(settings)
+    output = capsys.readouterr().out
+    assert "few pictures to train on, unseen list unseen: 32 triads a batch in place of 128\n" in output
+    training = paper_tables.make_plan(settings, paper_tables.chosen_methods(settings)).cells()[1]
+    assert training.identity["preset"]["batch_size"] == training.resolved[0].batch_size == 32
+    assert "batch_size" not in training.options.given
 
 
 def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):

@@ -126,6 +126,28 @@ def test_bad_settings_are_refused(dataset_folder, refused, changed, expected):
     assert not (dataset_folder.parent / "run").exists()
 
 
+def test_few_pictures_make_the_preset_s_batch_smaller(dataset_folder, capsys):
+    """Five of seven seen classes train, 6 pictures each; the batch is recorded. Three unseen classes are few."""
+    run = dataset_folder.parent / "run"
+    trainer.main(trainer.Settings(data=dataset_folder, path=run, epochs=1, no_encoders=True))
+    output = capsys.readouterr()
+    assert "30 pictures to train on: 8 triads a batch in place of 128\n" in output.out
+    assert "warning: only 3 unseen classes: " in output.err
+    assert json.loads((run / "config.json").read_text())["settings"]["batch_size"] == 8
+
+
+def test_a_shared_space_below_its_features_is_told(capsys):
+    def scores(*values):
+        names = ("sketch->image", "image->sketch")
+        return {"directions": {name: {"mAP@all": value} for name, value in zip(names, values, strict=True)}}
+
+    results = {"CNN features alone": scores(0.4, 0.2), "shared space": scores(0.3125, 0.25)}
+    assert trainer.below_features(results) == "sketch->image 0.312 < 0.400"
+    assert trainer.below_features({**results, "shared space": scores(0.4, 0.2)}) == ""
+    assert trainer.below_features({**results, "CNN features alone": {"directions": {}}}) == ""
+    assert trainer.below_features({}) == ""
+
+
 def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys):
     provenance = {"trained_on": ["ANT", "bee"], "photos": "", "sketches": ""}
     (dataset_folder / "pictures.json").write_text(json.dumps(provenance))

@@ -27,6 +27,16 @@ def test_triads(per_class):
     assert len(np.unique(larger)) == 36
 
 
+def test_few_pictures_make_a_batch_smaller():
+    """A batch that the pictures fill stays; else an epoch has at least two, of a power of two."""
+    assert [batches.fitting_batch(128, pictures) for pictures in (1, 3, 15, 64, 125, 127, 128, 500)] == [
+        *(1, 1, 4, 32, 32, 32, 128, 128)
+    ]
+    labels = SimpleNamespace(labels=np.repeat(np.arange(6), 9)), SimpleNamespace(labels=np.repeat(np.arange(6), 5))
+    dataset, split = SimpleNamespace(photo=labels[1], sketch=labels[0]), SimpleNamespace(seen=np.array([0, 2, 5]))
+    assert batches.trained_pictures(dataset, split) == 27
+
+
 def test_triads_are_a_function_of_seed_and_epoch():
     labels = np.repeat(np.arange(4), 8)
 

@@ -1,6 +1,7 @@
 """Curves, the confusion of classes, the map."""
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from zscmr.reports import plots
 
@@ -20,6 +21,17 @@ def test_confusion_shows_shares_in_numbers(drawn):
     """All of cat's ten nearest are five cats and five dogs; so are dog's: there are no more photos."""
     axes = drawn()["confusion.png"].axes[0]
     assert [text.get_text() for text in axes.texts] == ["50"] * 4
+
+
+def test_confusion_fills_its_picture(drawn):
+    """With short names at most .3 inches are left white at an edge; captions stay within."""
+    figure = drawn()["confusion.png"]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    ink = np.asarray(canvas.buffer_rgba())[..., :3].min(2) < 200
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    margins = rows[0], ink.shape[0] - rows[-1], columns[0], ink.shape[1] - columns[-1]
+    assert min(margins) > 0 and max(margins) < 0.3 * figure.dpi
 
 
 def test_names_on_the_map_have_the_colour_of_their_points(drawn):

@@ -1,5 +1,6 @@
 """Adding folders while the server answers."""
 
+import shutil
 import threading
 import time
 
@@ -60,11 +61,27 @@ def test_adding_ends_with_the_server(serve, folders):
     assert not server.api.adding.start("photo", folders["photo"])
 
 
-def test_only_an_absolute_folder_is_added(serve):
+def test_a_name_that_is_no_folder_is_refused(serve):
     server = serve(may_add=True)
-    for folder in ("pictures", "/no/such/folder", "/dev/null", "/a\0b", "/\ud800", "", "~"):
+    for folder in ("no such pictures", "/no/such/folder", "/dev/null", "/a\0b", "/\ud800", "", "~/no such pictures"):
         answer = server.json("POST", "/add", {"folder": folder}, 400)
-        assert answer == {"error": "folder: expected the absolute path of a folder"}
+        assert answer == {"error": f"folder: no such folder: {folder!r}"}
+
+
+def test_folders_are_named_as_people_type_them(serve, folders, tmp_path, monkeypatch):
+    """From `~`, from where the server was started, and from the home folder; the state has the absolute path."""
+    home, started = tmp_path / "home", tmp_path / "started"
+    for folder in (home / "holiday", started / "work"):
+        folder.mkdir(parents=True)
+        shutil.copytree(folders["photo"] / "disc", folder / "disc")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(started)
+    server = serve(may_add=True)
+    for typed, folder in (("~/holiday", home / "holiday"), ("work", started / "work"), ("holiday/", home / "holiday")):
+        assert server.json("POST", "/add", {"folder": typed}, 202)["folder"] == str(folder)
+        server.api.adding.wait()
+        assert "error" not in server.api.adding.state()
 
 
 def test_an_addition_that_fails_says_why(serve, folders, capsys):

@@ -3,10 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from helpers.project import ROOT
 from helpers.toy_features import features_file
+
+from zscmr.utils import cli
+from zscmr.utils.errors import BadInput
+from zscmr.utils.options import Options, setting
 
 
 @pytest.fixture
@@ -75,6 +80,28 @@ def test_a_missing_package_is_a_line_with_what_installs_it(narrow, tmp_path):
     status, out, errors = narrow(program, "--path", tmp_path / "run", "--preset", "paper")
     line = "program.py: TensorFlow is not installed: python -m pip install -r requirements.txt\n"
     assert (status, out, errors) == (2, "", line)
+
+
+@dataclass(frozen=True)
+class Toy(Options):
+    network: str = setting("a", "what is trained")
+    size: int | None = setting(None, "side", usual="the network's")
+
+
+def size_of(given):
+    network = vars(given).get("network", "a")
+    if network not in ("a", "b"):
+        raise BadInput("no such network")
+    return {"size": {"a": 5, "b": 7}[network]}
+
+
+@pytest.mark.parametrize(("network", "shown"), [("a", "5"), ("b", "7"), ("c", "the network's")])
+def test_help_tells_defaults_that_other_flags_give(capsys, network, shown):
+    """By their words where they are unknown; the value itself stays None."""
+    with pytest.raises(SystemExit):
+        cli.parse(Toy, "", ["--network", network, "--help"], defaults_of=size_of)
+    assert f"side (default: {shown})" in capsys.readouterr().out
+    assert cli.parse(Toy, "", ["--network", network], defaults_of=size_of).size is None
 
 
 def test_control_characters_of_flags_do_not_reach_the_terminal(narrow):

@@ -24,6 +24,7 @@ COMMANDS = {  # name -> what it does (its script), in the order of a project; ea
     "embed": "measure a run on another dataset (embed.py)",
     "export": "write a run's encoders (export.py)",
     "search": "find photos with a drawing (search.py)",
+    "gallery": "what was added to a gallery, and forgetting it (python -m zscmr gallery)",
     "tables": "the paper's tables for a dataset (paper_tables.py)",
     "ys-tip": "PCMSN by the command its users know (ys_tip.py)",
 }
@@ -36,7 +37,8 @@ def run(name: str, argv: Sequence[str] | None = None) -> None:
     """
     with cli.exits(argv):  # a package that the module imports may be missing
         module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    cli.run(module.main, module.Settings, module.__doc__, argv, module.__dict__.get("constants_class"))
+    further = (module.__dict__.get(name) for name in ("constants_class", "defaults_of"))
+    cli.run(module.main, module.Settings, module.__doc__, argv, *further)
 
 
 def usage() -> str:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from zscmr.commands import train
 from zscmr.datasets.layouts import PictureOptions
-from zscmr.training.stage1.dataset import NONE
 from zscmr.training.stage1.miniature import run_stage1
-from zscmr.training.stage1.options import Stage1Options
+from zscmr.training.stage1.options import NONE, Stage1Options
 from zscmr.utils.console import say
 from zscmr.utils.files import alone, existing_folder
 from zscmr.utils.options import setting
@@ -42,6 +41,7 @@ class Settings(PictureOptions):
 
 
 def main(settings):
+    import_tensorflow()
     for name in ("work", "out"):
         existing_folder(f"--{name}", getattr(settings, name))
     with alone("--work", settings.work):
@@ -55,7 +55,6 @@ def train_encoder(settings):
     common = {name: getattr(settings, name) for name in ("photos", "sketches", "duplicates", "unseen", "backbone")}
     common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "overwrite")}
     run_alone(run_stage1, Stage1Options(**common, train="joint", out=features))
-    import_tensorflow()
     choices = {"preset": "aligned", "constants": {"trained": settings.trained}}
     train.main(train.Settings(data=features, path=run, overwrite=True, no_encoders=True, **choices))
     from zscmr.training.export import write_shared_encoder

@@ -11,5 +11,6 @@ train that much of the backbone too.
 
 from zscmr.training.stage1.miniature import run_stage1 as main
 from zscmr.training.stage1.options import Stage1Options as Settings
+from zscmr.training.stage1.options import defaults_of
 
-__all__ = ["Settings", "main"]
+__all__ = ["Settings", "defaults_of", "main"]

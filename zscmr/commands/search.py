@@ -4,9 +4,9 @@
     python search.py --query my.png drawings --top 10
     python search.py --run runs/0001 --query my.png
 
-Prints distance, class and name of the nearest pictures and draws them; --draw serves a page to draw queries on. Without
---run the encoder that comes with the project is used, and the gallery is what --add brought in. That of a run, in
-RUN/search, holds the run's own photos too, of seen and of unseen classes.
+Prints distance, class and name of the nearest pictures, and draws them where --grid names a file; --draw serves a page
+to draw queries on. Without --run the encoder that comes with the project is used, and the gallery is what --add brought
+in. That of a run, in RUN/search, holds the run's own photos too, of seen and of unseen classes.
 """
 
 import itertools
@@ -24,15 +24,15 @@ from zscmr.inference.windows import MODES
 from zscmr.retrieval import AddRules, Filter, Searcher
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
 from zscmr.retrieval.cluster import Cluster
+from zscmr.retrieval.default_gallery import default_gallery
 from zscmr.retrieval.encoder import SHIPPED, several
 from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
 from zscmr.retrieval.sources import queries_in
 from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
+from zscmr.utils.folders import expanded
 from zscmr.utils.options import Options, setting
-
-GALLERY = Path("gallery")  # of the encoder that comes with the project
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Settings(Options):
     query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
     gallery: str | None = setting(
         None,
-        "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search, or gallery)",
+        "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search, or one in the user's data folder, "
+        "which zscmr gallery info names)",
         metavar="DIR|URI",
     )
     gallery_kind: str = setting("photo", "what is searched, and what --add adds", choices=MODALITIES)
@@ -75,7 +76,7 @@ class Settings(Options):
         metavar="FILE",
     )
     json: Path | None = setting(None, "write the answers to this file too", metavar="FILE")
-    grid: Path | None = setting(None, "picture of the answers (default: RUN/search.png, or search.png)", metavar="PNG")
+    grid: Path | None = setting(None, "draw the answers in this file, such as search.png", metavar="PNG")
     draw: bool = setting(False, "serve a page to draw queries on, and its HTTP interface, until Ctrl-C")
     port: int = setting(8000, "port of the page; 0: any that is free", least=0, below=2**16)
     host: str = setting("127.0.0.1", "address of the page", metavar="NAME")
@@ -97,6 +98,8 @@ class Settings(Options):
 
 
 def main(settings):
+    local = {name: path and expanded(path) for name in ("gallery", "add") for path in [getattr(settings, name)]}
+    settings = replace(settings, **local)
     check(settings)
     queries, faults = queries_in(settings.query)
     if settings.query and not queries:
@@ -135,7 +138,7 @@ def check(settings):
 def open_searcher(settings):
     memory, make = int(settings.memory * 1e9), settings.add is not None
     if not settings.run:
-        return Searcher.shipped(settings.gallery or GALLERY, make, memory, settings.windows)
+        return Searcher.shipped(settings.gallery or default_gallery(), make, memory, settings.windows)
     if not is_encoder(settings.run):
         identity_of(settings.run)  # refuses a run that has not ended
         ensure_encoders(settings.run, settings.weights)
@@ -218,8 +221,14 @@ def show(settings, searcher, answers, labels):
         about = {"run": run, "query_kind": settings.query_kind, "gallery": gallery, "distance": searcher.distance}
         write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
-    grid = settings.grid or (settings.run or Path()) / "search.png"
+    if settings.grid:
+        draw_grid(settings, searcher, answers, labels, note)
+
+
+def draw_grid(settings, searcher, answers, labels, note):
+    """Draw the answers in the file of --grid."""
+    kind, searched, how = settings.gallery_kind, answers[0].searched, answers[0].how
     title = f"{settings.query_kind.capitalize()} → {kind}"
     subtitle = f"{searched} pictures in {searcher.table.where}, {searcher.distance} distance"
-    draw_answers(grid, title, subtitle + (f", {how}" if how else ""), answers, labels, note)
-    say(f"wrote {grid}")
+    draw_answers(settings.grid, title, subtitle + (f", {how}" if how else ""), answers, labels, note)
+    say(f"wrote {settings.grid}")

@@ -22,7 +22,7 @@ from zscmr.paper.cells import Across, Method, tables_of
 from zscmr.paper.rates import Rates
 from zscmr.paper.worker import Worker
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
-from zscmr.utils.console import say
+from zscmr.utils.console import say, shortened
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder, lock, whole_file
 from zscmr.utils.options import Options, command, setting
@@ -111,6 +111,8 @@ def print_plan(plan):
         say(f"unseen list {each.unseen}{f'; WARNING: {each.leaked}' if each.leaked else ''}")
         if any(plan.trainings(method, each)[0].resolved[1].constants.wants_graph for method in plan.methods):
             say(f"class graph: {graph_source(each.dataset, each.split)}")
+    for list_name, batch, usual in sorted(plan.smaller_batches()):
+        say(f"few pictures to train on, unseen list {list_name}: {batch} triads a batch in place of {usual}")
     rates, groups = Rates(), {}
     for cell in plan.cells():
         stored = cell.stored()
@@ -143,8 +145,8 @@ def compute(plan):
             for done, cell in enumerate(missing, len(cells) - len(missing) + 1):
                 rates.note(cell, cell.make(worker))
                 rest = sum(map(rates.expected, missing[done - len(cells) :])) if done < len(cells) else 0.0
-                clocks = f"{clock(time.monotonic() - began)} elapsed, about {clock(rest)} to go"
-                say(f"{done:>{len(str(len(cells)))}}/{len(cells)} {cell.title}; {clocks}")
+                clocks = f"{clock(time.monotonic() - began)}, {clock(rest)} to go"
+                say(shortened(f"{done:>{len(str(len(cells)))}}/{len(cells)} {clocks}; {cell.title}"))
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
 

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.datasets import loader
+from zscmr.datasets.batches import trained_pictures
 from zscmr.datasets.class_graph import graph_source
 from zscmr.datasets.classes import read_split
+from zscmr.evaluation.scoring import ACROSS
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import CLASSIFIER
 from zscmr.reports import training_curves
 from zscmr.reports.text_tables import format_scores
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
-from zscmr.training.stage2.options import TrainingOptions, constants_class, with_preset
+from zscmr.training.stage2.options import TrainingOptions, constants_class, defaults_of, with_fitting_batch, with_preset
 from zscmr.training.stage2.records import cnn_leak, describe_dataset
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
@@ -24,7 +26,9 @@ from zscmr.utils.files import alone
 from zscmr.utils.options import command, setting
 from zscmr.utils.processes import import_tensorflow
 
-__all__ = ["Settings", "constants_class", "main"]
+__all__ = ["Settings", "constants_class", "defaults_of", "main"]
+
+FEW_CLASSES = 5  # unseen ones; scores among fewer say little
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,17 @@ def train_or_resume(settings, folder, chief):
             print_tables(results)
             export_encoders(folder, settings)
         return
+    chosen_batch = settings.batch_size
     settings, preset = with_preset(settings)
     if settings.data == MINIATURE:
         prepare_miniature()
     dataset = loader.load_dataset(settings.data, needs_vectors=preset.epochs > 0)
     split = read_split(dataset, settings.unseen, settings.held_out, settings.seed)
+    if chosen_batch is None:
+        usual, pictures = preset.batch_size, trained_pictures(dataset, split)
+        settings, preset = with_fitting_batch(settings, preset, pictures)
+        if chief and preset.batch_size != usual:
+            say(f"{pictures} pictures to train on: {preset.batch_size} triads a batch in place of {usual}")
     about = describe_dataset(dataset)
     if settings.resume:
         runs.Run(folder).check_same_data(split.names(dataset.classes), about)
@@ -116,6 +126,8 @@ def print_dataset(dataset, split, preset):
         warn("no unseen class: nothing is measured")
     if len(split.unseen) == 1:
         warn("a single unseen class: every retrieved picture is right")
+    elif 1 < len(split.unseen) < FEW_CLASSES:
+        warn(f"only {len(split.unseen)} unseen classes: among so few a random order scores high")
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen")
     if preset.epochs:
         held_out = ", ".join(dataset.classes[label] for label in split.held_out)
@@ -163,3 +175,18 @@ def export_encoders(folder, settings):
 def print_tables(results):
     for space, scores in results.items():
         say(format_scores(scores, f"{space}, unseen classes", caption=space == list(results)[-1]))
+    if lower := below_features(results):
+        warn(f"the shared space is below the CNN features alone, by mAP@all: {lower}")
+
+
+def below_features(results):
+    """Name the directions across modalities in which the shared space scores less than the features, with scores."""
+    features, shared = (
+        results.get(space, {}).get("directions", {}) for space in ("CNN features alone", "shared space")
+    )
+    pairs = {
+        direction: (shared[direction]["mAP@all"], features[direction]["mAP@all"])
+        for direction in ACROSS
+        if direction in features and direction in shared
+    }
+    return ", ".join(f"{name} {ours:.3f} < {alone:.3f}" for name, (ours, alone) in pairs.items() if ours < alone)

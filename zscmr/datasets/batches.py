@@ -35,6 +35,19 @@ def draw_epoch(dataset, split, preset, seed, epoch):
     return draw_triads(*arguments) if preset.batches == "triads" else draw_balanced(*arguments, preset.steps)
 
 
+def fitting_batch(batch, pictures):
+    """`batch`, unless there are fewer `pictures` to train on (`trained_pictures`): then a batch that they fill twice.
+
+    It is the largest power of two for which they do, at least 1.
+    """
+    return batch if batch <= pictures else 2 ** max(0, (pictures // 2).bit_length() - 1)
+
+
+def trained_pictures(dataset, split):
+    """Pictures of the trained classes in the modality that has more of them."""
+    return max(int(np.isin(items.labels, split.seen).sum()) for items in (dataset.photo, dataset.sketch))
+
+
 def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
     """Draw the triads of an epoch.
 

@@ -11,10 +11,11 @@ import platform
 import shutil
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from zscmr import models
+from zscmr.datasets.batches import trained_pictures
 from zscmr.datasets.class_graph import class_graph
 from zscmr.datasets.classes import read_split
 from zscmr.evaluation import scoring
@@ -28,7 +29,7 @@ from zscmr.formats import runs
 from zscmr.models.presets import Tables
 from zscmr.paper.baselines import DIM, SHRINKAGE, measure_baselines
 from zscmr.paper.ground import Elsewhere, Ground
-from zscmr.training.stage2.options import TrainingOptions, with_preset
+from zscmr.training.stage2.options import TrainingOptions, with_fitting_batch, with_preset
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, json_round_trip, read_json, write_json
 
@@ -134,7 +135,15 @@ class Training(Cell):
     @cached_property
     def resolved(self):
         """(options, preset) as the trainer fills them in."""
-        return with_preset(self.options)
+        options, preset = with_preset(self.options)
+        if self.options.batch_size is not None:
+            return options, preset
+        return with_fitting_batch(options, preset, _trained_pictures(self.ground, options.held_out, options.seed))
+
+    @property
+    def usual_batch(self):
+        """The batch of a dataset that is large enough."""
+        return with_preset(self.options)[1].batch_size
 
     @cached_property
     def edges(self):
@@ -334,6 +343,12 @@ class Across(Cell):
             scores = scoring.score_features(self.file, features, setup, scoring.ACROSS)
             results["reranked" if how else "ranked"] = summary(scores, setup, features)
         return results, True
+
+
+@cache
+def _trained_pictures(ground, held_out, seed):
+    """`trained_pictures` of a ground; kept, because every cell of a plan needs it several times."""
+    return trained_pictures(ground.dataset, read_split(ground.dataset, ground.unseen_file, held_out, seed))
 
 
 def tables_of(model, preset=None):

@@ -56,6 +56,12 @@ class Plan:
                 cells += [*self.trainings(method, ground), *self.measurements(method, "reranked", ground)]
         return [*cells, *self.across]
 
+    def smaller_batches(self):
+        """{(unseen list, batch, usual batch)} of runs with fewer pictures to train on than their usual batch has."""
+        runs = [cell for cell in self.cells() if isinstance(cell, Training)]
+        batches = {(run.ground.list_name, run.resolved[1].batch_size, run.usual_batch) for run in runs}
+        return {each for each in batches if each[1] != each[2]}
+
 
 def with_variants(methods):
     """`methods`, each followed by its variants."""

@@ -24,6 +24,9 @@ MAP_POINTS = 800  # of both modalities: exact t-SNE takes a few seconds for as m
 LABELLED = 40  # classes whose names have room on the map
 NUMBERED = 40  # classes whose shares have room in the confusion matrix
 LEADING = 0.2  # inches from line to line of a caption
+LETTER = 0.062  # inches of a class name's letter beside the confusion matrix
+BAR = 0.8  # inches that its colour bar takes
+CAPTIONED = 5.8  # inches that its caption takes
 CONFUSED = 10  # nearest pictures of a query whose classes are counted
 
 
@@ -192,22 +195,23 @@ def confusion(path, features, distance, direction="sketch->image", rerank=False)
     nearby = f"{order.shape[1]} nearest {PLURAL[gallery_kind]}, {distance} distance{', re-ranked' * rerank}"
     note = seen_classes_note(features, queries=queries.labels, gallery=gallery.labels)
     captions = f"{arrow(direction).capitalize()}: classes of the {nearby}", note
-    side = max(3.5, 0.24 * len(classes))
-    width, height = side + 2.3, side + 1.3 + _head(features, captions)
+    names = [features.class_name(label) for label in classes]
+    margin = 0.5 + LETTER * max(map(len, names))  # of the names and the label of their axis
+    side = max(CAPTIONED - margin - BAR, 0.24 * len(classes))
+    width, height = margin + side + BAR, margin + side + 0.05 + _head(features, captions)
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
-    axes = figure.add_axes((1.5 / width, 1.25 / height, side / width, side / height))
+    axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=shares.max())
     if len(classes) <= NUMBERED:
         for row, column in np.argwhere(shares.round() >= 1):
             ink = "white" if shares[row, column] > 0.55 * shares.max() else INK
             axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=ink)
-    names = [features.class_name(label) for label in classes]
     _name_ticks(axes.set_xticks, names, rotation=90, fontsize=7)
     _name_ticks(axes.set_yticks, names, fontsize=7)
     axes.set(xlabel=f"class of the retrieved {PLURAL[gallery_kind]}", ylabel=f"class of the {kind}")
     axes.tick_params(length=0)
     bar = figure.colorbar(
-        image, cax=figure.add_axes(((1.6 + side) / width, 1.25 / height, 0.12 / width, side / height))
+        image, cax=figure.add_axes(((margin + side + 0.1) / width, margin / height, 0.12 / width, side / height))
     )
     bar.set_label("% of the retrieved", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,9 @@ from zscmr.datasets.classes import class_key
 from zscmr.datasets.listing import shown
 from zscmr.evaluation import codes
 from zscmr.evaluation.distances import PAIR_BYTES, check_vectors
+from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.windows import NONE, Windows
+from zscmr.retrieval.additions import forget_additions, note_addition, read_additions
 from zscmr.retrieval.filters import EVERYTHING, Filter, quoted
 from zscmr.retrieval.sources import open_source
 from zscmr.utils.console import Progress, warn
@@ -181,7 +183,7 @@ class Table:
         """
         where = str(where)
         folder = Path(where)
-        if not is_uri(where) and folder.exists() and not (folder / f"{TABLE}.lance").exists():
+        if not is_uri(where) and folder.exists() and not is_gallery(folder):
             if not folder.is_dir():
                 raise BadInput(f"{where}: expected the folder of a gallery, received a file")
             if first is None and any(folder.iterdir()):
@@ -198,6 +200,20 @@ class Table:
                 f"--windows {mode}: the pictures of {where} have {received}; leave --windows out to add to them, or "
                 "begin another --gallery"
             )
+        return table
+
+    @classmethod
+    def existing(cls, where):
+        """The gallery at the folder or URI `where`, of whichever encoder. Raises BadInput where there is none."""
+        where = str(where)
+        if not is_uri(where) and not is_gallery(where):
+            raise BadInput(f"{where}: no gallery there; search --add DIR makes one")
+        library = _library()
+        with refusal(where):
+            table = cls(where, None, library.connect(where))
+            if (opened := table._existing()) is None:
+                raise BadInput(f"{where}: no gallery there; search --add DIR makes one")
+        table.identity = _checked(where, opened.schema)
         return table
 
     def pictures(self, modality):
@@ -290,8 +306,34 @@ class Table:
         kept |= missing - lost
         gone = rows.keys() - kept
         self._delete([picture_id(modality, path) for path in gone - added])
+        self._note(source.root, modality, changed=bool(added or gone))
         self._compact()
         return Update(len(added), len(kept), len(gone))
+
+    def additions(self):
+        """[`Addition`] of the folders that were added, by folder; galleries of before they were recorded have none."""
+        with refusal(self.where):
+            return read_additions(self._connection)
+
+    def paths(self, modality):
+        """The paths of added pictures, in the order of being added."""
+        with refusal(self.where):
+            condition = f"{EVERYTHING.condition(modality, ())} AND size <> {UNMANAGED}"
+            return [
+                path for batch in read_rows(self.table(), ["path"], condition) for path in batch["path"].to_pylist()
+            ]
+
+    def remove(self, folder):
+        """Forget the pictures that were added from a folder or URI and the folders in it; files stay.
+
+        Returns their number.
+        """
+        root = str(folder).rstrip("/") if is_uri(folder) else Path(folder).resolve()
+        listed = {modality: self._listed(modality, root)[0] for modality in MODALITIES}
+        self._delete([picture_id(modality, path) for modality, files in listed.items() for path in files])
+        with refusal(self.where):
+            forget_additions(self._connection, root)
+        return sum(map(len, listed.values()))
 
     def check_source(self, modality, folder):
         """Refuse a folder or URI without pictures, unless some were added from there: raises BadInput."""
@@ -403,6 +445,13 @@ class Table:
             for start in range(0, len(ids), BLOCK):
                 listed = ", ".join(map(quoted, ids[start : start + BLOCK]))
                 self.table().delete(f"id IN ({listed})")
+
+    def _note(self, root, modality, changed):
+        """Record an addition, once more only if it `changed` the gallery."""
+        recorded = {(one.folder, one.modality) for one in self.additions()}
+        if changed or (str(root), modality) not in recorded:
+            with refusal(self.where):
+                note_addition(self._connection, root, modality)
 
     def _compact(self):
         """Merge small fragments once they are many. Another writer's commit may cancel that, which costs nothing."""
@@ -521,8 +570,13 @@ def columns_of(identity):
     return [*PICTURE_COLUMNS, *(["windows"] if identity.windows else [])]
 
 
-def _checked(where, schema, identity):
-    """`identity` with the windows of a table with this schema. Raises BadInput unless the table belongs to it."""
+def is_gallery(folder):
+    """Whether a local folder holds a gallery."""
+    return (Path(folder) / f"{TABLE}.lance").is_dir()
+
+
+def _checked(where, schema, identity=None):
+    """The `Identity` of a table with this schema; left out, any. Raises BadInput unless the table belongs to it."""
     try:
         recorded = json.loads((schema.metadata or {})[b"zscmr"])
         version = recorded.pop("format")
@@ -530,7 +584,7 @@ def _checked(where, schema, identity):
         raise BadInput(f"{where}: holds a LanceDB table that is no gallery of this project") from error
     if version != FORMAT:
         raise BadInput(f"{where}: expected a gallery of format {FORMAT}, received format {version}")
-    for name in ("dim", "distance", "digest"):
+    for name in ("dim", "distance", "digest") if identity else ():
         value = identity.record()[name]
         if recorded.get(name) != value:
             expected, received = (str(one)[:16] for one in (value, recorded.get(name)))
@@ -540,9 +594,9 @@ def _checked(where, schema, identity):
             )
     try:
         windows = Windows.from_record(recorded["windows"]) if "windows" in recorded else None
+        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{where}: its windows cannot be read ({first_line(error)})") from error
-    identity = replace(identity, windows=windows)
+        raise BadInput(f"{where}: its metadata cannot be read ({first_line(error)})") from error
     expected = schema_of(identity)
     if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
         raise BadInput(f"{where}: expected a gallery with columns {', '.join(expected.names)} of their types")

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -96,8 +97,7 @@ class Api:
         folder, gallery = _text(body, "folder"), body.get("gallery", "photo")
         if gallery not in MODALITIES:
             raise BadInput(f"gallery: expected any of {', '.join(MODALITIES)}, received {gallery!r}")
-        if not os.path.isabs(folder) or "\0" in folder or not os.path.isdir(folder):
-            raise BadInput("folder: expected the absolute path of a folder")
+        folder = _local_folder(folder)
         if not self.adding.start(gallery, folder):
             raise HTTPException(409, "add: an addition is running already")
         return JSONResponse(self.adding.state(), 202)
@@ -201,6 +201,17 @@ def _described(hit):
 
 def _listed(counts):
     return [{"name": name, "pictures": count} for name, count in counts.items()]
+
+
+def _local_folder(name):
+    """The folder that a person typed: absolute, from `~`, or from where the server was started or their home folder."""
+    path = os.path.expanduser(name)
+    tried = [os.path.abspath(os.path.join(start, path)) for start in (os.curdir, os.path.expanduser("~"))]
+    with suppress(ValueError, UnicodeEncodeError):  # a null byte, or what no file name can hold
+        for folder in tried if name else ():
+            if os.path.isdir(folder):
+                return folder
+    raise BadInput(f"folder: no such folder: {name[:200]!r}")
 
 
 def _content_type(request):

@@ -6,9 +6,11 @@ import sys
 import typing
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from zscmr.utils.console import complain
 from zscmr.utils.errors import BadInput
+from zscmr.utils.folders import expanded
 from zscmr.utils.options import element_type, flag, flag_fields
 
 
@@ -27,26 +29,29 @@ def _encodable(text, stream):
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def parse(settings_class, description, argv=None, constants_of=None):
+def parse(settings_class, description, argv=None, constants_of=None, defaults_of=None):
     """Read a command line into an instance of `settings_class`.
 
     `constants_of`: a function of the namespace parsed so far that returns a further Options class, whose flags are
     read too; those given become the dict `constants` of the result. Where it raises BadInput, --help says so instead of
-    listing them. Flags cannot be abbreviated.
+    listing them. `defaults_of`: a function of the same namespace that returns {field: value} of defaults that depend on
+    other flags, for --help; where it raises BadInput they are not told. Flags cannot be abbreviated.
     """
-    parser = _parser(settings_class, description)
+    first = _first_look(settings_class, argv) if constants_of or defaults_of else None
+    helping = bool({"-h", "--help"} & set(sys.argv[1:] if argv is None else argv))
+    defaults = _known_defaults(defaults_of, first) if defaults_of and helping else {}
+    parser = _parser(settings_class, description, defaults)
     further = None
     if constants_of:
-        first = _parser(settings_class, "", add_help=False).parse_known_args(argv)[0]
         try:
             further = constants_of(first)
         except BadInput as error:
-            if not {"-h", "--help"} & set(sys.argv[1:] if argv is None else argv):
+            if not helping:
                 raise
             parser.epilog = f"The constants of the chosen system are not listed: {error}"
         else:
             group = parser.add_argument_group("constants of the chosen system (left out: the preset's)")
-            _add_flags(group, further)
+            _add_flags(group, further, False, defaults)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parsed = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     parsed.pop("debug")
@@ -58,26 +63,49 @@ def parse(settings_class, description, argv=None, constants_of=None):
     return settings
 
 
-def _parser(settings_class, description, **options):
+def _first_look(settings_class, argv):
+    """The namespace of what is given, whatever else is missing or unknown."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    _add_flags(parser, settings_class, False, {})
+    return parser.parse_known_args(argv)[0]
+
+
+def _known_defaults(defaults_of, given):
+    try:
+        return defaults_of(given)
+    except BadInput:
+        return {}
+
+
+def _parser(settings_class, description, defaults=MappingProxyType({}), **options):
     formatter = argparse.RawDescriptionHelpFormatter
     parser = _Parser(description=description.strip(), formatter_class=formatter, allow_abbrev=False, **options)
-    _add_flags(parser, settings_class, with_defaults=True)
+    _add_flags(parser, settings_class, True, defaults)
     return parser
 
 
-def _add_flags(parser, options_class, with_defaults=False):
-    """A flag for each field; what is not given is absent from the parsed namespace."""
+def _add_flags(parser, options_class, with_defaults, defaults):
+    """Add a flag for each field; what is not given is absent from the parsed namespace.
+
+    `with_defaults`: name the fields' own defaults in the help. `defaults`: {field: value} to name in place of None.
+    """
     hints = typing.get_type_hints(options_class)
     for field in flag_fields(options_class):
         kind, many = element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
-        silent = required or not with_defaults or field.default is None or field.default is False or field.default == ()
-        shown = "" if silent else f" (default: {field.default})"
+        default = defaults.get(field.name, field.default if with_defaults and not required else None)
+        silent = default is None or default is False or default == ()
+        shown = field.metadata["usual"] if silent else default
+        shown = f" (default: {shown})" if shown != "" else ""
         options = {"help": (field.metadata["help"] + shown).replace("%", "%%"), "default": argparse.SUPPRESS}
         if kind is bool:
             options["action"] = "store_true"
         else:
-            options |= {"type": kind, "choices": field.metadata["choices"], "metavar": field.metadata["metavar"]}
+            options |= {
+                "type": _path if kind is Path else kind,
+                "choices": field.metadata["choices"],
+                "metavar": field.metadata["metavar"],
+            }
         if many:
             options["nargs"] = "+"
         if field.metadata["positional"]:
@@ -87,7 +115,11 @@ def _add_flags(parser, options_class, with_defaults=False):
             parser.add_argument(flag(field.name), required=required and with_defaults, **options)
 
 
-def run(main, settings_class, description, argv=None, constants_of=None):
+def _path(text):
+    return expanded(Path(text))
+
+
+def run(main, settings_class, description, argv=None, constants_of=None, defaults_of=None):
     """Parse the command line, call `main(settings)`, and exit with the promised status (`exits`).
 
     Args:
@@ -95,10 +127,10 @@ def run(main, settings_class, description, argv=None, constants_of=None):
       settings_class: an Options class, whose fields are the flags.
       description: text of --help.
       argv: the flags; left out: those of the process.
-      constants_of: see `parse`.
+      constants_of, defaults_of: see `parse`.
     """
     with exits(argv):
-        main(parse(settings_class, description, argv, constants_of))
+        main(parse(settings_class, description, argv, constants_of, defaults_of))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 
+COLUMNS = 80  # that a line of progress fits
 INTERVAL = 10.0  # seconds between two progress lines in a pipe
 #: control characters of a terminal: C0 but tab and line feed, DEL, C1, marks of direction and of lines, and surrogates,
 #: which stand for bytes of file names that are not UTF-8
@@ -19,6 +20,12 @@ def visible(text):
 def _escaped(text):
     """`text` with escapes for control characters; tabs and line feeds stay."""
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def shortened(text, columns=COLUMNS):
+    """`text` with an ellipsis in place of its middle where it is longer than so many letters."""
+    left = (columns - 1) // 2
+    return text if len(text) <= columns else f"{text[:left]}…{text[len(text) - (columns - 1 - left) :]}"
 
 
 def say(message):
@@ -83,4 +90,4 @@ class Progress:
             self.bars.update(self.task, completed=done, text=text)
         elif time.monotonic() - self.printed > INTERVAL:
             self.printed = time.monotonic()
-            say(f"{self.label} {done}/{self.total}  {text}".rstrip())
+            say(shortened(f"{self.label} {done}/{self.total}  {text}".rstrip()))

@@ -10,13 +10,15 @@ from pathlib import Path
 from zscmr.utils.errors import BadInput
 
 
-def setting(default=dataclasses.MISSING, help="", choices=None, metavar=None, positional=False, **limits):
+def setting(default=dataclasses.MISSING, help="", choices=None, metavar=None, positional=False, usual="", **limits):
     """A field of an `Options` class that becomes a command-line option.
 
-    Without `default` the option is required. `choices` may be any iterable of strings. `limits`: `least` (≥), `above`
-    (>) and `below` (<) bound each number given; None is always allowed where it is the default.
+    Without `default` the option is required. `choices` may be any iterable of strings. `usual`: what stands for a
+    default of None, for --help where its value is not known. `limits`: `least` (≥), `above` (>) and `below` (<) bound
+    each number given; None is always allowed where it is the default.
     """
     metadata = {"help": help, "choices": choices, "metavar": metavar, "positional": positional, "limits": limits}
+    metadata["usual"] = usual
     return dataclasses.field(default=default, metadata=metadata)
 
 

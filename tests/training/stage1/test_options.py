@@ -1,5 +1,6 @@
 """Flags become the options of each modality's CNN, completed from its backbone's entry; contradictions are refused."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from zscmr.training.stage1.options import (
     Stage1Options,
     by_modality,
     cnn_options,
+    defaults_of,
 )
 
 HERE = Path()
@@ -20,6 +22,19 @@ PLACES = dict.fromkeys(("photos", "sketches", "unseen", "out"), HERE)
 
 def options(**choices):
     return Stage1Options(**PLACES, **choices)
+
+
+def test_help_knows_the_values_of_the_chosen_backbone():
+    """Of EfficientNet-Lite0 trained as a classifier and end to end; those of `cnn_options`, whatever was chosen."""
+    names = ("size", "epochs", "batch_size", "learning_rate")
+    for choices, expected in (({}, (224, 12, 64, 1e-4)), ({"train": "joint"}, (224, 5, 64, 5e-4))):
+        values = defaults_of(Namespace(**choices))
+        assert tuple(values[name] for name in names) == expected
+        cnn = cnn_options(options(**choices))
+        recipe = cnn.recipe.epochs, cnn.batch_size, cnn.recipe.learning_rate
+        assert recipe == expected[1:]
+        if choices:
+            assert cnn.recipe.train_size == values["train_size"]
 
 
 def test_frozen_backbone():

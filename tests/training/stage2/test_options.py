@@ -6,7 +6,7 @@ import pytest
 from helpers.project import trainer_settings
 
 from zscmr.models import aligned, identity, pcmsn, zscmr
-from zscmr.training.stage2.options import TrainingOptions, constants_class, with_preset
+from zscmr.training.stage2.options import TrainingOptions, constants_class, defaults_of, with_fitting_batch, with_preset
 
 
 def test_presets_fill_in_what_is_left_out():
@@ -64,6 +64,20 @@ def test_bad_objectives_are_refused(refused, changed, expected):
 )
 def test_constants_are_those_of_the_system(options, module):
     assert constants_class(Namespace(**options)) is module.Settings
+
+
+def test_help_knows_the_values_of_the_chosen_preset():
+    assert defaults_of(Namespace())["preset"] == "paper" and defaults_of(Namespace())["epochs"] == 60
+    tuned = defaults_of(Namespace(preset="tuned", epochs=3))
+    assert (tuned["epochs"], tuned["batch_size"], tuned["hidden"]) == (80, 256, 1024)
+
+
+def test_only_a_batch_of_triads_depends_on_the_pictures():
+    """Of 127 pictures a batch of 128 triads becomes one of 32; balanced batches draw as often as they have to."""
+    for preset, batch in (("paper", 32), ("tuned", 256)):
+        options, completed = with_fitting_batch(*with_preset(TrainingOptions(preset=preset)), 127)
+        assert options.batch_size == completed.batch_size == batch
+    assert with_fitting_batch(*with_preset(TrainingOptions()), 128)[1].batch_size == 128
 
 
 @pytest.mark.parametrize("preset", ["aligned", "end-to-end"])

@@ -37,13 +37,11 @@ from zscmr.formats.dataset_directory import (
 from zscmr.training import strategies
 from zscmr.training.stage1.examples import PictureSet
 from zscmr.training.stage1.features import features_of, joint_features, open_workplace
-from zscmr.training.stage1.options import EndToEndOptions, by_modality
+from zscmr.training.stage1.options import NONE, EndToEndOptions, by_modality
 from zscmr.training.stage1.precision import computing_in
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import alone, existing_folder, file_hash, json_round_trip, whole_file
-
-NONE = "none"  # as --unseen: all classes are trained on
 
 
 def make_dataset(options):

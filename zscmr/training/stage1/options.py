@@ -14,8 +14,10 @@ from zscmr.training.stage1.spec import FROZEN, OBJECTIVES, PARTS, POOLS, PRECISI
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash
 from zscmr.utils.options import flag, setting
+from zscmr.utils.processes import import_tensorflow
 from zscmr.utils.seeds import SEEDS
 
+NONE = "none"  # as --unseen: all classes are trained on
 JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
 JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size")
 
@@ -57,9 +59,9 @@ class Stage1Options(PictureOptions):
     )
     without: tuple[str, ...] = setting((), "of joint training: terms left out", metavar="TERM")
     term_weights: tuple[str, ...] = setting((), "of joint training, such as contrast=0.5", None, "TERM=W")
-    size: int | None = setting(None, "side of the pictures in pixels (default: the backbone's)", metavar="N", least=16)
+    size: int | None = setting(None, "side of the pictures in pixels", metavar="N", usual="the backbone's", least=16)
     train_size: int | None = setting(
-        None, "of joint training: the same while it trains (default: --size, or the backbone's)", metavar="N", least=16
+        None, "of joint training: the same while it trains", metavar="N", usual="--size, or the backbone's", least=16
     )
     ink: float | None = setting(
         None,
@@ -84,9 +86,9 @@ class Stage1Options(PictureOptions):
         None, "pictures to take of each class and modality, the first by file name", metavar="N", least=1
     )
     shrink: int | None = setting(None, "scale pictures to N × N pixels before anything else", metavar="N", least=1)
-    epochs: int | None = setting(None, "most passes over the seen-class pictures (default: the backbone's)", least=1)
-    batch_size: int | None = setting(None, "pictures per step (default: the backbone's)", least=1)
-    learning_rate: float | None = setting(None, "peak of the learning rate (default: the backbone's)", above=0)
+    epochs: int | None = setting(None, "most passes over the seen-class pictures", usual="the backbone's", least=1)
+    batch_size: int | None = setting(None, "pictures per step", usual="the backbone's", least=1)
+    learning_rate: float | None = setting(None, "peak of the learning rate", usual="the backbone's", above=0)
     held_out: float | None = setting(
         None,
         "share of each seen class's pictures held out to choose the epoch by (default: 0.1, small 0); of joint "
@@ -106,6 +108,24 @@ class Stage1Options(PictureOptions):
     )
     cache: Path | None = setting(None, "keeps outputs of a frozen backbone (default: OUT/backbone)", metavar="DIR")
     overwrite: bool = setting(False, "replace features made with other settings")
+
+
+def defaults_of(given):
+    """{field: value} of the defaults that depend on the backbone and training which a namespace of options names.
+
+    Raises BadInput for an unknown backbone, and where TensorFlow is not installed.
+    """
+    import_tensorflow()  # entries import Keras, which would start it with all its messages
+    given = vars(given)
+    entry = backbone(given.get("backbone", Stage1Options.backbone))
+    if given.get("train") == "joint":
+        recipe, batch_size = entry.joint, 2 * JOINT_PAIRS
+    else:
+        recipe = entry.head if given.get("train") == "head" else entry.recipe
+        batch_size = recipe.batch_size
+    train_size = given.get("size") or entry.joint.train_size or entry.size
+    values = {"size": entry.size, "train_size": train_size, "batch_size": batch_size}
+    return values | {"epochs": recipe.epochs, "learning_rate": recipe.learning_rate}
 
 
 @dataclass(frozen=True)

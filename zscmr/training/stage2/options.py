@@ -4,12 +4,13 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from zscmr import models
+from zscmr.datasets.batches import fitting_batch
 from zscmr.models.presets import term_weights
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, flag, flag_fields, setting
 from zscmr.utils.seeds import SEEDS
 
-LEFT_OUT = "left out: the preset's"
+USUAL = "the preset's"  # what is left out
 PRECISIONS = ("float32", "bfloat16")
 OF_PRESET = ("epochs", "batch_size", "learning_rate", "schedule", "held_out")  # fields that a preset has too
 
@@ -19,17 +20,19 @@ class TrainingOptions(Options):
     """What to train. `constants`: {name: value} of the system's own `Settings`, the preset's if left out."""
 
     model: str = setting("zscmr", "system to train", choices=models.SYSTEMS)
-    preset: str | None = setting(None, "objective and its constants (left out: the system's first)")
+    preset: str | None = setting(None, "objective and its constants", usual="the system's first")
     without: tuple[str, ...] = setting((), "terms left out of the objective", metavar="TERM")
-    term_weights: tuple[str, ...] = setting((), f"such as latent=0.5 ({LEFT_OUT})", None, "TERM=W")
-    epochs: int | None = setting(None, f"passes over the larger modality, 0: nothing is trained ({LEFT_OUT})", least=0)
-    batch_size: int | None = setting(None, f"triads per step ({LEFT_OUT})", least=1)
-    learning_rate: float | None = setting(None, f"Adam's learning rate ({LEFT_OUT})", above=0)
+    term_weights: tuple[str, ...] = setting((), "such as latent=0.5", None, "TERM=W", usual=USUAL)
+    epochs: int | None = setting(None, "passes over the larger modality, 0: nothing is trained", usual=USUAL, least=0)
+    batch_size: int | None = setting(
+        None, "triads per step; the preset's is made smaller for few pictures", usual=USUAL, least=1
+    )
+    learning_rate: float | None = setting(None, "Adam's learning rate", usual=USUAL, above=0)
     schedule: str | None = setting(
-        None, f"course of the learning rate, cosine falls to 0 ({LEFT_OUT})", choices=("constant", "cosine")
+        None, "course of the learning rate, cosine falls to 0", choices=("constant", "cosine"), usual=USUAL
     )
     held_out: float | None = setting(
-        None, f"share of the seen classes held out to choose the epoch by ({LEFT_OUT})", least=0, below=1
+        None, "share of the seen classes held out to choose the epoch by", usual=USUAL, least=0, below=1
     )
     precision: str = setting("float32", "of the matrix products; weights and losses stay float32", choices=PRECISIONS)
     jit: bool = setting(False, "compile the step with XLA")
@@ -47,6 +50,16 @@ def constants_class(options):
     """
     given = vars(options)
     return models.system(given.get("model", "zscmr"), given.get("preset")).Settings
+
+
+def defaults_of(given):
+    """{flag's field: value} of the preset that a namespace of parsed options names, constants among them.
+
+    Raises BadInput as `with_preset`, and where TensorFlow is not installed.
+    """
+    chosen = {name: value for name, value in vars(given).items() if name in ("model", "preset")}
+    options, _ = with_preset(TrainingOptions(**chosen))
+    return {"preset": options.preset, **{name: vars(options)[name] for name in OF_PRESET}, **options.constants}
 
 
 def with_preset(options):
@@ -67,6 +80,17 @@ def with_preset(options):
     filled = {part: getattr(preset, part) for part in OF_PRESET}
     values = {flagged.name: getattr(constants, flagged.name) for flagged in flag_fields(constants)}
     return dataclasses.replace(options, preset=name, constants=values, **filled), preset
+
+
+def with_fitting_batch(options, preset, pictures):
+    """`options` and `preset` of `with_preset`, with a smaller batch of triads where there are too few `pictures`.
+
+    `pictures`: to train on, of `batches.trained_pictures`.
+    """
+    if not preset.epochs or preset.batches != "triads":
+        return options, preset
+    batch = fitting_batch(preset.batch_size, pictures)
+    return dataclasses.replace(options, batch_size=batch), dataclasses.replace(preset, batch_size=batch)
 
 
 def _changed_constants(options, preset_name, preset):

@@ -1,0 +1,27 @@
+"""Where the gallery of the encoder that comes with the package is, unless another is named."""
+
+import shlex
+from pathlib import Path
+
+from zscmr.retrieval.table import is_gallery
+from zscmr.utils.console import warn
+from zscmr.utils.folders import data_folder
+
+EARLIER = Path("gallery")  # where earlier versions kept it, in the working directory
+
+
+def default_gallery():
+    """Return the folder in the user's data folder, or that of an earlier version in the working directory, if any.
+
+    Warns of the latter in a line that says how to move it.
+    """
+    folder = data_folder() / "zscmr" / "gallery"
+    if not is_gallery(EARLIER):
+        return folder
+    if is_gallery(folder):
+        hint = f"--gallery {shlex.quote(str(folder))} is the other one"
+    else:
+        parent, target = (shlex.quote(str(path)) for path in (folder.parent, folder))
+        hint = f"to find it from any folder: mkdir -p {parent} && mv {EARLIER} {target}"
+    warn(f"{EARLIER.absolute()}: the gallery in this folder is used, as by earlier versions; {hint}")
+    return EARLIER
