@@ -40,6 +40,14 @@ def refused():
     return call
 
 
+@pytest.fixture(autouse=True, scope="session")
+def user_data(tmp_path_factory):
+    """A data folder of the user that is not that of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture
 def random():
     return np.random.default_rng(3)

@@ -95,18 +95,28 @@ def test_a_gallery_of_an_earlier_version_is_used_and_told(home, capsys):
     """That in the working directory, until it has moved; a folder of other files with this name is none."""
     folder = home / "data/zscmr/gallery"
     (home / "here/gallery").mkdir()
-    assert default_gallery.default_gallery() == folder and capsys.readouterr().err == ""
+    assert default_gallery.default_gallery(IDENTITY.digest) == folder and capsys.readouterr().err == ""
     make(home / "here/gallery")
-    assert default_gallery.default_gallery() == default_gallery.EARLIER
+    assert default_gallery.default_gallery(IDENTITY.digest) == default_gallery.EARLIER
     line = capsys.readouterr().err
     how = f"mkdir -p {folder.parent} && mv gallery {folder}"
     used = f"warning: {home}/here/gallery: the gallery in this folder is used, as by earlier versions; "
     assert line == f"{used}to find it from any folder: {how}\n"
     subprocess.run(how, shell=True, check=True)
-    assert default_gallery.default_gallery() == folder and capsys.readouterr().err == ""
+    assert default_gallery.default_gallery(IDENTITY.digest) == folder and capsys.readouterr().err == ""
     make(home / "here/gallery")
-    assert default_gallery.default_gallery() == default_gallery.EARLIER
+    assert default_gallery.default_gallery(IDENTITY.digest) == default_gallery.EARLIER
     assert f"--gallery {folder} is the other one" in capsys.readouterr().err
+
+
+def test_a_gallery_of_a_replaced_encoder_is_left_alone(home, capsys):
+    make(home / "here/gallery")
+    folder = home / "data/zscmr/gallery"
+    assert default_gallery.default_gallery("newer") == folder
+    line = (
+        f"warning: {home}/here/gallery: left alone, since its encoder was replaced; --add DIR adds pictures to {folder}"
+    )
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,13 @@ def test_pictures_are_added_and_found(encoder, tmp_path):
 def test_program_and_command_share_a_gallery(encoder, tmp_path, monkeypatch, capsys):
     folders = draw_gallery(tmp_path, per_class=2)
     monkeypatch.chdir(tmp_path)
-    search.main(search.Settings(add=str(folders["photo"])))
+    search.main(search.Settings(add=str(folders["photo"]), gallery="gallery"))
     query = folders["sketch"] / "bar/bar_0.png"
-    search.main(search.Settings(query=(query,), top=3))
+    search.main(search.Settings(query=(query,), top=3, gallery="gallery"))
     output = capsys.readouterr().out
-    for rank, hit in enumerate(zscmr.Gallery("gallery", encoder).search(query, top=3), start=1):
+    answer = zscmr.Gallery("gallery", encoder).search(query, top=3)
+    assert len(answer) == 3
+    for rank, hit in enumerate(answer, start=1):
         assert f"{rank:>5}  {hit.distance:9.4f}  {hit.class_name:<5}  {hit.name}"[2:] in output
 
 

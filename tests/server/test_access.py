@@ -67,7 +67,8 @@ def every_path(server):
     """(method, path) of all that the server has, and of what it has not."""
     picture = server.searcher.table.pictures("photo").ids[0]
     files = ("app.js", "api.js", "drawing.js", "results.js", "style.css", "icon.svg", "index.html", "none.js")
-    pages = ("/", "/favicon.ico", "/classes", "/health", "/nothing", f"/picture/{picture}", f"/thumbnail/{picture}")
+    pictures = [f"/{route}/{picture}" for route in ("picture", "thumbnail", "details")]
+    pages = ("/", "/favicon.ico", "/classes", "/health", "/nothing", *pictures)
     paths = [*pages, *(f"/static/{file}" for file in files), "/search", "/add", "/picture/0", "/static", "//", "*"]
     return [(method, path) for path in paths for method in ("GET", "HEAD", "POST", "OPTIONS")]
 

@@ -3,20 +3,28 @@
 import shlex
 from pathlib import Path
 
-from zscmr.retrieval.table import is_gallery
+from zscmr.retrieval.encoder import SHIPPED
+from zscmr.retrieval.run_gallery import encoder_identity
+from zscmr.retrieval.table import Table, is_gallery
 from zscmr.utils.console import warn
 from zscmr.utils.folders import data_folder
 
 EARLIER = Path("gallery")  # where earlier versions kept it, in the working directory
 
 
-def default_gallery():
+def default_gallery(digest=None):
     """Return the folder in the user's data folder, or that of an earlier version in the working directory, if any.
 
-    Warns of the latter in a line that says how to move it.
+    Warns of the latter in a line that says how to move it, or that its encoder was replaced.
+
+    Args:
+        digest: of the encoder that galleries have to be of; None: that of the encoder that comes with the package.
     """
     folder = data_folder() / "zscmr" / "gallery"
     if not is_gallery(EARLIER):
+        return folder
+    if Table.existing(EARLIER).identity.digest != (digest or encoder_identity(SHIPPED).digest):
+        warn(f"{EARLIER.absolute()}: left alone, since its encoder was replaced; --add DIR adds pictures to {folder}")
         return folder
     if is_gallery(folder):
         hint = f"--gallery {shlex.quote(str(folder))} is the other one"
