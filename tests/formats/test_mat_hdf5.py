@@ -235,7 +235,7 @@ def test_a_damaged_chunk_is_refused_after_others_were_sent(tmp_path, refused):
 def test_few_bytes_do_not_become_many(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "a.mat", "w") as file:
         file.create_dataset("zeros", data=np.zeros((100, 100)), chunks=(100, 100), compression="gzip")
-    assert mat_hdf5.read_v73(tmp_path / "a.mat", "zeros")[1].shape == (100, 100)
+    assert mat_hdf5.read(tmp_path / "a.mat", "zeros")[1].shape == (100, 100)
     monkeypatch.setattr(mat_hdf5, "MAX_BYTES", 79_999)
     with pytest.raises(mat_hdf5.Damaged, match="claim to hold 80000"):
-        mat_hdf5.read_v73(tmp_path / "a.mat", "zeros")
+        mat_hdf5.read(tmp_path / "a.mat", "zeros")

@@ -37,7 +37,7 @@ class Slabs(NamedTuple):
     blocks: Iterable[np.ndarray]
 
 
-def read_v73(path, key):
+def read(path, key):
     """(names of the variables, the value of `key` or None if it is not among them).
 
     Numbers are `Stored` or `Slabs`, other values as `matfiles.read` returns them. Raises Damaged, or what h5py raises.
@@ -184,7 +184,7 @@ def _number_type(dtype):
     return np.dtype(f"{dtype['real'].str[0]}c{dtype.itemsize}") if dtype.names else dtype
 
 
-def write_v73(path, variables):
+def write(path, variables):
     """Write `variables` (name -> array or str) as MATLAB does, uncompressed. The user block is left for the caller."""
     import h5py
 

@@ -70,7 +70,7 @@ class _Answer:
 
     def content(self, path, key):
         status = os.stat(path)
-        names, value = (mat_hdf5.read_v73 if _is_hdf5(path) else read_v5)(path, key)
+        names, value = (mat_hdf5.read if _is_hdf5(path) else read_v5)(path, key)
         if value is None:
             return {"names": names}
         version = [status.st_size, status.st_mtime_ns]

@@ -142,7 +142,7 @@ def write(path, variables, large=LARGE):
     ready = {name: _cell(value) if isinstance(value, (list, tuple)) else value for name, value in variables.items()}
     with files.whole_file(path) as part:
         if any(isinstance(value, np.ndarray) and value.nbytes >= large for value in ready.values()):
-            mat_hdf5.write_v73(part, ready)
+            mat_hdf5.write(part, ready)
             _write_header(part, b"MATLAB 7.3 MAT-file, written by ZSCMR".ljust(116) + bytes(8) + b"\x00\x02IM")
         else:
             scipy.io.savemat(part, ready, appendmat=False, oned_as="column")
