@@ -28,9 +28,9 @@ _DATASET = {"directory": str, "photo": int, "sketch": int, "class_vectors": int}
 
 #: windows of each mode: side of the input in sides of the encoder's own; sides of windows as shares of the maps' side
 #: (docs/trials.md)
-MODES = {"fast": (17 / 14, (4 / 9,)), "thorough": (2.0, (1 / 2,))}
+WINDOWS = {"fast": (17 / 14, (4 / 9,)), "thorough": (2.0, (1 / 2,))}
 PENALTY = 0.1  # added to a window's cosine distance
-OWN_WHOLE = 1.25  # side of the input, as in MODES, above which the whole picture is embedded at its own size
+OWN_WHOLE = 1.25  # side of the input, as in WINDOWS, above which the whole picture is embedded at its own size
 
 
 class Embedding(keras.layers.Layer):
@@ -175,7 +175,7 @@ def write_encoders(run, weights=None):
     return folder
 
 
-def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=MODES, penalty=PENALTY):
+def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WINDOWS, penalty=PENALTY):
     """Write encoder.tflite and about.json to `folder`: one graph for both modalities, its weights in half precision.
 
     The graph gives the embedding of a picture as a photo, then as a sketch, in one row (2t). about.json names no path
@@ -187,7 +187,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=MO
         weights: as of `open_cnn`.
         sketch_shrink: longer side in pixels to which the strokes are scaled first, for a network that learnt from small
                 ones.
-        modes: of windows, as MODES.
+        modes: of windows, as WINDOWS.
         penalty: of windows, as PENALTY.
     """
     run, folder = Path(run), Path(folder)
@@ -250,7 +250,7 @@ def _has_windows(run, opened, distance):
     return reason is None
 
 
-def _windows(opened, embedded, path, modes=MODES, penalty=PENALTY, float16=False):
+def _windows(opened, embedded, path, modes=WINDOWS, penalty=PENALTY, float16=False):
     """The entry "windows" of about.json: the modes in which the written graph agrees with the model.
 
     Args:
