@@ -50,6 +50,13 @@ def test_simplified_lines_keep_corners_and_lose_points_near_the_chord():
     np.testing.assert_array_equal(strokes.simplified(closed, 2), closed)
 
 
+def test_a_line_that_splits_at_every_point_is_simplified():
+    """Every tooth of a saw sticks out, 3,000 of them of falling height: each splits off what follows."""
+    teeth = np.arange(3000)
+    line = np.stack([teeth, np.where(teeth % 2, 4000.0 - teeth, 0)], axis=1)
+    np.testing.assert_array_equal(strokes.simplified(line, 1.0), line)
+
+
 def test_only_a_short_stroke_is_left_out():
     """Of lengths 100 and 10 the second is a detail, a share of 1/11; the first is none."""
     lines = [np.array([(0, 0), (100, 0)], float), np.array([(0, 0), (10, 0)], float)]

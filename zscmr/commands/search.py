@@ -98,8 +98,8 @@ class Settings(Options):
 
 
 def main(settings):
-    local = {name: path and expanded(path) for name in ("gallery", "add") for path in [getattr(settings, name)]}
-    settings = replace(settings, **local)
+    gallery, folder = (path and expanded(path) for path in (settings.gallery, settings.add))
+    settings = replace(settings, gallery=gallery, add=folder)
     check(settings)
     queries, faults = queries_in(settings.query)
     if settings.query and not queries:

@@ -90,28 +90,25 @@ def read_header(path):
 
     Raises OSError for a file that is no picture.
     """
-    try:
-        with MEMORY.hold(max(SMALL, _source_bytes(path))), _opened(path) as file:
-            picture = open_header(file)
-            return picture.format, picture.size
-    except Exception as error:  # as in `_decode`
-        cause = _cause(error)
-    raise OSError(_fault(path, cause))
+    return _of_header(path, lambda picture: (picture.format, picture.size))
 
 
 def read_date(path):
     """The `datetime` at which a picture was taken by its EXIF data, or None. Raises OSError for what is no picture."""
+    text = _of_header(path, _date_text)
+    try:
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+
+
+def _of_header(path, read):
+    """`read(picture)` of a picture whose pixels are not decoded. Raises OSError for a file that is no picture."""
     try:
         with MEMORY.hold(max(SMALL, _source_bytes(path))), _opened(path) as file:
-            picture = open_header(file)
-            text = _date_text(picture)
+            return read(open_header(file))
     except Exception as error:  # as in `_decode`
         cause = _cause(error)
-    else:
-        try:
-            return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-        except ValueError:
-            return None
     raise OSError(_fault(path, cause))
 
 
@@ -298,22 +295,25 @@ def upright(picture):
     return picture if turn is None else picture.transpose(turn)
 
 
-def _orientation(picture):
-    """The EXIF orientation, 1 to 8, or None where it is missing or damaged."""
+def _exif(picture):
+    """EXIF data of a picture, read from its first `_EXIF_BYTES`. Raises whatever Pillow's reader runs into."""
     if picture.info.get("exif"):  # None of a HEIC without
         picture.info["exif"] = picture.info["exif"][:_EXIF_BYTES]
+    return picture.getexif()
+
+
+def _orientation(picture):
+    """The EXIF orientation, 1 to 8, or None where it is missing or damaged."""
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation)
+        return _exif(picture).get(ExifTags.Base.Orientation)
     except Exception:  # whatever Pillow's reader runs into
         return None
 
 
 def _date_text(picture):
     """EXIF text of the time a picture was taken, else of the time its file was written; None without both."""
-    if picture.info.get("exif"):
-        picture.info["exif"] = picture.info["exif"][:_EXIF_BYTES]
     try:
-        exif = picture.getexif()
+        exif = _exif(picture)
         taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
         return taken or exif.get(ExifTags.Base.DateTime)
     except Exception:  # whatever Pillow's reader runs into

@@ -71,18 +71,27 @@ def without_detail(lines, random):
 
 def simplified(line, distance):
     """Drop points of a line (points, 2) nearer than `distance` to the rest of it (Ramer, Douglas and Peucker)."""
-    if len(line) < 3:
-        return line
+    kept = np.zeros(len(line), bool)
+    kept[[0, -1]] = True
+    parts = [(0, len(line) - 1)]  # a list, since a stranger's stroke may split as often as it has points
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        away = _distances(line[first : last + 1])
+        far = int(away.argmax())
+        if away[far] > distance:
+            kept[first + far] = True
+            parts += [(first, first + far), (first + far, last)]
+    return line[kept]
+
+
+def _distances(line):
+    """Distances (points,) of the points of a line (points, 2) from the straight line between its ends."""
     (x, y), chord = line[0], line[-1] - line[0]
-    length = np.hypot(*chord)
-    if length:
-        away = np.abs(chord[0] * (line[:, 1] - y) - chord[1] * (line[:, 0] - x)) / length
-    else:
-        away = np.hypot(*(line - line[0]).T)
-    far = int(away.argmax())
-    if away[far] <= distance:
-        return line[[0, -1]]
-    return np.concatenate([simplified(line[: far + 1], distance)[:-1], simplified(line[far:], distance)])
+    if length := np.hypot(*chord):
+        return np.abs(chord[0] * (line[:, 1] - y) - chord[1] * (line[:, 0] - x)) / length
+    return np.hypot(*(line - line[0]).T)
 
 
 def wobbling(line, spread, random):

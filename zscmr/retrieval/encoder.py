@@ -94,8 +94,8 @@ class Encoder:
         """
         if isinstance(source, str):
             source = FORMER.get(source, source)
-        if isinstance(source, str) and (ENCODERS / source / runs.ABOUT).is_file() and Path(source).name == source:
-            return cls(ENCODERS / source)
+            if (ENCODERS / source / runs.ABOUT).is_file() and Path(source).name == source:
+                return cls(ENCODERS / source)
         folder = Path(source).expanduser()
         if not folder.is_dir():
             names = ", ".join(info.name for info in encoders())
