@@ -66,9 +66,20 @@ def test_a_link_elsewhere_leads_to_the_page(server):
 def every_path(server):
     """(method, path) of all that the server has, and of what it has not."""
     picture = server.searcher.table.pictures("photo").ids[0]
-    files = ("app.js", "api.js", "drawing.js", "results.js", "style.css", "icon.svg", "index.html", "none.js")
+    files = (
+        "app.js",
+        "api.js",
+        "manifest.webmanifest",
+        "icon-192.png",
+        "drawing.js",
+        "results.js",
+        "style.css",
+        "icon.svg",
+        "index.html",
+        "none.js",
+    )
     pictures = [f"/{route}/{picture}" for route in ("picture", "thumbnail", "details")]
-    pages = ("/", "/favicon.ico", "/classes", "/health", "/nothing", *pictures)
+    pages = ("/", "/phone", "/favicon.ico", "/classes", "/health", "/nothing", *pictures)
     paths = [*pages, *(f"/static/{file}" for file in files), "/search", "/add", "/picture/0", "/static", "//", "*"]
     return [(method, path) for path in paths for method in ("GET", "HEAD", "POST", "OPTIONS")]
 
@@ -123,7 +134,9 @@ def test_a_token_becomes_a_cookie_that_opens(serve, sketch):
     assert (status, content.decode()) == (200, FORWARD) and TOKEN not in FORWARD
     name, _, rest = headers["Set-Cookie"].partition("=")
     assert name == f"zscmr_token_{server.port}"
-    assert {part.strip().lower() for part in rest.split(";")} == {TOKEN, "httponly", "path=/", "samesite=strict"}
+    assert {part.strip().lower() for part in rest.split(";")} == {
+        *(TOKEN, "httponly", "path=/", "samesite=strict", "max-age=2592000")
+    }
     cookie = {"Cookie": f"other=1; {name}={TOKEN}"}
     for headers in ({"Authorization": f"Bearer {TOKEN}"}, {"Authorization": f"bearer {TOKEN}"}, cookie):
         for path in ("/", "/classes", "/static/app.js", "/favicon.ico"):
@@ -141,6 +154,19 @@ def test_a_link_elsewhere_leads_to_the_page_with_its_cookie(serve):
     assert (status, content.decode()) == (401, FORWARD)
     assert server.ask("GET", f"/?token={TOKEN}", headers=CROSS_SITE)[0] == 200
     assert server.ask("GET", "/classes", headers=CROSS_SITE)[0] == 403
+
+
+def test_a_browser_without_the_token_is_asked_for_it(serve):
+    """On the page's address alone; the form has nothing of the page in it and runs no script."""
+    server, accepts = serve(token=TOKEN), {"Accept": "text/html,application/xhtml+xml"}
+    for path, fault in (("/", False), ("/?token=wrong", True), ("/?token=%3Cscript%3E", True)):
+        status, headers, content = server.ask("GET", path, headers=accepts)
+        assert (status, headers["Set-Cookie"], headers["Cache-Control"]) == (401, None, "no-store")
+        assert b"<form>" in content and b"Draw" not in content and b"script" not in content
+        assert (b"This is not the token" in content) == fault
+        assert "default-src 'none'" in headers["Content-Security-Policy"] and headers["WWW-Authenticate"] == "Bearer"
+    for method, path in (("GET", "/classes"), ("GET", "//"), ("POST", "/"), ("GET", "/index.html")):
+        assert server.ask(method, path, headers=accepts)[1]["Content-Type"] == "application/json"
 
 
 def test_other_pages_are_refused_with_the_token_too(serve):

@@ -53,7 +53,7 @@ def test_adding_ends_with_the_server(serve, folders):
     assert held.reached.wait(30)
     stopper = threading.Thread(target=server.api.adding.stop)
     stopper.start()
-    while not server.api.adding._stopped:
+    while not server.api.adding._stopped.is_set():
         time.sleep(0.001)
     held.go.set()
     stopper.join()

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from zscmr.server import address
 from zscmr.server.address import Address, choose_token
 
 TOKEN = "correct-horse_battery"
@@ -48,6 +49,39 @@ def test_the_address_has_the_token():
         assert Address(token=None).url(listener) == f"http://127.0.0.1:{port}/"
         assert Address("::1", token=None).url(listener) == f"http://[::1]:{port}/"
     assert TOKEN not in repr(Address(token=TOKEN))
+
+
+def test_the_address_of_an_open_server_is_that_in_the_network(monkeypatch):
+    """For a browser of this machine it stays local, where browsers allow pages more."""
+    monkeypatch.setattr(address, "network_name", lambda family: "192.168.1.7")
+    everywhere = Address("0.0.0.0", 0, TOKEN)
+    with everywhere.bind() as listener:
+        port = listener.getsockname()[1]
+        assert everywhere.url(listener) == f"http://192.168.1.7:{port}/?token={TOKEN}"
+        assert everywhere.url(listener, here=True) == f"http://localhost:{port}/?token={TOKEN}"
+        assert Address("192.168.1.9", 0, TOKEN).url(listener) == f"http://192.168.1.9:{port}/?token={TOKEN}"
+    assert everywhere.is_open and Address("", 0).is_open and not Address().is_open
+
+
+def test_the_name_in_the_network_is_a_name(monkeypatch):
+    """An address of this machine, or without a network the machine's name."""
+    assert socket.getaddrinfo(address.network_name(socket.AF_INET), 80)
+
+    monkeypatch.setattr(address.socket, "socket", lambda *_: Unconnected())
+    assert address.network_name(socket.AF_INET6) == socket.gethostname()
+
+
+class Unconnected:
+    """A socket of a machine without a network."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def connect(self, where):
+        raise OSError("Network is unreachable")
 
 
 def test_an_address_that_cannot_be_had_is_said(refused):

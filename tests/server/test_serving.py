@@ -19,10 +19,16 @@ from urllib.parse import urlsplit
 
 import pytest
 from helpers.project import ROOT, posix
+from helpers.toy_shapes import toy_searcher
 from PIL import Image
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
+
+from zscmr.server import serving  # noqa: E402
+from zscmr.server.address import Address  # noqa: E402
+from zscmr.server.qr_code import qr_svg, qr_text  # noqa: E402
+
 TOKEN = "correct-horse_battery"
 PNG = {"Content-Type": "image/png"}
 HOST = b"Host: localhost\r\n"
@@ -260,6 +266,7 @@ def test_hundreds_of_hostile_requests(serve, sketch, folders, tmp_path, token, s
         assert status < 500, (request[:2], content)
         assert content == good or not any(one in content for one in secrets), request[:2]
         said = content == b"Invalid HTTP request received." or headers["Content-Type"] == "application/json"
+        said |= not known and b"<form>" in content  # to a browser, on the page's address
         assert status < 400 or said, (request, content)
         assert known or (status in (400, 401, 403) and b"Draw" not in content), (request, content)
     for text in texts:
@@ -335,3 +342,29 @@ def test_the_browser_is_opened_without_the_token_in_its_command_line(folders, tm
         assert address.geturl() in file.read_text() and file.stat().st_mode & 0o77 == 0
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0 and not file.exists()
+
+
+def test_an_open_server_shows_its_code_on_a_terminal(folders, monkeypatch, capsys):
+    """Of the address that it prints; the interface gives the same one. Not where only this machine reaches it."""
+    pytest.importorskip("segno", reason="segno is not installed: QR codes are not tested")
+    served = []
+    monkeypatch.setattr(serving, "shows_codes", lambda: True)
+    monkeypatch.setattr(serving.Server, "run", lambda server, sockets: served.append(server.config.app.app))
+    for host in ("0.0.0.0", "127.0.0.1"):
+        serving.serve(toy_searcher(folders), Address(host, 0, TOKEN), browser=False)
+        address, *code = capsys.readouterr().out.split("\n", 1)
+        url = address.split()[0]
+        assert (qr_text(url) in code[0]) == (host == "0.0.0.0")
+    monkeypatch.setitem(sys.modules, "segno", None)
+    serving.serve(toy_searcher(folders), Address("0.0.0.0", 0, TOKEN), browser=False)
+    assert "no QR code of the address: segno, which makes QR codes, is not installed: " in capsys.readouterr().out
+
+
+def test_the_code_is_of_an_open_server_alone(serve):
+    server = serve()
+    assert server.json("GET", "/phone", status=404)["error"].startswith("phone: only this machine reaches the server")
+    pytest.importorskip("segno", reason="segno is not installed: QR codes are not tested")
+    server.api.open_url = "http://192.168.1.7:8000/?token=correct-horse_battery"
+    status, headers, content = server.ask("GET", "/phone")
+    assert (status, headers["Content-Type"], content) == (200, "image/svg+xml", qr_svg(server.api.open_url))
+    assert headers["Cache-Control"] == "no-store"

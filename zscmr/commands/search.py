@@ -2,6 +2,7 @@
 
     python search.py --add ~/Pictures --draw
     python search.py --query my.png drawings --top 10
+    python search.py --watch ~/Pictures --draw
     python search.py --run runs/0001 --query my.png
 
 Prints distance, class and name of the nearest pictures, and draws them where --grid names a file; --draw serves a page
@@ -10,7 +11,9 @@ in. That of a run, in RUN/search, holds the run's own photos too, of seen and of
 """
 
 import itertools
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.windows import MODES
-from zscmr.retrieval import AddRules, Filter, Searcher
+from zscmr.retrieval import AddRules, Filter, Searcher, watching
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
 from zscmr.retrieval.cluster import Cluster
 from zscmr.retrieval.default_gallery import default_gallery
@@ -57,10 +60,14 @@ class Settings(Options):
     add: str | None = setting(
         None, "bring the gallery up to date with the pictures in this folder, or below this URI", metavar="DIR|URI"
     )
-    forget: bool = setting(
-        False, "with --add: drop pictures from the gallery even if the folder is gone, or most of its pictures are"
+    watch: Path | None = setting(
+        None, "add this folder and go on following it until Ctrl-C: new, changed and removed pictures", metavar="DIR"
     )
-    follow_links: bool = setting(False, "with --add: take what links that lead out of the folder point to")
+    forget: bool = setting(
+        False,
+        "with --add or --watch: drop pictures from the gallery even if the folder is gone, or most of its pictures are",
+    )
+    follow_links: bool = setting(False, "with --add or --watch: take what links that lead out of the folder point to")
     windows: str | None = setting(
         None,
         "windows of photos in a new gallery, which find things that fill a part of a photo: 0 for none, fast, or "
@@ -107,6 +114,8 @@ def main(settings):
     searcher = open_searcher(settings)
     if settings.draw:
         draw(settings, searcher)
+    elif settings.watch:
+        follow(settings, searcher)
     elif settings.add:
         add(settings, searcher)
     if queries:
@@ -114,7 +123,7 @@ def main(settings):
 
 
 def check(settings):
-    if not (settings.query or settings.add or settings.draw):
+    if not (settings.query or settings.add or settings.watch or settings.draw):
         raise BadInput("--query: expected pictures to search with, a folder to --add, or --draw, received none of them")
     if settings.query and settings.draw:
         raise BadInput("--draw: expected without --query; pictures can be dropped on the page")
@@ -125,10 +134,16 @@ def check(settings):
             raise BadInput(f"{name}: expected a file, received the folder {file}")
     if settings.add and Path(settings.add).is_file():
         raise BadInput(f"--add {settings.add}: expected a folder, received a file")
+    if settings.watch and (settings.add or settings.query):
+        raise BadInput("--watch: expected without --add, which it does first, and without --query")
+    if settings.watch and not settings.watch.is_dir():
+        raise BadInput(f"--watch {settings.watch}: no such folder")
+    if settings.watch:
+        watching.library()
     if settings.ray and (settings.draw or not settings.add):
         raise BadInput("--ray: embeds what --add names, expected --add without --draw")
-    if (settings.forget or settings.follow_links) and not settings.add:
-        raise BadInput(f"{'--forget' if settings.forget else '--follow-links'}: expected with --add")
+    if (settings.forget or settings.follow_links) and not (settings.add or settings.watch):
+        raise BadInput(f"{'--forget' if settings.forget else '--follow-links'}: expected with --add or --watch")
     if settings.run and not (is_encoder(settings.run) or (settings.run / runs.CONFIG).is_file()):
         raise BadInput(f"--run {settings.run}: no run directory (it has no {runs.CONFIG}) and no encoder")
     if settings.weights and (not settings.run or is_encoder(settings.run)):
@@ -136,7 +151,8 @@ def check(settings):
 
 
 def open_searcher(settings):
-    memory, make = int(settings.memory * 1e9), settings.add is not None
+    memory, adds = int(settings.memory * 1e9), settings.add is not None or settings.watch is not None
+    make = adds or (settings.draw and (settings.allow_add or not settings.gallery))  # the page adds to an empty one
     if not settings.run:
         return Searcher.shipped(settings.gallery or default_gallery(), make, memory, settings.windows)
     if not is_encoder(settings.run):
@@ -146,15 +162,20 @@ def open_searcher(settings):
 
 
 def draw(settings, searcher):
-    """Serve the page; pictures of --add come into the gallery meanwhile."""
+    """Serve the page; pictures of --add or --watch come into the gallery meanwhile."""
     serving = server.library()
     token = choose_token(settings.token, settings.no_token)
     address = Address(settings.host, settings.port, token)
-    adding = None
-    if settings.add:
-        searcher.table.check_source(settings.gallery_kind, settings.add)
-        adding = settings.gallery_kind, settings.add, AddRules(settings.follow_links, settings.forget)
-    serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
+    adding, folder = None, settings.add or settings.watch
+    if folder:
+        if settings.add:
+            searcher.table.check_source(settings.gallery_kind, folder)
+        adding = settings.gallery_kind, folder, AddRules(settings.follow_links, settings.forget)
+    may_add = settings.allow_add
+    if not folder and not any(map(searcher.table.count, MODALITIES)):
+        may_add |= address.token is not None and not address.is_open  # whoever started it, and nobody else
+        say(f"{searcher.table.where}: no pictures yet; {'the page adds' if may_add else '--add DIR adds'} them")
+    serving.serve(searcher, address, adding, may_add, not settings.no_browser, settings.watch is not None)
 
 
 def add(settings, searcher):
@@ -166,6 +187,23 @@ def add(settings, searcher):
         f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "
         f"{searcher.table.count(kind)} in the gallery"
     )
+
+
+def follow(settings, searcher):
+    """Keep the gallery up to date with the folder of --watch until Ctrl-C."""
+    kind, rules, again = settings.gallery_kind, AddRules(settings.follow_links, settings.forget), False
+    encoder, folder = searcher.encoder(kind), settings.watch
+    with suppress(KeyboardInterrupt):
+        for _ in watching.changes(folder, threading.Event()):
+            try:
+                done = searcher.table.update(kind, folder, encoder, rules=rules)
+            except BadInput as fault:  # no picture yet, or one that is being copied
+                warn(fault)
+                continue
+            if done.added or done.removed or not again:
+                say(f"{folder}: {done.added} added, {done.kept} kept, {done.removed} replaced or gone")
+            again = True
+    say("stopped")
 
 
 def search(settings, searcher, queries, faults):

@@ -88,9 +88,13 @@ class Folder:
         """Why `files` found none, in words."""
         if not self.exists:
             return "no such folder"
-        left_out = self._scan.left_out()
+        left_out = self.left_out()
         found_none = f"no pictures in this folder{f' that can be read, but {left_out}' if left_out else ''}"
         return self._scan.unlisted.get(str(self.root), found_none)
+
+    def left_out(self):
+        """Pictures and videos that `files` could not take, counted by kind, in words."""
+        return self._scan.left_out()
 
     @property
     def own_name(self):
@@ -141,6 +145,10 @@ class Bucket:
     def why_empty(self):
         """Why `files` found none, in words."""
         return "no pictures in this folder" if self.exists else "no such folder"
+
+    def left_out(self):
+        """Empty: of object storage, pictures alone are looked at."""
+        return ""
 
     @property
     def own_name(self):

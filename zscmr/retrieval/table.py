@@ -135,6 +135,7 @@ class Update:
     added: int
     kept: int
     removed: int
+    left_out: str = ""  # files that cannot be read, by kind: "2 HEIC, 1 video"
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,7 @@ class Table:
         self._delete([picture_id(modality, path) for path in gone - added])
         self._note(source.root, modality, changed=bool(added or gone))
         self._compact()
-        return Update(len(added), len(kept), len(gone))
+        return Update(len(added), len(kept), len(gone), source.left_out())
 
     def additions(self):
         """[`Addition`] of the folders that were added, by folder; galleries of before they were recorded have none."""

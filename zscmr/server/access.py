@@ -15,7 +15,7 @@ TOKEN_FAULT = "token: missing or wrong; the server printed the address that has 
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "img-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -25,6 +25,20 @@ HEADERS = {
 # of this server starts, and a redirect counts for the link, or the local file, that led to it.
 FORWARD = (
     '<!doctype html><meta charset="utf-8"><title>Draw and find</title><meta http-equiv="refresh" content="0; url=/">'
+)
+
+COOKIE_SECONDS = 30 * 24 * 3600  # a page on a phone's home screen opens again after the phone has closed it
+# Asks for the token, and sends it as in the printed address. Its style is in it: without the token nothing else comes.
+TOKEN_FORM = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>Token</title>
+<style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem }
+input, button { font: inherit; padding: .5rem; width: 100%; box-sizing: border-box; margin-top: .5rem }</style>
+<form><label>FAULTThe token that the server printed, behind <code>token=</code>
+<input name="token" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></label>
+<button>Open the page</button></form></html>"""
+FORM_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -93,14 +107,24 @@ class Guard:
             return None
         if linked:  # the browser sends the cookie with the next request
             return HTMLResponse(FORWARD, 401)
+        if opens_page and "text/html" in headers.get("accept", ""):
+            return _token_form("token" in request.query_params)
         return error_response(401, TOKEN_FAULT, **{"WWW-Authenticate": "Bearer"})
 
     def _entrance(self, request):
         """Set the token as a cookie, and forward to an address without it."""
         answer = HTMLResponse(FORWARD)
         secure = request.scope["scheme"] == "https"
-        answer.set_cookie(cookie_name(request.headers), self.token, httponly=True, samesite="strict", secure=secure)
+        name, about = cookie_name(request.headers), {"max_age": COOKIE_SECONDS, "httponly": True}
+        answer.set_cookie(name, self.token, **about, samesite="strict", secure=secure)
         return answer
+
+
+def _token_form(wrong):
+    """The answer that asks a person for the token; `wrong`: the one that was sent is another."""
+    fault = "<strong>This is not the token.</strong> " if wrong else ""
+    headers = {"WWW-Authenticate": "Bearer", "Content-Security-Policy": FORM_POLICY}
+    return HTMLResponse(TOKEN_FORM.replace("FAULT", fault), 401, headers)
 
 
 def same_token(one, other):

@@ -3,6 +3,7 @@
 import threading
 
 from zscmr.retrieval import AddRules
+from zscmr.retrieval.watching import changes
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput, first_line
 
@@ -18,17 +19,26 @@ class Adding:
 
     def __init__(self, searcher):
         self.searcher = searcher
-        self._lock, self._thread, self._state, self._stopped = threading.Lock(), None, None, False
+        self._lock, self._thread, self._state, self._stopped = threading.Lock(), None, None, threading.Event()
+        self._follower = None
 
-    def start(self, modality, folder, rules=DEFAULT_RULES):
-        """Begin to add `folder` by the `rules`; False if an addition is running."""
+    def start(self, modality, folder, rules=DEFAULT_RULES, again=False):
+        """Begin to add `folder` by the `rules`; False if an addition is running.
+
+        `again`: say nothing of an addition that finds nothing new.
+        """
         with self._lock:
-            if self._stopped or (self._thread and self._thread.is_alive()):
+            if self._stopped.is_set() or (self._thread and self._thread.is_alive()):
                 return False
             self._state = {"folder": str(folder), "gallery": modality, "done": 0, "total": 0, "running": True}
-            self._thread = threading.Thread(target=self._run, args=(modality, str(folder), rules), name="adding")
+            self._thread = threading.Thread(target=self._run, args=(modality, str(folder), rules, again), name="adding")
             self._thread.start()
             return True
+
+    def follow(self, modality, folder, rules=DEFAULT_RULES):
+        """`start`, and again whenever the folder changes, until `stop`. Waits for other additions."""
+        self._follower = threading.Thread(target=self._follow, args=(modality, folder, rules), name="following")
+        self._follower.start()
 
     def state(self):
         """The addition that runs, or that ran last, as a dict; None before the first.
@@ -45,16 +55,32 @@ class Adding:
     def stop(self):
         """End an addition that runs, after its current pictures; the next one goes on from there."""
         with self._lock:
-            self._stopped = True
+            self._stopped.set()
         self.wait()
+        if self._follower:
+            self._follower.join()
 
-    def _run(self, modality, folder, rules):
+    def _follow(self, modality, folder, rules):
+        again = False
+        try:
+            for _ in changes(folder, self._stopped):
+                while not (self.start(modality, folder, rules, again) or self._stopped.is_set()):
+                    self.wait()
+                self.wait()
+                again = True
+        except BadInput as fault:
+            warn(fault)
+
+    def _run(self, modality, folder, rules, again):
         end = {}
         try:
             encoder = self.searcher.encoder(modality)
             done = self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
-            end = {"result": f"{folder}: {done.added} added, {done.kept} kept, {done.removed} replaced or gone"}
-            say(end["result"])
+            counts = f"{done.added} added, {done.kept} kept, {done.removed} replaced or gone"
+            left_out = f"; left out: {done.left_out}" if done.left_out else ""
+            end = {"result": f"{folder}: {counts}{left_out}"}
+            if not again or done.added or done.removed:
+                say(end["result"])
         except Stopped:
             end = {"error": "stopped"}
         except Exception as fault:  # whatever ends the addition is said, and the server goes on
@@ -63,6 +89,6 @@ class Adding:
         self._state = {**self._state, "running": False, **end}
 
     def _progress(self, done, total):
-        if self._stopped:
+        if self._stopped.is_set():
             raise Stopped
         self._state = {**self._state, "done": int(done), "total": int(total)}

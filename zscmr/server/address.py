@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from zscmr.utils.errors import BadInput
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERY = ("0.0.0.0", "::", "")  # all addresses of this machine
+_ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # addresses that nobody has
 VARIABLE = "ZSCMR_TOKEN"  # of the environment, which other users cannot read
 FORM = re.compile(r"[\w-]{12,}", re.ASCII)
 
@@ -33,6 +35,16 @@ def choose_token(token=None, no_token=False, environment=os.environ):
     return given
 
 
+def network_name(family):
+    """This machine's address in its network, of an address family of `socket`, or its name. Sends nothing."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((_ELSEWHERE[family], 9))  # of a datagram socket: looks up the way out alone
+            return probe.getsockname()[0]
+        except OSError:  # no network
+            return socket.gethostname()
+
+
 @dataclass(frozen=True)
 class Address:
     """Where the server listens, and who may ask. Raises BadInput for an open address without a token."""
@@ -42,8 +54,13 @@ class Address:
     token: str | None = field(default_factory=new_token, repr=False)  # None: whoever reaches the address may ask
 
     def __post_init__(self):
-        if self.token is None and self.host not in LOOPBACK:
+        if self.token is None and self.is_open:
             raise BadInput(f"--host {self.host}: others can reach this address; it needs a token, not --no-token")
+
+    @property
+    def is_open(self):
+        """Whether other machines reach it."""
+        return self.host not in LOOPBACK
 
     def bind(self):
         """A listening socket. Raises BadInput for an address that cannot be had."""
@@ -63,7 +80,10 @@ class Address:
             raise BadInput(f"{fault}: {error.strerror}; another one may do") from error
         return listener
 
-    def url(self, listener):
-        """Of the page, with the token."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+    def url(self, listener, here=False):
+        """Of the page, with the token; of all addresses that of the network, or with `here` that for this machine."""
+        host = self.host
+        if host in EVERY:
+            host = "localhost" if here else network_name(listener.family)
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{listener.getsockname()[1]}/" + (f"?token={self.token}" if self.token else "")

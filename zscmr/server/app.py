@@ -20,6 +20,7 @@ from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.access import Guard, error_response
 from zscmr.server.adding import Adding
 from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
+from zscmr.server.qr_code import qr_svg
 from zscmr.server.question import Question
 from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, details, open_stored, picture_format
 from zscmr.utils.errors import BadInput
@@ -37,10 +38,11 @@ class Api:
         searcher: the `Searcher` that answers.
         may_add: whether requests may add folders.
         limits: a `Limits`.
+        open_url: the page's address for other machines; None: they do not reach it.
     """
 
-    def __init__(self, searcher, may_add=False, limits=LIMITS):
-        self.searcher, self.may_add, self.limits = searcher, may_add, limits
+    def __init__(self, searcher, may_add=False, limits=LIMITS, open_url=None):
+        self.searcher, self.may_add, self.limits, self.open_url = searcher, may_add, limits, open_url
         self.adding, self.workers = Adding(searcher), WorkPool(limits.waiting)
         self.thumbnails = Thumbnails(limits.thumbnails)
 
@@ -51,6 +53,14 @@ class Api:
 
     async def page(self, request):
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def phone(self, request):
+        if self.open_url is None:
+            raise HTTPException(404, "phone: only this machine reaches the server; --host 0.0.0.0 lets others reach it")
+        try:
+            return Response(qr_svg(self.open_url), media_type="image/svg+xml")
+        except BadInput as error:
+            raise HTTPException(404, f"phone: {error}") from error
 
     async def search(self, request):
         question = Question.of(request.query_params, self.limits.top)
@@ -161,6 +171,7 @@ def make_app(api, token):
     """The ASGI application of an `Api`, behind its `Guard`."""
     routes = [
         Route("/", api.page),
+        Route("/phone", api.phone),
         Route("/search", api.search, methods=["POST"]),
         Route("/add", api.add, methods=["POST"]),
         Route("/picture/{id}", api.picture),

@@ -9,7 +9,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from zscmr.server.app import Api, make_app
 from zscmr.server.browser import opened
+from zscmr.server.qr_code import qr_text, shows_codes
 from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
 
 LEAVE_SECONDS = 10  # for requests in flight to end after Ctrl-C
 
@@ -68,7 +70,7 @@ class Server(uvicorn.Server):
             super().run(sockets)
 
 
-def serve(searcher, address, add=None, may_add=False, browser=True):
+def serve(searcher, address, add=None, may_add=False, browser=True, watch=False):
     """Serve page and interface until Ctrl-C; requests in flight are answered.
 
     Args:
@@ -77,20 +79,34 @@ def serve(searcher, address, add=None, may_add=False, browser=True):
         add: (modality, folder, `AddRules`) to bring the gallery up to date with meanwhile, or None.
         may_add: whether requests may add folders.
         browser: whether to open the page in a browser.
+        watch: whether to go on following the folder of `add`.
     """
     listener = address.bind()
-    api, url = Api(searcher, may_add), address.url(listener)
+    url = address.url(listener)
+    api = Api(searcher, may_add, open_url=url if address.is_open else None)
     server = Server(api, address.token)
     say(f"{url} (Ctrl-C ends it)")
+    if address.is_open:
+        _show_code(url)
     threading.Thread(target=_prepare, args=(searcher,), daemon=True).start()
     if add:
-        api.adding.start(*add)
+        (api.adding.follow if watch else api.adding.start)(*add)
     try:
-        with opened(url, secret=address.token is not None) if browser else nullcontext():
+        here = address.url(listener, here=True)
+        with opened(here, secret=address.token is not None) if browser else nullcontext():
             server.run([listener])
     finally:
         api.close()
     say("stopped")
+
+
+def _show_code(url):
+    """Print the address for the camera of a phone, or how to get it so, where there is a terminal."""
+    if shows_codes():
+        try:
+            say(qr_text(url))
+        except BadInput as error:
+            say(f"no QR code of the address: {error}")
 
 
 def _prepare(searcher):

@@ -1,15 +1,16 @@
 // The page: what is searched with (a drawing, a picture, a picture of the gallery), where, and what was found.
 
-import {get, newest, post, Unreachable} from "./api.js";
+import {listenToBox, showAdding, showBox} from "./adding.js";
+import {get, newest, Unreachable} from "./api.js";
 import {Drawing} from "./drawing.js";
 import {Large} from "./large.js";
+import {listenToPhone} from "./phone.js";
 import {PLURALS, showResults, showStatus} from "./results.js";
 
 const WAIT = 200;                    // ms without a change before a search
 const TOPS = [12, 24, 48, 96, 200];
 const SHRUNK = 1024;                 // pixels, the longer side of a picture that is sent at most
 const POLL = 500, IDLE = 3000;       // ms between polls: while pictures are added or the server is away; otherwise
-const ENDED = 20000;                 // ms that the end of an addition is shown
 const THEMES = ["system", "light", "dark"];
 
 const at = id => document.getElementById(id);
@@ -18,11 +19,13 @@ const drawing = new Drawing(at("canvas"), at("pen"), drawingChanged);
 const large = new Large(at("large"), pick);
 const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
 const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
-let names = null, counts = null, waiting = 0, away = false, gallerySeen = "", watching = 0, added = null;
+let names = null, counts = null, waiting = 0, away = false, gallerySeen = "", watching = 0;
+let mayAdd = false;                  // whether the server adds folders
 let desired = {};                    // filters of the address that are not in the gallery yet
 
 const radio = name => document.querySelector(`input[name=${name}]:checked`).value;
 const gallery = () => radio("gallery");
+const isEmpty = () => names && !names[gallery()].classes.length;
 
 function drawingChanged() {
   at("hint").hidden = !drawing.empty;
@@ -41,7 +44,7 @@ async function run() {
   clearTimeout(waiting);
   if (!drawing.stroke) remember();
   const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? null : drawing.blob());
-  if (!body) return showNothing();
+  if (!body || isEmpty()) return showNothing();
   at("grid").setAttribute("aria-busy", "true");
   try {
     const answer = await search(`/search?${parameters()}`, body);
@@ -69,8 +72,9 @@ function fail(error) {
 
 function showNothing() {
   at("grid").replaceChildren();
-  at("status").textContent = names && !names[gallery()].classes.length
-    ? `No ${PLURALS[gallery()]} in the gallery yet.` : "Draw something, and what looks like it appears here.";
+  const way = mayAdd ? "Add a folder below." : "The server adds them: --add DIR, or --allow-add to add from here.";
+  at("status").textContent = isEmpty()
+    ? `No ${PLURALS[gallery()]} in the gallery yet. ${way}` : "Draw something, and what looks like it appears here.";
 }
 
 function parameters() {
@@ -223,37 +227,8 @@ async function refresh(health) {
   const listed = Object.entries(shown).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
   at("about").textContent = `${listed.join(", ")} in the gallery`;
   at("switch").hidden = !sketch && gallery() === "photo";
-  at("add").hidden = !health.may_add;
+  showBox(mayAdd = health.may_add, !photo && !sketch);
   fillFilters();
-}
-
-function showAdding(adding) {
-  if (adding?.running) {
-    added = adding;
-    const bar = at("adding-bar");
-    if (adding.total) Object.assign(bar, {max: adding.total, value: adding.done});
-    else bar.removeAttribute("value");
-    const far = adding.total ? `: ${adding.done.toLocaleString()} of ${adding.total.toLocaleString()} pictures` : " …";
-    at("adding-text").textContent = `Adding ${adding.folder}${far}`;
-  } else if (added?.running || (adding?.error && !added)) {
-    added = adding;
-    at("adding-text").textContent = adding.error ? `Adding ${adding.folder}: ${adding.error}` : adding.result;
-    if (!adding.error) setTimeout(() => at("adding").hidden ||= !added.running, ENDED);
-  } else {
-    return;
-  }
-  at("adding").hidden = false;
-  at("adding-bar").hidden = !adding.running;
-}
-
-async function add(event) {
-  event.preventDefault();
-  try {
-    showAdding(await post("/add", {folder: at("add-folder").value, gallery: gallery()}));
-    watch();
-  } catch (error) {
-    at("status").textContent = error.message;
-  }
 }
 
 function setTheme(theme) {
@@ -294,7 +269,8 @@ function listen() {
     run();
   });
   on("filters", "submit", event => event.preventDefault());
-  on("add-form", "submit", add);
+  listenToBox(gallery, watch);
+  listenToPhone(file => { setKind("sketch"); usePicture(file); });
   on("theme", "click", () =>
     setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
   document.addEventListener("keydown", keys);
