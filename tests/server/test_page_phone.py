@@ -79,6 +79,18 @@ def test_a_code_leads_a_phone_here(browser, serve):
     page.close()
 
 
+def test_a_server_that_was_started_anew_asks_again(browser, serve):
+    """It has another token, of which the page says so; loaded again, it asks for it."""
+    server = serve(token=TOKEN)
+    page = Page(browser, server, server.address.removeprefix(f"{server.url}/"))
+    server.server.config.app.token = "another-good_token"
+    page.stroke(LINE)
+    page.until(lambda: page["status"].text.startswith("The server asks for its token anew"))
+    browser.refresh()
+    browser.find_element(By.NAME, "token")
+    browser.get_log("browser")  # the browser lists the refusals
+
+
 @pytest.mark.parametrize("size", PHONES)
 def test_a_drawing_is_photographed(browser, server, drawn, size):
     """The camera's button is there for fingers alone, and what it takes is searched with as a sketch."""

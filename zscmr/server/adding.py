@@ -76,11 +76,10 @@ class Adding:
         try:
             encoder = self.searcher.encoder(modality)
             done = self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
-            counts = f"{done.added} added, {done.kept} kept, {done.removed} replaced or gone"
-            left_out = f"; left out: {done.left_out}" if done.left_out else ""
-            end = {"result": f"{folder}: {counts}{left_out}"}
+            counts = f"{folder}: {done.added} added, {done.kept} kept, {done.removed} replaced or gone"
+            end = {"result": counts + (f"; left out: {done.left_out}" if done.left_out else "")}
             if not again or done.added or done.removed:
-                say(end["result"])
+                say(counts)  # the listing has said what is left out
         except Stopped:
             end = {"error": "stopped"}
         except Exception as fault:  # whatever ends the addition is said, and the server goes on

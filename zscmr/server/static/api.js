@@ -6,6 +6,7 @@ async function answered(request) {
   const response = await request.catch(error => {
     throw error.name === "AbortError" ? error : new Unreachable("The server does not answer; trying again …");
   });
+  if (response.status === 401) throw new Error("The server asks for its token anew: load the page again to enter it.");
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
   return answer;
