@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
 
+from zscmr.retrieval import Update  # noqa: E402
 from zscmr.utils.errors import BadInput  # noqa: E402
 
 
@@ -103,3 +104,34 @@ def test_the_terminal_tells_the_end(serve, folders, capsys):
     result = f"{folders['photo']}: 24 added, 0 kept, 24 replaced or gone"
     assert server.json("GET", "/health")["adding"]["result"] == result
     assert result in capsys.readouterr().out
+
+
+def test_a_folder_that_is_followed_is_told_of_when_it_changes(serve, folders, monkeypatch, capsys):
+    """Three steps, of which the second changes nothing."""
+    server = serve()
+    adding = server.api.adding
+    updates = [Update(3, 0, 0), Update(0, 3, 0), Update(0, 2, 1, "1 video")]
+    server.searcher.table.update = lambda *_, **__: updates.pop(0)
+
+    def steps(folder, stopped):
+        yield from range(3)
+        assert stopped.wait(30)
+
+    monkeypatch.setattr("zscmr.server.adding.changes", steps)
+    adding.follow("photo", folders["photo"])
+    while updates:
+        time.sleep(0.001)
+    adding.stop()
+    lines = [
+        f"{folders['photo']}: {counts} replaced or gone" for counts in ("3 added, 0 kept, 0", "0 added, 2 kept, 1")
+    ]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert adding.state()["result"] == f"{lines[1]}; left out: 1 video"
+
+
+def test_a_folder_that_cannot_be_followed_is_a_warning(serve, tmp_path, capsys):
+    pytest.importorskip("watchfiles", reason="watchfiles is not installed: following a folder is not tested")
+    adding = serve().api.adding
+    adding.follow("photo", tmp_path / "none")
+    adding.stop()
+    assert capsys.readouterr().err == f"warning: --watch {tmp_path / 'none'}: expected a folder of this machine\n"
