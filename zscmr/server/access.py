@@ -34,9 +34,9 @@ TOKEN_FORM = """<!doctype html>
 <meta name="color-scheme" content="light dark"><title>Token</title>
 <style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem }
 input, button { font: inherit; padding: .5rem; width: 100%; box-sizing: border-box; margin-top: .5rem }</style>
-<form><label>FAULTThe token that the server printed, behind <code>token=</code>
+<main><h1>Token</h1><form><label>FAULTThe token that the server printed, behind <code>token=</code>
 <input name="token" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></label>
-<button>Open the page</button></form></html>"""
+<button>Open the page</button></form></main></html>"""
 FORM_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
