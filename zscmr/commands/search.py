@@ -20,6 +20,7 @@ from zscmr.datasets.pictures import shows_photo
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.inference import engines
 from zscmr.inference.windows import MODES
 from zscmr.retrieval import AddRules, Filter, Searcher
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
@@ -66,6 +67,11 @@ class Settings(Options):
         "windows of photos in a new gallery, which find things that fill a part of a photo: 0 for none, fast, or "
         "thorough (default: fast, if the encoder has it); a gallery keeps its own",
         choices=MODES,
+    )
+    engine: str = setting(
+        engines.LITERT,
+        "library that runs the encoder; openvino is faster on some processors, and less exact",
+        choices=engines.NAMES,
     )
     ray: str | None = setting(
         None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
@@ -136,13 +142,13 @@ def check(settings):
 
 
 def open_searcher(settings):
-    memory, make = int(settings.memory * 1e9), settings.add is not None
+    others = settings.add is not None, int(settings.memory * 1e9), settings.windows, settings.engine
     if not settings.run:
-        return Searcher.shipped(settings.gallery or default_gallery(), make, memory, settings.windows)
+        return Searcher.shipped(settings.gallery or default_gallery(), *others)
     if not is_encoder(settings.run):
         identity_of(settings.run)  # refuses a run that has not ended
         ensure_encoders(settings.run, settings.weights)
-    return Searcher.open(settings.run, settings.gallery, make, memory, settings.windows)
+    return Searcher.open(settings.run, settings.gallery, *others)
 
 
 def draw(settings, searcher):
