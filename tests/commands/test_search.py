@@ -30,7 +30,7 @@ from zscmr.inference.windows import Windows
 from zscmr.reports import grid
 from zscmr.retrieval import Answer, Encoder, Hit, answers
 from zscmr.retrieval.run_gallery import open_run_table
-from zscmr.retrieval.table import UNKNOWN
+from zscmr.retrieval.schema import UNKNOWN
 from zscmr.training.export import PooledMaps
 from zscmr.training.stage1.dataset import make_dataset
 from zscmr.training.stage1.options import Stage1Options

@@ -29,6 +29,7 @@ from zscmr.retrieval.default_gallery import default_gallery
 from zscmr.retrieval.encoder import SHIPPED, several
 from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
 from zscmr.retrieval.sources import queries_in
+from zscmr.retrieval.updates import check_source
 from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
@@ -158,7 +159,7 @@ def draw(settings, searcher):
     address = Address(settings.host, settings.port, token)
     adding = None
     if settings.add:
-        searcher.table.check_source(settings.gallery_kind, settings.add)
+        check_source(searcher.table, settings.gallery_kind, settings.add)
         adding = settings.gallery_kind, settings.add, AddRules(settings.follow_links, settings.forget)
     serving.serve(searcher, address, adding, settings.allow_add, not settings.no_browser)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from zscmr.datasets.classes import class_key
 from zscmr.reports import grid
-from zscmr.retrieval.table import UNKNOWN
+from zscmr.retrieval.schema import UNKNOWN
 from zscmr.utils.console import visible, warn
 from zscmr.utils.files import write_json
 
