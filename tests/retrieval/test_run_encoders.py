@@ -14,6 +14,8 @@ from helpers.project import ROOT, random_squeezenet
 from zscmr.backbones import backbone, networks
 from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder
+from zscmr.training import export
+from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash
 
 
@@ -133,3 +135,14 @@ def test_exported_encoders_answer_without_tensorflow(finished, folder):
     words += f"query=(search.Path({str(query)!r}),))); sys.exit('tensorflow' in sys.modules)"
     if importlib.util.find_spec("ai_edge_litert"):
         subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=True)
+
+
+def test_a_failed_export_leaves_no_folder(folder, refused, monkeypatch):
+    def fails(model, path):
+        path.parent.mkdir()
+        raise BadInput(f"{path}: the model cannot be converted")
+
+    forget_encoders(folder)
+    monkeypatch.setattr(export, "write_tflite", fails)
+    assert refused(export.write_encoders, folder / "run").endswith("photo.tflite: the model cannot be converted")
+    assert not (folder / "run/encoders").exists()
