@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from helpers.finished_run import NAMES, find, forget_encoders
 from helpers.project import ROOT, posix
-from helpers.toy_shapes import colourful_photo, draw
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -116,15 +115,11 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
-def test_photos_given_as_drawings_cause_a_warning(tmp_path, capsys):
-    drawing = tmp_path / "drawing.png"
-    draw("cross", np.random.default_rng(0)).save(drawing)
-    photos = [tmp_path / name for name in ("1.png", "2.png")]
-    for file in photos:
-        colourful_photo().save(file)
-    search.warn_of_photos([drawing])
+def test_photos_given_as_drawings_cause_a_warning(capsys):
+    photos = ["1.png", "2.png"]
+    search.warn_of_photos([])
     assert capsys.readouterr().err == ""
-    search.warn_of_photos([drawing, photos[0]])
+    search.warn_of_photos(photos[:1])
     line = f"warning: {photos[0]} looks like a photo, not drawn; --query-kind photo searches with photos\n"
     assert capsys.readouterr().err == line
     search.warn_of_photos(photos)

@@ -77,9 +77,13 @@ def test_pictures_are_turned_upright(tmp_path, suffix, orientation):
 def test_read_pictures_leaves_unreadable_ones_black(tmp_path):
     noise(20, 20).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no picture")
-    images, readable = pictures.read_pictures([tmp_path / "a.png", tmp_path / "b.png"], 8)
+    noticed = []
+    images, readable = pictures.read_pictures(
+        [tmp_path / "a.png", tmp_path / "b.png"], 8, notice=lambda path, image: noticed.append((path.name, image.size))
+    )
     assert images.shape == (2, 8, 8, 3) and images.dtype == np.uint8
     assert readable.tolist() == [True, False] and not images[1].any() and images[0].any()
+    assert noticed == [("a.png", (20, 20))]
 
 
 def with_size(jpeg, width, height):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from zscmr import server
 from zscmr.commands.export import ensure_encoders
-from zscmr.datasets.pictures import shows_photo
+from zscmr.datasets.cleaning import looks_like_photo
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
@@ -180,15 +180,20 @@ def search(settings, searcher, queries, faults):
     began = time.perf_counter()
     encoder = searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
-    vectors, readable = encoder.embed(queries)
+    photos = []
+
+    def notice(file, drawing):
+        if settings.query_kind == "sketch" and looks_like_photo(drawing):
+            photos.append(file)
+
+    vectors, readable = encoder.embed(queries, notice=notice)
     faults = faults + encoder.faults(queries, readable)
     if not readable.any():
         raise BadInput(several(faults))
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    if settings.query_kind == "sketch":
-        warn_of_photos(queries)
+    warn_of_photos([file for file in queries if str(file) in photos])
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
@@ -208,9 +213,8 @@ def search(settings, searcher, queries, faults):
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def warn_of_photos(queries):
-    """Warn of pictures given as drawings that look like photos, in one line."""
-    photos = [file for file in queries if shows_photo(file)]
+def warn_of_photos(photos):
+    """Warn of files given as drawings that look like photos, in one line."""
     if photos:
         others = f" and {len(photos) - 1} more look like photos" if len(photos) > 1 else " looks like a photo"
         warn(f"{photos[0]}{others}, not drawn; --query-kind photo searches with photos")

@@ -201,14 +201,21 @@ class ModalityEncoder:
         return cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"), opener)
 
     def embed(
-        self, pictures: "Sequence[Picture]", step: Callable[[int], None] | None = None
+        self,
+        pictures: "Sequence[Picture]",
+        step: Callable[[int], None] | None = None,
+        notice: "Callable[[str | bytes, Image.Image], None] | None" = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(embeddings (n, t) float32, readable (n,) bool); unreadable ones give zeros.
 
-        `pictures`: a sequence of what `Encoder.embed` takes. `step(done)` is called after each batch.
+        Args:
+            pictures: a sequence of what `Encoder.embed` takes.
+            step: called with the number of pictures done after each batch.
+            notice: called with path, or bytes, and PIL image of each picture before it is cleaned or scaled.
         """
         files = [as_file(picture) for picture in pictures]
-        vectors, readable = outputs_now(self.network, self._reading, files, step)
+        reading = dataclasses.replace(self._reading, notice=notice)
+        vectors, readable = outputs_now(self.network, reading, files, step)
         vectors[~readable] = 0
         return vectors, readable
 
@@ -217,7 +224,7 @@ class ModalityEncoder:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(embeddings (n, 1 + count, t) float32 of the whole pictures and their windows, readable (n,) bool).
 
-        Arguments as of `embed`. Raises BadInput for an encoder without windows.
+        `pictures`, `step` as of `embed`. Raises BadInput for an encoder without windows.
         """
         with self._lock:
             if self._windowed[0] != windows:
