@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import pictures_fuzz
+from helpers.pictures_fuzz import noise
 from PIL import ExifTags, Image, ImageOps
 
 from zscmr.datasets import pictures
@@ -42,11 +43,6 @@ def rgb(picture):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
-
-
-def noise(width, height, mode="RGB"):
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).convert(mode)
 
 
 @pytest.mark.parametrize("shrink", [None, 12])
