@@ -26,8 +26,8 @@ class Graph:
     size of the pictures is then free. Without weights there is one row, the plain mean.
 
     Pictures run one at a time: a picture's vector does not depend on the batch it is in, nor memory on the batch size.
-    One picture runs on all threads. Of several, up to MOST_GRAPHS run at once, each in a graph of its own with its share
-    of the threads: 1.1 to 1.4 times as many pictures a second on two cores. A graph of EfficientNet-Lite0 takes 60 MB.
+    One picture runs on all threads. Of several, up to MOST_GRAPHS run at once, each in a graph of its own with a share
+    of the threads: 1.1 to 1.4 times as many pictures a second on two cores. A graph takes 60 MB (EfficientNet-Lite0).
     Calls from several threads take turns.
     """
 
