@@ -27,7 +27,7 @@ import numpy as np
 from tests.helpers import toy_gallery
 from zscmr.evaluation.ranking import rank
 from zscmr.retrieval import Identity, Index, Table, TableIndex
-from zscmr.retrieval.table import File, rows
+from zscmr.retrieval.schema import File, rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.options import Options, setting

@@ -23,7 +23,8 @@ import numpy as np
 
 from zscmr.retrieval import Searcher
 from zscmr.retrieval.run_gallery import identity_of
-from zscmr.retrieval.table import File, Table, rows
+from zscmr.retrieval.schema import File, rows
+from zscmr.retrieval.table import Table
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput

@@ -15,13 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package of this clone
 import numpy as np
 
-from zscmr.datasets import layouts
+from zscmr.datasets.listing import pictures_in
 from zscmr.evaluation.nearest import Index, WindowIndex
 from zscmr.inference.windows import MODES, NONE
 from zscmr.retrieval import Encoder
 from zscmr.retrieval.encoder import windows_of
 from zscmr.utils import cli
 from zscmr.utils.console import say
+from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, setting
 
 
@@ -37,7 +38,9 @@ class Settings(Options):
 def main(settings):
     encoder = Encoder.load(settings.encoder)
     photos, folder = encoder.of_kind("photo"), encoder.folder
-    paths = layouts.list_pictures(settings.photos, "photo").paths()
+    paths = [str(path) for path in pictures_in(settings.photos)]
+    if not paths:
+        raise BadInput(f"--photos {settings.photos}: no pictures in this folder")
     paths = [paths[row] for row in np.linspace(0, len(paths) - 1, min(settings.pictures, len(paths))).astype(int)]
     modes = {mode: windows_of(folder, mode) for mode in MODES}
     times = {mode: [] for mode in modes}

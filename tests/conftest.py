@@ -71,3 +71,11 @@ def dataset_folder(tmp_path):
 def wide_folder(tmp_path):
     """A dataset with enough pictures for a batch of 128."""
     return write_dataset(tmp_path / "data", per_class=30)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of pictures, dataset and run whose CNNs were trained: all of `small`. Not to be changed."""
+    from helpers.finished_run import make_run  # imports TensorFlow
+
+    return make_run(tmp_path_factory.mktemp("finished"), backbone="small", epochs=1)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from zscmr.retrieval.gallery import Gallery as Gallery
     from zscmr.retrieval.hits import Answer as Answer
     from zscmr.retrieval.hits import Hit as Hit
-    from zscmr.retrieval.table import Update as Update
+    from zscmr.retrieval.updates import Update as Update
     from zscmr.utils.errors import BadInput as BadInput
 
 __all__ = [
@@ -57,7 +57,7 @@ _HOMES = {
     "Hit": ("zscmr.retrieval.hits", "Hit"),
     "Index": ("zscmr.evaluation.nearest", "Index"),
     "RetrievalScores": ("zscmr.evaluation.arrays", "RetrievalScores"),
-    "Update": ("zscmr.retrieval.table", "Update"),
+    "Update": ("zscmr.retrieval.updates", "Update"),
     "encoders": ("zscmr.retrieval.encoder", "encoders"),
     "evaluate": ("zscmr.evaluation.arrays", "evaluate_arrays"),
 }

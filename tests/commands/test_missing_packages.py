@@ -56,6 +56,11 @@ for name in commands.COMMANDS:
         ("lancedb", ("search", "--add", "photo", "--gallery", "g"), "LanceDB, which keeps the gallery, is not"),
         ("ai_edge_litert,tensorflow,keras", ("search", "--add", "photo", "--gallery", "g"), "requirements-search.txt"),
         ("uvicorn", ("search", "--draw", "--gallery", "g"), "requirements-search.txt"),
+        (
+            "openvino",
+            ("search", "--add", "photo", "--gallery", "g", "--engine", "openvino"),
+            "requirements-openvino.txt",
+        ),
         ("ray", ("search", "--add", "photo", "--gallery", "g", "--ray", "local"), "requirements-ray.txt"),
     ],
 )

@@ -1,6 +1,5 @@
-"""Searching a run with pictures: the embeddings of stage I and II again, the same ranking, a gallery that grows."""
+"""The command search: answers, filters, queries, files, what is added, the page; bad input."""
 
-import importlib.util
 import itertools
 import json
 import os
@@ -9,53 +8,24 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
-from helpers.project import ROOT, draw_pictures, picture_flags, posix, random_squeezenet, trainer_settings
-from helpers.toy_shapes import colourful_photo, draw
+from helpers.finished_run import NAMES, find, forget_encoders
+from helpers.project import ROOT, posix
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from zscmr.backbones import backbone, networks
 from zscmr.commands import evaluate as knn_eval
 from zscmr.commands import search
-from zscmr.commands import train as trainer
-from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats import matfiles
 from zscmr.inference.export_graph import write_tflite
 from zscmr.inference.windows import Windows
 from zscmr.reports import grid
-from zscmr.retrieval import Answer, Encoder, Hit, answers
 from zscmr.retrieval.run_gallery import open_run_table
-from zscmr.retrieval.table import UNKNOWN
 from zscmr.training.export import PooledMaps
-from zscmr.training.stage1.dataset import make_dataset
-from zscmr.training.stage1.options import Stage1Options
-from zscmr.training.stage2.restore import load_model
-from zscmr.utils.files import file_hash, write_json
-
-NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
-
-
-def make_run(folder, **flags):
-    """Pictures, features and a finished run in `folder`."""
-    random = np.random.default_rng(0)
-    draw_pictures(folder, random, NAMES, per_class=4, size=(40, 52), unseen=("dog", "fox"))
-    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
-    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
-    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
-    choices = {"epochs": 3, "batch_size": 8, "dim": 5}
-    trainer.main(trainer_settings(data=folder / "data", path=folder / "run", **choices))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run whose CNNs were trained: all of `small`."""
-    return make_run(tmp_path_factory.mktemp("finished"), backbone="small", epochs=1)
+from zscmr.utils.files import write_json
 
 
 @pytest.fixture
@@ -63,65 +33,6 @@ def folder(finished, tmp_path):
     """A copy of the run, to be changed; its dataset and pictures stay where they are."""
     shutil.copytree(finished / "run", tmp_path / "run")
     return tmp_path
-
-
-def find(folder, *queries, **more):
-    """The answers as --json gives them."""
-    search.main(search.Settings(run=folder / "run", query=queries, json=folder / "found.json", **more))
-    return json.loads((folder / "found.json").read_text())
-
-
-def embedded(run, modality, paths):
-    vectors, readable = Encoder.open(run, modality).embed(paths)
-    assert readable.all()
-    return vectors
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "flags",
-    [
-        {"backbone": "squeezenet", "freeze": True},
-        {"backbone": "small", "train": "head", "dense": 6, "epochs": 1},
-    ],
-)
-def test_a_picture_of_the_dataset_gets_the_embedding_of_its_row(tmp_path, flags):
-    """Frozen, or with a trained head: decoding, CNN and encoder together give what the run exported."""
-    if flags["backbone"] == "small":
-        weights = tmp_path / "small.weights.h5"
-        networks.build(backbone("small")).save_weights(weights)
-    else:
-        weights = random_squeezenet(tmp_path / "w.npz")
-    make_run(tmp_path, weights=weights, **flags)
-    check_every_row(tmp_path)
-
-
-@pytest.mark.slow
-def test_so_does_one_of_a_run_with_trained_cnns(finished):
-    check_every_row(finished)
-
-
-def check_every_row(folder):
-    file = folder / "run/unified_features.mat"
-    for modality, side in (("photo", "x"), ("sketch", "y")):
-        names = matfiles.read_names(file, f"names{side}")
-        expected = matfiles.read(file, f"features{side}")
-        vectors = embedded(folder / "run", modality, [folder / modality / name for name in names])
-        np.testing.assert_allclose(
-            vectors, expected, rtol=1e-4, atol=3e-4 * np.abs(expected).max()
-        )  # by another engine
-
-
-def test_best_epoch_is_restored_without_the_dataset(finished, tmp_path):
-    """The features are needed for nothing: what `load_model` embeds is what was exported, of the epoch chosen."""
-    shutil.copytree(finished / "run", tmp_path / "run")
-    config = json.loads((tmp_path / "run/config.json").read_text())
-    config["settings"]["data"] = config["dataset"]["directory"] = str(tmp_path / "gone")
-    (tmp_path / "run/config.json").write_text(json.dumps(config))
-    model = load_model(tmp_path / "run")
-    features = matfiles.read(finished / "data/imagematnew.mat", "feature")
-    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
-    np.testing.assert_allclose(model.embed_photos(features).numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_answers_are_those_of_the_ranking(finished, folder, capsys):
@@ -190,18 +101,6 @@ def test_a_folder_of_queries_in_batches(finished, folder):
     ]
 
 
-def test_pictures_without_a_class_are_shown_by_name(tmp_path, monkeypatch):
-    """And a query whose folder names no class leaves the frames plain."""
-    hits = Hit(0.1, UNKNOWN, "", "/far/my_dog.png", "1", True), Hit(0.2, "cow", "", "cow/1.png", "2", True)
-    grids = []
-    monkeypatch.setattr(grid, "picture_grid", lambda *words: grids.append(words) or (0,))
-    answer = Answer(hits, 2, 2, query=str(tmp_path / "q.png"))
-    answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer], [None])
-    (_, _, words, (line,), _) = grids[0]
-    assert words.endswith("; plain frames: the queries' folders name no class of the gallery")
-    assert [cell.name for cell in line.retrieved] == ["my dog", "cow"]
-
-
 def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch):
     """Of 24 pictures found it shows 20, and says so; beside 3 there is less room, so that lines are folded."""
     drawn, render = [], grid.rendered
@@ -216,15 +115,11 @@ def test_grid_tells_all_it_has_to_within_its_edges(finished, folder, monkeypatch
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
-def test_photos_given_as_drawings_cause_a_warning(tmp_path, capsys):
-    drawing = tmp_path / "drawing.png"
-    draw("cross", np.random.default_rng(0)).save(drawing)
-    photos = [tmp_path / name for name in ("1.png", "2.png")]
-    for file in photos:
-        colourful_photo().save(file)
-    search.warn_of_photos([drawing])
+def test_photos_given_as_drawings_cause_a_warning(capsys):
+    photos = ["1.png", "2.png"]
+    search.warn_of_photos([])
     assert capsys.readouterr().err == ""
-    search.warn_of_photos([drawing, photos[0]])
+    search.warn_of_photos(photos[:1])
     line = f"warning: {photos[0]} looks like a photo, not drawn; --query-kind photo searches with photos\n"
     assert capsys.readouterr().err == line
     search.warn_of_photos(photos)
@@ -270,65 +165,6 @@ def test_bad_input_is_refused(finished, folder, refused, prepare, changed, expec
         changed["query"] = (finished / "sketch/ant/ant_1.png",)
     settings = {"run": folder / "run", "query": (folder / "q.png",), **changed}
     assert expected in refused(lambda: search.main(search.Settings(**settings)))
-
-
-def forget_encoders(folder, *others):
-    for name in ("encoders", *others):
-        shutil.rmtree(folder / "run" / name)
-
-
-def rewrite(folder, change):
-    config = json.loads((folder / "run/config.json").read_text())
-    change(config)
-    (folder / "run/config.json").write_text(json.dumps(config))
-
-
-def test_cnn_that_gives_other_features_is_told(finished, folder, refused):
-    """The features were replaced after stage I: the run was trained on others than its CNNs give."""
-    forget_encoders(folder)
-    rewrite(folder, lambda config: config["dataset"].update(photo=7))
-    message = refused(find, folder, finished / "sketch/ant/ant_1.png")
-    assert message.startswith(f"{folder / 'run'}: was trained on photo features 7-d, and the CNN that it names gives ")
-
-
-@pytest.mark.slow
-def test_missing_cnn_is_told_in_one_line(finished, folder, refused):
-    query = finished / "sketch/ant/ant_1.png"
-
-    forget_encoders(folder)
-
-    def message(weights=None):
-        return refused(search.main, search.Settings(run=folder / "run", query=(query,), weights=weights))
-
-    def moved(config):
-        config["settings"]["data"] = config["dataset"]["directory"] = str(folder / "moved")
-
-    rewrite(folder, moved)
-    assert message() == f"{folder / 'moved'}: no photo.weights.h5; --weights names the directory where it is now"
-    assert "expected the dataset directory" in message(query)
-    find(folder, query, weights=finished / "data")  # features or not, the weights are all that is needed
-    forget_encoders(folder)
-    shutil.copytree(finished / "data", folder / "moved", ignore=shutil.ignore_patterns("*.mat"))
-    find(folder, query)
-    forget_encoders(folder)
-    provenance = json.loads((folder / "moved/pictures.json").read_text())
-    (folder / "moved/pictures.json").write_text(json.dumps({**provenance, "seed": 7}))
-    assert "photo.weights.h5: is of other features than those of" in message()
-    (folder / "moved/pictures.json").unlink()
-    (folder / "moved/photo.weights.h5").write_bytes(b"nothing")
-    assert "photo.weights.h5: not the weights that made the features" in message()
-
-    rewrite(
-        folder,
-        lambda config: config.update(
-            features={**provenance, "train": "nothing", "weights": "w.npz", "weights_sha256": "0"}
-        ),
-    )
-    assert message().startswith("w.npz: no such file")
-    (folder / "w.npz").touch()
-    assert "w.npz: not the weights that made the features" in message(folder / "w.npz")
-    rewrite(folder, lambda config: config.update(features={}))
-    assert "search needs the CNNs that made its features" in message()
 
 
 def test_pictures_that_are_gone_leave_their_names(finished, folder, capsys):
@@ -467,74 +303,6 @@ def test_nothing_is_called_wrong_where_the_class_is_not_in_the_gallery(finished,
     assert rights[0].any() and rights[1] is None
 
 
-@pytest.mark.slow
-def test_trained_weights_that_changed_are_refused(finished, folder, refused):
-    """The CNN file beside the features has the right form and other numbers than those that made them."""
-    shutil.copytree(finished / "data", folder / "data", ignore=shutil.ignore_patterns("*.mat"))
-    networks.pooled(networks.build(backbone("small")), "average").save_weights(folder / "data/sketch.weights.h5")
-    query = finished / "sketch/ant/ant_1.png"
-    settings = search.Settings(run=folder / "run", query=(query,), weights=folder / "data")
-    message = refused(search.main, settings)
-    assert message.startswith(f"{folder / 'data'}/sketch.weights.h5: not the weights that made the features")
-
-
-@pytest.mark.slow
-def test_renamed_weights_of_a_frozen_backbone_are_accepted(finished, folder, refused):
-    """Their content counts: under the former name they are missing, under another one they serve."""
-    forget_encoders(folder)
-    weights = folder / "other name.weights.h5"
-    networks.build(backbone("small")).save_weights(weights)
-    gone = {"train": "nothing", "weights": "w.weights.h5", "weights_file": str(folder / "w.weights.h5")}
-    rewrite(folder, lambda config: config["features"].update(gone, weights_sha256=file_hash(weights)))
-    query = finished / "sketch/ant/ant_1.png"
-    assert refused(find, folder, query).startswith(f"{folder / 'w.weights.h5'}: no such file")
-    assert len(find(folder, query, weights=weights)["queries"]) == 1
-
-
-def test_an_encoder_serves_several_threads(finished):
-    """Four threads at once get what one gets; nothing is printed."""
-    encoder = Encoder.open(finished / "run", "photo")
-    paths = sorted((finished / "photo").rglob("*.jpg"))
-    alone = [encoder.embed([path])[0] for path in paths]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda path: encoder.embed([path])[0], paths))
-    np.testing.assert_allclose(np.concatenate(together), np.concatenate(alone), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_a_run_without_encoders_is_exported_once(finished, folder, capsys, refused):
-    """With a line about it; a program is told what to run. `--weights` exports anew."""
-    query = finished / "sketch/cow/cow_2.png"
-    expected = find(folder, query, top=5)["queries"]
-    forget_encoders(folder)
-    run = folder / "run"
-    message = f"{run}: its encoders are not exported; python export.py --run {run} writes them"
-    assert refused(Encoder.open, run, "photo") == message
-    capsys.readouterr()
-    assert find(folder, query, top=5)["queries"] == expected
-    assert f"{run}: exporting its encoders once, with TensorFlow\n" in capsys.readouterr().out
-    find(folder, query)
-    assert "exporting" not in capsys.readouterr().out
-    find(folder, query, weights=finished / "data")
-    assert "exporting" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_exported_encoders_answer_without_tensorflow(finished, folder):
-    """A finished run holds encoders/; search never imports TensorFlow where LiteRT is installed."""
-    query = finished / "sketch/cow/cow_2.png"
-    about = json.loads((folder / "run/encoders/about.json").read_text())
-    assert about["photo"]["size"] == 40 and about["sketch"]["dim"] == 5 and about["classes"]["unseen"] == ["dog", "fox"]
-    encoder, other = Encoder.open(folder / "run", "photo"), Encoder.open(folder / "run/encoders", "photo")
-    paths = sorted((finished / "photo").rglob("*.jpg"))
-    np.testing.assert_array_equal(encoder.embed(paths)[0], other.embed(paths)[0])
-    words = "import sys; from zscmr.commands import search; "
-    words += f"search.main(search.Settings(run=search.Path({str(folder / 'run')!r}), "
-    words += f"query=(search.Path({str(query)!r}),))); sys.exit('tensorflow' in sys.modules)"
-    if importlib.util.find_spec("ai_edge_litert"):
-        subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=True)
-
-
 @posix
 @pytest.mark.slow
 def test_draw_serves_the_run(finished, folder):
@@ -590,14 +358,3 @@ def test_draw_without_its_packages_says_the_line_to_install_them(folder, refused
     monkeypatch.delattr("zscmr.server.serving", raising=False)
     message = refused(search.main, search.Settings(run=folder / "run", draw=True))
     assert "python -m pip install -r requirements-search.txt" in message
-
-
-def test_damaged_encoder_is_refused(finished, folder, refused):
-    graph, about = folder / "run/encoders/photo.tflite", folder / "run/encoders/about.json"
-    content = graph.read_bytes()
-    graph.write_bytes(content[:-100])
-    assert f"{graph}: expected SHA-256 " in refused(Encoder.open, folder / "run", "photo")
-    graph.write_bytes(content)
-    written = json.loads(about.read_text())
-    about.write_text(json.dumps({name: value for name, value in written.items() if name != "photo"}))
-    assert f"{about}: expected an entry 'photo', received none" == refused(Encoder.open, folder / "run", "photo")

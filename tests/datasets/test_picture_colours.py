@@ -1,23 +1,17 @@
 """Pictures of every mode and range come out as a person would see them."""
 
-import io
 import struct
 
 import numpy as np
 import pytest
 from helpers import pictures_fuzz
+from helpers.pictures_fuzz import stored
 from PIL import Image, ImageCms
 
 from zscmr.datasets import pictures
 from zscmr.datasets.picture_colours import scaled_greys, to_rgb
 
 RAMP = np.add.outer(np.arange(60), np.arange(60)) * 2  # 0 to 236
-
-
-def stored(picture, form, **options):
-    file = io.BytesIO()
-    picture.save(file, form, **options)
-    return file.getvalue()
 
 
 def read(picture, form, **options):

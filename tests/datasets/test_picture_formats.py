@@ -1,6 +1,5 @@
 """Formats are told apart by their first bytes; what a picture does not need is passed over."""
 
-import io
 import struct
 import warnings
 import zlib
@@ -8,23 +7,12 @@ import zlib
 import numpy as np
 import pytest
 from helpers import pictures_fuzz
-from PIL import Image
+from helpers.pictures_fuzz import noise, stored
 
 from zscmr.datasets import picture_formats, pictures
 from zscmr.datasets.picture_formats import INSTALL, SUFFIXES, UNREADABLE
 
 BLOWN_UP = zlib.compress(bytes(10**8), 9)
-
-
-def noise(width, height, mode="RGB"):
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).convert(mode)
-
-
-def stored(picture, form, **options):
-    file = io.BytesIO()
-    picture.save(file, form, **options)
-    return file.getvalue()
 
 
 def test_suffixes_are_readable_or_known_not_both():

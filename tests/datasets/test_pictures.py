@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import pictures_fuzz
+from helpers.pictures_fuzz import noise
 from PIL import ExifTags, Image, ImageOps
 
 from zscmr.datasets import pictures
@@ -44,11 +45,6 @@ def rgb(picture):
     return picture.convert("RGB")
 
 
-def noise(width, height, mode="RGB"):
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).convert(mode)
-
-
 @pytest.mark.parametrize("shrink", [None, 12])
 @pytest.mark.parametrize("kind", sorted(set(pictures_fuzz.KINDS) - {"tiff-lab", "tiff-float", "heic"}))
 def test_pixels_are_those_of_pillow(tmp_path, kind, shrink):
@@ -77,9 +73,13 @@ def test_pictures_are_turned_upright(tmp_path, suffix, orientation):
 def test_read_pictures_leaves_unreadable_ones_black(tmp_path):
     noise(20, 20).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no picture")
-    images, readable = pictures.read_pictures([tmp_path / "a.png", tmp_path / "b.png"], 8)
+    noticed = []
+    images, readable = pictures.read_pictures(
+        [tmp_path / "a.png", tmp_path / "b.png"], 8, notice=lambda path, image: noticed.append((path.name, image.size))
+    )
     assert images.shape == (2, 8, 8, 3) and images.dtype == np.uint8
     assert readable.tolist() == [True, False] and not images[1].any() and images[0].any()
+    assert noticed == [("a.png", (20, 20))]
 
 
 def with_size(jpeg, width, height):

@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
+from helpers.pictures_fuzz import noise
 from PIL import Image
 
 from zscmr.datasets import pictures
 from zscmr.datasets.preprocessing import Preprocessing
-
-
-def noise(width, height):
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (256, 256), (97, 311)])

@@ -87,6 +87,19 @@ def _tiled_tiff():
     return tiff({259: 8, 322: 16, 323: 16, 324: 8, 325: len(data)}, data + bytes(len(data) % 2), 16)
 
 
+def noise(width, height, mode="RGB"):
+    """A PIL image of colours drawn at random, always the same ones."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def stored(picture, form, **options):
+    """The bytes of a PIL image in a file of a format."""
+    file = io.BytesIO()
+    picture.save(file, form, **options)
+    return file.getvalue()
+
+
 def _noise(mode, seed):
     random = np.random.default_rng(seed)
     if mode == "I;16":

@@ -10,8 +10,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from zscmr.retrieval import table as module
-from zscmr.retrieval.table import Identity, Table
+from zscmr.retrieval import updates
+from zscmr.retrieval.schema import Identity
+from zscmr.retrieval.table import Table
 
 DIM = 8
 IDENTITY = Identity(DIM, "euclidean", "toy")
@@ -53,15 +54,15 @@ def write_files(folder, count, start=0):
         file.write_text(f"picture {file}")
 
 
-def main(location, folder, seconds, block=module.BLOCK):
+def main(location, folder, seconds, block=updates.BLOCK):
     """Print a line when all is loaded, then add the folder, `block` pictures a commit, with a line for each picture."""
-    module.BLOCK = int(block)
+    updates.BLOCK = int(block)
     gallery = Table.open(location, IDENTITY)
     print("ready", flush=True)
     gallery.update("photo", Path(folder), ToyEncoder(float(seconds)), lambda done, total: print(done, flush=True))
 
 
-def adding(where, folder, seconds=0.0, block=module.BLOCK):
+def adding(where, folder, seconds=0.0, block=updates.BLOCK):
     """A process that adds a folder; returns once it has begun."""
     words = [sys.executable, __file__, where, folder, str(seconds), str(block)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -13,7 +13,8 @@ from zscmr.datasets.pictures import read_pictures, why_unreadable
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Searcher
 from zscmr.retrieval.encoder import as_file
-from zscmr.retrieval.table import Counts, Identity, Pictures, StoredPicture, Update
+from zscmr.retrieval.schema import Counts, Identity, Pictures, StoredPicture
+from zscmr.retrieval.updates import Update
 
 SIZE = 6
 SHAPES = {

@@ -101,6 +101,14 @@ def test_graph_that_differs_from_the_model_is_not_kept(tmp_path, monkeypatch):
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 9])
+def test_any_number_of_threads_gives_the_same(written, threads):
+    graph = litert.Graph(written[1], threads=threads)
+    expected = np.concatenate([graph(noise(11)[row : row + 1]) for row in range(11)])
+    for _ in range(2):
+        np.testing.assert_array_equal(graph(noise(11)), expected)
+
+
 def test_threads_take_turns(written):
     _, path, _ = written
     graph, results = litert.Graph(path), {}

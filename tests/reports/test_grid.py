@@ -1,7 +1,11 @@
 """The retrieval grid: which queries, in which order, of which direction."""
 
+import itertools
+
 import numpy as np
+import pytest
 from helpers.toy_features import command_line, features_file, picture_tree
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from zscmr.reports import grid
@@ -62,6 +66,23 @@ def test_box_in_a_padded_square():
     """200 × 100 in a square of 100: scaled to 100 × 50, 25 pixels of padding above."""
     assert grid.box_in_square((0.25, 0.0, 0.75, 0.5), (200, 100), 100) == (25, 25, 74, 49)
     assert grid.box_in_square((0, 0, 1, 1), (30, 60), 60) == (15, 0, 44, 59)
+
+
+@pytest.mark.parametrize("name", ["W" * 40, "i" * 40, "long name " * 4, "猫" * 20, "aardvark"])
+def test_long_names_are_cut_to_the_room_under_their_picture(tmp_path, monkeypatch, name):
+    Image.new("RGB", (90, 60), "white").save(tmp_path / "1.png")
+    figures, render = [], grid.rendered
+    monkeypatch.setattr(grid, "rendered", lambda figure: figures.append(figure) or render(figure))
+    cells = [grid.FramedPicture(tmp_path / "1.png", name, f"{name}\n0.100") for _ in range(3)]
+    lost = [grid.FramedPicture(None, name)] * 2
+    grid.picture_grid(tmp_path / "grid.png", "Title", "subtitle", [grid.Line(name, cells[0], cells + lost)])
+    (figure,) = figures
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+    notes = [text.get_text() for text in figure.texts if "0.100" in text.get_text()]
+    assert len({*notes}) == 1 and ("…" in notes[0]) == (name != "aardvark")
 
 
 def test_a_box_is_outlined(tmp_path):

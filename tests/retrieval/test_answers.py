@@ -8,6 +8,7 @@ import pytest
 from zscmr.reports import grid
 from zscmr.retrieval import answers
 from zscmr.retrieval.hits import Answer, Hit
+from zscmr.retrieval.schema import UNKNOWN
 
 HITS = (
     Hit(0.1, "cat", "/in/cat/1.jpg", "cat/1.jpg", "1" * 16, False),
@@ -58,3 +59,15 @@ def test_grid_brackets_what_is_not_similar(tmp_path, monkeypatch):
 def test_a_querys_folder_names_its_class():
     queries = [Path("/my/Zebra/1.png"), Path("/my/drawings/2.png")]
     assert answers.query_labels(queries, ["cat", "zebra"]) == ["zebra", None]
+
+
+def test_pictures_without_a_class_are_shown_by_name(tmp_path, monkeypatch):
+    """And a query whose folder names no class leaves the frames plain."""
+    hits = Hit(0.1, UNKNOWN, "", "/far/my_dog.png", "1", True), Hit(0.2, "cow", "", "cow/1.png", "2", True)
+    grids = []
+    monkeypatch.setattr(grid, "picture_grid", lambda *words: grids.append(words) or (0,))
+    answer = Answer(hits, 2, 2, query=str(tmp_path / "q.png"))
+    answers.draw_answers(tmp_path / "grid.png", "Sketch → photo", "2 pictures", [answer], [None])
+    (_, _, words, (line,), _) = grids[0]
+    assert words.endswith("; plain frames: the queries' folders name no class of the gallery")
+    assert [cell.name for cell in line.retrieved] == ["my dog", "cow"]

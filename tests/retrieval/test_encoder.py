@@ -1,7 +1,9 @@
 """Encoders: the one that comes with the project, what is taken for a picture, and one graph for both modalities."""
 
 import io
+import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -205,3 +207,25 @@ def test_one_graph_gives_what_the_run_has_embedded(pictures, refused, random):
             vectors, readable = Encoder.open(where, modality).embed(paths)
             assert readable.all()
             np.testing.assert_allclose(vectors, rows, atol=allowed)
+
+
+def test_an_encoder_serves_several_threads(finished):
+    """Four threads at once get what one gets; nothing is printed."""
+    encoder = Encoder.open(finished / "run", "photo")
+    paths = sorted((finished / "photo").rglob("*.jpg"))
+    alone = [encoder.embed([path])[0] for path in paths]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda path: encoder.embed([path])[0], paths))
+    np.testing.assert_allclose(np.concatenate(together), np.concatenate(alone), rtol=1e-5, atol=1e-6)
+
+
+def test_damaged_encoder_is_refused(finished, tmp_path, refused):
+    folder = shutil.copytree(finished / "run/encoders", tmp_path / "encoders")
+    graph, about = folder / "photo.tflite", folder / "about.json"
+    content = graph.read_bytes()
+    graph.write_bytes(content[:-100])
+    assert f"{graph}: expected SHA-256 " in refused(Encoder.open, folder, "photo")
+    graph.write_bytes(content)
+    written = json.loads(about.read_text())
+    about.write_text(json.dumps({name: value for name, value in written.items() if name != "photo"}))
+    assert f"{about}: expected an entry 'photo', received none" == refused(Encoder.open, folder, "photo")

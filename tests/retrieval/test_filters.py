@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zscmr.retrieval.filters import EVERYTHING, Filter, inside, quoted
-from zscmr.retrieval.table import Pictures
+from zscmr.retrieval.schema import Pictures
 
 PATHS = ("/a/ant/1.jpg", "/a/bee/2.jpg", "/ab/ant/3.jpg", "")
 CLASSES = ("Fire Ant", "bee", "Fire Ant", "bee")

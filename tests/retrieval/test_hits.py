@@ -3,7 +3,7 @@
 import numpy as np
 
 from zscmr.retrieval.hits import Answer, Hit, answers
-from zscmr.retrieval.table import Pictures
+from zscmr.retrieval.schema import Pictures
 
 HITS = tuple(
     Hit(distance, "cat", f"/in/{name}.jpg", name, name * 16, False)

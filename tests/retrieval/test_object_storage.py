@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
 
-from zscmr.retrieval import AddRules, Table, sources
-from zscmr.retrieval.table import File
+from zscmr.retrieval import AddRules, Table, sources, updates
+from zscmr.retrieval.schema import File
 from zscmr.utils.errors import BadInput
 
 pytest_plugins = ("helpers.toy_storage",)
@@ -92,7 +92,7 @@ def test_a_file_that_goes_before_it_is_read_is_skipped(storage, tmp_path, capsys
     files = [File(file.path, "unknown", file.size, file.modified) for file in source.files()]
     storage.delete_object(Bucket="zscmr", Key="late/b.png")
     table = Table.open(tmp_path / "g", IDENTITY)
-    assert table.embed("photo", source, files, Late()) == (
+    assert updates.embed(table, "photo", source, files, Late()) == (
         ["s3://zscmr/late/a.png"],
         ["s3://zscmr/late/b.png: No such file"],
     )

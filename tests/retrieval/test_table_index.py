@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zscmr.retrieval import Filter, Identity, Index, Searcher, Table, TableIndex
-from zscmr.retrieval.table import File, rows
+from zscmr.retrieval.schema import File, rows
 from zscmr.retrieval.table_index import scan
 
 COUNT, DIM, LEAST = 3000, 8, 1000

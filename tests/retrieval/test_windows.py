@@ -11,7 +11,7 @@ from helpers.toy_gallery import DIM, ToyEncoder, check_complete, vector_of, writ
 from zscmr.inference.windows import Windows
 from zscmr.retrieval import Filter, Identity, Searcher, Table, TableIndex
 from zscmr.retrieval.encoder import windows_of
-from zscmr.retrieval.table import File, rows
+from zscmr.retrieval.schema import File, rows
 
 WINDOWS = Windows("fast", 32, 4, ((2, 2),), 0.1)  # four windows, the quarters
 IDENTITY = Identity(DIM, "cosine", "toy", WINDOWS)

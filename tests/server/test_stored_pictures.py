@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("starlette", reason="Starlette is not installed: the server is not tested")
 
-from zscmr.retrieval.table import StoredPicture
+from zscmr.retrieval.schema import StoredPicture
 from zscmr.server.stored_pictures import LARGEST, LARGEST_REMOTE, Thumbnails, open_stored, read_object
 
 pytest_plugins = ("helpers.toy_storage",)

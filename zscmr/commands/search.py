@@ -19,10 +19,11 @@ from pathlib import Path
 
 from zscmr import server
 from zscmr.commands.export import ensure_encoders
-from zscmr.datasets.pictures import shows_photo
+from zscmr.datasets.cleaning import looks_like_photo
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.inference import engines
 from zscmr.inference.windows import MODES
 from zscmr.retrieval import AddRules, Filter, Searcher, watching
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
@@ -31,6 +32,7 @@ from zscmr.retrieval.default_gallery import default_gallery
 from zscmr.retrieval.encoder import SHIPPED, several
 from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
 from zscmr.retrieval.sources import queries_in
+from zscmr.retrieval.updates import check_source
 from zscmr.server.address import Address, choose_token
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
@@ -73,6 +75,11 @@ class Settings(Options):
         "windows of photos in a new gallery, which find things that fill a part of a photo: 0 for none, fast, or "
         "thorough (default: fast, if the encoder has it); a gallery keeps its own",
         choices=MODES,
+    )
+    engine: str = setting(
+        engines.LITERT,
+        "library that runs the encoder; openvino is faster on some processors, and less exact",
+        choices=engines.NAMES,
     )
     ray: str | None = setting(
         None, "embed what --add brings on this Ray cluster: HOST:PORT, auto, or local", metavar="ADDRESS"
@@ -153,12 +160,13 @@ def check(settings):
 def open_searcher(settings):
     memory, adds = int(settings.memory * 1e9), settings.add is not None or settings.watch is not None
     make = adds or (settings.draw and (settings.allow_add or not settings.gallery))  # the page adds to an empty one
+    others = make, memory, settings.windows, settings.engine
     if not settings.run:
-        return Searcher.shipped(settings.gallery or default_gallery(), make, memory, settings.windows)
+        return Searcher.shipped(settings.gallery or default_gallery(), *others)
     if not is_encoder(settings.run):
         identity_of(settings.run)  # refuses a run that has not ended
         ensure_encoders(settings.run, settings.weights)
-    return Searcher.open(settings.run, settings.gallery, make, memory, settings.windows)
+    return Searcher.open(settings.run, settings.gallery, *others)
 
 
 def draw(settings, searcher):
@@ -169,7 +177,7 @@ def draw(settings, searcher):
     adding, folder = None, settings.add or settings.watch
     if folder:
         if settings.add:
-            searcher.table.check_source(settings.gallery_kind, folder)
+            check_source(searcher.table, settings.gallery_kind, folder)
         adding = settings.gallery_kind, folder, AddRules(settings.follow_links, settings.forget)
     may_add = settings.allow_add
     if not folder and not any(map(searcher.table.count, MODALITIES)):
@@ -211,15 +219,20 @@ def search(settings, searcher, queries, faults):
     began = time.perf_counter()
     encoder = searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
-    vectors, readable = encoder.embed(queries)
+    photos = []
+
+    def notice(file, drawing):
+        if settings.query_kind == "sketch" and looks_like_photo(drawing):
+            photos.append(file)
+
+    vectors, readable = encoder.embed(queries, notice=notice)
     faults = faults + encoder.faults(queries, readable)
     if not readable.any():
         raise BadInput(several(faults))
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    if settings.query_kind == "sketch":
-        warn_of_photos(queries)
+    warn_of_photos([file for file in queries if str(file) in photos])
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
@@ -239,9 +252,8 @@ def search(settings, searcher, queries, faults):
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
-def warn_of_photos(queries):
-    """Warn of pictures given as drawings that look like photos, in one line."""
-    photos = [file for file in queries if shows_photo(file)]
+def warn_of_photos(photos):
+    """Warn of files given as drawings that look like photos, in one line."""
     if photos:
         others = f" and {len(photos) - 1} more look like photos" if len(photos) > 1 else " looks like a photo"
         warn(f"{photos[0]}{others}, not drawn; --query-kind photo searches with photos")

@@ -21,6 +21,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
@@ -62,17 +63,17 @@ class Budget:
 MEMORY = Budget(BUDGET)
 
 
-def read_picture(path, size, shrink=None):
+def read_picture(path, size, shrink=None, notice=None):
     """One picture as (size, size, 3) uint8 RGB; `size` is a side in pixels or a `Preprocessing`.
 
     `path`, here and below: of a file, or a file open for reading, or the bytes of one. With `shrink` it is seen as if
-    it had been stored (shrink, shrink), see `_stored_small`. Raises OSError for a file that is no picture, ends early,
-    or is too large.
+    it had been stored (shrink, shrink), see `_stored_small`. `notice` is called with the PIL image before it
+    is cleaned or scaled. Raises OSError for a file that is no picture, ends early, or is too large.
     """
     preprocessing = Preprocessing.of(size)
-    if preprocessing.ink is not None:
-        return _decode(path, preprocessing, shrink, np.asarray)
-    return _decode(path, preprocessing, shrink, preprocessing.apply, np.asarray)
+    noticed = [partial(_noticed, notice)] if notice else []
+    seen = preprocessing.apply if preprocessing.ink is None else partial(_cleaned, preprocessing)
+    return _decode(path, preprocessing, shrink, *noticed, seen, np.asarray)
 
 
 def open_picture(path, size):
@@ -137,15 +138,15 @@ def why_unreadable(path, size):
     return f"{path}: not readable at first, but now it is"
 
 
-def read_pictures(paths, size, shrink=None):
+def read_pictures(paths, size, shrink=None, notice=None):
     """(pictures (n, size, size, 3) uint8, readable (n,) bool); an unreadable file gives a black picture and False,
-    so that the caller can name, skip and count it."""
+    so that the caller can name, skip and count it. `notice(path, image)` as of `read_picture`."""
     preprocessing = Preprocessing.of(size)
     pictures = np.zeros((len(paths), preprocessing.size, preprocessing.size, 3), np.uint8)
     readable = np.zeros(len(paths), bool)
     for row, path in enumerate(paths):
         try:
-            pictures[row] = read_picture(path, preprocessing, shrink)
+            pictures[row] = read_picture(path, preprocessing, shrink, notice and partial(notice, path))
             readable[row] = True
         except OSError:
             continue
@@ -234,7 +235,8 @@ def _decode_within(held, source, preprocessing, shrink, steps):
         if shrink:
             picture = _stored_small(picture, shrink, kind)
             picture.draft("RGB", short)
-        picture = _cleaned(picture, preprocessing) if drawing else to_rgb(picture)
+        if not drawing or is_deep(picture) or picture.mode == "LAB":
+            picture = to_rgb(picture)
         for step in steps:
             picture = step(picture)
         return picture, need
@@ -320,10 +322,13 @@ def _date_text(picture):
         return None
 
 
-def _cleaned(picture, preprocessing):
+def _noticed(notice, picture):
+    notice(picture)
+    return picture
+
+
+def _cleaned(preprocessing, picture):
     """The square about the strokes of a picture of a drawing."""
-    if is_deep(picture) or picture.mode == "LAB":
-        picture = to_rgb(picture)
     drawing, box = cleaning.clean_drawing(picture)
     return preprocessing.apply_to_drawing(drawing, box)
 

@@ -1,8 +1,10 @@
 """Outputs of a network for picture files, kept on disk so that a stopped export resumes, or computed in memory."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +24,13 @@ class Reading:
         preprocessing: from a picture to (size, size, 3).
         batch: pictures decoded together.
         shrink: pixels, the side that pictures are scaled to before all else.
+        notice: called with path and PIL image of each picture before it is cleaned or scaled.
     """
 
     preprocessing: Preprocessing
     batch: int
     shrink: int | None = None
+    notice: Callable[[str, Any], None] | None = None
 
 
 def outputs(folder, identity, make_network, reading, paths, label, workers=None):
@@ -85,7 +89,7 @@ def outputs_now(network, reading, paths, step=None):
 def _filled(vectors, state, network, reading, paths, rows):
     """Fill a range of rows, batch by batch; yield the end of each batch."""
     parts = [rows[start : start + reading.batch] for start in range(0, len(rows), reading.batch)]
-    read = partial(pictures.read_pictures, size=reading.preprocessing, shrink=reading.shrink)
+    read = partial(pictures.read_pictures, size=reading.preprocessing, shrink=reading.shrink, notice=reading.notice)
     decoded = pictures.ahead(lambda part: read(paths[part.start : part.stop]), parts)
     for part, (images, readable) in zip(parts, decoded, strict=True):
         vectors[part.start : part.stop] = network(images)

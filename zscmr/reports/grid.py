@@ -128,7 +128,7 @@ def framed_pictures(classes, paths, right=None, notes=None):
     for column, (name, path) in enumerate(zip(classes, paths, strict=True)):
         name = name.replace("_", " ")
         frame = INK if right is None else RIGHT if right[column] else WRONG
-        note = short(name) + (f"\n{notes[column]}" if notes else "")
+        note = name + (f"\n{notes[column]}" if notes else "")
         pictures.append(FramedPicture(path, name, note, frame, 1.0 if right is None else 2.5))
     return pictures
 
@@ -170,7 +170,8 @@ def picture_grid(path, title, subtitle, lines, leaked="", heads=None):
     lost = [0, 0]
     for number, line in enumerate(lines):
         y = head + (LINE + lower) * number
-        write(NAMES - 0.1, y + SIDE / 2, _wrapped(line.title, 14), ha="right", fontsize=11, weight="bold")
+        title = _wrapped(line.title, 14)
+        write(NAMES - 0.1, y + SIDE / 2, title, NAMES - 0.2, ha="right", fontsize=11, weight="bold")
         lost[0] += not _draw(canvas, write, NAMES, y, line.query)
         for place, picture in enumerate(line.retrieved):
             x = NAMES + GAP + PITCH * (1 + place)
@@ -194,23 +195,42 @@ def rendered(figure):
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def _write(figure, x, y, text, va="center", color=INK, **more):
-    """Write text at inches from the left and from the top."""
+def _write(figure, x, y, text, room=None, va="center", color=INK, **more):
+    """Write text at inches from the left and from the top; lines are cut with … to `room` inches."""
     width, height = figure.get_size_inches()
     text = legible(text)
-    figure.text(x / width, 1 - y / height, text, va=va, color=color, **look(text), **more)
+    artist = figure.text(x / width, 1 - y / height, text, va=va, color=color, **look(text), **more)
+    if room:
+        artist.set_text("\n".join(_cut(artist, line, room) for line in text.splitlines()))
+
+
+def _cut(artist, line, inches):
+    """A line of text, cut with … to a width in inches, as the `artist` writes it."""
+    cut, letters = line, len(line)
+    while letters and (width := _width(artist, cut)) > inches:
+        letters = max(0, min(letters - 1, int(letters * inches / width)))
+        cut = line[:letters].rstrip() + "…"
+    return cut
+
+
+def _width(artist, text):
+    """Inches that a text takes, as the `artist` writes it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = artist.figure.canvas
+    renderer = (canvas if isinstance(canvas, FigureCanvasAgg) else FigureCanvasAgg(artist.figure)).get_renderer()
+    artist.set_text(text)
+    return artist.get_window_extent(renderer).width / artist.figure.dpi
 
 
 def _fitting(text, inches, fontsize):
     """Lines of `text`, each at most so many inches wide."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     text = legible(text)
     figure, letters = Figure(dpi=DPI), len(text)
     artist = figure.text(0, 0, text, fontsize=fontsize, **look(text))
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    while letters > 1 and (width := artist.get_window_extent(renderer).width / DPI) > inches:
+    while letters > 1 and (width := _width(artist, artist.get_text())) > inches:
         letters = max(1, min(letters - 1, int(letters * inches / width)))
         artist.set_text(textwrap.fill(text, letters))
     return artist.get_text().splitlines()
@@ -232,14 +252,14 @@ def _draw(canvas, write, x, y, framed):
     draw.rectangle((left - width, top - width, left + side + width - 1, top + side + width - 1), framed.frame)
     if picture is None:
         draw.rectangle((left, top, left + side - 1, top + side - 1), PALE)
-        write(x + SIDE / 2, y + SIDE / 2, _wrapped(framed.name, 10), ha="center", fontsize=8)
+        write(x + SIDE / 2, y + SIDE / 2, _wrapped(framed.name, 10), SIDE - 0.05, ha="center", fontsize=8)
     else:
         canvas.paste(ImageOps.pad(picture, (side, side), color="white"), (left, top))
         if framed.box:
             outline = box_in_square(framed.box, picture.size, side)
             draw.rectangle([corner + edge for corner, edge in zip((left, top) * 2, outline, strict=True)], outline=BOX)
     note = framed.note.partition("\n")[2] if picture is None else framed.note  # the box holds the name already
-    write(x + SIDE / 2, y + SIDE + 0.035, note, va="top", ha="center", fontsize=7)
+    write(x + SIDE / 2, y + SIDE + 0.035, note, PITCH - 0.05, va="top", ha="center", fontsize=7)
     return picture is not None
 
 
@@ -267,13 +287,9 @@ def _picture(path):
         return None
 
 
-def short(name):
-    """A name cut to the room under a picture."""
-    return name if len(name) < 18 else name[:16] + "…"
-
-
 def _wrapped(name, width):
-    return textwrap.fill(name.replace("_", " "), width)
+    """At most five lines of so many letters, the room beside or in a picture."""
+    return textwrap.fill(name.replace("_", " "), width, max_lines=5, placeholder=" …")
 
 
 def mark_leak(figure, leaked, inch, y):

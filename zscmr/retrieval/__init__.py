@@ -8,9 +8,11 @@ from zscmr.retrieval.encoder import Encoder, EncoderInfo, ModalityEncoder, encod
 from zscmr.retrieval.filters import Filter
 from zscmr.retrieval.gallery import Gallery
 from zscmr.retrieval.hits import Answer, Hit
+from zscmr.retrieval.schema import Identity, Pictures
 from zscmr.retrieval.searcher import Searcher
-from zscmr.retrieval.table import AddRules, Identity, Pictures, Table, Update
+from zscmr.retrieval.table import Table
 from zscmr.retrieval.table_index import TableIndex
+from zscmr.retrieval.updates import AddRules, Update
 
 __all__ = [
     "AddRules",

@@ -8,7 +8,7 @@ import numpy as np
 
 from zscmr.datasets.classes import class_key
 from zscmr.reports import grid
-from zscmr.retrieval.table import UNKNOWN
+from zscmr.retrieval.schema import UNKNOWN
 from zscmr.utils.console import visible, warn
 from zscmr.utils.files import write_json
 
@@ -78,7 +78,7 @@ def draw_answers(path, title, subtitle, answers, labels, leaked=""):
     for answer, label in list(zip(answers, labels, strict=True))[:SHOWN]:
         query, hits = Path(answer.query), answer.hits[:SHOWN]
         right = None if label is None else np.array([hit.class_name == label for hit in hits])
-        cell = grid.FramedPicture(query, visible(query.stem), "" if label is None else grid.short(visible(query.name)))
+        cell = grid.FramedPicture(query, visible(query.stem), "" if label is None else visible(query.name))
         captions = [visible(Path(hit.name).stem) if hit.class_name == UNKNOWN else hit.class_name for hit in hits]
         paths = [Path(hit.path) if hit.path else None for hit in hits]
         notes = [

@@ -4,8 +4,10 @@ import socket
 from pathlib import Path
 
 import zscmr
+from zscmr.retrieval import updates
+from zscmr.retrieval.schema import File
 from zscmr.retrieval.sources import open_source
-from zscmr.retrieval.table import BLOCK, File, Table
+from zscmr.retrieval.table import Table
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
@@ -19,7 +21,7 @@ class Cluster:
     again by another; ids keep its pictures from being doubled.
     """
 
-    def __init__(self, address, open_encoder, shard=BLOCK):
+    def __init__(self, address, open_encoder, shard=updates.BLOCK):
         self.address, self.open_encoder, self.shard = address, open_encoder, shard
 
     def embedded(self, table, modality, source, files, encoder, step):
@@ -94,7 +96,7 @@ class _Embedding:
         import pyarrow
 
         files = [File(**row) for row in shard.to_pylist()]
-        added, faults = self.table.embed(self.modality, self.source, files, self.encoder)
+        added, faults = updates.embed(self.table, self.modality, self.source, files, self.encoder)
         others = [file.path for file in files if file.path not in {*added}]
         return pyarrow.table({"path": added + others, "fault": [""] * len(added) + faults})
 

@@ -18,6 +18,7 @@ from zscmr.datasets.pictures import why_unreadable
 from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.inference.engines import LITERT
 from zscmr.inference.graph import Graph
 from zscmr.inference.outputs import Reading, outputs, outputs_now
 from zscmr.inference.windows import DEFAULT as DEFAULT_WINDOWS
@@ -76,50 +77,53 @@ class Encoder:
     `Encoder.load` opens one. `Encoder.open` and `Encoder.shipped` give the encoder of a single kind.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: with about.json and the graphs that it names. Raises BadInput if it is damaged."""
-        self.folder = folder
+    def __init__(self, folder: Path, engine: str = LITERT) -> None:
+        """`folder`: with about.json and the graphs that it names; `engine` as of `load`. Raises BadInput."""
+        self.folder, self.engine = folder, engine
         self._of_kind: dict[str, ModalityEncoder] = {}
         self._lock = threading.Lock()
         self.dim: int = self.of_kind("photo").dim
 
     @classmethod
-    def load(cls, source: "str | os.PathLike[str]" = DEFAULT) -> "Encoder":
+    def load(cls, source: "str | os.PathLike[str]" = DEFAULT, engine: str = LITERT) -> "Encoder":
         """Open an encoder.
 
         Args:
             source: name of one that comes with the project (`encoders`), a run directory, or its encoders/ directory.
+            engine: the library that runs the graphs: "litert", or "openvino", faster on some processors and less exact
+                (docs/large.md).
 
-        Raises BadInput for an unknown name, a run without exported encoders, or a damaged graph.
+        Raises BadInput for an unknown name, a run without exported encoders, a damaged graph, or a missing library.
         """
         if isinstance(source, str):
             source = FORMER.get(source, source)
             if (ENCODERS / source / runs.ABOUT).is_file() and Path(source).name == source:
-                return cls(ENCODERS / source)
+                return cls(ENCODERS / source, engine)
         folder = Path(source).expanduser()
         if not folder.is_dir():
             names = ", ".join(info.name for info in encoders())
             raise BadInput(f"{source}: no directory, and none of the encoders that come with the project ({names})")
-        return cls(exported(folder))
+        return cls(exported(folder), engine)
 
     @classmethod
-    def open(cls, folder: "str | os.PathLike[str]", kind: str) -> "ModalityEncoder":
+    def open(cls, folder: "str | os.PathLike[str]", kind: str, engine: str = LITERT) -> "ModalityEncoder":
         """The encoder of pictures of one kind, "photo" or "sketch", of a run directory or its encoders/ directory.
 
-        Raises BadInput for a run without exported encoders, or a graph that is not the one that was written.
+        `engine` as of `load`. Raises BadInput for a run without exported encoders, or a graph that is not the one that
+        was written.
         """
-        return ModalityEncoder.read(exported(Path(folder)), kind)
+        return ModalityEncoder.read(exported(Path(folder)), kind, engine)
 
     @classmethod
-    def shipped(cls, kind: str) -> "ModalityEncoder":
-        """The encoder of pictures of one kind that comes with the project."""
-        return ModalityEncoder.read(SHIPPED, kind)
+    def shipped(cls, kind: str, engine: str = LITERT) -> "ModalityEncoder":
+        """The encoder of pictures of one kind that comes with the project; `engine` as of `load`."""
+        return ModalityEncoder.read(SHIPPED, kind, engine)
 
     def of_kind(self, kind: str) -> "ModalityEncoder":
         """The encoder of pictures of one kind, "photo" or "sketch"."""
         with self._lock:
             if kind not in self._of_kind:
-                self._of_kind[kind] = ModalityEncoder.read(self.folder, kind)
+                self._of_kind[kind] = ModalityEncoder.read(self.folder, kind, self.engine)
             return self._of_kind[kind]
 
     def embed(self, pictures: "Picture | Sequence[Picture]", kind: str = "sketch") -> npt.NDArray[np.float32]:
@@ -171,15 +175,15 @@ class ModalityEncoder:
         self._windowed: tuple[Windows | None, Any] = None, None  # the last windows, and their network
 
     @classmethod
-    def read(cls, folder: Path, kind: str) -> "ModalityEncoder":
-        """The encoder that a folder with about.json holds for a kind. Raises BadInput."""
+    def read(cls, folder: Path, kind: str, engine: str = LITERT) -> "ModalityEncoder":
+        """The encoder that a folder with about.json holds for a kind; `engine` as of `load`. Raises BadInput."""
         if kind not in MODALITIES:
             raise BadInput(f"kind: expected any of {', '.join(MODALITIES)}, received {kind!r}")
         about = read_about(folder)
         entry = about[kind]
         try:
             file = str(entry.get("file", f"{kind}.tflite"))
-            graph = Graph(folder / Path(file).name, entry["sha256"])
+            graph = Graph(folder / Path(file).name, entry["sha256"], engine=engine)
             size, resample, crop, fraction = (entry[key] for key in ("size", "resample", "crop", "fraction"))
             ink, shrink = entry.get("ink"), entry["shrink"]
             if ink is None:
@@ -197,14 +201,21 @@ class ModalityEncoder:
         return cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"), opener)
 
     def embed(
-        self, pictures: "Sequence[Picture]", step: Callable[[int], None] | None = None
+        self,
+        pictures: "Sequence[Picture]",
+        step: Callable[[int], None] | None = None,
+        notice: "Callable[[str | bytes, Image.Image], None] | None" = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(embeddings (n, t) float32, readable (n,) bool); unreadable ones give zeros.
 
-        `pictures`: a sequence of what `Encoder.embed` takes. `step(done)` is called after each batch.
+        Args:
+            pictures: a sequence of what `Encoder.embed` takes.
+            step: called with the number of pictures done after each batch.
+            notice: called with path, or bytes, and PIL image of each picture before it is cleaned or scaled.
         """
         files = [as_file(picture) for picture in pictures]
-        vectors, readable = outputs_now(self.network, self._reading, files, step)
+        reading = dataclasses.replace(self._reading, notice=notice)
+        vectors, readable = outputs_now(self.network, reading, files, step)
         vectors[~readable] = 0
         return vectors, readable
 
@@ -213,7 +224,7 @@ class ModalityEncoder:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(embeddings (n, 1 + count, t) float32 of the whole pictures and their windows, readable (n,) bool).
 
-        Arguments as of `embed`. Raises BadInput for an encoder without windows.
+        `pictures`, `step` as of `embed`. Raises BadInput for an encoder without windows.
         """
         with self._lock:
             if self._windowed[0] != windows:
@@ -268,7 +279,7 @@ class _Columns:
 
 def _open_windowed(graph: Graph, entry: dict[str, Any], windows: Windows) -> Any:
     """The network of photos and their windows: the file of `graph` opened for pictures of another size."""
-    windowed = Graph(graph.path, entry["sha256"], size=windows.size, weights=windows.weights())
+    windowed = Graph(graph.path, entry["sha256"], size=windows.size, weights=windows.weights(), engine=graph.engine)
     return _Columns(windowed, *entry["columns"]) if "columns" in entry else windowed
 
 

@@ -15,7 +15,7 @@ from zscmr.utils.files import is_uri
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from zscmr.retrieval.table import Pictures
+    from zscmr.retrieval.schema import Pictures
 
 
 @dataclass(frozen=True)

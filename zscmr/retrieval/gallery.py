@@ -7,7 +7,7 @@ from zscmr.evaluation.distances import MEMORY
 from zscmr.retrieval.encoder import Encoder
 from zscmr.retrieval.run_gallery import open_encoder_table
 from zscmr.retrieval.searcher import Searcher
-from zscmr.retrieval.table import AddRules, Update
+from zscmr.retrieval.updates import AddRules, Update
 from zscmr.utils.files import is_uri
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zscmr.retrieval.table import Pictures
+    from zscmr.retrieval.schema import Pictures
 
 
 @dataclass(frozen=True)

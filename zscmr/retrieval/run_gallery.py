@@ -10,7 +10,8 @@ from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance
 from zscmr.formats import matfiles, runs
 from zscmr.inference.windows import NONE
 from zscmr.retrieval.encoder import read_about, windows_of
-from zscmr.retrieval.table import File, Identity, Table, picture_id, rows
+from zscmr.retrieval.schema import File, Identity, picture_id, rows
+from zscmr.retrieval.table import Table
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash, is_uri
 

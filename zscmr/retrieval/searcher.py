@@ -13,6 +13,7 @@ import numpy as np
 
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.inference.engines import LITERT
 from zscmr.retrieval import hits
 from zscmr.retrieval.encoder import SHIPPED, Encoder, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
@@ -131,15 +132,19 @@ class Searcher:
         self._counts = {modality: Latest(functools.partial(table.counts, modality)) for modality in MODALITIES}
 
     @classmethod
-    def open(cls, run, where=None, make=True, memory=MEMORY, windows=None):
-        """The searcher of a run directory; `where`, `make` and `windows` as of `open_run_table`."""
-        open_encoder = functools.partial(Encoder.open, Path(run).resolve())
+    def open(cls, run, where=None, make=True, memory=MEMORY, windows=None, engine=LITERT):
+        """The searcher of a run directory.
+
+        `where`, `make` and `windows` as of `open_run_table`, `engine` as of `Encoder.load`.
+        """
+        open_encoder = functools.partial(Encoder.open, Path(run).resolve(), engine=engine)
         return Searcher(open_run_table(run, where, make, windows), open_encoder, memory)
 
     @classmethod
-    def shipped(cls, where, make=True, memory=MEMORY, windows=None):
-        """The searcher of the encoder that comes with the project; arguments as of `open_encoder_table`."""
-        return Searcher(open_encoder_table(where, SHIPPED, make, windows), Encoder.shipped, memory)
+    def shipped(cls, where, make=True, memory=MEMORY, windows=None, engine=LITERT):
+        """The searcher of the encoder that comes with the project; arguments as of `open`."""
+        open_encoder = functools.partial(Encoder.shipped, engine=engine)
+        return Searcher(open_encoder_table(where, SHIPPED, make, windows), open_encoder, memory)
 
     def opener(self, modality):
         """A function without arguments that opens the encoder of a modality anew, in other processes too."""

@@ -12,7 +12,8 @@ from zscmr.evaluation.nearest import Index, WindowIndex
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.filters import EVERYTHING, Filter, quoted
 from zscmr.retrieval.hits import answers
-from zscmr.retrieval.table import columns_of, pictures_of, refusal, vectors_of
+from zscmr.retrieval.schema import columns_of, pictures_of, vectors_of
+from zscmr.retrieval.table import refusal
 from zscmr.utils.console import Progress, say
 
 DISTANCES = {"euclidean": "l2", "cosine": "cosine", "normalised": "cosine"}  # LanceDB's names; others are scanned

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from starlette.responses import Response
 
 from zscmr.datasets.pictures import read_date, read_header, read_thumbnail
-from zscmr.retrieval.table import UNMANAGED
+from zscmr.retrieval.schema import UNMANAGED
 from zscmr.utils.files import is_uri
 
 SIDE = 256  # pixels, of a thumbnail

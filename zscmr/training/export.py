@@ -1,6 +1,8 @@
 """Export of a finished run: its network from pictures to embeddings as TensorFlow Lite graphs or SavedModels."""
 
 import dataclasses
+import shutil
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -160,19 +162,31 @@ def write_encoders(run, weights=None):
     folder, config = run / runs.ENCODERS, runs.Run(run).config()
     sides = {modality: open_cnn(run, modality, weights) for modality in MODALITIES}
     distance, system = stored_preset(run)[1].distance, load_model(run)
-    folder.mkdir(exist_ok=True)
-    (folder / runs.ABOUT).unlink(missing_ok=True)
     about = {"classes": config["classes"], "settings": config["settings"], "features": config["features"]}
     about["distance"] = distance
-    for modality, opened in sides.items():
-        windowed = modality == "photo" and _has_windows(run, opened, distance)
-        embedded = partial(_embedded, embeddings=[Embedding(system, modality)], windowed=windowed)
-        model, path = embedded(opened), folder / f"{modality}.tflite"
-        about[modality] = _entry(write_tflite(model, path), opened, opened.spec.shrink, model.output_shape[1])
-        if windowed:
-            about[modality]["windows"] = _windows(opened, embedded, path)
-    write_json(folder / runs.ABOUT, about)  # last: its presence marks the graphs as complete
+    with _encoders_in(folder):
+        for modality, opened in sides.items():
+            windowed = modality == "photo" and _has_windows(run, opened, distance)
+            embedded = partial(_embedded, embeddings=[Embedding(system, modality)], windowed=windowed)
+            model, path = embedded(opened), folder / f"{modality}.tflite"
+            about[modality] = _entry(write_tflite(model, path), opened, opened.spec.shrink, model.output_shape[1])
+            if windowed:
+                about[modality]["windows"] = _windows(opened, embedded, path)
+        write_json(folder / runs.ABOUT, about)  # last: its presence marks the graphs as complete
     return folder
+
+
+@contextmanager
+def _encoders_in(folder):
+    """Write encoders to a folder within the block; if it fails, the folder is deleted unless it was there before."""
+    existed = folder.exists()
+    (folder / runs.ABOUT).unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WINDOWS, penalty=PENALTY):

@@ -1,6 +1,7 @@
 """A run's system, restored from its directory alone."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -62,3 +63,15 @@ def test_a_run_of_version_0_2_opens(dataset_folder, tmp_path, preset):
     np.testing.assert_allclose(load_model(run).embed_photos(photos).numpy(), embeddings, atol=1e-6)
     newer = {"trained": 0.0} if preset == "aligned" else {}
     assert stored_preset(run)[0].constants == {"dim": 12} | newer
+
+
+def test_best_epoch_is_restored_without_the_dataset(finished, tmp_path):
+    """The features are needed for nothing: what `load_model` embeds is what was exported, of the epoch chosen."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["settings"]["data"] = config["dataset"]["directory"] = str(tmp_path / "gone")
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    model = load_model(tmp_path / "run")
+    features = matfiles.read(finished / "data/imagematnew.mat", "feature")
+    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
+    np.testing.assert_allclose(model.embed_photos(features).numpy(), expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,168 @@
+"""A gallery brought up to date with a folder: what is new is embedded, what is gone is dropped."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from zscmr.datasets.classes import class_key
+from zscmr.datasets.listing import shown
+from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
+from zscmr.retrieval.sources import open_source
+from zscmr.utils.console import Progress, warn
+from zscmr.utils.errors import BadInput
+
+BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update did: pictures `added`, `kept` as they were, and `removed`, replaced ones included."""
+
+    added: int
+    kept: int
+    removed: int
+    left_out: str = ""  # files that cannot be read, by kind: "2 HEIC, 1 video"
+
+
+@dataclass(frozen=True)
+class AddRules:
+    """How `Table.update` follows a folder.
+
+    Args:
+        follow_links: take what links that lead out of the folder point to.
+        forget: drop rows even if the folder has gone, or has lost more than half of its pictures.
+    """
+
+    follow_links: bool = False
+    forget: bool = False
+
+
+DEFAULT_RULES = AddRules()
+
+
+def update(table, modality, folder, encoder, progress=None, cluster=None, rules=DEFAULT_RULES):
+    """Bring the gallery up to date with a folder or URI: embed new and changed pictures, drop those that are gone.
+
+    A row is dropped only if the folder of its file was listed and the file is not in it; `_lost` has the rules.
+    A call that was killed is continued by the next. Warns of pictures that cannot be read.
+
+    Args:
+        table: a `Table`.
+        modality: what the pictures are, "photo" or "sketch".
+        folder: a folder, or a URI.
+        encoder: a `ModalityEncoder`.
+        progress: called with (done, total) in place of a progress bar.
+        cluster: a `Cluster` that embeds in place of `encoder`.
+        rules: an `AddRules`.
+
+    Returns an `Update`. Raises BadInput for a folder without a readable picture.
+    """
+    source, before, listed = _compared(table, modality, folder, rules.follow_links)
+    names = {class_key(name): name for name in table.class_names()}
+    files = [_described(file, source.own_name, names) for file in listed]
+    kept = {file.path for file in files if before.get(file.path) == file}
+    new = [file for file in files if file.path not in kept]
+    missing = before.keys() - {file.path for file in files}
+    lost = _lost(folder, source, before, missing, rules.forget)
+    with _progress(progress, modality, len(new)) as step:
+        embedded = cluster.embedded if cluster else _embedded
+        added = embedded(table, modality, source, new, encoder, step)
+    if new and not added and not kept:
+        raise BadInput(f"--add {folder}: none of its pictures can be read")
+    kept |= missing - lost
+    gone = before.keys() - kept
+    table.delete([picture_id(modality, path) for path in gone - added])
+    table.note(source.root, modality, changed=bool(added or gone))
+    table.compact()
+    return Update(len(added), len(kept), len(gone), source.left_out())
+
+
+def check_source(table, modality, folder):
+    """Refuse a folder or URI without pictures, unless some were added from there: raises BadInput."""
+    if not open_source(folder).has_pictures():
+        _compared(table, modality, folder)
+
+
+def _compared(table, modality, folder, follow_links=False):
+    """(source, {path: file added from it}, [files in it now]), without files that are the run's own."""
+    source = open_source(folder, follow_links)
+    before, own = table.listed(modality, source.root)
+    listed = [file for file in source.files() if file.path not in own]
+    if not listed and not before and not own:
+        raise BadInput(f"--add {folder}: {source.why_empty()}")
+    return source, before, listed
+
+
+def _lost(folder, source, before, missing, forget):
+    """The paths of rows to be dropped, of those whose files are `missing`; warns of all that stay.
+
+    A row stays where its file may be there all the same (`Folder.doubts`). All stay if the folder is gone, or
+    has lost more than half of its pictures, as if a drive were missing; `forget` drops them.
+    """
+    lost = set(missing)
+    for (part, why), paths in source.doubts(missing).items():
+        if not forget or why != "is empty":
+            hint = " (--forget drops them)" if why == "is empty" else ""
+            stay = f"{_pictures(len(paths))} added from there stay{'s' * (len(paths) == 1)} in the gallery"
+            warn(f"{shown(part)}: {why}; {stay}{hint}")
+            lost -= {*paths}
+    if lost and not forget and (not source.exists or 2 * len(lost) > len(before)):
+        state = f"{len(lost)} of its {_pictures(len(before))} are gone" if source.exists else "no such folder"
+        warn(f"--add {folder}: {state}; {_pictures(len(lost))} stay in the gallery (--forget drops them)")
+        return set()
+    if lost and not source.exists:
+        warn(f"--add {folder}: no such folder; {_pictures(len(lost))} added from there leave the gallery")
+    return lost
+
+
+def embed(table, modality, source, files, encoder, step=None):
+    """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
+    paths = [file.path for file in files]
+    with source.local(paths) as local:
+        windows = table.identity.windows_of(modality)
+        embedded = encoder.embed_windows(local, windows, step) if windows else encoder.embed(local, step)
+        vectors, readable = embedded
+        faults = encoder.faults(local, readable)
+    bad = [row for row, good in enumerate(readable) if not good]
+    faults = [why.replace(local[row], paths[row]) for why, row in zip(faults, bad, strict=True)]
+    good = [file for file, good in zip(files, readable, strict=True) if good]
+    if good:
+        unseen = [class_key(file.class_name) not in encoder.seen for file in good]
+        table.write(rows(table.identity, modality, good, unseen, vectors[readable]))
+    return [file.path for file in good], faults
+
+
+def _embedded(table, modality, source, new, encoder, step):
+    """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
+    added = set()
+    for start in range(0, len(new), BLOCK):
+        block = new[start : start + BLOCK]
+        paths, faults = embed(table, modality, source, block, encoder, lambda done, start=start: step(start + done))
+        for why in faults:
+            warn(f"{why}, skipped")
+        added |= {*paths}
+    return added
+
+
+@contextmanager
+def _progress(progress, label, total):
+    """Yield a function of how many are done."""
+    if progress:
+        yield lambda done: progress(done, total)
+        return
+    with Progress(f"{label}: embeddings", total) as bar:
+        yield bar.update
+
+
+def _described(file, own_name, names):
+    """A picture as the gallery lists it.
+
+    Its class is the folder it lies in, if that is not the source's own, or names a class of `names` {key: class name}.
+    """
+    folder = file.folder or own_name
+    key = class_key(folder)
+    named = file.folder or key in names
+    return File(file.path, names.setdefault(key, folder) if named else UNKNOWN, file.size, file.modified)
+
+
+def _pictures(count):
+    return "1 picture" if count == 1 else f"{count} pictures"
