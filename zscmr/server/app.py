@@ -26,6 +26,7 @@ from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
 
 STATIC = Path(__file__).parent / "static"
+DOCUMENT = Path(__file__).parent / "openapi.json"  # of this interface; a route is described there
 PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
 THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=300"}
 
@@ -168,6 +169,7 @@ def make_app(api, token):
         Route("/details/{id}", api.details),
         Route("/classes", api.classes),
         Route("/health", api.health),
+        Route("/openapi.json", lambda request: FileResponse(DOCUMENT)),
         Route("/favicon.ico", lambda request: FileResponse(STATIC / "icon.svg")),  # of a picture opened by itself
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
