@@ -90,6 +90,8 @@ def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):
     settings = paper_tables.Settings(data=dataset_folder, seeds=2, runs=tmp_path / "cells", out=tmp_path, **choices)
     paper_tables.main(settings)
     output = capsys.readouterr().out
+    shown = output.split("Sketch→image retrieval")[1].splitlines()
+    assert len(shown) < 20 and all(len(line) <= 80 for line in shown if "wrote" not in line)
     assert "class graph: the minimum spanning tree of the trained classes' vectors, by cosine (mst_graph.mat" in output
     assert f"class graph: {dataset_folder}/mst_graph.mat\n" in output
     text = (tmp_path / "tables.md").read_text(encoding="utf-8")

@@ -175,14 +175,17 @@ def clock(seconds):
 
 
 def write_tables(plan, folder, made_by):
-    """Write tables.md, tables.tex, tables.csv and a chart per ablation, and print the first of them."""
+    """Write tables.md, tables.tex, tables.csv and a chart per ablation; print what was measured of the first table."""
     tables = content.all_tables(plan)
     texts = {
         "tables.md": typeset.markdown_page(tables, f"The paper's tables, {plan.main.name}", made_by),
         "tables.tex": typeset.latex_page(tables, made_by),
         "tables.csv": typeset.csv_lines(tables),
     }
-    say("\n" + texts["tables.md"])
+    runs = f"{len(plan.seeds)} seeds" if len(plan.seeds) > 1 else "one run"
+    say("\n".join(["", f"{plan.main.name}, unseen list {plan.main.list_name}, {runs}", plan.warning]).rstrip())
+    say("\n".join(typeset.measured_lines(tables[0])))
+    say("All tables, and what † and ‡ mean:")
     for name, text in texts.items():
         with whole_file(folder / name) as part:
             part.write_text(text, encoding="utf-8", errors="backslashreplace")
