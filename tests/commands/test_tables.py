@@ -28,7 +28,8 @@ def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypa
     output = capsys.readouterr()
     last = next(line for line in output.out.splitlines() if line.startswith("12/12 "))
     assert len(last) <= 80 and " to go; zscmr-" in last and last.endswith("seed 0, measured: reranked")
-    assert output.err == ""
+    few = "only 3 unseen classes: among so few a random order scores high"
+    assert output.err == f"warning: unseen list unseen: {few}\n"
     files = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(files) == {"tables.md", "tables.tex", "tables.csv", "ablation-zscmr-paper.png"}
     text = files["tables.md"].decode()

@@ -22,7 +22,7 @@ from zscmr.paper.cells import Across, Method, tables_of
 from zscmr.paper.rates import Rates
 from zscmr.paper.worker import Worker
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
-from zscmr.utils.console import say, shortened
+from zscmr.utils.console import say, shortened, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder, lock, whole_file
 from zscmr.utils.options import Options, command, setting
@@ -109,6 +109,8 @@ def print_plan(plan):
     say(plan.main.pictures)
     for each in plan.grounds:
         say(f"unseen list {each.unseen}{f'; WARNING: {each.leaked}' if each.leaked else ''}")
+        if note := trainer.few_unseen(each.split):
+            warn(f"unseen list {each.list_name}: {note}")
         if any(plan.trainings(method, each)[0].resolved[1].constants.wants_graph for method in plan.methods):
             say(f"class graph: {graph_source(each.dataset, each.split)}")
     for list_name, batch, usual in sorted(plan.smaller_batches()):
