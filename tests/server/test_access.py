@@ -68,7 +68,7 @@ def every_path(server):
     picture = server.searcher.table.pictures("photo").ids[0]
     files = ("app.js", "api.js", "drawing.js", "results.js", "style.css", "icon.svg", "index.html", "none.js")
     pictures = [f"/{route}/{picture}" for route in ("picture", "thumbnail", "details")]
-    pages = ("/", "/favicon.ico", "/classes", "/health", "/nothing", *pictures)
+    pages = ("/", "/favicon.ico", "/classes", "/health", "/openapi.json", "/nothing", *pictures)
     paths = [*pages, *(f"/static/{file}" for file in files), "/search", "/add", "/picture/0", "/static", "//", "*"]
     return [(method, path) for path in paths for method in ("GET", "HEAD", "POST", "OPTIONS")]
 
