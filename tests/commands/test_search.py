@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -358,3 +359,29 @@ def test_draw_without_its_packages_says_the_line_to_install_them(folder, refused
     monkeypatch.delattr("zscmr.server.serving", raising=False)
     message = refused(search.main, search.Settings(run=folder / "run", draw=True))
     assert "python -m pip install -r requirements-search.txt" in message
+
+
+@pytest.mark.slow
+def test_a_class_name_is_a_query(folder, refused, capsys):
+    """Of a run: the mean of the class's photos by its distance. Unseen classes have no vector."""
+    file = folder / "run/unified_features.mat"
+    rows = matfiles.read(file, "featuresx")
+    labels, names = matfiles.read(file, "labelsx").ravel(), matfiles.read_names(file, "namesx")
+    distances = np.linalg.norm(rows - rows[labels == 2].mean(0), axis=1)
+    (answer,) = find(folder, class_name="Cow", top=5)["queries"]
+    assert answer["query"] == "Cow"
+    assert [hit["name"] for hit in answer["found"]] == [names[row] for row in np.argsort(distances, kind="stable")[:5]]
+    assert "\nCow\n    1 " in "\n" + capsys.readouterr().out
+    sketch = folder / "ant.png"
+    draw("bar", np.random.default_rng(0)).save(sketch)
+    (both,) = find(folder, sketch, class_name="cow", top=5)["queries"]
+    assert both["query"] == str(sketch) and both["found"][0]["distance"] != answer["found"][0]["distance"]
+    assert "is 'dog'" in refused(find, folder, class_name="dog")
+    about = folder / "run/encoders/about.json"
+    write_json(about, {key: value for key, value in json.loads(about.read_text()).items() if key != "class_vectors"})
+    assert refused(find, folder, class_name="cow").startswith("class name: this encoder knows none; export.py")
+
+
+def test_a_class_name_has_no_picture_to_draw(refused):
+    settings = search.Settings(class_name="cow", grid=Path("search.png"))
+    assert refused(search.main, settings) == "--grid: draws queries and their answers, expected with --query"

@@ -28,7 +28,8 @@ def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypa
     output = capsys.readouterr()
     last = next(line for line in output.out.splitlines() if line.startswith("12/12 "))
     assert len(last) <= 80 and " to go; zscmr-" in last and last.endswith("seed 0, measured: reranked")
-    assert output.err == ""
+    few = "only 3 unseen classes: among so few a random order scores high"
+    assert output.err == f"warning: unseen list unseen: {few}\n"
     files = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(files) == {"tables.md", "tables.tex", "tables.csv", "ablation-zscmr-paper.png"}
     text = files["tables.md"].decode()
@@ -90,6 +91,8 @@ def test_codes_of_crossatnet_over_two_lists(dataset_folder, tmp_path, capsys):
     settings = paper_tables.Settings(data=dataset_folder, seeds=2, runs=tmp_path / "cells", out=tmp_path, **choices)
     paper_tables.main(settings)
     output = capsys.readouterr().out
+    shown = output.split("Sketch→image retrieval")[1].splitlines()
+    assert len(shown) < 20 and all(len(line) <= 80 for line in shown if "wrote" not in line)
     assert "class graph: the minimum spanning tree of the trained classes' vectors, by cosine (mst_graph.mat" in output
     assert f"class graph: {dataset_folder}/mst_graph.mat\n" in output
     text = (tmp_path / "tables.md").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ UNSEEN = ("cross",)
 class ToyEncoder:
     """Grey values of SIZE × SIZE pixels."""
 
-    cutoff, seen = None, frozenset(("bar", "disc"))
+    cutoff, seen, class_vectors = None, frozenset(("bar", "disc")), None
 
     def embed(self, paths):
         paths = [as_file(path) for path in paths]

@@ -10,6 +10,7 @@ import pytest
 from helpers.project import draw_pictures, picture_flags, trainer_settings
 from PIL import Image
 
+from zscmr.datasets.classes import class_key
 from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.formats import matfiles
 from zscmr.inference.windows import Windows
@@ -47,6 +48,9 @@ def test_shipped_encoder_is_small_and_names_no_place():
     words = (SHIPPED / "about.json").read_text()
     assert not any(place in words for place in ("/home", "/root", "/work", "/tmp"))
     assert len(both[0].seen) == 194
+    names, vectors = both[0].class_vectors.names, both[0].class_vectors.vectors
+    assert set(map(class_key, names)) == both[0].seen and vectors.shape == (194, 64)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
 def test_encoders_are_listed_with_what_their_cards_say():
@@ -200,6 +204,11 @@ def test_one_graph_gives_what_the_run_has_embedded(pictures, refused, random):
     matfiles.write(data / "classifier.mat", {"kernel": kernel})
     trainer.main(trainer_settings(data=data, preset="aligned", path=likened))
     other = write_shared_encoder(likened, pictures / "shared-likened")
+    for encoder in (folder, runs["all"]):  # of three trained classes the unit mean of photos, which have length 1
+        known = Encoder.open(encoder, "photo").class_vectors
+        rows = matfiles.read(runs["all"] / "unified_features.mat", "featuresx")
+        assert known.names == ("ant", "bee", "cow")
+        np.testing.assert_allclose(known.vectors[1], rows[3:6].mean(0) / np.linalg.norm(rows[3:6].mean(0)), atol=1e-5)
     for modality, key, suffix in (("photo", "featuresx", "jpg"), ("sketch", "featuresy", "png")):
         paths = sorted((pictures / modality).glob(f"*/*.{suffix}"))
         for run, where, allowed in ((runs["all"], folder, 0.02), (likened, other, 0.05), (likened, likened, 1e-4)):

@@ -8,6 +8,7 @@ import pytest
 from helpers.toy_shapes import ToyEncoder, ToyTable, draw_gallery, toy_searcher
 from PIL import Image
 
+from zscmr.inference.class_vectors import ClassVectors
 from zscmr.retrieval import Filter, Searcher
 
 
@@ -194,3 +195,22 @@ def test_the_cutoff_is_for_drawings_among_photos(searcher, folders, monkeypatch)
     assert answer.cutoff == 0.01 and not answer.any_similar and len(answer) == 3
     assert searcher.search(query, "sketch", "sketch").cutoff is None
     assert searcher.search(query, "photo", "photo").cutoff is None
+
+
+def test_a_class_name_is_searched_alone_and_weighed_with_a_picture(folders, monkeypatch, refused):
+    """The vector of a class is that of one of its sketches here; half-way between both by Euclidean distance."""
+    disc, bar = folders["sketch"] / "disc/disc_3.png", folders["sketch"] / "bar/bar_1.png"
+    vectors = ToyEncoder().embed([disc, bar])[0]
+    searcher = toy_searcher(folders)
+    assert searcher.class_names == () and "this encoder knows none" in refused(searcher.search, class_name="bar")
+    monkeypatch.setattr(ToyEncoder, "class_vectors", ClassVectors(("disc", "bar"), vectors))
+    monkeypatch.setattr(ToyEncoder, "cutoff", 0.01)
+    pictures = searcher.table.pictures("photo")
+    answer = searcher.search(class_name="Disc", top=5)
+    check(answer, slowly(pictures, vectors[0], lambda place: True)[:5])
+    assert (answer.query, answer.cutoff, searcher.class_names) == ("Disc", 0.01, ("disc", "bar"))
+    check(searcher.search(bar, top=5, class_name="disc"), slowly(pictures, vectors.mean(0), lambda place: True)[:5])
+    photo = searcher.picture(pictures.ids[0])
+    between = slowly(pictures, (photo.vector + vectors[1]) / 2, lambda place: place > 0)
+    check(searcher.like(photo.id, top=5, class_name="bar"), between[:5])
+    assert "is 'cross'" in refused(searcher.search, bar, class_name="cross")

@@ -9,6 +9,7 @@ from helpers.project import ROOT, posix
 from helpers.toy_shapes import ToyEncoder, colourful_photo, picture_bytes
 from PIL import Image
 
+from zscmr.inference.class_vectors import ClassVectors
 from zscmr.retrieval import Filter
 from zscmr.retrieval.hits import Answer, Hit
 
@@ -198,7 +199,14 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/search?top=1&top=2", PNG, b"x", 400, "top: expected once, received 2 times"),
         ("POST", "/search?kind=song", PNG, b"x", 400, "kind: expected any of photo, sketch, received 'song'"),
         ("POST", "/search?gallery=all", PNG, b"x", 400, "gallery: expected any of photo, sketch, received 'all'"),
-        ("POST", "/search?size=1", PNG, b"x", 400, "size: expected any of kind, gallery, top, folder, unseen, class"),
+        (
+            "POST",
+            "/search?size=1",
+            PNG,
+            b"x",
+            400,
+            "size: expected any of kind, gallery, top, folder, unseen, ",
+        ),
         ("GET", "/picture/0000000000000000", {}, None, 404, "no picture '0000000000000000' in the gallery"),
         ("POST", "/add", JSON, b'{"folder": "/"}', 403, "add: this server does not add pictures on request"),
     ],
@@ -229,6 +237,27 @@ def test_the_page_needs_nothing_from_elsewhere(server):
         text = file.read_bytes().decode(errors="replace")  # of icons too
         outside = re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", re.sub(r"^\s*//.*", "", text, flags=re.M))
         assert [address for address in outside if "www.w3.org" not in address] == []
+
+
+def test_a_class_name_alone_and_with_a_picture(serve, sketch, monkeypatch):
+    server = serve()
+    vector = server.searcher.embed([sketch], "sketch")
+    assert server.json("GET", "/classes")["class_names"] == []
+    monkeypatch.setattr(ToyEncoder, "class_vectors", ClassVectors(("disc",), vector))
+    assert server.json("GET", "/classes")["class_names"] == ["disc"]
+    drawn, like = server.search(sketch, "top=3"), {"like": server.searcher.table.pictures("photo").ids[0]}
+    for answer in (
+        server.json("POST", "/search?top=3&class_name=disc", {}),
+        server.search(sketch, "top=3&class_name=Disc"),  # half-way between equal vectors
+    ):
+        assert [hit["id"] for hit in answer["found"]] == [hit["id"] for hit in drawn["found"]]
+    found = server.json("POST", "/search?top=3&class_name=disc", like)["found"]
+    assert [hit["id"] for hit in found] == [
+        hit.id for hit in server.searcher.like(*like.values(), "photo", 3, class_name="disc")
+    ]
+    error = server.json("POST", "/search?class_name=disk", {}, 400)["error"]
+    assert error == "class name: none of the 1 that the encoder knows is 'disk'; near it: disc"
+    assert server.json("POST", "/search", {}, 400) == {"error": "body: expected an object with a text 'like'"}
 
 
 def test_nothing_similar_is_said(serve, sketch, monkeypatch):

@@ -20,6 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from zscmr.inference.class_vectors import ClassVectors
 from zscmr.server.browser import opened
 
 pytest_plugins = ("helpers.toy_server", "helpers.chromium")
@@ -549,3 +550,21 @@ def test_the_file_that_opens_the_browser_opens_the_page(browser, serve, monkeypa
     assert browser.find_element(By.ID, "status").text.startswith("Draw something")
     browser.refresh()
     WebDriverWait(browser, 30, 0.02).until(lambda _: browser.find_element(By.ID, "status").text.startswith("Draw"))
+
+
+def test_a_name_is_searched_alone_and_with_the_drawing(browser, server, sketch, monkeypatch):
+    """Names are offered; the address has the name; one that is unknown is refused in words."""
+    vectors = np.concatenate([server.searcher.embed([sketch], "sketch"), np.ones((1, 36), np.float32)])
+    monkeypatch.setattr(ToyEncoder, "class_vectors", ClassVectors(("disc", "white_sheet"), vectors))
+    page = Page(browser, server)
+    offered = browser.find_elements(By.CSS_SELECTOR, "#class-names option")
+    assert [one.get_attribute("value") for one in offered] == ["disc", "white sheet"]
+    page["class-name"].send_keys("disc", Keys.ENTER)
+    page.shows(server.json("POST", "/search?top=24&class_name=disc", {}))
+    assert "class_name=disc" in browser.current_url
+    page.stroke(LINE)
+    page.shows_search("top=24&class_name=disc")
+    page.close()
+    page["class-name"].clear()
+    page["class-name"].send_keys("white shed", Keys.ENTER)
+    page.until(lambda: page["status"].text.endswith("knows is 'white shed'; near it: white_sheet"))

@@ -114,7 +114,7 @@ def main(settings):
     if settings.figures:
         singly = dataclasses.replace(setup, ties="gallery", top=None)
         points = scoring.score_features(path, features, singly, settings.directions, plots.curve_points)
-        provenance = provenance_lines(path, features, settings)
+        provenance = provenance_of(path, features, settings)
         for file in report.write_report(settings.figures, features, results, title, setup, points, provenance):
             say(f"wrote {file}")
 
@@ -141,25 +141,25 @@ def paired_rows(path, features, settings):
     return other
 
 
-def provenance_lines(path, features, settings):
-    """Lines on the origin of a report: the shell line, the file, the run that wrote it."""
+def provenance_of(path, features, settings):
+    """The origin of a report, {line: {name: value}}: the shell line, the file, the settings of the file's run."""
     files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(file.stat().st_mtime for file in files)))
-    lines = [
-        f"$ {command('knn_eval.py', dataclasses.replace(settings, features=path))}",
+    evaluated = (
         f"{path.resolve()}: {sum(file.stat().st_size for file in files):,} bytes, written {written}; evaluated here: "
         f"{len(features.photo.labels)} photos and {len(features.sketch.labels)} sketches, "
-        f"{features.photo.vectors.shape[1]}-d {features.photo.vectors.dtype}",
-    ]
+        f"{features.photo.vectors.shape[1]}-d {features.photo.vectors.dtype}"
+    )
+    origin = {f"$ {command('knn_eval.py', dataclasses.replace(settings, features=path))}": {}, evaluated: {}}
     config = path.parent / "config.json"
     try:
         stored = json.loads(config.read_text(encoding="utf-8"))
         for part in ("settings", "features"):  # without lists of classes and counts
-            plain = [f"{key} {value}" for key, value in stored[part].items() if isinstance(value, str | int | float)]
-            lines.append(f"{config}, {part}: {', '.join(plain)}")
+            plain = {key: value for key, value in stored[part].items() if isinstance(value, str | int | float)}
+            origin[f"{config}, {part}"] = plain
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         pass  # no file of a run
-    return lines
+    return origin
 
 
 def described(features, settings):

@@ -3,6 +3,7 @@
     python search.py --add ~/Pictures --draw
     python search.py --query my.png drawings --top 10
     python search.py --watch ~/Pictures --draw
+    python search.py --class-name zebra
     python search.py --run runs/0001 --query my.png
 
 Prints distance, class and name of the nearest pictures, and draws them where --grid names a file; --draw serves a page
@@ -47,6 +48,9 @@ class Settings(Options):
     )
     query: tuple[Path, ...] = setting((), "pictures to search with, or folders of pictures", metavar="PICTURE")
     query_kind: str = setting("sketch", "what the queries are", choices=MODALITIES)
+    class_name: str | None = setting(
+        None, "class that the encoder knows, to search with; weighed with each query if there are any", metavar="NAME"
+    )
     gallery: str | None = setting(
         None,
         "folder or URI (s3://…) of the gallery, made by --add (default: RUN/search, or one in the user's data folder, "
@@ -125,15 +129,18 @@ def main(settings):
         follow(settings, searcher)
     elif settings.add:
         add(settings, searcher)
-    if queries:
+    if queries or settings.class_name:
         search(settings, searcher, queries, faults)
 
 
 def check(settings):
-    if not (settings.query or settings.add or settings.watch or settings.draw):
+    if not (settings.query or settings.class_name or settings.add or settings.watch or settings.draw):
         raise BadInput("--query: expected pictures to search with, a folder to --add, or --draw, received none of them")
-    if settings.query and settings.draw:
-        raise BadInput("--draw: expected without --query; pictures can be dropped on the page")
+    if (settings.query or settings.class_name) and settings.draw:
+        given = "--query" if settings.query else "--class-name"
+        raise BadInput(f"--draw: expected without {given}; pictures can be dropped on the page, and names typed")
+    if settings.grid and settings.class_name and not settings.query:
+        raise BadInput("--grid: draws queries and their answers, expected with --query")
     if settings.unseen_only and settings.seen_only:
         raise BadInput("--unseen-only and --seen-only exclude each other")
     for name, file in (("--json", settings.json), ("--grid", settings.grid)):
@@ -215,11 +222,33 @@ def follow(settings, searcher):
 
 
 def search(settings, searcher, queries, faults):
-    """Embed the queries, find their nearest in the gallery, print and draw them."""
+    """Find the nearest of the queries and the class name in the gallery, print and draw them."""
     began = time.perf_counter()
-    encoder = searcher.encoder(settings.query_kind)
+    searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
-    photos = []
+    vectors, queries = embedded(settings, searcher, queries, faults) if queries else (None, [settings.class_name])
+    vectors = searcher.weighed(vectors, settings.class_name)
+    unseen = True if settings.unseen_only else False if settings.seen_only else None
+    filters = Filter(settings.classes, settings.below, unseen)
+    unnamed = searcher.search_vectors(vectors, settings.gallery_kind, settings.top, filters, settings.exact)
+    if not unnamed[0].searched:
+        raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
+    cutoff = searcher.cutoff(settings.query_kind if settings.query else "sketch", settings.gallery_kind)
+    answers = [replace(answer, query=str(query), cutoff=cutoff) for answer, query in zip(unnamed, queries, strict=True)]
+    for line in itertools.chain.from_iterable(map(lines, answers)):
+        say(line)
+    if answers[0].how:
+        say(f"{answers[0].searched:,} pictures, {answers[0].how}")
+    labels = query_labels(queries, searcher.classes(settings.gallery_kind, filters)) if settings.query else [None]
+    show(settings, searcher, answers, labels)
+    seconds = time.perf_counter() - loaded
+    count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
+    say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
+
+
+def embedded(settings, searcher, queries, faults):
+    """(embeddings (q, dim), the queries that can be read); warn of the others and of photos given as drawings."""
+    encoder, photos = searcher.encoder(settings.query_kind), []
 
     def notice(file, drawing):
         if settings.query_kind == "sketch" and looks_like_photo(drawing):
@@ -234,22 +263,7 @@ def search(settings, searcher, queries, faults):
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
     warn_of_photos([file for file in queries if str(file) in photos])
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
-    unseen = True if settings.unseen_only else False if settings.seen_only else None
-    filters = Filter(settings.classes, settings.below, unseen)
-    unnamed = searcher.search_vectors(vectors[readable], settings.gallery_kind, settings.top, filters, settings.exact)
-    if not unnamed[0].searched:
-        raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
-    cutoff = searcher.cutoff(settings.query_kind, settings.gallery_kind)
-    answers = [replace(answer, query=str(query), cutoff=cutoff) for answer, query in zip(unnamed, queries, strict=True)]
-    for line in itertools.chain.from_iterable(map(lines, answers)):
-        say(line)
-    if answers[0].how:
-        say(f"{answers[0].searched:,} pictures, {answers[0].how}")
-    labels = query_labels(queries, searcher.classes(settings.gallery_kind, filters))
-    show(settings, searcher, answers, labels)
-    seconds = time.perf_counter() - loaded
-    count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
-    say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
+    return vectors[readable], queries
 
 
 def warn_of_photos(photos):
@@ -269,6 +283,7 @@ def show(settings, searcher, answers, labels):
         gallery |= {"search": how or "exact"}
         run = str(settings.run or SHIPPED)
         about = {"run": run, "query_kind": settings.query_kind, "gallery": gallery, "distance": searcher.distance}
+        about |= {"class_name": settings.class_name} if settings.class_name else {}
         write_answers(settings.json, about, answers)
         say(f"wrote {settings.json}")
     if settings.grid:

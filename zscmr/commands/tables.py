@@ -22,7 +22,7 @@ from zscmr.paper.cells import Across, Method, tables_of
 from zscmr.paper.rates import Rates
 from zscmr.paper.worker import Worker
 from zscmr.training.stage1.miniature import MINIATURE, prepare_miniature
-from zscmr.utils.console import say, shortened
+from zscmr.utils.console import say, shortened, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import existing_folder, lock, whole_file
 from zscmr.utils.options import Options, command, setting
@@ -109,6 +109,8 @@ def print_plan(plan):
     say(plan.main.pictures)
     for each in plan.grounds:
         say(f"unseen list {each.unseen}{f'; WARNING: {each.leaked}' if each.leaked else ''}")
+        if note := trainer.few_unseen(each.split):
+            warn(f"unseen list {each.list_name}: {note}")
         if any(plan.trainings(method, each)[0].resolved[1].constants.wants_graph for method in plan.methods):
             say(f"class graph: {graph_source(each.dataset, each.split)}")
     for list_name, batch, usual in sorted(plan.smaller_batches()):
@@ -175,14 +177,17 @@ def clock(seconds):
 
 
 def write_tables(plan, folder, made_by):
-    """Write tables.md, tables.tex, tables.csv and a chart per ablation, and print the first of them."""
+    """Write tables.md, tables.tex, tables.csv and a chart per ablation; print what was measured of the first table."""
     tables = content.all_tables(plan)
     texts = {
         "tables.md": typeset.markdown_page(tables, f"The paper's tables, {plan.main.name}", made_by),
         "tables.tex": typeset.latex_page(tables, made_by),
         "tables.csv": typeset.csv_lines(tables),
     }
-    say("\n" + texts["tables.md"])
+    runs = f"{len(plan.seeds)} seeds" if len(plan.seeds) > 1 else "one run"
+    say("\n".join(["", f"{plan.main.name}, unseen list {plan.main.list_name}, {runs}", plan.warning]).rstrip())
+    say("\n".join(typeset.measured_lines(tables[0])))
+    say("All tables, and what † and ‡ mean:")
     for name, text in texts.items():
         with whole_file(folder / name) as part:
             part.write_text(text, encoding="utf-8", errors="backslashreplace")

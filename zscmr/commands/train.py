@@ -122,12 +122,8 @@ def print_dataset(dataset, split, preset):
         f"{dataset.directory}: {len(dataset.classes)} classes, {len(photo.labels)} photos {widths[0]}-d, "
         f"{len(sketch.labels)} sketches {widths[1]}-d, {vectors}"
     )
-    if not len(split.unseen):
-        warn("no unseen class: nothing is measured")
-    if len(split.unseen) == 1:
-        warn("a single unseen class: every retrieved picture is right")
-    elif 1 < len(split.unseen) < FEW_CLASSES:
-        warn(f"only {len(split.unseen)} unseen classes: among so few a random order scores high")
+    if note := few_unseen(split):
+        warn(note)
     say(f"{len(split.seen)} classes to train on, {len(split.unseen)} unseen")
     if preset.epochs:
         held_out = ", ".join(dataset.classes[label] for label in split.held_out)
@@ -143,6 +139,16 @@ def print_dataset(dataset, split, preset):
     unweighted = [name for name, weight in preset.weights.items() if not weight and name in preset.constants.terms]
     if unweighted:
         say(f"recorded, but of weight 0 in the objective: {', '.join(unweighted)}")
+
+
+def few_unseen(split):
+    """Say what scores mean among so few unseen classes; empty if there are enough."""
+    count = len(split.unseen)
+    if not count:
+        return "no unseen class: nothing is measured"
+    if count == 1:
+        return "a single unseen class: every retrieved picture is right"
+    return f"only {count} unseen classes: among so few a random order scores high" if count < FEW_CLASSES else ""
 
 
 def finish(folder, preset, dataset, split, state):

@@ -67,7 +67,7 @@ class PaperTable:
 
     def grounds(self):
         """The grounds of the numbers, each once."""
-        grounds = [value.ground for *_, value in self.values() if isinstance(value, Value) and value.ground]
+        grounds = [value.ground for *_, value in self.values() if _is_measured(value)]
         return list({id(ground): ground for ground in grounds}.values())
 
     def footnotes(self):
@@ -117,6 +117,21 @@ def markdown(table):
     picture = [f"![{table.title}]({table.figure})", ""] if table.figure else []
     notes = [f"* {note}" for note in table.footnotes()]
     return "\n".join([f"## {table.title}", "", table.caption, "", *body, "", *picture, *notes]).rstrip() + "\n"
+
+
+def measured_lines(table):
+    """The measured numbers of a table as lines for a terminal; marks are explained in the files."""
+    cells = {row: {name: str(value) for name, value in texts.items() if _is_measured(value)}
+             for row, texts in table.rows.items()}  # fmt: skip
+    names = [name for name in table.columns if any(name in texts for texts in cells.values())]
+    body = [[row, *(texts.get(name, MISSING) for name in names)] for row, texts in cells.items() if texts]
+    lines = [[table.title, *(name.rpartition(": ")[2] for name in names)], *body]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+
+
+def _is_measured(value):
+    return isinstance(value, Value) and value.ground is not None
 
 
 def latex(table):

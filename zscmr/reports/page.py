@@ -14,7 +14,9 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1080px; mar
 h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2.2em }
 pre { background: #f6f6f3; padding: 1em; overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; border-radius: 6px }
 figure { margin: 1em 0 } img { max-width: 100%; border: 1px solid #e4e4e0; border-radius: 6px }
-figcaption { color: #555; font-size: .92em } .leak { background: #fbe3e1; padding: .8em 1em; border-radius: 6px }
+figcaption { color: #555; font-size: .92em } table { border-collapse: collapse }
+th, td { text-align: left; font-weight: normal; padding: .15em 1.2em .15em 0; border-bottom: 1px solid #e4e4e0 }
+td { overflow-wrap: anywhere } .leak { background: #fbe3e1; padding: .8em 1em; border-radius: 6px }
 """
 
 
@@ -28,7 +30,7 @@ def write_report(folder, features, results, title, setup, points, provenance):
         title: of the page.
         setup: `scoring.Setup` of the evaluation.
         points: {direction: Scores of `plots.curve_points`}.
-        provenance: lines on how the report was made.
+        provenance: how the report was made, {line: {name: value} of the settings that it introduces}.
     """
     distance, seed, rerank, direction = results["distance"], setup.seed, setup.rerank, next(iter(results["directions"]))
     kind, gallery_kind = DIRECTIONS[direction]
@@ -66,7 +68,7 @@ def write_report(folder, features, results, title, setup, points, provenance):
         parts.append(f"<figure>{image}<figcaption>{escape(text)}</figcaption></figure>")
     parts.append(_table("Class by class", text_tables.format_classes(results)))
     parts.append("<h2>How this was made</h2>")
-    parts += [f"<p><code>{escape(line)}</code></p>" for line in provenance]
+    parts += [f"<p><code>{escape(line)}</code></p>{_settings(values)}" for line, values in provenance.items()]
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     page += f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     with whole_file(folder / "report.html") as part:
@@ -80,3 +82,11 @@ def base64_of(path):
 
 def _table(title, text):
     return f"<h2>{escape(title)}</h2>\n<pre>{escape(text)}</pre>"
+
+
+def _settings(values):
+    """A table of names and values; empty without any."""
+    rows = [
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(str(value))}</td></tr>' for name, value in values.items()
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else ""

@@ -18,6 +18,7 @@ from zscmr.datasets.pictures import why_unreadable
 from zscmr.datasets.preprocessing import Preprocessing
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.inference.class_vectors import ClassVectors
 from zscmr.inference.engines import LITERT
 from zscmr.inference.graph import Graph
 from zscmr.inference.outputs import Reading, outputs, outputs_now
@@ -146,6 +147,8 @@ class Encoder:
 class ModalityEncoder:
     """Pictures of one kind to embeddings. Thread-safe; prints nothing but progress, and changes no argument."""
 
+    class_vectors: ClassVectors | None = None  # None: the encoder knows no class names
+
     def __init__(
         self,
         network: Any,
@@ -198,7 +201,10 @@ class ModalityEncoder:
             raise BadInput(f"{folder / runs.ABOUT}: '{kind}' is not of the graph in {file}")
         network = graph if "columns" not in entry else _Columns(graph, start, stop)
         opener = partial(_open_windowed, graph, entry) if graph.has_windows else None
-        return cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"), opener)
+        encoder = cls(network, preprocessing, shrink, entry["sha256"], seen, about.get("cutoff"), opener)
+        if "class_vectors" in about:
+            encoder.class_vectors = ClassVectors.read(folder, about["class_vectors"], encoder.dim)
+        return encoder
 
     def embed(
         self,
@@ -312,6 +318,7 @@ _ABOUT = {
     "sketch": _ENTRY,
     "distance?": str,
     "cutoff?": int | float | None,
+    "class_vectors?": {"sha256": str},
     "classes": {"seen": [str], "held_out": [str]},
 }
 

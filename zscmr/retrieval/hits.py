@@ -31,7 +31,7 @@ class Answer:
         searched: pictures that passed the filter.
         pictures: pictures of the modality in the gallery.
         how: empty if the vectors were compared in memory, else how the table was searched.
-        query: what the user gave, if it was a path.
+        query: what the user gave, if it was a path; the class name of a search by name alone.
         cutoff: distance beyond which pictures are not similar to the query; None: unknown.
     """
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zscmr.retrieval.encoder import Picture
 
 
+CLASS_WEIGHT = 0.5  # of the class in a query of a picture and a class name
 EXPECTED = 100  # hits of an answer that are looked up together
 KEPT = 5000  # ids that are remembered, and pictures
 
@@ -172,6 +173,7 @@ class Searcher:
         top: int = 10,
         filters: Filter = EVERYTHING,
         exact: bool = False,
+        class_name: str | None = None,
     ) -> Answer: ...
 
     @overload
@@ -183,24 +185,44 @@ class Searcher:
         top: int = 10,
         filters: Filter = EVERYTHING,
         exact: bool = False,
+        class_name: str | None = None,
     ) -> list[Answer]: ...
 
-    def search(self, pictures, kind="sketch", gallery="photo", top=10, filters=EVERYTHING, exact=False):
+    @overload
+    def search(
+        self,
+        pictures: None = None,
+        kind: str = "sketch",
+        gallery: str = "photo",
+        top: int = 10,
+        filters: Filter = EVERYTHING,
+        exact: bool = False,
+        class_name: str = ...,
+    ) -> Answer: ...
+
+    def search(
+        self, pictures=None, kind="sketch", gallery="photo", top=10, filters=EVERYTHING, exact=False, class_name=None
+    ):
         """Find the nearest pictures: an `Answer` for one picture, a list of them for a sequence.
 
         Args:
-            pictures: as of `Encoder.embed`.
+            pictures: as of `Encoder.embed`; None: search with `class_name` alone.
             kind: what the pictures are, "photo" or "sketch".
             gallery: what is searched, "photo" or "sketch".
             top: number of hits.
             filters: a `Filter`.
             exact: above `memory`, compare every picture instead of asking the table's index.
+            class_name: a class that the encoder knows (`class_names`), weighed with the pictures if both are given.
 
-        Raises TypeError for what is no picture, and BadInput for one that cannot be read, an unknown kind, or a
-        filter that names what the gallery lacks.
+        Raises TypeError for what is no picture, and BadInput for one that cannot be read, an unknown kind or class
+        name, or a filter that names what the gallery lacks.
         """
+        if pictures is None and class_name is not None:
+            [answer] = self.search_vectors(self.weighed(None, class_name), gallery, top, filters, exact)
+            return dataclasses.replace(answer, query=class_name, cutoff=self.cutoff("sketch", gallery))
         listed = as_list(pictures)
-        answers = self.search_vectors(self.embed(listed, kind), gallery, top, filters, exact)
+        vectors = self.weighed(self.embed(listed, kind), class_name)
+        answers = self.search_vectors(vectors, gallery, top, filters, exact)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
         cutoff = self.cutoff(kind, gallery)
         answers = [
@@ -216,10 +238,30 @@ class Searcher:
             self._stored.expect(hit.id for hit in answer)
         return answers
 
-    def like(self, picture_id, gallery="photo", top=10, filters=EVERYTHING, exact=False):
+    def like(self, picture_id, gallery="photo", top=10, filters=EVERYTHING, exact=False, class_name=None):
         """`search` with a picture of the gallery, which is left out. Raises UnknownPicture."""
-        vector = self.picture(picture_id).vector
-        return self.search_vectors(vector[None], gallery, top, filters, exact, picture_id)[0]
+        vectors = self.weighed(self.picture(picture_id).vector[None], class_name)
+        return self.search_vectors(vectors, gallery, top, filters, exact, picture_id)[0]
+
+    @property
+    def class_names(self):
+        """Names of the classes that can be searched by name; none for an encoder without class vectors."""
+        known = self.encoder("sketch").class_vectors
+        return known.names if known else ()
+
+    def weighed(self, vectors, class_name):
+        """Queries (q, dim) of embeddings and a class name, either of which may be None. Raises BadInput."""
+        if class_name is None:
+            return vectors
+        known = self.encoder("sketch").class_vectors
+        if known is None:
+            raise BadInput("class name: this encoder knows none; export.py writes those of a run, in this version")
+        named = known.vector(class_name)[None]
+        if vectors is None:
+            return named
+        if self.distance == "cosine":
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return ((1 - CLASS_WEIGHT) * vectors + CLASS_WEIGHT * named).astype(np.float32)
 
     def cutoff(self, kind, gallery):
         """Distance beyond which a gallery's pictures are not similar to a query; None if the encoder has none.

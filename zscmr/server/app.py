@@ -27,6 +27,7 @@ from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
 
 STATIC = Path(__file__).parent / "static"
+DOCUMENT = Path(__file__).parent / "openapi.json"  # of this interface; a route is described there
 PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
 THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=300"}
 
@@ -66,7 +67,9 @@ class Api:
         question = Question.of(request.query_params, self.limits.top)
         kind = _content_type(request)
         if kind == "application/json":
-            work = self._like, _text(await self._json(request), "like")
+            body = await self._json(request)
+            by_name = question.class_name is not None and "like" not in body
+            work = self._like, None if by_name else _text(body, "like")
         elif kind in FORMATS:
             work = self._search, await read_body(request, self.limits.body, self.limits.body_seconds)
         else:
@@ -76,11 +79,15 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
-        answer = self.searcher.search(body, question.kind, question.gallery, question.top, question.filters)
+        choices = question.kind, question.gallery, question.top, question.filters, False, question.class_name
+        answer = self.searcher.search(body, *choices)
         return answer, question.kind == "sketch" and shows_photo(body)
 
     def _like(self, like, question):
-        return self.searcher.like(like, question.gallery, question.top, question.filters), False
+        choices = question.gallery, question.top, question.filters, False, question.class_name
+        if like is None:
+            return self.searcher.search(None, "sketch", *choices), False
+        return self.searcher.like(like, *choices), False
 
     def _answer(self, question, find, sent):
         began = time.perf_counter()
@@ -139,7 +146,7 @@ class Api:
     def _classes(self):
         counts = {modality: self.searcher.counts(modality) for modality in MODALITIES}
         trained_on = self.searcher.encoder("sketch").seen  # open already, or needed by the first search
-        return {
+        return {"class_names": self.searcher.class_names} | {
             modality: {
                 "classes": _listed(count.classes),
                 "folders": _listed(count.folders),
@@ -179,6 +186,7 @@ def make_app(api, token):
         Route("/details/{id}", api.details),
         Route("/classes", api.classes),
         Route("/health", api.health),
+        Route("/openapi.json", lambda request: FileResponse(DOCUMENT)),
         Route("/favicon.ico", lambda request: FileResponse(STATIC / "icon.svg")),  # of a picture opened by itself
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

@@ -6,7 +6,7 @@ from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Filter
 from zscmr.utils.errors import BadInput
 
-DEFAULTS = {"kind": "sketch", "gallery": "photo", "top": "20", "folder": None, "unseen": None}
+DEFAULTS = {"kind": "sketch", "gallery": "photo", "top": "20", "folder": None, "unseen": None, "class_name": None}
 CHOICES = {"kind": MODALITIES, "gallery": MODALITIES, "unseen": ("0", "1")}
 
 
@@ -19,12 +19,14 @@ class Question:
         gallery: what is searched, "sketch" or "photo".
         top: number of hits.
         filters: a `Filter`.
+        class_name: a class that the encoder knows, searched with; None without.
     """
 
     kind: str
     gallery: str
     top: int
     filters: Filter
+    class_name: str | None = None
 
     @classmethod
     def of(cls, parameters, most):
@@ -37,7 +39,7 @@ class Question:
             raise BadInput(f"top: expected a number from 1 to {most}, received {top!r}")
         unseen = None if values["unseen"] is None else values["unseen"] == "1"
         filters = Filter(tuple(parameters.getlist("class")), values["folder"], unseen)
-        return cls(values["kind"], values["gallery"], int(top), filters)
+        return cls(values["kind"], values["gallery"], int(top), filters, values["class_name"])
 
 
 def _once(parameters, name):

@@ -9,8 +9,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from zscmr.datasets.classes import class_key
+from zscmr.evaluation.embedding_files import read_embeddings
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import FILE_KEYS, MODALITIES, of_modality
+from zscmr.inference.class_vectors import ClassVectors
 from zscmr.inference.export_graph import FLIPPED, difference, outputs_of, write_tflite
 from zscmr.inference.graph import Graph
 from zscmr.inference.windows import Windows
@@ -154,7 +157,7 @@ def open_cnn(run, modality, weights=None):
 
 
 def write_encoders(run, weights=None):
-    """Write photo.tflite, sketch.tflite and about.json to encoders/ of a run directory; return that folder.
+    """Write photo.tflite, sketch.tflite, class vectors and about.json to encoders/ of a run directory; return it.
 
     Raises BadInput as `open_cnn` does.
     """
@@ -172,6 +175,7 @@ def write_encoders(run, weights=None):
             about[modality] = _entry(write_tflite(model, path), opened, opened.spec.shrink, model.output_shape[1])
             if windowed:
                 about[modality]["windows"] = _windows(opened, embedded, path)
+        about |= _class_vectors(run, folder, distance)
         write_json(folder / runs.ABOUT, about)  # last: its presence marks the graphs as complete
     return folder
 
@@ -190,7 +194,7 @@ def _encoders_in(folder):
 
 
 def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WINDOWS, penalty=PENALTY):
-    """Write encoder.tflite and about.json to `folder`: one graph for both modalities, its weights in half precision.
+    """Write encoder.tflite, class vectors and about.json to `folder`: one graph for both modalities, in half precision.
 
     The graph gives the embedding of a picture as a photo, then as a sketch, in one row (2t). about.json names no path
     of this machine. Raises BadInput as `open_cnn` does, and for a run whose modalities have a CNN each.
@@ -228,8 +232,26 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WI
         about[modality] = _entry(digest, side, side_shrink, dim) | columns
     if windowed:
         about["photo"]["windows"] = _windows(opened, embedded, folder / SHARED, modes, penalty, float16=True)
+    about |= _class_vectors(run, folder, distance)
     write_json(folder / runs.ABOUT, about)
     return folder
+
+
+def _class_vectors(run, folder, distance):
+    """Write class vectors of the run's trained classes; return their entries of about.json, none for codes."""
+    file = Path(run) / runs.EMBEDDINGS
+    if not file.is_file() or distance == "hamming":
+        return {}
+    classes = runs.Run(run).config()["classes"]
+    trained = {class_key(name) for part in ("seen", "held_out") for name in classes[part]}
+    features = read_embeddings(file, needs_unseen=False)
+    photo = features.photo
+    chosen = np.isin(photo.labels, [label for label, name in enumerate(features.classes) if class_key(name) in trained])
+    if not chosen.any():
+        return {}
+    names, rows = features.classes, np.flatnonzero(chosen)
+    vectors = ClassVectors.of_photos(names, photo.labels[rows], photo.vectors[rows], distance == "cosine")
+    return {"class_vectors": vectors.write(folder)}
 
 
 def _embedded(opened, embeddings, windowed):

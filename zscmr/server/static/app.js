@@ -43,7 +43,8 @@ function later() {
 async function run() {
   clearTimeout(waiting);
   if (!drawing.stroke) remember();
-  const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? null : drawing.blob());
+  const typed = at("class-name").value.trim() ? {} : null;  // alone where nothing is drawn
+  const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? typed : drawing.blob());
   if (!body || isEmpty()) return showNothing();
   at("grid").setAttribute("aria-busy", "true");
   try {
@@ -83,6 +84,8 @@ function parameters() {
     const value = at(id).value || desired[id];
     if (value) words.set(id, value);
   }
+  const name = at("class-name").value.trim();
+  if (name) words.set("class_name", name);
   return words;
 }
 
@@ -160,6 +163,7 @@ function readAddress() {
   box.checked = true;
   desired = {class: words.get("class"), folder: words.get("folder")};
   for (const id of ["class", "folder"]) at(id).value = "";
+  at("class-name").value = words.get("class_name") ?? "";
   fillFilters();
   choose(at("top"), words.get("top"));
   if ((words.get("draw") ?? "") !== drawing.text) drawing.text = words.get("draw") ?? "";  // undo survives the Back key
@@ -228,6 +232,8 @@ async function refresh(health) {
   at("about").textContent = `${listed.join(", ")} in the gallery`;
   at("switch").hidden = !sketch && gallery() === "photo";
   showBox(mayAdd = health.may_add, !photo && !sketch);
+  at("class-name-row").hidden = !names.class_names.length;
+  at("class-names").replaceChildren(...names.class_names.map(name => new Option(name.replaceAll("_", " "))));
   fillFilters();
 }
 
@@ -258,6 +264,7 @@ function listen() {
   on("eraser", "click", () => at("eraser").setAttribute("aria-pressed", drawing.eraser = !drawing.eraser));
   on("width", "input", () => drawing.width = Number(at("width").value));
   on("search", "click", run);
+  on("class-name", "change", run);
   on("upload", "click", () => at("file").click());
   on("file", "change", () => { usePicture(at("file").files[0]); at("file").value = ""; });
   on("draw-again", "click", draw);
