@@ -24,6 +24,8 @@ def engine(name, threads):
 class LiteRt:
     """LiteRT, or the same engine as TensorFlow brings it. Computes in float32."""
 
+    pays_after = 0  # pictures embedded, from which on it pays to open more graphs
+
     def __init__(self, threads):
         self._class, self._threads = _interpreter_class(), threads
 
@@ -63,6 +65,8 @@ class LiteRt:
 
 class OpenVino:
     """OpenVINO on the CPU, at its default precision: bfloat16 where the processor has it. Methods as of `LiteRt`."""
+
+    pays_after = 256  # a graph takes two seconds to open
 
     def __init__(self, threads):
         try:

@@ -51,6 +51,7 @@ class Graph:
         self._engine = self._open(threads)
         graphs = min(threads, MOST_GRAPHS) if len(content) <= LARGEST else 1
         self._threads, self._several = [threads // graphs] * graphs, queue.SimpleQueue()
+        self._count = 0  # of pictures embedded
         takes, gives = self._engine.takes, self._engine.gives
         size = takes[1][1] if len(takes[1]) == 4 else 0
         if size < 1 or takes != ("uint8", (1, size, size, 3)):
@@ -70,11 +71,12 @@ class Graph:
         vectors = np.empty((len(pictures), self.width), np.float32)
         with self._lock:
             try:
-                if len(pictures) == 1 or len(self._threads) == 1:
+                if len(pictures) == 1 or len(self._threads) == 1 or self._count < self._engine.pays_after:
                     for row, picture in enumerate(pictures):
                         vectors[row] = self._engine.run(picture).ravel()
                 else:
                     self._fill(vectors, pictures)
+                self._count += len(pictures)
             except RuntimeError as error:
                 raise BadInput(f"{self.path}: the graph does not run ({first_line(error)})") from error
         return vectors
