@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from helpers.finished_run import NAMES, find, forget_encoders
 from helpers.project import ROOT, posix
+from helpers.toy_shapes import draw
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 

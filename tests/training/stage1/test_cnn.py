@@ -1,10 +1,14 @@
 """Networks of a specification: the same at every build, frozen in part, restored; heads in bounded memory."""
 
+import dataclasses
+
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from zscmr.backbones import backbone
-from zscmr.training.stage1.cnn import build_body, dense_head, head_outputs, joined, restored
+from zscmr.training.stage1.cnn import averaged_over_views, build_body, dense_head, head_outputs, joined, restored
 from zscmr.training.stage1.spec import CnnSpec
 
 
@@ -39,6 +43,23 @@ def test_bodies_of_one_seed_are_the_same():
     for first, second in zip(one.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
     assert (one.get_weights()[0] != other.get_weights()[0]).any()
+
+
+@pytest.mark.parametrize("views", [1, 2, 4])
+def test_features_are_averaged_over_views(views, random):
+    spec = CnnSpec(backbone("small"), "joint", "root", size=36, views=views)
+    model, small = build_body(spec, 1), build_body(dataclasses.replace(spec, size=28), 1)
+    pictures = random.integers(0, 256, (2, 36, 36, 3), np.uint8)
+    reduced = np.round(tf.image.resize(pictures, (28, 28)).numpy()).astype(np.uint8)
+    features = {
+        ("small", "picture"): small(reduced),
+        ("large", "mirror"): model(pictures[:, :, ::-1]),
+        ("small", "mirror"): small(reduced[:, :, ::-1]),
+        ("large", "picture"): model(pictures),
+    }
+    averaged = list(features.values())[:views] if views > 1 else [features["large", "picture"]]
+    expected = np.mean(averaged, axis=0)
+    np.testing.assert_allclose(averaged_over_views(model, spec)(pictures), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_last_block_is_trained():

@@ -92,6 +92,8 @@ def test_sketches_may_have_another_backbone():
         ({"seed": 2**64}, "--seed should be from 0 to below 2147483648"),
         ({"precision": "float8"}, "--precision: expected any of float32, bfloat16, float16, received float8"),
         ({"pool": "class"}, "--pool class: small has no class token"),
+        ({"views": 4}, "--views belongs to --train joint"),
+        ({"train": "joint", "objective": "tuned", "without": ("latent",), "views": 2}, "embeds the picture alone"),
         ({"share": "none"}, "--share belongs to --train joint"),
         ({"train": "joint", "objective": "paper"}, "--vectors is needed"),
         ({"train": "joint", "objective": "tuned", "without": ("latent",), "pool": "root"}, "embeds the average"),

@@ -19,7 +19,7 @@ def spec(**choices):
     [
         {},
         {"size": 48, "ink": 0.1, "shrink": 128, "precision": "bfloat16"},
-        {"train": "joint", "dense": 0, "pool": "root", "objective": "contrast"},
+        {"train": "joint", "dense": 0, "pool": "root", "objective": "contrast", "views": 4},
     ],
 )
 def test_what_is_recorded_is_read(choices):
@@ -62,6 +62,8 @@ def test_an_older_record_is_of_float32():
         ("objective", "other"),
         ("precision", "float64"),
         ("weights_sha256", 5),
+        ("views", 3),
+        ("views", True),
     ],
 )
 def test_damaged_record_is_refused(refused, key, value):

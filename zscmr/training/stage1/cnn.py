@@ -1,5 +1,7 @@
 """The network of a `CnnSpec`: built with the weights it starts from, and restored with those it ended with."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,6 +9,8 @@ import tensorflow as tf
 from zscmr.backbones import networks
 from zscmr.backbones import weights as weight_files
 from zscmr.training.stage1.student import bare_system, freeze, in_own_space
+
+SMALL_VIEW = 7 / 9  # of the side of a picture: 224 of 288
 
 
 def build_body(spec, seed, strategy=None):
@@ -33,6 +37,32 @@ def renumber_layers():
     policy = keras.mixed_precision.global_policy()
     keras.utils.clear_session()
     keras.mixed_precision.set_global_policy(policy)
+
+
+def averaged_over_views(model, spec):
+    """Pictures (n, size, size, 3) uint8 → the mean of a network's features (n, F) over the views of its `spec`.
+
+    1: the picture. 2: the picture at SMALL_VIEW of its size, and its mirror. 4: both of them at both sizes.
+    """
+    if spec.views == 1:
+        return model
+    size = spec.size or spec.entry.size
+    side = round(SMALL_VIEW * size)
+    small = _of_size(model, spec, side)
+    pictures = keras.Input((size, size, 3), dtype="uint8", name="pictures")
+    reduced = keras.ops.image.resize(keras.ops.cast(pictures, "float32"), (side, side))
+    reduced = keras.ops.cast(keras.ops.round(reduced), "uint8")
+    views = [small(reduced), model(keras.ops.flip(pictures, axis=2))]
+    if spec.views == 4:
+        views += [small(keras.ops.flip(reduced, axis=2)), model(pictures)]
+    return keras.Model(pictures, keras.layers.Average(dtype="float32")(views))
+
+
+def _of_size(model, spec, size):
+    """The same network for pictures of another size."""
+    with_weights = pooled_backbone(dataclasses.replace(spec.with_file(None), size=size), 0)
+    with_weights.set_weights(model.get_weights())
+    return keras.Model(with_weights.input, with_weights.output, name="small_view")
 
 
 def dense_head(spec, width):
@@ -64,4 +94,4 @@ def restored(spec, modality, weights):
     if spec.has_own_space:
         model = in_own_space(model, bare_system(spec.objective, model.output_shape[1]), modality)
     weight_files.load(model, weights)
-    return model
+    return averaged_over_views(model, spec)

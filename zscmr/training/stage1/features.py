@@ -16,7 +16,15 @@ from zscmr.training import strategies
 from zscmr.training.compiled import Compiled, fastest
 from zscmr.training.stage1 import classifier
 from zscmr.training.stage1.augmentation import warped
-from zscmr.training.stage1.cnn import build_body, dense_head, head_outputs, joined, pooled_backbone, renumber_layers
+from zscmr.training.stage1.cnn import (
+    averaged_over_views,
+    build_body,
+    dense_head,
+    head_outputs,
+    joined,
+    pooled_backbone,
+    renumber_layers,
+)
 from zscmr.training.stage1.end_to_end import EndToEndTrainer, read_training_set
 from zscmr.training.stage1.examples import Redrawing
 from zscmr.training.stage1.options import ClassifierOptions, FrozenOptions
@@ -179,7 +187,9 @@ def _exported(model, modality, options, workplace):
     file = _save(model, folder) if strategies.is_chief() else None
 
     def make():
-        return _ready(model, options.spec, modality, workplace.strategy)
+        with workplace.strategy.scope():
+            averaged = averaged_over_views(model, options.spec)
+        return _ready(averaged, options.spec, modality, workplace.strategy)
 
     identity = of_modality(workplace.provenance, modality.name)
     output = workplace.outputs(folder / "features", identity, make, modality, options.batch_size)

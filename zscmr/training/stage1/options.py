@@ -10,7 +10,7 @@ from zscmr.backbones.base import HEAD_SIZE, JointRecipe, Recipe
 from zscmr.datasets.layouts import PictureOptions
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.models.presets import Preset, term_weights
-from zscmr.training.stage1.spec import FROZEN, OBJECTIVES, PARTS, POOLS, PRECISIONS, CnnSpec
+from zscmr.training.stage1.spec import FROZEN, OBJECTIVES, PARTS, POOLS, PRECISIONS, VIEWS, CnnSpec
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import file_hash
 from zscmr.utils.options import flag, setting
@@ -19,7 +19,7 @@ from zscmr.utils.seeds import SEEDS
 
 NONE = "none"  # as --unseen: all classes are trained on
 JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
-JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size")
+JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size", "views")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,12 @@ class Stage1Options(PictureOptions):
     size: int | None = setting(None, "side of the pictures in pixels", metavar="N", usual="the backbone's", least=16)
     train_size: int | None = setting(
         None, "of joint training: the same while it trains", metavar="N", usual="--size, or the backbone's", least=16
+    )
+    views: int | None = setting(
+        None,
+        "of joint training: views of a picture whose features are averaged: 2, the picture at 7/9 of --size and its "
+        "mirror; 4, both at both sizes (default: 1, the picture)",
+        choices=VIEWS,
     )
     ink: float | None = setting(
         None,
@@ -258,7 +264,7 @@ def _check(options, entry):
     if entry.needs_weights and options.weights is None and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {name} with random weights is of no use frozen")
     if not entry.any_size:
-        for given in ("size", "train_size"):
+        for given in ("size", "train_size", "views"):
             if getattr(options, given):
                 raise BadInput(f"{flag(given)}: {name} takes pictures of {entry.size} pixels only")
     if options.train != "joint":
@@ -303,6 +309,8 @@ def _end_to_end(options, entry, given):
     objective = options.objective or "contrast"
     if options.pool == "root" and objective != "contrast":
         raise BadInput(f"--pool root: --objective {objective} embeds the average")
+    if options.views and objective != "contrast":
+        raise BadInput(f"--views {options.views}: --objective {objective} embeds the picture alone")
     rooted = objective == "contrast" and entry.pool == "average"
     chosen = {
         "teacher": options.teacher,
@@ -313,6 +321,7 @@ def _end_to_end(options, entry, given):
     recipe = _changed(entry.joint, chosen)
     if given["ink"] is None:
         given["ink"] = recipe.ink
+    given["views"] = options.views or 1
     spec = CnnSpec(entry, "joint", options.pool or ("root" if rooted else entry.pool), objective=objective, **given)
     batch_size = options.batch_size or 2 * JOINT_PAIRS
     flags = {"without": options.without, "term_weights": options.term_weights, "batch_size": batch_size}

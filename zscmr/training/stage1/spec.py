@@ -14,6 +14,7 @@ PARTS = ("head", "last-block", "all", "joint")  # what of a network may be train
 FROZEN = "nothing"
 POOLS = ("average", "root", "flatten", "class")
 OBJECTIVES = ("contrast", "paper", "tuned")
+VIEWS = (1, 2, 4)
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -31,6 +32,7 @@ class CnnSpec:
         shrink: side in pixels to which pictures are scaled before all else, None for as stored.
         objective: of end-to-end training, one of OBJECTIVES; else None.
         precision: of training and features, one of PRECISIONS; weights are float32.
+        views: of a picture whose features are averaged, one of VIEWS (`cnn.averaged_over_views`).
         weights: file of the backbone's weights before training, None for random ones.
         weights_sha256: digest of that file.
     """
@@ -44,6 +46,7 @@ class CnnSpec:
     shrink: int | None = None
     objective: str | None = None
     precision: str = "float32"
+    views: int = 1
     weights: Path | None = None
     weights_sha256: str | None = None
 
@@ -84,6 +87,7 @@ class CnnSpec:
             "precision": self.precision,
         }
         rare = {"size": self.size, "ink": self.ink, "objective": self.objective}
+        rare["views"] = self.views if self.views > 1 else None
         return about | {key: value for key, value in rare.items() if value is not None}
 
     @classmethod
@@ -92,7 +96,7 @@ class CnnSpec:
 
         Raises BadInput for a missing key or a value that `record` does not write.
         """
-        about = dict.fromkeys(_KEYS) | {"precision": "float32"} | of_modality(provenance, modality)
+        about = dict.fromkeys(_KEYS) | {"precision": "float32", "views": 1} | of_modality(provenance, modality)
         for key, fits in _checks(about).items():
             if not fits:
                 received = ascii(about[key])[:80]
@@ -105,7 +109,7 @@ class CnnSpec:
 
 
 _KEYS = (
-    *("backbone", "train", "pool", "dense", "size", "ink", "shrink", "objective", "precision"),
+    *("backbone", "train", "pool", "dense", "size", "ink", "shrink", "objective", "precision", "views"),
     *("weights_file", "weights_sha256"),
 )
 
@@ -122,4 +126,5 @@ def _checks(about):
         "ink": about["ink"] is None or (type(about["ink"]) in (int, float) and 0 <= about["ink"] <= 1),
         "objective": about["objective"] in (None, *OBJECTIVES),
         "precision": about["precision"] in PRECISIONS,
+        "views": type(about["views"]) is int and about["views"] in VIEWS,
     }
