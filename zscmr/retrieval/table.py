@@ -19,6 +19,7 @@ import numpy as np
 
 from zscmr.datasets.classes import class_key
 from zscmr.datasets.listing import shown
+from zscmr.datasets.pictures import read_date
 from zscmr.evaluation import codes
 from zscmr.evaluation.distances import PAIR_BYTES, check_vectors
 from zscmr.formats.dataset_directory import MODALITIES
@@ -52,12 +53,14 @@ class Identity:
         distance: by which they are ranked.
         digest: of the run or encoder.
         windows: with which photos are added; None: whole pictures alone.
+        dated: whether the table has the time at which pictures were taken; those of earlier versions have not.
     """
 
     dim: int
     distance: str
     digest: str
     windows: Windows | None = None
+    dated: bool = True
 
     def record(self):
         """A JSON value. Without windows it has no key for them, as in galleries made by earlier versions."""
@@ -81,11 +84,13 @@ class Pictures:
     vectors: np.ndarray  # (n, dim) float32, or packed codes (n, bytes) uint8
     windows: np.ndarray | None = None  # (m, dim) float16, those of a picture in a row
     window_counts: np.ndarray | None = None  # (n,) int64; 0 for a picture without windows
+    taken: np.ndarray | None = None  # (n,) datetime64[s] by the camera's clock, NaT where unknown
 
     def take(self, rows):
         """The pictures of the given rows, without their windows."""
         columns = self.ids, self.paths, self.names, self.classes, self.unseen, self.vectors
-        return Pictures(*(column[rows] for column in columns))
+        taken = None if self.taken is None else self.taken[rows]
+        return Pictures(*(column[rows] for column in columns), taken=taken)
 
     @cached_property
     def class_codes(self):
@@ -126,6 +131,7 @@ class Counts:
     pictures: int
     classes: dict[str, int]
     folders: dict[str, int]
+    taken: tuple[str, str] | None = None  # the first and the last day, as 2024-06-30; None without dates
 
 
 @dataclass(frozen=True)
@@ -224,7 +230,8 @@ class Table:
 
     def count(self, modality, filters=EVERYTHING):
         """The number of pictures of "photo" or "sketch" that pass a `Filter`."""
-        condition = filters.condition(modality, self.class_names() if filters.classes else ())
+        names = self.class_names() if filters.classes else ()
+        condition = filters.condition(modality, names, self.identity.dated)
         with refusal(self.where):
             return self.table().count_rows(condition)
 
@@ -248,14 +255,18 @@ class Table:
 
     def counts(self, modality):
         """The `Counts` of a modality. Reads no vectors."""
-        classes, folders = Counter(), Counter()
+        classes, folders, days = Counter(), Counter(), []
+        columns = ["class", "path", *(["taken"] if self.identity.dated else [])]
         with refusal(self.where):
-            for batch in read_rows(self.table(), ["class", "path"], EVERYTHING.condition(modality, ())):
+            for batch in read_rows(self.table(), columns, EVERYTHING.condition(modality, ())):
                 classes.update(batch.column(0).to_pylist())
                 folders.update(os.path.dirname(path) for path in batch.column(1).to_pylist())
+                if self.identity.dated:
+                    days += _extremes(batch.column(2))
         pictures = classes.total()
         folders.pop("", None)  # where the path is unknown
-        return Counts(pictures, *(dict(sorted(names.items())) for names in (classes, folders)))
+        taken = (min(days), max(days)) if days else None
+        return Counts(pictures, *(dict(sorted(names.items())) for names in (classes, folders)), taken)
 
     def search_bytes(self, modality):
         """Bytes of memory that an `Index` over `pictures(modality).vectors` needs: for its rows, or for one query."""
@@ -378,12 +389,14 @@ class Table:
             embedded = encoder.embed_windows(local, windows, step) if windows else encoder.embed(local, step)
             vectors, readable = embedded
             faults = encoder.faults(local, readable)
+            taken = [_taken(file) if good else None for file, good in zip(local, readable, strict=True)]
         bad = [row for row, good in enumerate(readable) if not good]
         faults = [why.replace(local[row], paths[row]) for why, row in zip(faults, bad, strict=True)]
         good = [file for file, good in zip(files, readable, strict=True) if good]
         if good:
             unseen = [class_key(file.class_name) not in encoder.seen for file in good]
-            self.write(rows(self.identity, modality, good, unseen, vectors[readable]))
+            taken = [time for time, good in zip(taken, readable, strict=True) if good]
+            self.write(rows(self.identity, modality, good, unseen, vectors[readable], taken=taken))
         return [file.path for file in good], faults
 
     def table(self):
@@ -463,6 +476,22 @@ class Table:
                 table.optimize(cleanup_older_than=_KEPT)
 
 
+def _taken(path):
+    """When a picture was taken, or None."""
+    try:
+        return read_date(path)
+    except OSError:
+        return None
+
+
+def _extremes(times):
+    """The first and the last day of a column of times, as texts; none without times."""
+    import pyarrow.compute
+
+    found = pyarrow.compute.min_max(times).as_py().values()
+    return [time.date().isoformat() for time in found if time]
+
+
 def _pictures(count):
     return "1 picture" if count == 1 else f"{count} pictures"
 
@@ -472,7 +501,7 @@ def picture_id(modality, path):
     return hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16]
 
 
-def rows(identity, modality, files, unseen, vectors, names=None):
+def rows(identity, modality, files, unseen, vectors, names=None, taken=None):
     """A record batch of pictures.
 
     Args:
@@ -482,6 +511,7 @@ def rows(identity, modality, files, unseen, vectors, names=None):
         unseen: (n,) whether the encoder was not trained on the class.
         vectors: (n, dim), or with windows (n, 1 + count, dim), the whole picture first.
         names: n texts to be shown; one without a path is identified by its name. Left out: the paths.
+        taken: n `datetime` or None, when the pictures were taken; left out: unknown.
     """
     import pyarrow
 
@@ -507,6 +537,8 @@ def rows(identity, modality, files, unseen, vectors, names=None):
     }
     if identity.windows:
         columns["windows"] = _lists(every_row)
+    if identity.dated:
+        columns["taken"] = taken or [None] * len(files)
     arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
     return pyarrow.record_batch(arrays, schema=schema)
 
@@ -560,6 +592,7 @@ def schema_of(identity):
             pa.field("modified", pa.int64(), False),
             pa.field("vector", vector, False),
             *windows,
+            *([pa.field("taken", pa.timestamp("s"))] if identity.dated else []),
         ],
         {"zscmr": json.dumps({"format": FORMAT, **identity.record()})},
     )
@@ -567,7 +600,11 @@ def schema_of(identity):
 
 def columns_of(identity):
     """The columns that `pictures_of` reads."""
-    return [*PICTURE_COLUMNS, *(["windows"] if identity.windows else [])]
+    return [
+        *PICTURE_COLUMNS,
+        *(["windows"] if identity.windows else []),
+        *(["taken"] if identity.dated else []),
+    ]
 
 
 def is_gallery(folder):
@@ -594,7 +631,8 @@ def _checked(where, schema, identity=None):
             )
     try:
         windows = Windows.from_record(recorded["windows"]) if "windows" in recorded else None
-        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows)
+        dated = "taken" in schema.names
+        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows, dated)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{where}: its metadata cannot be read ({first_line(error)})") from error
     expected = schema_of(identity)
@@ -626,7 +664,8 @@ def pictures_of(batches, identity):
         np.array(classes.dictionary.to_pylist(), object)[classes.indices.to_numpy()],
         table.column("unseen").to_numpy(),
         vectors_of(table.column("vector").chunks, identity),
-        *(_windows_of(table.column("windows").chunks, identity.dim) if identity.windows else ()),
+        *(_windows_of(table.column("windows").chunks, identity.dim) if identity.windows else (None, None)),
+        table.column("taken").to_numpy() if identity.dated else None,
     )
 
 
