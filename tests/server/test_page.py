@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import io
-import json
 import shutil
 import threading
 
@@ -14,8 +13,8 @@ from PIL import Image
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the page is not tested")
 pytest.importorskip("selenium", reason="selenium is not installed: the page is not tested in a browser")
 
+from helpers.page import LINE, OTHER, Page
 from helpers.toy_shapes import ToyEncoder, colourful_photo, picture_bytes
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -23,102 +22,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from zscmr.server.browser import opened
 
-pytest_plugins = ("helpers.toy_server",)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1280,900"
-)
-LINE = [(-80, -80), (-30, -20), (80, 80)]  # from the middle of the canvas
-OTHER = [(-80, 80), (80, -80)]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no Chromium with chromedriver on the path: the page is not tested in a browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chromium
-    chromium.quit()
-
-
-class Page:
-    """The page of a server as a visitor sees it."""
-
-    def __init__(self, browser, server, address=""):
-        self.browser, self.server = browser, server
-        browser.get("about:blank")
-        for log in ("browser", "performance"):
-            browser.get_log(log)
-        browser.get(f"{server.url}/{address}")
-        self.until(lambda: self["status"].text)
-
-    def __getitem__(self, name):
-        return self.browser.find_element(By.ID, name)
-
-    def until(self, condition):
-        WebDriverWait(self.browser, 30, 0.02).until(lambda _: condition())
-
-    def stroke(self, points):
-        mouse = ActionChains(self.browser, duration=5).move_to_element_with_offset(self["canvas"], *points[0])
-        mouse.click_and_hold()
-        for point in points[1:]:
-            mouse.move_to_element_with_offset(self["canvas"], *point)
-        mouse.release().perform()
-
-    @property
-    def drawn(self):
-        """The canvas as the bytes of a PNG."""
-        return base64.b64decode(
-            self.browser.execute_script("return document.getElementById('canvas').toDataURL().split(',')[1]")
-        )
-
-    @property
-    def shown(self):
-        """Ids of the pictures in the grid."""
-        images = self.browser.execute_script(
-            "return [...document.querySelectorAll('#grid img')].map(image => image.getAttribute('src'))"
-        )
-        return [source.split("/")[-1] for source in images]
-
-    def shows(self, answer):
-        expected = [one["id"] for one in answer["found"]]
-        self.until(lambda: self.shown == expected)
-        searched = f"{len(expected)} nearest of {answer['searched']} "
-        self.until(lambda: searched in self["status"].text and " ms" in self["status"].text)
-
-    def shows_search(self, query="top=24"):
-        self.shows(self.server.search(self.drawn, query))
-
-    def cards(self):
-        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button:not(.open)")
-
-    def large(self, part):
-        """A part of the dialog with the large picture."""
-        return self["large"].find_element(By.CSS_SELECTOR, f"[data-part={part}]")
-
-    def close(self):
-        """The console is empty, and nothing was asked of anybody but the server."""
-        assert self.browser.get_log("browser") == []
-        for entry in self.browser.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] == "Network.requestWillBeSent":
-                url = message["params"]["request"]["url"]
-                assert url.startswith((f"{self.server.url}/", f"blob:{self.server.url}/", "data:")), url
-
-
-@pytest.fixture
-def page(browser, server):
-    one = Page(browser, server)
-    yield one
-    one.close()
+pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 
 
 def test_results_are_those_of_the_interface(page):
