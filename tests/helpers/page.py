@@ -62,7 +62,7 @@ class Page:
         self.shows(self.server.search(self.drawn, query))
 
     def cards(self):
-        return self.browser.find_elements(By.CSS_SELECTOR, "#grid button:not(.open)")
+        return self.browser.find_elements(By.CSS_SELECTOR, "#grid .find")
 
     def large(self, part):
         """A part of the dialog with the large picture."""

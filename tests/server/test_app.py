@@ -39,6 +39,8 @@ def test_search_answers_as_the_searcher(server, sketch):
                 "distance": hit.distance,
                 "gone": False,
                 "box": None,
+                "taken": None,
+                "repeats": None,
             }
             for hit in expected
         ],
@@ -157,7 +159,7 @@ def test_a_link_in_place_of_a_picture_or_its_folder_is_not_followed(serve, folde
 def test_classes_and_health(server, drawn):
     classes = server.json("GET", "/classes")
     assert classes["photo"]["classes"] == [{"name": name, "pictures": 8} for name in ("bar", "cross", "disc")]
-    assert classes["photo"]["known"] is True
+    assert classes["photo"]["known"] is True and classes["photo"]["taken"] is None
     assert classes["sketch"]["folders"][0] == {"name": f"{drawn['sketch']}/bar", "pictures": 8}
     assert server.json("GET", "/health") == {
         "pictures": {"photo": 24, "sketch": 24},
@@ -199,14 +201,9 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/search?top=1&top=2", PNG, b"x", 400, "top: expected once, received 2 times"),
         ("POST", "/search?kind=song", PNG, b"x", 400, "kind: expected any of photo, sketch, received 'song'"),
         ("POST", "/search?gallery=all", PNG, b"x", 400, "gallery: expected any of photo, sketch, received 'all'"),
-        (
-            "POST",
-            "/search?size=1",
-            PNG,
-            b"x",
-            400,
-            "size: expected any of kind, gallery, top, folder, unseen, ",
-        ),
+        ("POST", "/search?size=1", PNG, b"x", 400, "size: expected any of kind, gallery, top, folder, unseen, since"),
+        ("GET", "/zip", {}, None, 400, "id: expected 1 to 200 ids, received 0"),
+        ("GET", "/zip?id=x", {}, None, 404, "no picture 'x' in the gallery"),
         ("GET", "/picture/0000000000000000", {}, None, 404, "no picture '0000000000000000' in the gallery"),
         ("POST", "/add", JSON, b'{"folder": "/"}', 403, "add: this server does not add pictures on request"),
     ],

@@ -1,5 +1,7 @@
 """The parameters of a search."""
 
+from datetime import date
+
 import pytest
 
 pytest.importorskip("starlette", reason="Starlette is not installed: the server is not tested")
@@ -18,6 +20,7 @@ def test_what_is_left_out_restricts_nothing():
     assert of("") == Question("sketch", "photo", 20, Filter())
     assert of("top=1000&kind=photo&gallery=sketch") == Question("photo", "sketch", 1000, Filter())
     assert of("class=a&class=b&folder=/x&unseen=0").filters == Filter(("a", "b"), "/x", False)
+    assert of("since=2024-06-01&until=2024-06-30").filters == Filter(since=date(2024, 6, 1), until=date(2024, 6, 30))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,8 @@ def test_what_is_left_out_restricts_nothing():
         ("top=1&top=2", "top: expected once, received 2 times"),
         ("kind=song", "kind: expected any of photo, sketch, received 'song'"),
         ("unseen=yes", "unseen: expected any of 0, 1, received 'yes'"),
-        ("size=1", "size: expected any of kind, gallery, top, folder, unseen, class"),
+        ("since=2024-06-31", "since: expected a day such as 2024-06-30, received '2024-06-31'"),
+        ("size=1", "size: expected any of kind, gallery, top, folder, unseen, since, until, class"),
     ],
 )
 def test_others_are_refused(refused, text, why):

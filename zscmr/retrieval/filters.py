@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,14 @@ class Filter:
         classes: names of classes; case, spaces, '_' and '-' do not count.
         folder: pictures below it. A Path is resolved; text is compared with the paths as the gallery lists them.
         unseen: True for classes that the encoder was not trained on, False for those that it was.
+        since, until: first and last day on which pictures were taken; those without a date are left out.
     """
 
     classes: tuple[str, ...] = ()
     folder: Path | str | None = None
     unseen: bool | None = None
+    since: date | None = None
+    until: date | None = None
 
     def __bool__(self) -> bool:
         return self != EVERYTHING
@@ -50,14 +54,19 @@ class Filter:
             mask &= below
         if self.unseen is not None:
             mask &= pictures.unseen == self.unseen
+        if self.since is not None or self.until is not None:
+            taken = np.full(len(mask), "NaT", "M8[s]") if pictures.taken is None else pictures.taken
+            days = taken.astype("M8[D]")
+            mask &= (days >= np.datetime64(self.since or date.min)) & (days <= np.datetime64(self.until or date.max))
         return mask
 
-    def condition(self, modality: str, names: Iterable[str]) -> str:
+    def condition(self, modality: str, names: Iterable[str], dated: bool = True) -> str:
         """The filter as a condition of LanceDB.
 
         Args:
             modality: "photo" or "sketch".
             names: the class names of the gallery. Raises BadInput for a class that is none of them.
+            dated: whether the table has the column of dates.
         """
         parts = [f"modality = {quoted(modality)}"]
         if self.classes:
@@ -66,6 +75,9 @@ class Filter:
             parts.append(f"starts_with(path, {quoted(inside(self.folder))})")
         if self.unseen is not None:
             parts.append("unseen" if self.unseen else "NOT unseen")
+        for sign, day in ((">=", self.since), ("<=", self.until)):
+            if day is not None:
+                parts.append(f"CAST(taken AS DATE) {sign} date '{day}'" if dated else "false")
         return " AND ".join(parts)
 
     def no_such_folder(self) -> BadInput:

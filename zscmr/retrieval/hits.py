@@ -1,10 +1,15 @@
 """What a search returns, for command, page and programs alike."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy as np
+    import numpy.typing as npt
+
     from zscmr.retrieval.schema import Pictures
 
 
@@ -20,6 +25,7 @@ class Hit:
     unseen: bool  # whether the encoder was not trained on the class
     #: the similar part (left, top, right, bottom) as shares 0 to 1 of the upright picture; None: all of it
     box: tuple[float, float, float, float] | None = None
+    taken: str | None = None  # when, by the camera's clock, as 2024-06-30T18:05:00; None: unknown
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Answer:
         how: empty if the vectors were compared in memory, else how the table was searched.
         query: what the user gave, if it was a path; the class name of a search by name alone.
         cutoff: distance beyond which pictures are not similar to the query; None: unknown.
+        vectors: the embeddings (k, dim) of the hits, or packed codes (k, bytes); None: unknown.
     """
 
     hits: tuple[Hit, ...]
@@ -41,6 +48,7 @@ class Answer:
     how: str = ""
     query: str | None = None
     cutoff: float | None = None
+    vectors: "npt.NDArray[np.generic] | None" = field(default=None, compare=False, repr=False)
 
     @property
     def similar(self) -> int:
@@ -79,14 +87,24 @@ def answers(
         boxes: as of `Hit`, (k,) for each query; left out: whole pictures.
     """
     boxes = [[None] * len(row) for row in distances] if boxes is None else boxes
-    return [Answer(_hits(*each), searched, count, how) for each in zip(pictures, distances, boxes, strict=True)]
+    return [
+        Answer(_hits(*each), searched, count, how, vectors=each[0].vectors)
+        for each in zip(pictures, distances, boxes, strict=True)
+    ]
 
 
 def _hits(
     pictures: "Pictures", distances: Sequence[float], boxes: "Sequence[tuple[float, float, float, float] | None]"
 ) -> tuple[Hit, ...]:
     columns = pictures.classes, pictures.paths, pictures.names, pictures.ids, pictures.unseen
+    taken = [None] * len(distances) if pictures.taken is None else pictures.taken.astype("M8[s]").astype(object)
     return tuple(
-        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen), box)
-        for distance, class_name, path, name, key, unseen, box in zip(distances, *columns, boxes, strict=True)
+        Hit(float(distance), str(class_name), str(path), str(name), str(key), bool(unseen), box, _text(time))
+        for distance, class_name, path, name, key, unseen, box, time in zip(
+            distances, *columns, boxes, taken, strict=True
+        )
     )
+
+
+def _text(time: "datetime | None") -> str | None:
+    return time.isoformat() if time else None

@@ -28,12 +28,14 @@ class Identity:
         distance: by which they are ranked.
         digest: of the run or encoder.
         windows: with which photos are added; None: whole pictures alone.
+        dated: whether the table has the time at which pictures were taken; those of earlier versions have not.
     """
 
     dim: int
     distance: str
     digest: str
     windows: Windows | None = None
+    dated: bool = True
 
     def record(self):
         """A JSON value. Without windows it has no key for them, as in galleries made by earlier versions."""
@@ -57,11 +59,13 @@ class Pictures:
     vectors: np.ndarray  # (n, dim) float32, or packed codes (n, bytes) uint8
     windows: np.ndarray | None = None  # (m, dim) float16, those of a picture in a row
     window_counts: np.ndarray | None = None  # (n,) int64; 0 for a picture without windows
+    taken: np.ndarray | None = None  # (n,) datetime64[s] by the camera's clock, NaT where unknown
 
     def take(self, rows):
         """The pictures of the given rows, without their windows."""
         columns = self.ids, self.paths, self.names, self.classes, self.unseen, self.vectors
-        return Pictures(*(column[rows] for column in columns))
+        taken = None if self.taken is None else self.taken[rows]
+        return Pictures(*(column[rows] for column in columns), taken=taken)
 
     @cached_property
     def class_codes(self):
@@ -102,6 +106,7 @@ class Counts:
     pictures: int
     classes: dict[str, int]
     folders: dict[str, int]
+    taken: tuple[str, str] | None = None  # the first and the last day, as 2024-06-30; None without dates
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def picture_id(modality, path):
     return hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16]
 
 
-def rows(identity, modality, files, unseen, vectors, names=None):
+def rows(identity, modality, files, unseen, vectors, names=None, taken=None):
     """A record batch of pictures.
 
     Args:
@@ -129,6 +134,7 @@ def rows(identity, modality, files, unseen, vectors, names=None):
         unseen: (n,) whether the encoder was not trained on the class.
         vectors: (n, dim), or with windows (n, 1 + count, dim), the whole picture first.
         names: n texts to be shown; one without a path is identified by its name. Left out: the paths.
+        taken: n `datetime` or None, when the pictures were taken; left out: unknown.
     """
     import pyarrow
 
@@ -154,6 +160,8 @@ def rows(identity, modality, files, unseen, vectors, names=None):
     }
     if identity.windows:
         columns["windows"] = _lists(every_row)
+    if identity.dated:
+        columns["taken"] = taken or [None] * len(files)
     arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
     return pyarrow.record_batch(arrays, schema=schema)
 
@@ -188,6 +196,7 @@ def schema_of(identity):
             pa.field("modified", pa.int64(), False),
             pa.field("vector", vector, False),
             *windows,
+            *([pa.field("taken", pa.timestamp("s"))] if identity.dated else []),
         ],
         {"zscmr": json.dumps({"format": FORMAT, **identity.record()})},
     )
@@ -195,7 +204,11 @@ def schema_of(identity):
 
 def columns_of(identity):
     """The columns that `pictures_of` reads."""
-    return [*PICTURE_COLUMNS, *(["windows"] if identity.windows else [])]
+    return [
+        *PICTURE_COLUMNS,
+        *(["windows"] if identity.windows else []),
+        *(["taken"] if identity.dated else []),
+    ]
 
 
 def checked_identity(where, schema, identity=None):
@@ -217,7 +230,8 @@ def checked_identity(where, schema, identity=None):
             )
     try:
         windows = Windows.from_record(recorded["windows"]) if "windows" in recorded else None
-        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows)
+        dated = "taken" in schema.names
+        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows, dated)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{where}: its metadata cannot be read ({first_line(error)})") from error
     expected = schema_of(identity)
@@ -243,7 +257,8 @@ def pictures_of(batches, identity):
         np.array(classes.dictionary.to_pylist(), object)[classes.indices.to_numpy()],
         table.column("unseen").to_numpy(),
         vectors_of(table.column("vector").chunks, identity),
-        *(_windows_of(table.column("windows").chunks, identity.dim) if identity.windows else ()),
+        *(_windows_of(table.column("windows").chunks, identity.dim) if identity.windows else (None, None)),
+        table.column("taken").to_numpy() if identity.dated else None,
     )
 
 

@@ -106,7 +106,8 @@ class Table:
 
     def count(self, modality, filters=EVERYTHING):
         """The number of pictures of "photo" or "sketch" that pass a `Filter`."""
-        condition = filters.condition(modality, self.class_names() if filters.classes else ())
+        names = self.class_names() if filters.classes else ()
+        condition = filters.condition(modality, names, self.identity.dated)
         with refusal(self.where):
             return self.table().count_rows(condition)
 
@@ -130,14 +131,18 @@ class Table:
 
     def counts(self, modality):
         """The `Counts` of a modality. Reads no vectors."""
-        classes, folders = Counter(), Counter()
+        classes, folders, days = Counter(), Counter(), []
+        columns = ["class", "path", *(["taken"] if self.identity.dated else [])]
         with refusal(self.where):
-            for batch in read_rows(self.table(), ["class", "path"], EVERYTHING.condition(modality, ())):
+            for batch in read_rows(self.table(), columns, EVERYTHING.condition(modality, ())):
                 classes.update(batch.column(0).to_pylist())
                 folders.update(os.path.dirname(path) for path in batch.column(1).to_pylist())
+                if self.identity.dated:
+                    days += _extremes(batch.column(2))
         pictures = classes.total()
         folders.pop("", None)  # where the path is unknown
-        return Counts(pictures, *(dict(sorted(names.items())) for names in (classes, folders)))
+        taken = (min(days), max(days)) if days else None
+        return Counts(pictures, *(dict(sorted(names.items())) for names in (classes, folders)), taken)
 
     def search_bytes(self, modality):
         """Bytes of memory that an `Index` over `pictures(modality).vectors` needs: for its rows, or for one query."""
@@ -249,6 +254,14 @@ class Table:
                 return
             with suppress(RuntimeError, ValueError, OSError):
                 table.optimize(cleanup_older_than=_KEPT)
+
+
+def _extremes(times):
+    """The first and the last day of a column of times, as texts; none without times."""
+    import pyarrow.compute
+
+    found = pyarrow.compute.min_max(times).as_py().values()
+    return [time.date().isoformat() for time in found if time]
 
 
 def _library():

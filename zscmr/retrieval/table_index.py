@@ -105,7 +105,8 @@ class TableIndex:
         return self.table.class_names(self._condition(filters))
 
     def _condition(self, filters):
-        return filters.condition(self.modality, self.class_names if filters.classes else ())
+        names = self.class_names if filters.classes else ()
+        return filters.condition(self.modality, names, self.table.identity.dated)
 
     def _check_folder(self, filters):
         if filters.folder is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from zscmr.datasets.classes import class_key
 from zscmr.datasets.listing import shown
+from zscmr.datasets.pictures import read_date
 from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
 from zscmr.retrieval.sources import open_source
 from zscmr.utils.console import Progress, warn
@@ -122,13 +123,23 @@ def embed(table, modality, source, files, encoder, step=None):
         embedded = encoder.embed_windows(local, windows, step) if windows else encoder.embed(local, step)
         vectors, readable = embedded
         faults = encoder.faults(local, readable)
+        taken = [_taken(file) if good else None for file, good in zip(local, readable, strict=True)]
     bad = [row for row, good in enumerate(readable) if not good]
     faults = [why.replace(local[row], paths[row]) for why, row in zip(faults, bad, strict=True)]
     good = [file for file, good in zip(files, readable, strict=True) if good]
     if good:
         unseen = [class_key(file.class_name) not in encoder.seen for file in good]
-        table.write(rows(table.identity, modality, good, unseen, vectors[readable]))
+        taken = [time for time, good in zip(taken, readable, strict=True) if good]
+        table.write(rows(table.identity, modality, good, unseen, vectors[readable], taken=taken))
     return [file.path for file in good], faults
+
+
+def _taken(path):
+    """When a picture was taken, or None."""
+    try:
+        return read_date(path)
+    except OSError:
+        return None
 
 
 def _embedded(table, modality, source, new, encoder, step):

@@ -9,20 +9,22 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from zscmr.datasets.classes import class_key
 from zscmr.datasets.pictures import shows_photo
 from zscmr.formats.dataset_directory import MODALITIES
+from zscmr.retrieval.duplicates import originals
 from zscmr.retrieval.searcher import UnknownPicture
 from zscmr.server.access import Guard, error_response
 from zscmr.server.adding import Adding
 from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
 from zscmr.server.qr_code import qr_svg
 from zscmr.server.question import Question
-from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, details, open_stored, picture_format
+from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, details, open_picture
+from zscmr.server.zipped import ZIP, zipped
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
 
@@ -92,6 +94,9 @@ class Api:
     def _answer(self, question, find, sent):
         began = time.perf_counter()
         answer, looks_like_photo = find(sent, question)
+        unknown = answer.vectors is None
+        first = range(len(answer)) if unknown else originals(answer.vectors, self.searcher.distance)
+        hits = [_described(hit, answer[row].id) for hit, row in zip(answer, first, strict=True)]
         return {
             "gallery": question.gallery,
             "pictures": answer.pictures,
@@ -102,7 +107,7 @@ class Api:
             "looks_like_photo": looks_like_photo,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
             **({"how": answer.how} if answer.how else {}),
-            "found": [_described(hit) for hit in answer],
+            "found": hits,
         }
 
     async def add(self, request):
@@ -120,8 +125,15 @@ class Api:
         return JSONResponse(self.adding.state(), 202)
 
     async def picture(self, request):
-        kind, file = await self.workers.do(self._stored, _checked, request.path_params["id"])
+        kind, file = await self.workers.do(self._stored, open_picture, request.path_params["id"])
         return OpenFileResponse(file, f"image/{kind.lower()}", {"Content-Security-Policy": PICTURE_POLICY})
+
+    async def zip(self, request):
+        ids = list(dict.fromkeys(request.query_params.getlist("id")))
+        if not 1 <= len(ids) <= self.limits.zipped:
+            raise BadInput(f"id: expected 1 to {self.limits.zipped} ids, received {len(ids)}")
+        pictures = await self.workers.do(lambda: [self.searcher.picture(one) for one in ids])
+        return StreamingResponse(zipped(pictures, self.workers.do), headers=ZIP, media_type="application/zip")
 
     async def thumbnail(self, request):
         content = await self.workers.do(self._stored, self.thumbnails.get, request.path_params["id"])
@@ -150,6 +162,7 @@ class Api:
             modality: {
                 "classes": _listed(count.classes),
                 "folders": _listed(count.folders),
+                "taken": count.taken,
                 "known": not trained_on.isdisjoint(map(class_key, count.classes)),
             }
             for modality, count in counts.items()
@@ -182,6 +195,7 @@ def make_app(api, token):
         Route("/search", api.search, methods=["POST"]),
         Route("/add", api.add, methods=["POST"]),
         Route("/picture/{id}", api.picture),
+        Route("/zip", api.zip),
         Route("/thumbnail/{id}", api.thumbnail),
         Route("/details/{id}", api.details),
         Route("/classes", api.classes),
@@ -202,20 +216,11 @@ def make_app(api, token):
     return Guard(app, token, api.limits.request_seconds)
 
 
-def _checked(picture):
-    """(format, open file) of a `StoredPicture`. Raises OSError for a file whose header is no picture's."""
-    file = open_stored(picture)
-    try:
-        return picture_format(file), file
-    except OSError:
-        file.close()
-        raise
-
-
-def _described(hit):
+def _described(hit, original):
     gone = not (is_uri(hit.path) or os.path.isfile(hit.path))
     about = {"id": hit.id, "name": hit.name, "class": hit.class_name, "unseen": hit.unseen}
-    return {**about, "distance": hit.distance, "gone": gone, "box": None if hit.box is None else list(hit.box)}
+    about |= {"distance": hit.distance, "gone": gone, "box": None if hit.box is None else list(hit.box)}
+    return {**about, "taken": hit.taken, "repeats": None if original == hit.id else original}
 
 
 def _listed(counts):

@@ -26,6 +26,7 @@ class Limits:
     waiting: int = 64  # pieces of work that run or wait
     connections: int = 256  # at once
     top: int = 1000  # nearest pictures of an answer
+    zipped: int = 200  # pictures of a zip
     thumbnails: int = 2**25  # bytes that stay in memory
 
 

@@ -1,12 +1,14 @@
 """The parameters of a search, as a query string gives them."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Filter
 from zscmr.utils.errors import BadInput
 
-DEFAULTS = {"kind": "sketch", "gallery": "photo", "top": "20", "folder": None, "unseen": None, "class_name": None}
+DEFAULTS = {"kind": "sketch", "gallery": "photo", "top": "20"}
+DEFAULTS |= dict.fromkeys(("folder", "unseen", "since", "until", "class_name"))
 CHOICES = {"kind": MODALITIES, "gallery": MODALITIES, "unseen": ("0", "1")}
 
 
@@ -38,7 +40,8 @@ class Question:
         if not (top.isascii() and top.isdecimal() and len(top) <= len(str(most)) and 1 <= int(top) <= most):
             raise BadInput(f"top: expected a number from 1 to {most}, received {top!r}")
         unseen = None if values["unseen"] is None else values["unseen"] == "1"
-        filters = Filter(tuple(parameters.getlist("class")), values["folder"], unseen)
+        days = (_day(name, values[name]) for name in ("since", "until"))
+        filters = Filter(tuple(parameters.getlist("class")), values["folder"], unseen, *days)
         return cls(values["kind"], values["gallery"], int(top), filters, values["class_name"])
 
 
@@ -49,3 +52,10 @@ def _once(parameters, name):
     if given and name in CHOICES and given[0] not in CHOICES[name]:
         raise BadInput(f"{name}: expected any of {', '.join(CHOICES[name])}, received {given[0]!r}")
     return given[0] if given else DEFAULTS[name]
+
+
+def _day(name, text):
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{name}: expected a day such as 2024-06-30, received {text!r}") from None

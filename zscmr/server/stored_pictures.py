@@ -112,6 +112,16 @@ def picture_format(file):
     return read_header(_source(file))[0]
 
 
+def open_picture(picture):
+    """(format, open file) of a `StoredPicture`. Raises OSError as `open_stored`, and for what is no picture."""
+    file = open_stored(picture)
+    try:
+        return picture_format(file), file
+    except OSError:
+        file.close()
+        raise
+
+
 def details(picture):
     """Name, class, bytes and time of a `StoredPicture`. Raises OSError as `open_stored`, and for what is no picture."""
     with open_stored(picture) as file:

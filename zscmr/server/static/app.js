@@ -3,12 +3,15 @@
 import {listenToBox, showAdding, showBox} from "./adding.js";
 import {get, newest, Unreachable} from "./api.js";
 import {Drawing} from "./drawing.js";
+import {folderTree} from "./folders.js";
 import {Large} from "./large.js";
 import {listenToPhone} from "./phone.js";
 import {PLURALS, showResults, showStatus} from "./results.js";
+import {save, svgOf} from "./saving.js";
+import {Selection} from "./selection.js";
 
 const WAIT = 200;                    // ms without a change before a search
-const TOPS = [12, 24, 48, 96, 200];
+const TOPS = [12, 24, 48, 96, 200], MOST = 1000;  // pictures of a page; of all pages
 const SHRUNK = 1024;                 // pixels, the longer side of a picture that is sent at most
 const POLL = 500, IDLE = 3000;       // ms between polls: while pictures are added or the server is away; otherwise
 const THEMES = ["system", "light", "dark"];
@@ -17,9 +20,10 @@ const at = id => document.getElementById(id);
 const search = newest();
 const drawing = new Drawing(at("canvas"), at("pen"), drawingChanged);
 const large = new Large(at("large"), pick);
+const selection = new Selection(at("chosen"));
 const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
 const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
-let names = null, counts = null, waiting = 0, away = false, gallerySeen = "", watching = 0;
+let names = null, counts = null, pages = 1, waiting = 0, away = false, gallerySeen = "", watching = 0;
 let mayAdd = false;                  // whether the server adds folders
 let desired = {};                    // filters of the address that are not in the gallery yet
 
@@ -31,7 +35,7 @@ function drawingChanged() {
   at("hint").hidden = !drawing.empty;
   at("undo").disabled = !drawing.past.length && !drawing.stroke;
   at("redo").disabled = !drawing.future.length;
-  at("clear").disabled = drawing.empty;
+  for (const id of ["clear", "save-png", "save-svg"]) at(id).disabled = drawing.empty;
   later();
 }
 
@@ -40,7 +44,18 @@ function later() {
   waiting = setTimeout(run, WAIT);
 }
 
-async function run() {
+function run() {
+  pages = 1;
+  return runAgain();
+}
+
+function showMore() {
+  pages++;
+  return runAgain();
+}
+
+// Search with as many pages of answers as before.
+async function runAgain() {
   clearTimeout(waiting);
   if (!drawing.stroke) remember();
   const typed = at("class-name").value.trim() ? {} : null;  // alone where nothing is drawn
@@ -48,9 +63,13 @@ async function run() {
   if (!body || isEmpty()) return showNothing();
   at("grid").setAttribute("aria-busy", "true");
   try {
-    const answer = await search(`/search?${parameters()}`, body);
-    showResults(at("grid"), answer, names?.[gallery()].known, pick, (found, position) => large.show(found, position));
+    const words = parameters(), top = Math.min(MOST, pages * words.get("top"));
+    words.set("top", top);
+    const answer = await search(`/search?${words}`, body);
+    const enlarge = (found, position) => large.show(found, position);
+    showResults(at("grid"), answer, {known: names?.[gallery()].known, selection, pick, enlarge});
     showStatus(at("status"), answer);
+    at("more").hidden = top === MOST || answer.searched <= top;
     at("photo-hint").hidden = !answer.looks_like_photo;
     at("grid").classList.remove("old");
     if (answer.pictures !== counts?.[answer.gallery]) gallerySeen = "";  // one of the two is of the gallery before
@@ -73,6 +92,7 @@ function fail(error) {
 
 function showNothing() {
   at("grid").replaceChildren();
+  at("more").hidden = true;
   const way = mayAdd ? "Add a folder below." : "The server adds them: --add DIR, or --allow-add to add from here.";
   at("status").textContent = isEmpty()
     ? `No ${PLURALS[gallery()]} in the gallery yet. ${way}` : "Draw something, and what looks like it appears here.";
@@ -86,6 +106,7 @@ function parameters() {
   }
   const name = at("class-name").value.trim();
   if (name) words.set("class_name", name);
+  for (const id of ["since", "until"]) if (at(id).value && !at("dates").hidden) words.set(id, at(id).value);
   return words;
 }
 
@@ -164,6 +185,7 @@ function readAddress() {
   desired = {class: words.get("class"), folder: words.get("folder")};
   for (const id of ["class", "folder"]) at(id).value = "";
   at("class-name").value = words.get("class_name") ?? "";
+  for (const id of ["since", "until"]) at(id).value = words.get(id) ?? "";
   fillFilters();
   choose(at("top"), words.get("top"));
   if ((words.get("draw") ?? "") !== drawing.text) drawing.text = words.get("draw") ?? "";  // undo survives the Back key
@@ -179,26 +201,19 @@ function choose(select, value) {
 
 function fillFilters() {
   if (!names) return;  // the server has not answered yet
-  const {classes, folders, known} = names[gallery()];
+  const {classes, folders, known, taken} = names[gallery()];
   at("class-row").hidden = !known;
-  const common = sharedStart(folders.map(folder => folder.name));
-  fill(at("class"), "all", classes, name => name);
-  fill(at("folder"), "all", folders, name => name.slice(common) || name);
+  at("dates").hidden = !taken;
+  for (const id of ["since", "until"]) [at(id).min, at(id).max] = taken ?? ["", ""];
+  fill(at("class"), classes.map(one => ({...one, label: one.name})));
+  fill(at("folder"), folderTree(folders));
 }
 
-function fill(select, all, counted, label) {
+function fill(select, counted) {
   const before = select.value || desired[select.id];
-  const options = counted.map(({name, pictures}) => new Option(`${label(name)} (${pictures.toLocaleString()})`, name));
-  select.replaceChildren(new Option(all, ""), ...options);
+  const options = counted.map(({name, label, pictures}) => new Option(`${label} (${pictures.toLocaleString()})`, name));
+  select.replaceChildren(new Option("all", ""), ...options);
   choose(select, before);
-}
-
-// Characters of the path that all folders share, whole names alone.
-function sharedStart(paths) {
-  const parts = paths.map(path => path.split(/(?<=[/\\])/));
-  let shared = 0;
-  while (parts.length && parts.every(one => shared < one.length - 1 && one[shared] === parts[0][shared])) shared++;
-  return parts.length ? parts[0].slice(0, shared).join("").length : 0;
 }
 
 // Poll the server: counts and filters of the gallery, the progress of an addition.
@@ -213,7 +228,7 @@ async function watch() {
       await refresh(health);
       gallerySeen = seen;
       away = false;
-      run();
+      runAgain();
     }
   } catch (error) {
     away = true;
@@ -249,7 +264,7 @@ function setKind(kind) {
 }
 
 function keys(event) {
-  if (event.target.matches("input:not([type=range], [type=radio]), select")) return;
+  if (event.target.matches("input:not([type=range], [type=radio], [type=checkbox]), select")) return;
   const key = event.key.toLowerCase(), command = event.ctrlKey || event.metaKey;
   if (command && key === "z" && !event.shiftKey) drawing.undo();
   else if (command && (key === "y" || (key === "z" && event.shiftKey))) drawing.redo();
@@ -263,8 +278,11 @@ function listen() {
   for (const name of ["undo", "redo", "clear"]) on(name, "click", () => drawing[name]());
   on("eraser", "click", () => at("eraser").setAttribute("aria-pressed", drawing.eraser = !drawing.eraser));
   on("width", "input", () => drawing.width = Number(at("width").value));
+  on("save-png", "click", () => save(drawing.blob(), "drawing.png"));
+  on("save-svg", "click", () => save(svgOf(drawing.strokes), "drawing.svg"));
   on("search", "click", run);
   on("class-name", "change", run);
+  on("more", "click", showMore);
   on("upload", "click", () => at("file").click());
   on("file", "change", () => { usePicture(at("file").files[0]); at("file").value = ""; });
   on("draw-again", "click", draw);

@@ -11,6 +11,8 @@ export class Large {
     on("previous", () => this.step(-1));
     on("next", () => this.step(1));
     on("close", () => dialog.close());
+    on("copy", () => this.copy());
+    this.part("copy").hidden = !navigator.clipboard;  // on other machines than the server's without TLS
     on("like", () => { dialog.close(); pick(this.found[this.position]); });
     dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
     dialog.addEventListener("keydown", event => this.key(event));
@@ -28,7 +30,9 @@ export class Large {
     image.src = `/picture/${match.id}`;
     this.part("picture").replaceChildren(framed(image, match.box));
     this.part("name").textContent = lastPart(match.name);
-    this.part("name").title = match.name;
+    this.part("path").textContent = match.name;
+    this.part("copy").textContent = "Copy the path";
+    Object.assign(this.part("download"), {href: `/picture/${match.id}`, download: lastPart(match.name)});
     this.part("open").href = `/picture/${match.id}`;
     this.part("previous").disabled = position === 0;
     this.part("next").disabled = position === found.length - 1;
@@ -39,6 +43,11 @@ export class Large {
 
   showTime(match, {taken}) {
     if (this.found[this.position] === match && taken) this.part("taken").textContent = new Date(taken).toLocaleString();
+  }
+
+  async copy() {
+    await navigator.clipboard.writeText(this.found[this.position].name);
+    this.part("copy").textContent = "Copied";
   }
 
   step(offset) {

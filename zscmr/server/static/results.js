@@ -4,22 +4,31 @@ import {element, framed, lastPart} from "./picture.js";
 
 let last = null;  // {found, position} of the picture that was clicked last
 let shown = "";   // what the grid shows, as text
+let frames = new Map();    // the thumbnails in the grid, by id and box; they move on to the next answer
+const opened = new Set();  // ids of pictures whose near duplicates are shown
 
-// pick(match): called for a click on a picture. enlarge(found, position): called for a second click, even if the grid has
-// moved meanwhile, and for the button in the corner. known: whether class names are shown.
-export function showResults(grid, answer, known, pick, enlarge) {
-  const text = JSON.stringify([known, answer.cutoff, answer.found]);
+// view: {known, selection, pick, enlarge}. known: whether class names are shown. selection: a Selection. pick(match):
+// called for a click on a picture. enlarge(found, position): called for a second click, even if the grid has moved
+// meanwhile, and for the button in the corner.
+export function showResults(grid, answer, view) {
+  const text = JSON.stringify([view.known, answer.cutoff, answer.found, ...opened]);
   if (text === shown && grid.children.length) return;  // as the gallery grows: nothing moves under the pointer
   shown = text;
-  const focused = grid.contains(document.activeElement), isNear = match => match.distance <= (answer.cutoff ?? Infinity);
-  const present = answer.found.filter(match => !match.gone), gone = answer.found.filter(match => match.gone);
-  const found = [...present, ...gone], near = present.filter(isNear).length;
-  const cards = found.map((match, position) => {
-    const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
-    return card(found, position, known, closeness, pick, enlarge);
+  const focused = grid.contains(document.activeElement), groups = grouped(answer.found), found = groups.flat();
+  const before = frames, isFar = match => match.distance > (answer.cutoff ?? Infinity);
+  frames = new Map();
+  const cards = groups.flatMap(group => {
+    const [first] = group, items = (opened.has(first.id) ? group : [first]).map(match => {
+      const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
+      const item = card(found, found.indexOf(match), closeness, view, before);
+      item.classList.toggle("far", isFar(match) && !match.gone);
+      return item;
+    });
+    if (group.length > 1) items[0].append(unfolder(group, () => unfold(grid, answer, view, first)));
+    return items;
   });
-  cards.slice(near).forEach(one => one.classList.add("far"));
-  if (near && near < present.length) cards.splice(near, 0, element("li", "line", "Not very similar"));
+  const near = groups.findIndex(([first]) => isFar(first)), line = cards.findIndex(one => one.matches(".far"));
+  if (near > 0 && line > 0) cards.splice(line, 0, element("li", "line", "Not very similar"));
   grid.replaceChildren(...cards);
   if (focused) grid.querySelector("button")?.focus();
 }
@@ -34,12 +43,40 @@ export function showStatus(status, {found, searched, gallery, milliseconds, how,
     : `No such ${PLURALS[gallery]} in the gallery.`;
 }
 
-function card(found, position, known, closeness, pick, enlarge) {
+// The pictures in groups, each with its near duplicates behind it; pictures that are gone come last.
+function grouped(found) {
+  const groups = new Map();
+  for (const match of [...found.filter(one => !one.gone), ...found.filter(one => one.gone)]) {
+    const group = match.gone ? undefined : groups.get(match.repeats);
+    if (group) group.push(match);
+    else groups.set(match.id, [match]);
+  }
+  return [...groups.values()];
+}
+
+function unfold(grid, answer, view, first) {
+  if (!opened.delete(first.id)) opened.add(first.id);
+  showResults(grid, answer, view);
+  grid.querySelector(`.copies[value="${first.id}"]`).focus();
+}
+
+function unfolder(group, toggle) {
+  const [first, ...copies] = group, open = opened.has(first.id);
+  const sign = element("button", "copies", `${open ? "−" : "+"}${copies.length}`);
+  Object.assign(sign, {type: "button", value: first.id, title: `${copies.length} nearly the same`});
+  sign.setAttribute("aria-label", `Near duplicates of ${first.name}: ${copies.length}`);
+  sign.setAttribute("aria-expanded", open);
+  sign.addEventListener("click", toggle);
+  return sign;
+}
+
+function card(found, position, closeness, {known, selection, pick, enlarge}, before) {
   const match = found[position];
-  const item = element("li"), button = element("button"), text = element("span", "text");
+  const item = element("li"), button = element("button", "find"), text = element("span", "text");
   text.append(bar(match, closeness), element("span", "name", lastPart(match.name)));
+  if (match.taken) text.append(element("time", "", new Date(match.taken).toLocaleDateString()));
   if (known) text.append(element("span", "class", match.class));
-  button.append(match.gone ? element("span", "gone", "gone") : thumbnail(match), text);
+  button.append(match.gone ? element("span", "gone", "gone") : thumbnail(match, before), text);
   button.type = "button";
   button.title = `${match.name}: find more like this`;
   button.addEventListener("click", event => {
@@ -48,7 +85,7 @@ function card(found, position, known, closeness, pick, enlarge) {
     pick(match);
   });
   item.append(button);
-  if (!match.gone) item.append(opener(match, () => enlarge(found, position)));
+  if (!match.gone) item.append(opener(match, () => enlarge(found, position)), selection.box(match));
   return item;
 }
 
@@ -61,10 +98,15 @@ function bar(match, closeness) {
   return one;
 }
 
-function thumbnail(match) {
-  const image = element("img");
-  Object.assign(image, {loading: "lazy", decoding: "async", alt: match.name, src: `/thumbnail/${match.id}`});
-  return framed(image, match.box);
+function thumbnail(match, before) {
+  const key = JSON.stringify([match.id, match.box]);
+  if (!before.has(key)) {
+    const image = element("img");
+    Object.assign(image, {loading: "lazy", decoding: "async", alt: match.name, src: `/thumbnail/${match.id}`});
+    before.set(key, framed(image, match.box));
+  }
+  frames.set(key, before.get(key));
+  return frames.get(key);
 }
 
 function opener(match, enlarge) {
