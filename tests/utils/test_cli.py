@@ -54,7 +54,8 @@ def test_tables_are_printed_and_files_written_whatever_the_encoding(narrow, tmp_
 def test_a_plan_is_printed_whatever_the_encoding(narrow, dataset_folder, tmp_path):
     (tmp_path / "two −.txt").write_text("bee\nfox\n")
     status, out, errors = narrow("paper_tables.py", "--data", dataset_folder, "--unseen", "two −.txt", "--plan")
-    assert (status, errors) == (0, "")
+    assert status == 0
+    assert all(line.startswith("warning: unseen list ") for line in errors.splitlines())  # of few unseen classes
     assert "unseen list two ?" in out and "cells missing, about" in out
 
 
