@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from helpers.project import posix
+from helpers.unlisted import refuse_to_list
 
 from zscmr.datasets import listing
 from zscmr.datasets.listing import Scan, is_skipped, walk
@@ -120,14 +121,7 @@ def test_names_that_are_not_utf_8_are_skipped_and_counted(tmp_path, capsys):
 def test_a_folder_that_cannot_be_entered_is_named_and_the_rest_goes_on(tmp_path, capsys, monkeypatch):
     """Permissions do not bind root, so that the system call refuses."""
     plant(tmp_path, "a/1.jpg", "b/2.jpg", "c/3.jpg")
-    scandir = os.scandir
-
-    def refuses(path):
-        if str(path).endswith("/b"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuses)
+    refuse_to_list(monkeypatch, "/b")
     names, scan = listed(tmp_path)
     scan.report()
     assert names == ["a/1.jpg", "c/3.jpg"] and scan.unlisted == {f"{tmp_path}/b": "Permission denied"}

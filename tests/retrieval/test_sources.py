@@ -3,6 +3,7 @@
 import os
 
 from helpers.project import posix
+from helpers.unlisted import refuse_to_list
 
 from zscmr.retrieval.sources import SourceFile, open_source, queries_in
 
@@ -52,11 +53,7 @@ def test_queries_are_files_and_the_pictures_of_folders(tmp_path):
 @posix
 def test_a_source_that_cannot_be_listed_says_why(tmp_path, monkeypatch, capsys):
     """Once, as the reason of the refusal; permissions do not bind root, so that the system call refuses."""
-
-    def refuses(path):
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(os, "scandir", refuses)
+    refuse_to_list(monkeypatch, "")
     source = open_source(tmp_path)
     assert source.files() == [] and source.why_empty() == "Permission denied"
     assert source.doubts({f"{tmp_path}/a/b.png"}) == {(str(tmp_path), "Permission denied"): [f"{tmp_path}/a/b.png"]}

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from helpers.project import posix
 from helpers.toy_gallery import IDENTITY, ToyEncoder, check_complete, write_files
+from helpers.unlisted import refuse_to_list
 
 from zscmr.retrieval.table import Table
 from zscmr.retrieval.updates import AddRules, Update
@@ -125,14 +126,7 @@ def test_rows_of_what_could_not_be_listed_stay(opened, tmp_path, capsys, monkeyp
     (folder / "ant/00000.png").unlink()
     (folder / "ant/00002.png").unlink()
     capsys.readouterr()
-    scandir = os.scandir
-
-    def refuses(path):
-        if str(path).endswith("bee"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuses)
+    refuse_to_list(monkeypatch, "bee")
     assert add(opened, folder, rules) == Update(0, 5, 2)
     assert capsys.readouterr().err.splitlines() == [
         f"warning: {folder}/bee: Permission denied, skipped",

@@ -216,7 +216,7 @@ def follow(settings, searcher):
                 warn(fault)
                 continue
             if done.added or done.removed or not again:
-                say(f"{folder}: {done.added} added, {done.kept} kept, {done.removed} replaced or gone")
+                say(f"{folder}: {done.counts}")
             again = True
     say("stopped")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from zscmr.evaluation.distances import MEMORY, check_vectors
+from zscmr.evaluation.distances import MEMORY, check_vectors, scaled_rows
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.engines import LITERT
 from zscmr.retrieval import hits
@@ -260,7 +260,7 @@ class Searcher:
         if vectors is None:
             return named
         if self.distance == "cosine":
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = scaled_rows(vectors, self.distance)
         return ((1 - CLASS_WEIGHT) * vectors + CLASS_WEIGHT * named).astype(np.float32)
 
     def cutoff(self, kind, gallery):

@@ -23,6 +23,11 @@ class Update:
     removed: int
     left_out: str = ""  # files that cannot be read, by kind: "2 HEIC, 1 video"
 
+    @property
+    def counts(self) -> str:
+        """The three numbers in words."""
+        return f"{self.added} added, {self.kept} kept, {self.removed} replaced or gone"
+
 
 @dataclass(frozen=True)
 class AddRules:

@@ -2,12 +2,10 @@
 
 import threading
 
-from zscmr.retrieval import AddRules
+from zscmr.retrieval.updates import DEFAULT_RULES
 from zscmr.retrieval.watching import changes
 from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput, first_line
-
-DEFAULT_RULES = AddRules()
 
 
 class Stopped(Exception):
@@ -76,7 +74,7 @@ class Adding:
         try:
             encoder = self.searcher.encoder(modality)
             done = self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
-            counts = f"{folder}: {done.added} added, {done.kept} kept, {done.removed} replaced or gone"
+            counts = f"{folder}: {done.counts}"
             end = {"result": counts + (f"; left out: {done.left_out}" if done.left_out else "")}
             if not again or done.added or done.removed:
                 say(counts)  # the listing has said what is left out

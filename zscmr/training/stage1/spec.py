@@ -87,7 +87,7 @@ class CnnSpec:
             "precision": self.precision,
         }
         rare = {"size": self.size, "ink": self.ink, "objective": self.objective}
-        rare["views"] = self.views if self.views > 1 else None
+        rare |= {"views": self.views} if self.views > 1 else {}
         return about | {key: value for key, value in rare.items() if value is not None}
 
     @classmethod
