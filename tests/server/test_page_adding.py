@@ -74,7 +74,7 @@ def test_pictures_come_in_while_a_folder_is_followed(browser, serve, folders, ra
     page.stroke(LINE)
     page.until(lambda: len(page.shown) == 24)
     new = folders["photo"] / "bar/new.jpg"
-    shutil.copy(folders["photo"] / "bar/bar_0.jpg", new)
+    draw("bar", random).save(new)
     page.until(lambda: "25 photos" in page["about"].text and len(page.shown) == 24)
     before = server.search(page.drawn, "top=25")["found"]
     draw("disc", random).save(new)
