@@ -43,7 +43,7 @@ def test_quick_plan_then_nothing_is_left(wide_folder, tmp_path, capsys, monkeypa
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"presets": ("papers",)}, "--presets papers: no such preset, zscmr has paper, released, tuned"),
+        ({"presets": ("papers",)}, "--presets papers: no such preset, zscmr has paper, faithful, released, tuned"),
         ({"models": ("gan",)}, "--models: expected any of zscmr, aligned, identity, crossatnet, pcmsn, received gan"),
         ({"data": "nowhere"}, "nowhere: no such dataset directory"),
         ({"unseen": "zebra\n"}, "list.txt: no class 'zebra'"),
@@ -115,4 +115,4 @@ def test_presets_of_one_width_are_left_out_where_there_are_two(wide_folder):
     wide = matfiles.read(wide_folder / "sketchmatnew.mat", "feature")
     matfiles.write(wide_folder / "sketchmatnew.mat", {"feature": np.concatenate([wide, wide], axis=1)})
     plan = paper_tables.make_plan(paper_tables.Settings(data=wide_folder), methods)
-    assert not {"aligned", "direct"} & {method.preset for method in plan.methods} and plan.methods
+    assert not {"aligned", "direct", "faithful"} & {method.preset for method in plan.methods} and plan.methods

@@ -160,7 +160,7 @@ def test_cnn_trained_on_unseen_classes_marks_every_table(dataset_folder, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["released", "tuned"])
+@pytest.mark.parametrize("preset", ["faithful", "released", "tuned"])
 def test_every_preset_trains_and_resumes(dataset_folder, preset):
     """Interrupted after its first epoch, a run of the preset ends with the same bytes."""
     choices = {"preset": preset, "epochs": 3, "batch_size": 12, "hidden": None, "held_out": 0.2}

@@ -24,8 +24,8 @@ def test_every_system_keeps_the_contract(name):
 
 
 def test_presets_that_became_systems_keep_their_names():
-    assert list(zscmr.PRESETS) == ["paper", "released", "tuned"]
-    assert list(models.presets_of("zscmr")) == ["paper", "released", "tuned", "aligned", "end-to-end"]
+    assert list(zscmr.PRESETS) == ["paper", "faithful", "released", "tuned"]
+    assert list(models.presets_of("zscmr")) == ["paper", "faithful", "released", "tuned", "aligned", "end-to-end"]
     for preset, system in (("aligned", "aligned"), ("end-to-end", "identity"), ("tuned", "zscmr")):
         assert models.system("zscmr", preset).__name__ == f"zscmr.models.{system}"
         assert preset in models.system(system).PRESETS

@@ -1,13 +1,16 @@
 """The loss terms against slow loops in NumPy, their gradients against finite differences, and the layer sizes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.project import check_gradients
 from helpers.slow import assert_terms_agree, slow_all_pairs, slow_cross_entropy, slow_encoded, slow_linear, slow_scaled
 
-from zscmr.models import zscmr
+from zscmr.models import aligned, zscmr
 from zscmr.models.base import Batch, Inputs
+from zscmr.training.sources import TrainingRows
 from zscmr.training.strategies import Gather
 
 BATCH, F, G, S, T, C = 6, 7, 6, 4, 3, 4
@@ -59,7 +62,7 @@ class Slow:
         return self.normed(slow_encoded(encoder, x))
 
     def normed(self, row):
-        return row / np.linalg.norm(row) if self.model.settings.objective == "tuned" else row
+        return row / np.linalg.norm(row) if self.model.settings.objective in ("tuned", "faithful") else row
 
 
 def slow_terms(model, photos, sketches, negative_photos, negative_sketches, class_vectors, labels):
@@ -174,3 +177,38 @@ def test_dropout_noise_is_a_function_of_its_seed(make_model, batch):
 
     assert draw([1, 2]) == draw([1, 2])
     assert draw([1, 2]) != draw([1, 3])
+
+
+def training_rows(random, width=F):
+    return TrainingRows(random.normal(size=(20, width)).astype(np.float32), np.arange(20) % C, np.arange(20))
+
+
+def test_faithful_terms_are_those_of_paper_on_unit_embeddings(random, batch):
+    """Photos and sketches have as many features."""
+    settings = zscmr.Settings(objective="faithful", dim=T, margin=1.5)
+    model = zscmr.build(settings, inputs(training_rows(random), training_rows(random)))
+    for weight in model.trainable_variables:
+        weight.assign(random.normal(size=weight.shape))
+    for sketches in (1, 3):
+        batch[sketches] = np.concatenate([batch[sketches], batch[sketches][:, :1]], axis=1)
+    assert_terms_agree(fast_terms(model, *batch), slow_terms(model, *batch), zscmr.TERMS)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_faithful_starts_at_the_map_of_aligned(random, known):
+    """Similarities to the 5 classes of a classifier, if there is one, follow the features in the decoders too."""
+    photos, sketches, classifier = training_rows(random), training_rows(random), random.normal(size=(F, 5))
+    given = dataclasses.replace(inputs(photos, sketches), classifier=classifier.astype(np.float32) if known else None)
+    model = zscmr.build(zscmr.Settings(objective="faithful", dim=T), given)
+    start = aligned.build(aligned.Settings(dim=T), given)
+    for modality in ("photo", "sketch"):
+        expected = start.embed(photos.features, modality)
+        np.testing.assert_array_equal(model.embed(photos.features, modality), expected)
+        np.testing.assert_array_equal(model.branch(modality)(photos.features), expected)
+    assert model.photo_decoder.kernel.shape == model.sketch_decoder.kernel.shape == (T, F + 5 * known)
+
+
+def test_faithful_refuses_features_of_two_widths(random, refused):
+    settings = zscmr.Settings(objective="faithful", dim=T)
+    message = refused(zscmr.build, settings, inputs(training_rows(random), training_rows(random, G)))
+    assert message == "photos have 7 features, sketches 6: --preset faithful needs as many of both"

@@ -40,7 +40,10 @@ def test_a_term_that_the_release_splits_is_left_out_whole():
         ({"temperature": 0.0}, "--temperature should be above 0, received 0.0"),
         ({"temperature": 1.0}, "--temperature 1.0: --model zscmr has no use for it under --preset paper"),
         ({"preset": "tuned", "margin": 2.0}, "--margin 2.0: --model zscmr has no use for it under --preset tuned"),
-        ({"preset": "papers"}, "--preset papers: --model zscmr has paper, released, tuned, aligned, end-to-end"),
+        (
+            {"preset": "papers"},
+            "--preset papers: --model zscmr has paper, faithful, released, tuned, aligned, end-to-end",
+        ),
         ({"model": "aligned", "margin": 2.0}, "--margin 2.0: --model aligned has no such constant"),
         ({"preset": "aligned", "hidden": 8}, "--hidden 8: --model zscmr has no such constant"),
         ({"preset": "aligned", "without": ("latent",)}, "--without latent: no such loss term, the objective has none"),
