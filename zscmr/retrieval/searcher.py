@@ -53,7 +53,9 @@ class View:
             return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
         rows, distances, best = nearest_pictures(self.index, vectors, top, mask)
         boxes = [boxes_of(self.identity.windows, row) for row in best]
-        return hits.answers([self.pictures.take(row) for row in rows], distances, searched, count, boxes=boxes)
+        parts = [functools.partial(self.pictures.parts, row) for row in rows]
+        nearest = [self.pictures.take(row) for row in rows]
+        return hits.answers(nearest, distances, searched, count, boxes=boxes, parts=parts)
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""
