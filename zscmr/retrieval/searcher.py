@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zscmr.retrieval.encoder import Picture
 
 
-EXPECTED = 100  # hits of an answer that are looked up together
+EXPECTED = 100  # hits of an answer that are looked up together, in groups
 KEPT = 5000  # ids that are remembered, and pictures
 
 
@@ -96,12 +96,14 @@ class _StoredPictures:
         self._hits, self._kept, self._version = OrderedDict(), {}, None
 
     def expect(self, ids):
-        """Remember the ids of an answer, one of which is likely to be looked up next."""
-        ids = tuple(ids)[:EXPECTED]
+        """Remember the ids of an answer, which are likely to be looked up next, those of a group together."""
+        ids = tuple(ids)
         with self._lock:
-            for one in ids:
-                self._hits[one] = ids
-                self._hits.move_to_end(one)
+            for start in range(0, len(ids), EXPECTED):
+                group = ids[start : start + EXPECTED]
+                for one in group:
+                    self._hits[one] = group
+                    self._hits.move_to_end(one)
             while len(self._hits) > KEPT:
                 self._hits.popitem(last=False)
 
