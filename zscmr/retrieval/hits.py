@@ -1,7 +1,8 @@
 """What a search returns, for command, page and programs alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Answer:
         how: empty if the vectors were compared in memory, else how the table was searched.
         query: what the user gave, if it was a path; the class name of a search by name alone.
         cutoff: distance beyond which pictures are not similar to the query; None: unknown.
-        vectors: the embeddings (k, dim) of the hits, or packed codes (k, bytes); None: unknown.
+        parts: () -> vectors (k, n, dim) of the hits, or packed codes, each whole and by its windows; None: unknown.
     """
 
     hits: tuple[Hit, ...]
@@ -48,7 +49,7 @@ class Answer:
     how: str = ""
     query: str | None = None
     cutoff: float | None = None
-    vectors: "npt.NDArray[np.generic] | None" = field(default=None, compare=False, repr=False)
+    parts: "Callable[[], npt.NDArray[np.generic]] | None" = field(default=None, compare=False, repr=False)
 
     @property
     def similar(self) -> int:
@@ -77,6 +78,7 @@ def answers(
     count: int,
     how: str = "",
     boxes: "Sequence[Sequence[tuple[float, float, float, float] | None]] | None" = None,
+    parts: "Sequence[Callable[[], npt.NDArray[np.generic]]] | None" = None,
 ) -> list[Answer]:
     """An `Answer` for each query.
 
@@ -85,11 +87,13 @@ def answers(
         distances: their distances, (k,) for each query.
         searched, count, how: as of `Answer`.
         boxes: as of `Hit`, (k,) for each query; left out: whole pictures.
+        parts: as of `Answer`, for each query; left out: whole pictures.
     """
     boxes = [[None] * len(row) for row in distances] if boxes is None else boxes
+    parts = [partial(one.parts, slice(None)) for one in pictures] if parts is None else parts
     return [
-        Answer(_hits(*each), searched, count, how, vectors=each[0].vectors)
-        for each in zip(pictures, distances, boxes, strict=True)
+        Answer(_hits(one, apart, box), searched, count, how, parts=of_one)
+        for one, apart, box, of_one in zip(pictures, distances, boxes, parts, strict=True)
     ]
 
 

@@ -67,6 +67,15 @@ class Pictures:
         taken = None if self.taken is None else self.taken[rows]
         return Pictures(*(column[rows] for column in columns), taken=taken)
 
+    def parts(self, rows):
+        """Vectors (k, 1 + count, dim) of pictures and their windows; (k, 1, dim) unless all have as many windows."""
+        whole = self.vectors[rows][:, None]
+        counts = np.unique(self.window_counts[rows]) if self.windows is not None else ()
+        if len(counts) != 1 or not counts[0]:
+            return whole
+        ends = np.cumsum(self.window_counts)[rows]
+        return np.concatenate([whole, self.windows[ends[:, None] + np.arange(-counts[0], 0)]], axis=1)
+
     @cached_property
     def class_codes(self):
         """([class name], the position in it of each picture's class (n,)); kept, because each filter needs it."""

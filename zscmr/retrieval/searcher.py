@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 CLASS_WEIGHT = 0.5  # of the class in a query of a picture and a class name
-EXPECTED = 100  # hits of an answer that are looked up together
+EXPECTED = 100  # hits of an answer that are looked up together, in groups
 KEPT = 5000  # ids that are remembered, and pictures
 
 
@@ -55,7 +55,9 @@ class View:
             return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
         rows, distances, best = nearest_pictures(self.index, vectors, top, mask)
         boxes = [boxes_of(self.identity.windows, row) for row in best]
-        return hits.answers([self.pictures.take(row) for row in rows], distances, searched, count, boxes=boxes)
+        parts = [functools.partial(self.pictures.parts, row) for row in rows]
+        nearest = [self.pictures.take(row) for row in rows]
+        return hits.answers(nearest, distances, searched, count, boxes=boxes, parts=parts)
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""
@@ -96,12 +98,14 @@ class _StoredPictures:
         self._hits, self._kept, self._version = OrderedDict(), {}, None
 
     def expect(self, ids):
-        """Remember the ids of an answer, one of which is likely to be looked up next."""
-        ids = tuple(ids)[:EXPECTED]
+        """Remember the ids of an answer, which are likely to be looked up next, those of a group together."""
+        ids = tuple(ids)
         with self._lock:
-            for one in ids:
-                self._hits[one] = ids
-                self._hits.move_to_end(one)
+            for start in range(0, len(ids), EXPECTED):
+                group = ids[start : start + EXPECTED]
+                for one in group:
+                    self._hits[one] = group
+                    self._hits.move_to_end(one)
             while len(self._hits) > KEPT:
                 self._hits.popitem(last=False)
 

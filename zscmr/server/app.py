@@ -94,8 +94,7 @@ class Api:
     def _answer(self, question, find, sent):
         began = time.perf_counter()
         answer, looks_like_photo = find(sent, question)
-        unknown = answer.vectors is None
-        first = range(len(answer)) if unknown else originals(answer.vectors, self.searcher.distance)
+        first = range(len(answer)) if answer.parts is None else originals(answer.parts(), self.searcher.distance)
         hits = [_described(hit, answer[row].id) for hit, row in zip(answer, first, strict=True)]
         return {
             "gallery": question.gallery,
