@@ -26,7 +26,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from zscmr.retrieval import Searcher
-from zscmr.retrieval.table import File, rows
+from zscmr.retrieval.schema import File, rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.options import Options, setting

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zscmr.retrieval.duplicates import originals
-from zscmr.retrieval.table import Pictures
+from zscmr.retrieval.schema import Pictures
 
 TURNED = np.arccos(1 - 0.01)  # cosine distance of .01
 
