@@ -65,7 +65,7 @@ PRESETS = {
     "paper": Preset(Settings()),
     "faithful": Preset(
         Settings(objective="faithful", margin=0.4),
-        epochs=10,
+        epochs=5,
         learning_rate=3e-4,
         schedule="cosine",
         held_out=0.0,  # seen classes say nothing of the epoch where stage I has trained on them
