@@ -93,3 +93,8 @@ def test_counts_that_differ_from_the_literature_are_said(tmp_path, capsys):
     plant(tmp_path, "other", PHOTOS)
     layouts.compare_counts({"photo": layouts.list_pictures(tmp_path / "other", "photo")}, ["ant"])
     assert capsys.readouterr().err == ""
+
+
+def test_many_classes_are_not_all_named():
+    assert layouts._first_names([f"c{number}" for number in range(22)]).endswith("c18, c19 and 2 more")
+    assert layouts._first_names(["ant", "bee"]) == "ant, bee"

@@ -23,6 +23,8 @@ from zscmr.utils.console import say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.options import Options, setting
 
+_NAMED = 20  # classes that a message names
+
 #: folders that are no classes but hold class folders (or further such folders) of a modality
 _CONTAINERS = {
     "photo": (
@@ -195,10 +197,16 @@ def matched_classes(photos, sketches):
     for tree, other in ((photos, "sketch"), (sketches, "photo")):
         alone = [name for name in tree.classes if class_key(name) not in common]
         if alone:
-            warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {', '.join(alone)}")
+            warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {_first_names(alone)}")
     if len(shared) < 4:
         raise BadInput(f"{photos.root} and {sketches.root} share {len(shared)} classes; at least 4 are needed")
     return {"photo": _renumbered(photos, shared), "sketch": _renumbered(sketches, shared)}
+
+
+def _first_names(names):
+    """The first `_NAMED` of many class names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _renumbered(tree, classes):
@@ -222,7 +230,7 @@ def first_of_each_class(tree, count, modality):
         if mask[row]:
             names[label].add(name)
     short = [name for name, firsts in zip(tree.classes, names, strict=True) if len(firsts) < count]
-    note = f"; {len(short)} classes have fewer: {', '.join(short)}" if short else ""
+    note = f"; {len(short)} classes have fewer: {_first_names(short)}" if short else ""
     say(f"{modality}: the first {count} of each class, {mask.sum():,} of {len(mask):,} pictures{note}")
     return tree.take(mask)
 
