@@ -8,6 +8,7 @@ import pytest
 
 from zscmr.models import identity
 from zscmr.models.base import Inputs
+from zscmr.training import export
 from zscmr.training.export import Embedding, open_network, write_shared_encoder
 
 DATASET = {"directory": "data/mine", "photo": 3, "sketch": 3, "class_vectors": 0}
@@ -49,3 +50,9 @@ def test_a_graph_ends_in_the_embeddings_of_the_system(random):
     features = keras.Input((3,))
     model = keras.Model(features, Embedding(system, "sketch")(features))
     np.testing.assert_array_equal(model(rows), system.embed_sketches(rows))
+
+
+def test_windows_are_tried_on_sides_that_halve_as_the_encoders_own():
+    """260, 130, 65, 33, 17: odd from the third on; so are 324's, 162, 81, 41, 21, but not 316's."""
+    assert list(export._sizes(260, 17 / 14)) == [316, 324]
+    assert list(export._sizes(224, 2.0)) == [448]

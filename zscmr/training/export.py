@@ -35,6 +35,7 @@ _DATASET = {"directory": str, "photo": int, "sketch": int, "class_vectors": int}
 #: (docs/trials.md)
 WINDOWS = {"fast": (17 / 14, (4 / 9,)), "thorough": (2.0, (1 / 2,))}
 PENALTY = 0.1  # added to a window's cosine distance
+STRIDE = 32  # pixels of a picture to a cell of the last maps
 OWN_WHOLE = 1.25  # side of the input, as in WINDOWS, above which the whole picture is embedded at its own size
 
 
@@ -298,24 +299,40 @@ def _windows(opened, embedded, path, modes=WINDOWS, penalty=PENALTY, float16=Fal
     """
     records = []
     for mode, (scale, shares) in modes.items():
-        size = round(opened.preprocessing.size * scale)
-        try:
-            larger = opened.of_size(size)
-            sides = [max(round(share * larger.maps), 1) for share in shares]
-            steps = [max(round(side / 2), 1) for side in sides]
-            pairs = tuple(zip(sides, steps, strict=True))
-            windows = Windows(mode, size, larger.maps, pairs, penalty, own_whole=scale > OWN_WHOLE)
-            pictures = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.uint8)
-            expected = outputs_of(embedded(larger), pictures, windows.weights())
-            received = Graph(path, size=size, weights=windows.weights())(pictures)
-        except (BadInput, ValueError) as error:
-            say(f"{path}: no {mode} windows: {error}")
-            continue
-        if difference(expected, received, float16) <= FLIPPED:
-            records.append(windows.record())
+        for size in _sizes(opened.preprocessing.size, scale):
+            try:
+                larger = opened.of_size(size)
+                sides = [max(round(share * larger.maps), 1) for share in shares]
+                steps = [max(round(side / 2), 1) for side in sides]
+                pairs = tuple(zip(sides, steps, strict=True))
+                windows = Windows(mode, size, larger.maps, pairs, penalty, own_whole=scale > OWN_WHOLE)
+                agrees = _agrees(path, embedded(larger), windows, float16)
+            except (BadInput, ValueError) as error:
+                say(f"{path}: no {mode} windows: {error}")
+                break
+            if agrees:
+                records.append(windows.record())
+                break
         else:
             say(f"{path}: no {mode} windows: on pictures of {size} pixels the graph differs from the model")
     return records
+
+
+def _agrees(path, model, windows, float16):
+    """Whether a written graph gives the model's vectors of windows, for a picture of noise."""
+    pictures = np.random.default_rng(0).integers(0, 256, (1, windows.size, windows.size, 3)).astype(np.uint8)
+    received = Graph(path, size=windows.size, weights=windows.weights())(pictures)
+    return difference(outputs_of(model, pictures, windows.weights()), received, float16) <= FLIPPED
+
+
+def _sizes(size, scale):
+    """Sides in pixels to try for windows: `size` × `scale`, then the nearest that STRIDE divides as it does `size`.
+
+    Where a convolution of stride 2 meets an odd side, the converter replaces its padding by one that is the same there
+    and another on even sides. Then the graph is right on those sides only that stay odd and even as the exported one.
+    """
+    larger = round(size * scale)
+    return dict.fromkeys((larger, size + STRIDE * round((larger - size) / STRIDE)))
 
 
 def _entry(digest, opened, shrink, dim):
