@@ -161,14 +161,14 @@ def test_a_second_click_opens_the_picture(page, browser, server):
 def test_the_large_picture_has_arrows_and_shows_its_box(browser, serve, monkeypatch):
     """The box of shares .25 to .75 and 0 to .5 lies so over tile and picture, which are square here."""
     server = serve()
-    search = server.searcher.search
+    search = server.searcher.search_vectors
 
     def boxed(*args):
-        answer = search(*args)
+        [answer] = search(*args)
         first = dataclasses.replace(answer[0], box=(0.25, 0.0, 0.75, 0.5))
-        return dataclasses.replace(answer, hits=(first, *answer.hits[1:]))
+        return [dataclasses.replace(answer, hits=(first, *answer.hits[1:]))]
 
-    server.searcher.search = boxed
+    server.searcher.search_vectors = boxed
     page = Page(browser, server)
     page.stroke(LINE)
     page.until(lambda: len(page.shown) == 24)

@@ -10,7 +10,8 @@ import {PLURALS, showResults, showStatus} from "./results.js";
 import {save, svgOf} from "./saving.js";
 import {Selection} from "./selection.js";
 
-const WAIT = 200;                    // ms without a change before a search
+const WAIT = 200;                    // ms that the pen rests on the paper before a search; none once it is lifted
+const SLOW = 700;                    // ms of a search after which the page says that it searches
 const TOPS = [12, 24, 48, 96, 200], MOST = 1000;  // pictures of a page; of all pages
 const SHRUNK = 1024;                 // pixels, the longer side of a picture that is sent at most
 const POLL = 500, IDLE = 3000;       // ms between polls: while pictures are added or the server is away; otherwise
@@ -36,12 +37,8 @@ function drawingChanged() {
   at("undo").disabled = !drawing.past.length && !drawing.stroke;
   at("redo").disabled = !drawing.future.length;
   for (const id of ["clear", "save-png", "save-svg"]) at(id).disabled = drawing.empty;
-  later();
-}
-
-function later() {
   clearTimeout(waiting);
-  waiting = setTimeout(run, WAIT);
+  waiting = setTimeout(run, drawing.stroke ? WAIT : 0);
 }
 
 function run() {
@@ -62,6 +59,7 @@ async function runAgain() {
   const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? typed : drawing.blob());
   if (!body || isEmpty()) return showNothing();
   at("grid").setAttribute("aria-busy", "true");
+  const slow = setTimeout(() => at("status").textContent = "Searching …", SLOW);
   try {
     const words = parameters(), top = Math.min(MOST, pages * words.get("top"));
     words.set("top", top);
@@ -76,6 +74,8 @@ async function runAgain() {
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(error);
+  } finally {
+    clearTimeout(slow);
   }
   at("grid").removeAttribute("aria-busy");
 }
