@@ -299,9 +299,26 @@ def test_back_keeps_names_and_pictures(page, browser, sketch):
     page.until(lambda: page["query-name"].text.startswith("More like "))
     browser.back()
     names = {one.id: one.name for one in page.server.searcher.table.stored([first[3]]).values()}
-    page.until(lambda: page["query-name"].text == f"More like {names[first[3]]}")
+    page.until(lambda: page["query-name"].text == "More like " + names[first[3]].split("/")[-1])
     browser.back()
     page.until(lambda: page["query-name"].text == "mine.png" and page.shown == first)
+
+
+def test_more_like_a_picture_far_down_begins_at_the_top(page, browser):
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    browser.execute_script("document.getElementById('grid').style.rowGap = '400px'; scrollTo(0, 1e6)")
+    assert browser.execute_script("return scrollY") > 500
+    page.cards()[-1].click()
+    page.until(lambda: len(page.shown) == 23 and browser.execute_script("return scrollY") == 0)
+
+
+def test_thumbnails_far_below_the_screen_are_loaded_too(page, browser):
+    browser.execute_script("document.getElementById('grid').style.rowGap = '9000px'")
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    missing = "return [...document.querySelectorAll('#grid img')].filter(image => !image.naturalWidth).length"
+    page.until(lambda: browser.execute_script(missing) == 0)
 
 
 def test_a_sign_while_dragging(page, browser):

@@ -21,7 +21,7 @@ export function showResults(grid, answer, view) {
   frames = new Map();
   const cards = groups.flatMap(group => {
     const [first] = group, items = (opened.has(first.id) ? group : [first]).map(match => {
-      const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
+      const closeness = closenessOf(match.distance, answer);
       const item = card(found, found.indexOf(match), closeness, view, before);
       item.classList.toggle("far", isFar(match) && !match.gone);
       return item;
@@ -106,7 +106,12 @@ function card(found, position, closeness, {known, selection, pick, enlarge}, bef
   return item;
 }
 
-// The nearest has a whole bar, one of twice its distance half of one.
+// The cosine, where that is what is compared; else the nearest has 1, one at twice its distance half.
+function closenessOf(distance, answer) {
+  if (answer.distance === "cosine") return Math.min(Math.max(1 - distance, 0), 1);
+  return distance ? answer.found[0].distance / distance : 1;
+}
+
 function bar(match, closeness) {
   const one = element("span", "bar");
   one.title = `distance ${match.distance.toFixed(3)}`;
