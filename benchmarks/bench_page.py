@@ -2,7 +2,7 @@
 
 Each gallery has random embeddings with the windows of a new gallery, 500 folders, and file names that are hard links to
 a few pictures. Load: from the request of the page to its first line of text. Answer: from the end of a stroke to the
-new tiles, with the .2 s that the page waits for another stroke. Scroll: twice through 1,000 tiles, 60 pixels a frame;
+new tiles. Scroll: twice through 1,000 tiles, 60 pixels a frame;
 the time between frames, and the share of tiles on the screen whose picture is not there yet.
 """
 

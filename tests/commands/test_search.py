@@ -372,7 +372,7 @@ def test_a_class_name_is_a_query(folder, refused, capsys):
     (answer,) = find(folder, class_name="Cow", top=5)["queries"]
     assert answer["query"] == "Cow"
     assert [hit["name"] for hit in answer["found"]] == [names[row] for row in np.argsort(distances, kind="stable")[:5]]
-    assert "\nCow\n    1 " in "\n" + capsys.readouterr().out
+    assert "\nCow\n  rank   distance  class  name\n     1 " in "\n" + capsys.readouterr().out
     sketch = folder / "ant.png"
     draw("bar", np.random.default_rng(0)).save(sketch)
     (both,) = find(folder, sketch, class_name="cow", top=5)["queries"]

@@ -30,9 +30,9 @@ class ToyEncoder:
 
     cutoff, seen, class_vectors = None, frozenset(("bar", "disc")), None
 
-    def embed(self, paths):
+    def embed(self, paths, notice=None):
         paths = [as_file(path) for path in paths]
-        pictures, readable = read_pictures(paths, SIZE)
+        pictures, readable = read_pictures(paths, SIZE, notice=notice)
         return pictures.mean(axis=3).reshape(len(paths), SIZE * SIZE).astype(np.float32) / 255 - 0.85, readable
 
     def faults(self, paths, readable):

@@ -21,14 +21,15 @@ def answer(cutoff=None):
 
 
 def test_lines_are_rank_distance_class_and_name():
-    first, second = (
-        "    1     0.1000  cat    cat/1.jpg",
-        "    2     0.3000  zebra  zebra/2.jpg  (across 25-75 %, down 0-50 %)",
+    table = heading, first, second = (
+        "  rank   distance  class  name",
+        "     1     0.1000  cat    cat/1.jpg",
+        "     2     0.3000  zebra  zebra/2.jpg  (across 25-75 %, down 0-50 %)",
     )
-    assert answers.lines(answer()) == ["my.png", first, second]
-    assert answers.lines(answer(cutoff=0.3)) == ["my.png", first, second]
-    assert answers.lines(answer(cutoff=0.2)) == ["my.png", first, "  not very similar:", second]
-    assert answers.lines(answer(cutoff=0.05)) == ["my.png", "  nothing very similar; the nearest are", first, second]
+    assert answers.lines(answer()) == ["my.png", *table]
+    assert answers.lines(answer(cutoff=0.3)) == ["my.png", *table]
+    assert answers.lines(answer(cutoff=0.2)) == ["my.png", heading, first, "  not very similar:", second]
+    assert answers.lines(answer(cutoff=0.05)) == ["my.png", "  nothing very similar; the nearest are", *table]
 
 
 @pytest.mark.parametrize(("cutoff", "similar"), [(None, True), (0.2, True), (0.05, False)])

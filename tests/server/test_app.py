@@ -53,7 +53,7 @@ def test_an_answer_of_the_table_says_how_it_was_found(serve, sketch):
     server = serve()
     assert "how" not in server.search(sketch)
     hit = Hit(0.5, "bar", "/none.jpg", "none", "0" * 16, False, (0.25, 0.0, 0.75, 0.5))
-    server.searcher.search = lambda *_: Answer((hit,), 1, 2, "by an index that finds 97.0% of the nearest")
+    server.searcher.search_vectors = lambda *_: [Answer((hit,), 1, 2, "by an index that finds 97.0% of the nearest")]
     answer = server.search(sketch)
     assert answer["how"] == "by an index that finds 97.0% of the nearest"
     assert (answer["searched"], answer["pictures"], answer["found"][0]["gone"]) == (1, 2, True)
@@ -109,6 +109,11 @@ def test_pictures_and_thumbnails(serve, folders):
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     with Image.open(io.BytesIO(content)) as thumbnail:
         assert thumbnail.size == (256, 85)
+    known = {"If-None-Match": headers["ETag"]}
+    assert server.ask("GET", f"/thumbnail/{picture}", headers=known)[::2] == (304, b"")
+    Image.new("RGB", (300, 900), "red").save(large)
+    status, headers, content = server.ask("GET", f"/thumbnail/{picture}", headers=known)
+    assert status == 200 and content and headers["ETag"] != known["If-None-Match"]
 
 
 def test_pictures_that_vanish_show_as_gone(serve, folders, sketch):
@@ -217,7 +222,7 @@ def test_refusals_have_one_form(server, method, path, headers, body, status, why
 
 def test_an_error_of_the_server_is_said_without_its_details(serve, sketch):
     server = serve()
-    server.searcher.search = lambda *_, **__: 1 / 0
+    server.searcher.search_vectors = lambda *_: 1 / 0
     answer = server.search(sketch, status=500)
     assert answer == {"error": "an error of the server, which its own output describes"}
 

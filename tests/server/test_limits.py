@@ -17,8 +17,8 @@ PNG = {"Content-Type": "image/png"}
 def test_too_much_waiting_work_is_refused(serve, sketch):
     """Of 8 + 5 searches at once, 5 get 503 while the others wait; then all of these are answered."""
     server, go = serve(waiting=8), threading.Event()
-    search = server.searcher.search
-    server.searcher.search = lambda *given, **more: go.wait(30) and search(*given, **more)
+    search = server.searcher.search_vectors
+    server.searcher.search_vectors = lambda *given, **more: go.wait(30) and search(*given, **more)
     with ThreadPoolExecutor(13) as pool:
         answers = [pool.submit(server.ask, "POST", "/search", sketch, PNG) for _ in range(13)]
         for done in itertools.islice(as_completed(answers), 5):

@@ -161,14 +161,14 @@ def test_a_second_click_opens_the_picture(page, browser, server):
 def test_the_large_picture_has_arrows_and_shows_its_box(browser, serve, monkeypatch):
     """The box of shares .25 to .75 and 0 to .5 lies so over tile and picture, which are square here."""
     server = serve()
-    search = server.searcher.search
+    search = server.searcher.search_vectors
 
     def boxed(*args):
-        answer = search(*args)
+        [answer] = search(*args)
         first = dataclasses.replace(answer[0], box=(0.25, 0.0, 0.75, 0.5))
-        return dataclasses.replace(answer, hits=(first, *answer.hits[1:]))
+        return [dataclasses.replace(answer, hits=(first, *answer.hits[1:]))]
 
-    server.searcher.search = boxed
+    server.searcher.search_vectors = boxed
     page = Page(browser, server)
     page.stroke(LINE)
     page.until(lambda: len(page.shown) == 24)
@@ -299,9 +299,26 @@ def test_back_keeps_names_and_pictures(page, browser, sketch):
     page.until(lambda: page["query-name"].text.startswith("More like "))
     browser.back()
     names = {one.id: one.name for one in page.server.searcher.table.stored([first[3]]).values()}
-    page.until(lambda: page["query-name"].text == f"More like {names[first[3]]}")
+    page.until(lambda: page["query-name"].text == "More like " + names[first[3]].split("/")[-1])
     browser.back()
     page.until(lambda: page["query-name"].text == "mine.png" and page.shown == first)
+
+
+def test_more_like_a_picture_far_down_begins_at_the_top(page, browser):
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    browser.execute_script("document.getElementById('grid').style.rowGap = '400px'; scrollTo(0, 1e6)")
+    assert browser.execute_script("return scrollY") > 500
+    page.cards()[-1].click()
+    page.until(lambda: len(page.shown) == 23 and browser.execute_script("return scrollY") == 0)
+
+
+def test_thumbnails_far_below_the_screen_are_loaded_too(page, browser):
+    browser.execute_script("document.getElementById('grid').style.rowGap = '9000px'")
+    page.stroke(LINE)
+    page.until(lambda: len(page.shown) == 24)
+    missing = "return [...document.querySelectorAll('#grid img')].filter(image => !image.naturalWidth).length"
+    page.until(lambda: browser.execute_script(missing) == 0)
 
 
 def test_a_sign_while_dragging(page, browser):

@@ -285,12 +285,12 @@ from helpers.toy_shapes import toy_searcher
 from zscmr.server.address import Address
 from zscmr.server.serving import serve
 searcher = toy_searcher({{"photo": Path({photos!r})}})
-search = searcher.search
+search = searcher.search_vectors
 def slow(*words, **more):
     print("searching", flush=True)
     Path({go!r}).open().read()  # a pipe: waits for who writes
     return search(*words, **more)
-searcher.search = slow
+searcher.search_vectors = slow
 serve(searcher, Address(port=0), browser={browser})
 """
 

@@ -183,14 +183,14 @@ def test_no_descriptor_is_left_open(photo, secret):
 def test_thumbnails_follow_their_file_and_are_bounded(tmp_path):
     files = [draw(tmp_path / f"{number}.jpg", (number, 0, 0), 300) for number in range(5)]
     thumbnails = Thumbnails(3000)
-    made = [thumbnails.get(row(file)) for file in files]
+    made = [thumbnails.get(row(file))[1] for file in files]
     with Image.open(io.BytesIO(made[0])) as thumbnail:
         assert thumbnail.size == (256, 256)
-    assert [thumbnails.get(row(file)) for file in files] == made
+    assert [thumbnails.get(row(file))[1] for file in files] == made
     assert 0 < sum(map(len, thumbnails._cached.values())) <= 3000 and len(thumbnails._cached) < 5
     picture = row(files[4])
     draw(files[4], "blue", 30)
-    with Image.open(io.BytesIO(thumbnails.get(picture))) as thumbnail:
+    with Image.open(io.BytesIO(thumbnails.get(picture)[1])) as thumbnail:
         assert thumbnail.size == (30, 30)
 
 
@@ -221,7 +221,7 @@ def test_an_object_on_s3_is_read_up_to_a_size(storage, photo):
     picture = dataclasses.replace(row(photo), path="s3://zscmr/cow/1.jpg")
     assert content(picture) == photo.read_bytes()
     thumbnails = Thumbnails(2**20)
-    with Image.open(io.BytesIO(thumbnails.get(picture))) as thumbnail:
+    with Image.open(io.BytesIO(thumbnails.get(picture)[1])) as thumbnail:
         assert thumbnail.size == (20, 20)
     storage.put_object(Bucket="zscmr", Key="large.jpg", Body=photo.read_bytes() + bytes(LARGEST_REMOTE))
     with pytest.raises(OSError, match="larger than"):

@@ -124,11 +124,6 @@ def read_thumbnail(path, side):
     return _decode(path, Preprocessing(side), None, scaled)
 
 
-def shows_photo(path):
-    """Whether a picture looks like a photo (`cleaning.looks_like_photo`). Raises OSError as `open_picture` does."""
-    return cleaning.looks_like_photo(open_picture(path, cleaning.PHOTO_SIDE))
-
-
 def why_unreadable(path, size):
     """Why `read_picture` refuses a file, in one line that begins with its path."""
     try:

@@ -1,5 +1,7 @@
 """Exact distances from matrix products: the gallery is prepared once, then searched often."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from zscmr.evaluation import codes
@@ -14,7 +16,7 @@ from zscmr.evaluation.distances import (
     slices,
 )
 
-ROWS = 2**18  # gallery rows prepared together; fewer if they would take more than a quarter of the memory
+ROWS = 2**12  # gallery rows prepared together, in the processor's cache; fewer where a quarter of the memory is less
 GROUP = 64  # keys that are replaced by their minimum in a first pass
 
 
@@ -42,19 +44,23 @@ class Index:
         check_vectors(vectors, "gallery", metric)
         self.vectors = vectors
         width = vectors.shape[1] + 2
-        self.step = max(1, min(ROWS, int(memory / 4 / (4 * 8 * width))))  # four arrays of float64
+        self.step = max(1, min(ROWS, int(memory / 4 / CORES / (4 * 8 * width))))  # four arrays of float64 in a thread
         # Euclidean distances do not change when both sides are shifted: about the mean they lose fewest digits
         shifted = metric == "euclidean" and len(vectors)
-        self.centre = np.asarray(vectors[: self.step], np.float64).mean(0) if shifted else 0.0
+        sample = vectors[:: -(-len(vectors) // self.step)] if shifted else ()
+        self.centre = np.asarray(sample, np.float64).mean(0) if shifted else 0.0
         fits = np.dtype(self.dtype).itemsize * width * len(vectors) <= memory
         self.ready = np.empty((self._height(), len(vectors)), self.dtype) if fits and metric != "l1" else None
-        self.longest = 0.0
-        for part in slices(len(vectors), self.step):
-            rows = self._centred(vectors[part])
-            self.longest = max(self.longest, float(np.linalg.norm(rows, axis=1).max()))
-            if self.ready is not None:
-                with np.errstate(over="ignore"):  # `search` compares such rows pair by pair
-                    self.ready[:, part] = self._gallery_factor(rows)
+        with ThreadPoolExecutor(CORES) as pool:
+            self.longest = max(pool.map(self._prepare, slices(len(vectors), self.step)), default=0.0)
+
+    def _prepare(self, part):
+        """Prepare a slice of the rows, and return the greatest of their lengths."""
+        rows = self._centred(self.vectors[part])
+        if self.ready is not None:
+            with np.errstate(over="ignore"):  # `search` compares such rows pair by pair
+                self.ready[:, part] = self._gallery_factor(rows)
+        return float(np.linalg.norm(rows, axis=1).max())
 
     def search(self, queries, top=10, keep=None, own_rows=None):
         """The `top` nearest of each query: (rows (q, k) int64, nearest first; distances (q, k) float64).

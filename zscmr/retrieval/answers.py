@@ -22,17 +22,18 @@ def query_labels(queries, classes):
 
 
 def lines(answer):
-    """Lines of rank, distance, class, name and box, under one of the query; another separates what is not similar."""
-    width = max((len(hit.class_name) for hit in answer), default=0)
+    """Lines of a table of the hits under one of the query; another separates what is not similar."""
+    width = max([len("class"), *(len(visible(hit.class_name)) for hit in answer)])
+    heading = f"  rank   distance  {'class':<{width}}  name"
     hits = [
-        f"  {rank:>3}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}{_part(hit.box)}"
+        f"  {rank:>4}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}{_part(hit.box)}"
         for rank, hit in enumerate(answer, start=1)
     ]
     if not answer.any_similar:
-        return [visible(answer.query), "  nothing very similar; the nearest are", *hits]
+        return [visible(answer.query), "  nothing very similar; the nearest are", heading, *hits]
     if (similar := answer.similar) < len(hits):
         hits.insert(similar, "  not very similar:")
-    return [visible(answer.query), *hits]
+    return [visible(answer.query), heading, *hits]
 
 
 def _part(box):

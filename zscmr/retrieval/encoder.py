@@ -356,9 +356,13 @@ def exported(folder: Path) -> Path:
     raise BadInput(f"{folder}: its encoders are not exported; python export.py --run {folder} writes them")
 
 
-def embed_all(encoder: ModalityEncoder, pictures: "Sequence[Picture]") -> npt.NDArray[np.float32]:
-    """Embeddings (n, t) of pictures. Raises BadInput that names one that cannot be read."""
-    vectors, readable = encoder.embed(pictures)
+def embed_all(
+    encoder: ModalityEncoder,
+    pictures: "Sequence[Picture]",
+    notice: "Callable[[str | bytes, Image.Image], None] | None" = None,
+) -> npt.NDArray[np.float32]:
+    """Embeddings (n, t) of pictures; `notice` as of `embed`. Raises BadInput that names one that cannot be read."""
+    vectors, readable = encoder.embed(pictures, notice=notice)
     if not readable.all():
         raise BadInput(several(encoder.faults(pictures, readable)))
     return vectors

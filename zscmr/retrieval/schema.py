@@ -273,13 +273,19 @@ def pictures_of(batches, identity):
 
 def _windows_of(chunks, dim):
     """(windows (m, dim) float16, their count for each picture (n,)) of the column's chunks, without whole pictures."""
-    lengths = [np.diff(chunk.offsets.to_numpy()).astype(np.int64) for chunk in chunks]
-    values = [chunk.flatten().flatten().to_numpy().reshape(-1, dim) for chunk in chunks]
-    lengths = np.concatenate([np.empty(0, np.int64), *lengths])
-    windows = np.concatenate([np.empty((0, dim), np.float16), *values])
-    is_window = np.ones(len(windows), bool)
-    is_window[np.cumsum(lengths) - lengths] = False
-    return windows[is_window], lengths - 1
+    counts = [np.diff(chunk.offsets.to_numpy()).astype(np.int64) - 1 for chunk in chunks]
+    windows, first = np.empty((sum(map(np.sum, counts)), dim), np.float16), 0
+    for chunk, count in zip(chunks, counts, strict=True):
+        rows = chunk.flatten().flatten().to_numpy().reshape(-1, dim)
+        last = first + int(count.sum())
+        if len(count) and (count == count[0]).all():  # a copy of blocks takes a fifth of the time of one row by row
+            windows[first:last].reshape(len(count), -1)[:] = rows.reshape(len(count), -1)[:, dim:]
+        else:
+            is_window = np.ones(len(rows), bool)
+            is_window[np.cumsum(count + 1) - count - 1] = False
+            windows[first:last] = rows[is_window]
+        first = last
+    return windows, np.concatenate([np.empty(0, np.int64), *counts])
 
 
 def vectors_of(chunks, identity):

@@ -162,9 +162,12 @@ class Searcher:
                 self._encoders[modality] = self._open_encoder(modality)
             return self._encoders[modality]
 
-    def embed(self, pictures, kind):
-        """Embeddings (n, dim) of a list of pictures. Raises BadInput that names one that cannot be read."""
-        vectors = embed_all(self.encoder(kind), pictures)
+    def embed(self, pictures, kind, notice=None):
+        """Embeddings (n, dim) of a list of pictures; `notice` as of `ModalityEncoder.embed`.
+
+        Raises BadInput that names one that cannot be read.
+        """
+        vectors = embed_all(self.encoder(kind), pictures, notice)
         check_vectors(vectors, "query", self.distance)
         return vectors
 
@@ -290,9 +293,10 @@ class Searcher:
         return self._latest(self._engines, gallery).classes(filters)
 
     def prepare(self, gallery="photo", kind="sketch"):
-        """Make ready what the first search of a gallery needs, and the encoder of its queries."""
-        self._latest(self._engines, gallery)
+        """Make ready the encoder of the queries, the counts, and what the first search of a gallery needs."""
         self.encoder(kind)
+        self.counts(gallery)
+        self._latest(self._engines, gallery)
 
     def _latest(self, values, modality):
         if modality not in MODALITIES:

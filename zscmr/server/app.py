@@ -4,6 +4,8 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -14,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from zscmr.datasets.classes import class_key
-from zscmr.datasets.pictures import shows_photo
+from zscmr.datasets.cleaning import looks_like_photo
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.duplicates import originals
 from zscmr.retrieval.searcher import UnknownPicture
@@ -31,7 +33,7 @@ from zscmr.utils.files import is_uri
 STATIC = Path(__file__).parent / "static"
 DOCUMENT = Path(__file__).parent / "openapi.json"  # of this interface; a route is described there
 PICTURE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"  # a browser styles pictures
-THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=300"}
+THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=300, stale-while-revalidate=86400"}  # s; a file may change
 
 
 class Api:
@@ -47,12 +49,14 @@ class Api:
     def __init__(self, searcher, may_add=False, limits=LIMITS, open_url=None):
         self.searcher, self.may_add, self.limits, self.open_url = searcher, may_add, limits, open_url
         self.adding, self.workers = Adding(searcher), WorkPool(limits.waiting)
+        self.thumbnail_workers = WorkPool(limits.connections)  # their own: a search does not wait for thumbnails
         self.thumbnails = Thumbnails(limits.thumbnails)
 
     def close(self):
         """End an addition that runs, and the threads."""
         self.adding.stop()
         self.workers.close()
+        self.thumbnail_workers.close()
 
     async def page(self, request):
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
@@ -81,9 +85,16 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
-        choices = question.kind, question.gallery, question.top, question.filters, False, question.class_name
-        answer = self.searcher.search(body, *choices)
-        return answer, question.kind == "sketch" and shows_photo(body)
+        photos = []
+
+        def notice(_, picture):
+            if question.kind == "sketch":
+                photos.append(looks_like_photo(picture))
+
+        vectors = self.searcher.weighed(self.searcher.embed([body], question.kind, notice), question.class_name)
+        [answer] = self.searcher.search_vectors(vectors, question.gallery, question.top, question.filters)
+        cutoff = self.searcher.cutoff(question.kind, question.gallery)
+        return replace(answer, cutoff=cutoff), any(photos)
 
     def _like(self, like, question):
         choices = question.gallery, question.top, question.filters, False, question.class_name
@@ -135,8 +146,10 @@ class Api:
         return StreamingResponse(zipped(pictures, self.workers.do), headers=ZIP, media_type="application/zip")
 
     async def thumbnail(self, request):
-        content = await self.workers.do(self._stored, self.thumbnails.get, request.path_params["id"])
-        return Response(content, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
+        get = partial(self.thumbnails.get, seen=request.headers.get("if-none-match"))
+        tag, content = await self.thumbnail_workers.do(self._stored, get, request.path_params["id"])
+        headers = {**THUMBNAIL_HEADERS, "ETag": tag}
+        return Response(content, 200 if content else 304, headers, media_type="image/jpeg" if content else None)
 
     async def details(self, request):
         return JSONResponse(await self.workers.do(self._stored, details, request.path_params["id"]))

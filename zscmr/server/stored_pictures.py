@@ -1,6 +1,7 @@
 """Files of the gallery's pictures, opened once, checked as they are open, and sent from there; thumbnails of them."""
 
 import asyncio
+import hashlib
 import io
 import os
 import stat
@@ -143,21 +144,28 @@ class Thumbnails:
         self._most, self._bytes, self._lock = most, 0, threading.Lock()
         self._cached = OrderedDict()  # (path, size, modified): JPEG bytes
 
-    def get(self, picture):
-        """JPEG bytes for a `StoredPicture`. Raises OSError as `open_stored`, and for what is no picture."""
+    def get(self, picture, seen=None):
+        """(tag, JPEG bytes) for a `StoredPicture`; the tag, as of HTTP, tells states of its file apart.
+
+        The bytes are None if its tag is among the text `seen`: who asks has them. Raises OSError as `open_stored`,
+        and for what is no picture.
+        """
         key = (picture.path, picture.size, picture.modified)
         if is_uri(picture.path) and (thumbnail := self._find(key)):  # no request to the storage
-            return thumbnail
+            return _tag(key), thumbnail
         with open_stored(picture) as file:
             if not isinstance(file, io.BytesIO):
                 status = os.fstat(file.fileno())
                 key = (picture.path, status.st_size, status.st_mtime_ns)
-                if thumbnail := self._find(key):
-                    return thumbnail
+            tag = _tag(key)
+            if seen and tag in seen:
+                return tag, None
+            if thumbnail := self._find(key):
+                return tag, thumbnail
             jpeg = io.BytesIO()
             read_thumbnail(_source(file), SIDE).save(jpeg, format="JPEG", quality=80)
         self._keep(key, jpeg.getvalue())
-        return jpeg.getvalue()
+        return tag, jpeg.getvalue()
 
     def _find(self, key):
         with self._lock:
@@ -171,6 +179,10 @@ class Thumbnails:
             self._cached[key] = content
             while self._bytes > self._most:
                 self._bytes -= len(self._cached.popitem(last=False)[1])
+
+
+def _tag(key):
+    return f'"{hashlib.sha256(repr((SIDE, *key)).encode()).hexdigest()[:16]}"'
 
 
 class OpenFileResponse(Response):

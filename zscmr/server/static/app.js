@@ -6,11 +6,14 @@ import {Drawing} from "./drawing.js";
 import {folderTree} from "./folders.js";
 import {Large} from "./large.js";
 import {listenToPhone} from "./phone.js";
+import {element, lastPart} from "./picture.js";
 import {PLURALS, showResults, showStatus} from "./results.js";
 import {save, svgOf} from "./saving.js";
 import {Selection} from "./selection.js";
 
-const WAIT = 200;                    // ms without a change before a search
+const WAIT = 200;                    // ms that the pen rests on the paper before a search; none once it is lifted
+const DOUBLE = 500;                  // ms between the clicks of a double click at most
+const SLOW = 700;                    // ms of a search after which the page says that it searches
 const TOPS = [12, 24, 48, 96, 200], MOST = 1000;  // pictures of a page; of all pages
 const SHRUNK = 1024;                 // pixels, the longer side of a picture that is sent at most
 const POLL = 500, IDLE = 3000;       // ms between polls: while pictures are added or the server is away; otherwise
@@ -36,12 +39,8 @@ function drawingChanged() {
   at("undo").disabled = !drawing.past.length && !drawing.stroke;
   at("redo").disabled = !drawing.future.length;
   for (const id of ["clear", "save-png", "save-svg"]) at(id).disabled = drawing.empty;
-  later();
-}
-
-function later() {
   clearTimeout(waiting);
-  waiting = setTimeout(run, WAIT);
+  waiting = setTimeout(run, drawing.stroke ? WAIT : 0);
 }
 
 function run() {
@@ -62,6 +61,7 @@ async function runAgain() {
   const body = query.picture ?? (query.like ? {like: query.like} : drawing.empty ? typed : drawing.blob());
   if (!body || isEmpty()) return showNothing();
   at("grid").setAttribute("aria-busy", "true");
+  const slow = setTimeout(() => at("status").textContent = "Searching …", SLOW);
   try {
     const words = parameters(), top = Math.min(MOST, pages * words.get("top"));
     words.set("top", top);
@@ -76,6 +76,8 @@ async function runAgain() {
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(error);
+  } finally {
+    clearTimeout(slow);
   }
   at("grid").removeAttribute("aria-busy");
 }
@@ -110,11 +112,13 @@ function parameters() {
   return words;
 }
 
-// Search with a picture that was found.
+// Search with a picture that was found. The page is scrolled to it and to the first answers, after a second click would
+// have come.
 function pick(match) {
-  use({like: match.id, name: `More like ${match.name}`});
+  use({like: match.id, name: `More like ${lastPart(match.name)}`});
   writeAddress(true);
   run();
+  setTimeout(() => scrollTo(0, 0), DOUBLE);
 }
 
 function use({picture = null, like = null, name = "", key = null}) {
@@ -244,7 +248,7 @@ async function refresh(health) {
   counts = health.pictures;
   const {photo, sketch} = counts, shown = {photo, ...(sketch ? {sketch} : {})};
   const listed = Object.entries(shown).map(([kind, count]) => `${count.toLocaleString()} ${PLURALS[kind]}`);
-  at("about").textContent = `${listed.join(", ")} in the gallery`;
+  at("about").replaceChildren(listed.join(", "), element("span", "", " in the gallery"));
   at("switch").hidden = !sketch && gallery() === "photo";
   showBox(mayAdd = health.may_add, !photo && !sketch);
   at("class-name-row").hidden = !names.class_names.length;

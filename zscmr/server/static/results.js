@@ -6,6 +6,8 @@ let last = null;  // {found, position} of the picture that was clicked last
 let shown = "";   // what the grid shows, as text
 let frames = new Map();    // the thumbnails in the grid, by id and box; they move on to the next answer
 const opened = new Set();  // ids of pictures whose near duplicates are shown
+const REST = 500;          // ms that an answer stands before its thumbnails beyond the screen are loaded
+let answers = 0;           // that were shown so far
 
 // view: {known, selection, pick, enlarge}. known: whether class names are shown. selection: a Selection. pick(match):
 // called for a click on a picture. enlarge(found, position): called for a second click, even if the grid has moved
@@ -19,7 +21,7 @@ export function showResults(grid, answer, view) {
   frames = new Map();
   const cards = groups.flatMap(group => {
     const [first] = group, items = (opened.has(first.id) ? group : [first]).map(match => {
-      const closeness = match.distance ? answer.found[0].distance / match.distance : 1;
+      const closeness = closenessOf(match.distance, answer);
       const item = card(found, found.indexOf(match), closeness, view, before);
       item.classList.toggle("far", isFar(match) && !match.gone);
       return item;
@@ -31,6 +33,21 @@ export function showResults(grid, answer, view) {
   if (near > 0 && line > 0) cards.splice(line, 0, element("li", "line", "Not very similar"));
   grid.replaceChildren(...cards);
   if (focused) grid.querySelector("button")?.focus();
+  loadAhead(grid);
+}
+
+// Load the thumbnails beyond the screen one by one: a lazy one is asked for only as it comes near, late for a fast scroll.
+async function loadAhead(grid) {
+  const own = ++answers;
+  await new Promise(done => setTimeout(done, REST));
+  for (const image of grid.querySelectorAll("img[loading=lazy]")) {
+    if (own !== answers) return;
+    if (image.complete) continue;
+    await new Promise(done => {
+      for (const end of ["load", "error"]) image.addEventListener(end, done, {once: true});
+      image.loading = "eager";
+    });
+  }
 }
 
 export const PLURALS = {photo: "photos", sketch: "sketches"};
@@ -89,7 +106,12 @@ function card(found, position, closeness, {known, selection, pick, enlarge}, bef
   return item;
 }
 
-// The nearest has a whole bar, one of twice its distance half of one.
+// The cosine, where that is what is compared; else the nearest has 1, one at twice its distance half.
+function closenessOf(distance, answer) {
+  if (answer.distance === "cosine") return Math.min(Math.max(1 - distance, 0), 1);
+  return distance ? answer.found[0].distance / distance : 1;
+}
+
 function bar(match, closeness) {
   const one = element("span", "bar");
   one.title = `distance ${match.distance.toFixed(3)}`;
