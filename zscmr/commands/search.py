@@ -28,9 +28,9 @@ from zscmr.inference import engines
 from zscmr.inference.windows import MODES
 from zscmr.retrieval import AddRules, Filter, Searcher, watching
 from zscmr.retrieval.answers import draw_answers, lines, query_labels, write_answers
-from zscmr.retrieval.cluster import Cluster
+from zscmr.retrieval.cluster import Cluster, PackedEncoder
 from zscmr.retrieval.default_gallery import default_gallery
-from zscmr.retrieval.encoder import SHIPPED, several
+from zscmr.retrieval.encoder import SHIPPED, exported, several
 from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
 from zscmr.retrieval.sources import queries_in
 from zscmr.retrieval.updates import check_source
@@ -196,7 +196,10 @@ def draw(settings, searcher):
 def add(settings, searcher):
     """Bring the gallery up to date with the folder of --add."""
     kind, rules = settings.gallery_kind, AddRules(settings.follow_links, settings.forget)
-    cluster = Cluster(settings.ray, searcher.opener(kind)) if settings.ray else None
+    cluster = None
+    if settings.ray:
+        folder = exported(settings.run) if settings.run else SHIPPED
+        cluster = Cluster(settings.ray, PackedEncoder(folder, kind, settings.engine))
     done = searcher.table.update(kind, settings.add, searcher.encoder(kind), cluster=cluster, rules=rules)
     say(
         f"{settings.add}: {done.added} pictures added, {done.kept} were there, {done.removed} replaced or gone; "

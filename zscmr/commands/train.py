@@ -60,7 +60,7 @@ def main(settings):
 
 def train_or_resume(settings, folder, chief):
     """Start the run of `settings`, or go on with the one in `folder`."""
-    from zscmr.training import strategies
+    from zscmr.training import peers, strategies
     from zscmr.training.stage2.train import build_state, train_system
 
     if settings.resume and (results := runs.Run(folder).results()):
@@ -85,7 +85,8 @@ def train_or_resume(settings, folder, chief):
         runs.Run(folder).check_same_data(split.names(dataset.classes), about)
     if chief:
         print_dataset(dataset, split, preset)
-    with strategies.choose_strategy(preset.batch_size, settings.jit).scope():
+    resume = f"start the command with --path {folder} --resume on all machines again"
+    with peers.watched(resume), strategies.choose_strategy(preset.batch_size, settings.jit).scope() as strategy:
         state = build_state(settings, preset, dataset, split)
         if chief and not settings.resume:  # bad settings and data have raised before, so that they leave no directory
             if preset.constants.wants_graph:
@@ -99,6 +100,7 @@ def train_or_resume(settings, folder, chief):
                 "Unified_XY_triads.py", Settings(path=folder, resume=True, no_encoders=settings.no_encoders)
             )
             raise KeyboardInterrupt(f"stopped after epoch {int(state.epoch.numpy())}; {again} goes on") from stop
+        strategies.meet(strategy)
     if chief:
         finish(folder, preset, dataset, split, state)
         export_encoders(folder, settings)

@@ -1,11 +1,19 @@
 """Pictures embedded on a Ray cluster, each shard written to the gallery by the process that embedded it."""
 
+import logging
+import os
+import queue
 import socket
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 import zscmr
+from zscmr.inference.engines import LITERT
 from zscmr.retrieval import updates
-from zscmr.retrieval.schema import File
+from zscmr.retrieval.encoder import ModalityEncoder
+from zscmr.retrieval.schema import File, picture_id
 from zscmr.retrieval.sources import open_source
 from zscmr.retrieval.table import Table
 from zscmr.utils.console import warn
@@ -13,15 +21,37 @@ from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
 from zscmr.utils.processes import missing
 
+SMALLEST, SHARDS = 32, 8  # pictures of a shard; shards an actor embeds, so that none waits long for the last
+ATTEMPTS, PAUSE = 15, 2  # attempts on storage that does not answer, and seconds between them
+LOOK = 5  # seconds without a picture, after which the cluster is looked at
+
+
+class PackedEncoder:
+    """The files of an encoder's folder, which a machine that lacks them can open."""
+
+    def __init__(self, folder, kind, engine=LITERT):
+        """`folder`: with about.json; `kind`: "photo" or "sketch"; `engine`: as of `Encoder.load`."""
+        self._files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        self._kind, self._engine, self._unpacked = kind, engine, None
+
+    def __call__(self):
+        """Open the `ModalityEncoder`, of files that go with this object."""
+        self._unpacked = tempfile.TemporaryDirectory(prefix="zscmr-encoder-")
+        folder = Path(self._unpacked.name)
+        for name, content in self._files.items():
+            (folder / name).write_bytes(content)
+        return ModalityEncoder.read(folder, self._kind, self._engine)
+
 
 class Cluster:
     """A Ray cluster at `address` ("local" starts one here) whose actors embed with what `open_encoder()` gives.
 
-    Pictures, gallery and encoder have to be reachable from all its machines. A shard whose machine dies is embedded
-    again by another; ids keep its pictures from being doubled.
+    Pictures and gallery have to be reachable from all its machines. A shard whose machine dies is embedded again by
+    another; ids keep its pictures from being doubled.
     """
 
-    def __init__(self, address, open_encoder, shard=updates.BLOCK):
+    def __init__(self, address, open_encoder, shard=None):
+        """`open_encoder`: such as a `PackedEncoder`; `shard`: pictures, by default as the machines share them best."""
         self.address, self.open_encoder, self.shard = address, open_encoder, shard
 
     def embedded(self, table, modality, source, files, encoder, step):
@@ -31,25 +61,23 @@ class Cluster:
         ray, data = self._connected()
         import pyarrow
 
+        nodes = _cpus(ray)
+        each = min(nodes, default=1)  # an encoder keeps all CPUs of a machine busy
+        actors = max(1, sum(cpus // each for cpus in nodes))
+        size = self.shard or min(updates.BLOCK, max(SMALLEST, len(files) // (SHARDS * actors)))
         rows = [vars(file) for file in files]
-        shards = [
-            pyarrow.Table.from_pylist(rows[start : start + self.shard]) for start in range(0, len(rows), self.shard)
-        ]
-        nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-        each = max(1, min((cpus for cpus in nodes if cpus), default=1))  # an encoder keeps all CPUs of a machine busy
-        actors = {"where": _shared(table.where), "identity": table.identity, "modality": modality}
-        actors |= {"root": str(source.root), "open_encoder": self.open_encoder}
+        shards = [pyarrow.Table.from_pylist(rows[start : start + size]) for start in range(0, len(rows), size)]
         done = data.from_arrow(shards).map_batches(
             _Embedding,
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=each,
-            concurrency=(1, max(1, sum(cpus // each for cpus in nodes))),
-            fn_constructor_kwargs=actors,
+            compute=data.ActorPoolStrategy(min_size=1, max_size=actors),
+            fn_constructor_args=[_Job(table, modality, source, ray.put(self.open_encoder))],
         )
         added = set()
         try:
-            for count, row in enumerate(done.iter_rows(), start=1):
+            for count, row in enumerate(self._rows(ray, done), start=1):
                 step(count)
                 if row["fault"]:
                     warn(f"{row['fault']}, skipped")
@@ -59,6 +87,32 @@ class Cluster:
             reason = str(error).strip().splitlines()[-1]  # above it are the tracebacks of the other machines
             raise BadInput(f"--ray {self.address}: the cluster could not go on ({reason})") from error
         return added
+
+    def _rows(self, ray, dataset):
+        """Yield the rows of a dataset as they come. Raises BadInput when no machine is left, which Ray waits for."""
+        rows, end = queue.SimpleQueue(), object()
+
+        def fill():
+            try:
+                for row in dataset.iter_rows():
+                    rows.put(row)
+                rows.put(end)
+            except Exception as error:
+                rows.put(error)
+
+        threading.Thread(target=fill, daemon=True).start()
+        while True:
+            try:
+                row = rows.get(timeout=LOOK)
+            except queue.Empty:
+                if not _cpus(ray):
+                    raise BadInput(f"--ray {self.address}: the cluster has no machine with CPUs") from None
+                continue
+            if row is end:
+                return
+            if isinstance(row, Exception):
+                raise row
+            yield row
 
     def _connected(self):
         try:
@@ -73,6 +127,7 @@ class Cluster:
                 ray.init(self.address, runtime_env=package, log_to_driver=False, logging_level="error")
             except (OSError, RuntimeError, ValueError) as error:
                 raise BadInput(f"--ray {self.address}: no cluster there ({first_line(error)})") from error
+        logging.getLogger("ray.data").setLevel("ERROR")
         context = data.DataContext.get_current()
         context.enable_progress_bars, context.max_errored_blocks = False, 0
         return ray, data
@@ -80,26 +135,62 @@ class Cluster:
 
 def _reach(address):
     """Raise OSError unless something listens at HOST:PORT, which Ray itself finds out after minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host:
         socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _cpus(ray):
+    """The number of CPUs of each machine that has some."""
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return [count for count in cpus if count]
+
+
+class _Job:
+    """What an actor has to know. No dataclass and no dict: Ray writes those to its logs, and this holds credentials."""
+
+    def __init__(self, table, modality, source, open_encoder):
+        """`open_encoder`: as of `Cluster`, in Ray's object store."""
+        self.where = table.where if is_uri(table.where) else str(Path(table.where).resolve())
+        self.identity, self.modality, self.root = table.identity, modality, str(source.root)
+        self.open_encoder = open_encoder
+        self.environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 class _Embedding:
     """An actor: opens encoder and gallery once, then embeds and writes shard after shard."""
 
-    def __init__(self, where, identity, modality, root, open_encoder):
-        self.table, self.modality = Table.open(where, identity), modality
-        self.source, self.encoder = open_source(root), open_encoder()
+    def __init__(self, job):
+        import ray
+
+        os.environ.update(job.environment)
+        self._open_encoder = ray.get(job.open_encoder)  # the files of the encoder go with it
+        self._modality, self._encoder = job.modality, self._open_encoder()
+        self._table = _patiently(lambda: Table.open(job.where, job.identity))
+        self._source = _patiently(lambda: open_source(job.root))
 
     def __call__(self, shard):
         import pyarrow
 
         files = [File(**row) for row in shard.to_pylist()]
-        added, faults = updates.embed(self.table, self.modality, self.source, files, self.encoder)
+        added, faults = _patiently(lambda: self._embedded(files))
         others = [file.path for file in files if file.path not in {*added}]
         return pyarrow.table({"path": added + others, "fault": [""] * len(added) + faults})
 
+    def _embedded(self, files):
+        """`updates.embed` of those files that neither another command nor a machine that died has written before."""
+        stored = self._table.stored([picture_id(self._modality, file.path) for file in files]).values()
+        written = {File(one.path, one.class_name, one.size, one.modified) for one in stored}
+        new = [file for file in files if file not in written]
+        added, faults = updates.embed(self._table, self._modality, self._source, new, self._encoder)
+        return [file.path for file in files if file in written] + added, faults
 
-def _shared(where):
-    return where if is_uri(where) else str(Path(where).resolve())
+
+def _patiently(work):
+    """`work()`, repeated for half a minute as long as it raises BadInput."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except BadInput:
+            time.sleep(PAUSE)
+    return work()

@@ -151,10 +151,6 @@ class Searcher:
         open_encoder = functools.partial(Encoder.shipped, engine=engine)
         return Searcher(open_encoder_table(where, SHIPPED, make, windows), open_encoder, memory)
 
-    def opener(self, modality):
-        """A function without arguments that opens the encoder of a modality anew, in other processes too."""
-        return functools.partial(self._open_encoder, modality)
-
     def encoder(self, modality):
         """The `ModalityEncoder` of a modality."""
         with self._encoder_lock:

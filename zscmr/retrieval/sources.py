@@ -4,8 +4,10 @@ import itertools
 import os
 import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from zscmr.datasets.listing import Scan, is_skipped, pictures_in, shown, walk
@@ -16,6 +18,7 @@ from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
 
 REMOTE_BYTES = 2**28  # of one file on object storage; larger ones are skipped
+READERS = 16  # files on object storage that are read at once
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,23 @@ class Bucket:
         self.root = uri.rstrip("/")
         with _refusal(uri):
             self._system, self._path = fs.FileSystem.from_uri(uri)
-            listed = self._system.get_file_info(fs.FileSelector(self._path, recursive=True, allow_not_found=True))
-        self._listed = [entry for entry in listed if entry.is_file]
-        self.exists = bool(listed)
+
+    @cached_property
+    def _listed(self):
+        """What lies below the URI: files and folders. Raises BadInput."""
+        from pyarrow import fs
+
+        with _refusal(self.root):
+            return self._system.get_file_info(fs.FileSelector(self._path, recursive=True, allow_not_found=True))
+
+    @property
+    def exists(self):
+        return bool(self._listed)
 
     def files(self):
         """[`SourceFile`], sorted; warns of files that are too large."""
         files = []
-        for entry in sorted(self._listed, key=lambda entry: entry.path):
+        for entry in sorted(filter(lambda entry: entry.is_file, self._listed), key=lambda entry: entry.path):
             relative = PurePosixPath(entry.path).relative_to(self._path.strip("/") or ".")
             folders = ("", *relative.parts[:-1])
             skipped = any(is_skipped(*pair) for pair in itertools.pairwise(folders))
@@ -157,14 +169,14 @@ class Bucket:
     @contextmanager
     def local(self, paths):
         """A context manager that gives local files with the content of `paths`; none for one that has gone."""
-        with tempfile.TemporaryDirectory() as folder:
-            files = []
-            for number, path in enumerate(paths):
-                file = Path(folder) / f"{number}{PurePosixPath(path).suffix}"
-                with _refusal(path), suppress(FileNotFoundError):
-                    file.write_bytes(self._read(path))
-                files.append(str(file))
-            yield files
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(READERS) as pool:
+            files = [Path(folder) / f"{number}{PurePosixPath(path).suffix}" for number, path in enumerate(paths)]
+            list(pool.map(self._fetch, paths, files))
+            yield list(map(str, files))
+
+    def _fetch(self, uri, file):
+        with _refusal(uri), suppress(FileNotFoundError):
+            file.write_bytes(self._read(uri))
 
     def _read(self, uri):
         with self._system.open_input_stream(

@@ -36,6 +36,24 @@ def several_workers():
     return "TF_CONFIG" in os.environ
 
 
+def own_address():
+    """HOST:PORT of this process in TF_CONFIG."""
+    cluster, kind, index = _task()
+    return cluster[kind][index]
+
+
+def others():
+    """The addresses, HOST:PORT, of the other workers of TF_CONFIG."""
+    cluster, own = _task()[0], own_address()
+    return [address for kind in ("chief", "worker") for address in cluster.get(kind, ()) if address != own]
+
+
+def meet(strategy):
+    """Wait until all workers of TF_CONFIG have come here."""
+    if several_workers():
+        strategy.gather(spread(strategy, np.zeros((local_replicas(strategy), 1), np.float32)), axis=0)
+
+
 def choose_strategy(batch=None, jit=False):
     """The strategy for the workers of TF_CONFIG, else for all GPUs where there are several, else for one device.
 

@@ -34,7 +34,7 @@ from zscmr.formats.dataset_directory import (
     read_provenance,
     write_provenance,
 )
-from zscmr.training import strategies
+from zscmr.training import peers, strategies
 from zscmr.training.stage1.examples import PictureSet
 from zscmr.training.stage1.features import features_of, joint_features, open_workplace
 from zscmr.training.stage1.options import NONE, EndToEndOptions, by_modality
@@ -56,7 +56,8 @@ def make_dataset(options):
     if common := photos & sketches:
         raise BadInput(f"--photos and --sketches: both have {min(common)}")
     existing_folder("--out", options.out)
-    with alone("--out", options.out) if strategies.is_chief() else nullcontext():
+    resume = "start the same command on all machines again"
+    with alone("--out", options.out) if strategies.is_chief() else nullcontext(), peers.watched(resume):
         _make_dataset(options)
 
 
@@ -83,6 +84,7 @@ def _make_dataset(options):
     if strategies.is_chief():
         write_dataset(options.out, trees, features, listed, provenance, classifier_of(settings, features))
     shutil.rmtree(workplace.own_folder, ignore_errors=True)
+    strategies.meet(strategy)
 
 
 def with_weight_file(cnn):

@@ -1,0 +1,115 @@
+"""A batch shared by three hosts that have a dataset each and one folder of the run; hosts die, and one is late."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.hosts import SCRATCH
+from helpers.project import ROOT, RUN_FILES, assert_same_bytes, draw_pictures, picture_flags
+
+from zscmr.formats import matfiles
+
+pytestmark = pytest.mark.skipif(
+    "ZSCMR_HOSTS" not in os.environ, reason="ZSCMR_HOSTS is not set: hosts that fail, minutes each, are not tested"
+)
+NAMES = ("one", "two", "three")
+DATA = f"{SCRATCH}/data"
+
+
+class Training:
+    """A script on three hosts. A process of it by the name of its host."""
+
+    def __init__(self, hosts, folder, script="Unified_XY_triads.py"):
+        """`folder`: pictures or features, of which each host gets a copy, /srv/data."""
+        self.hosts, self.folder, self.script, self.processes = hosts(*NAMES), folder, script, {}
+        for name in NAMES:
+            self.copy(name)
+
+    def copy(self, name):
+        self.hosts[name].run("cp", "-r", self.folder, DATA)
+
+    def start(self, *words, names=NAMES):
+        for name in names:
+            task = {"type": "worker", "index": NAMES.index(name)}
+            cluster = {"cluster": {"worker": [f"{other}:12345" for other in NAMES]}, "task": task}
+            command = [sys.executable, ROOT / self.script, *words]
+            self.processes[name] = self.hosts[name].start(*command, TF_CONFIG=json.dumps(cluster))
+
+    def end(self, seconds=200):
+        """{host: what its process said on standard error}; each has ended in time, with status 0."""
+        said = {name: process.communicate(timeout=seconds)[1] for name, process in self.processes.items()}
+        statuses = [process.returncode for process in self.processes.values()]
+        assert statuses == [0] * len(NAMES), said
+        return said
+
+    def lose(self, name):
+        """Cut the power of a host; the others end within a minute, each with one line that names it."""
+        self.hosts.unplug(name)
+        self.hosts[name].kill()
+        began = time.monotonic()
+        del self.processes[name]
+        for process in self.processes.values():
+            fault = process.communicate(timeout=60)[1].splitlines()[-1]
+            assert process.returncode == 2 and f"{name}:12345" in fault, fault
+            assert fault.endswith(" on all machines again")
+        assert time.monotonic() - began < 60
+        self.hosts.begin(name)
+        self.copy(name)
+
+
+def wait_for_lines(file, count, seconds=120):
+    end = time.monotonic() + seconds
+    while not file.exists() or file.read_text().count("\n") < count:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_hosts_train_as_one_does_and_go_on_after_one_is_lost(hosts, dataset_folder, script):
+    """The results are those of one process, one host late. A worker is lost, then the chief: the same bytes."""
+    folder = dataset_folder.parent
+    words = ("--epochs", 6, "--batch-size", 12, "--dropout", 0.3, "--dim", 5, "--held-out", 0, "--no-encoders")
+    script("Unified_XY_triads.py", "--data", dataset_folder, *words, "--path", folder / "alone")
+    training, words = Training(hosts, dataset_folder), ("--data", DATA, *words)
+
+    training.start(*words, "--path", folder / "together", names=NAMES[:2])
+    waiting = training.processes["two"].stderr.readline()
+    assert waiting == "warning: TF_CONFIG: waiting for three:12345, for up to 10 minutes\n"
+    training.start(*words, "--path", folder / "together", names=NAMES[2:])
+    training.end()
+    for key in ("featuresx", "featuresy"):
+        alone, together = (matfiles.read(folder / run / RUN_FILES[2], key) for run in ("alone", "together"))
+        np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-4)
+
+    run, metrics = ("--path", folder / "parts"), folder / "parts/metrics.jsonl"
+    training.start(*words, *run)
+    wait_for_lines(metrics, 2)
+    training.lose("three")
+    training.start(*run, "--resume")
+    wait_for_lines(metrics, 4)
+    training.lose("one")
+    training.start(*run, "--resume")
+    training.end()
+    assert_same_bytes(folder / "together", folder / "parts")
+
+
+@pytest.mark.slow
+def test_hosts_make_the_dataset_of_one(hosts, tmp_path, random, script):
+    """Stage I end to end; each host embeds its share of the pictures."""
+    draw_pictures(tmp_path / "in", random, ("ant", "bee", "cow", "dog"), per_class=3, size=(40, 40), unseen=("dog",))
+    words = ("--train", "joint", "--backbone", "small", "--batch-size", 12, "--pool", "average", "--epochs", 1)
+    script("pretrain/finetune.py", *flags(tmp_path / "in"), *words, "--out", tmp_path / "alone")
+    training = Training(hosts, tmp_path / "in", "pretrain/finetune.py")
+    training.start(*flags(DATA), *words, "--out", tmp_path / "together")
+    training.end()
+    for name in ("imagematnew.mat", "sketchmatnew.mat"):
+        alone, together = (matfiles.read(tmp_path / out / name, "feature") for out in ("alone", "together"))
+        np.testing.assert_allclose(together, alone, rtol=1e-2, atol=2e-2 * np.abs(alone).max())
+
+
+def flags(folder):
+    return [word for key, value in picture_flags(Path(folder)).items() for word in (f"--{key}", value)]
