@@ -55,9 +55,8 @@ def key(number):
 class RayHosts:
     """The hosts `head`, the workers and `storage` of a layout, in which all of that runs."""
 
-    def __init__(self, hosts, workers=WORKERS, pin=None):
-        """`pin`: {host: its CPUs, as of taskset}."""
-        self.hosts, self.pin = hosts, pin or {}
+    def __init__(self, hosts, workers=WORKERS):
+        self.hosts = hosts
         head = [
             "--head",
             "--temp-dir",
@@ -83,8 +82,7 @@ class RayHosts:
     def start_ray(self, name, *words):
         """Start Ray on a host, without the package."""
         host = self.hosts[name]
-        taskset = ["taskset", "-c", self.pin[name]] if name in self.pin else []
-        host.run(*taskset, *_RAY, *words, "--node-ip-address", host.address, **QUIET, PYTHONPATH="")
+        host.run(*_RAY, *words, "--node-ip-address", host.address, **QUIET, PYTHONPATH="")
 
     def add(self, gallery, host="head"):
         """The command that embeds into s3://zscmr/`gallery`, begun on a host of the cluster."""
