@@ -230,14 +230,13 @@ def search(settings, searcher, queries, faults):
     searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
     vectors, queries = embedded(settings, searcher, queries, faults) if queries else (None, [settings.class_name])
-    vectors = searcher.weighed(vectors, settings.class_name)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
-    unnamed = searcher.search_vectors(vectors, settings.gallery_kind, settings.top, filters, settings.exact)
+    choices = settings.gallery_kind, settings.top, filters, settings.exact, settings.class_name
+    unnamed = searcher.search_embedded(vectors, settings.query_kind if settings.query else "sketch", *choices)
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
-    cutoff = searcher.cutoff(settings.query_kind if settings.query else "sketch", settings.gallery_kind)
-    answers = [replace(answer, query=str(query), cutoff=cutoff) for answer, query in zip(unnamed, queries, strict=True)]
+    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
     for line in itertools.chain.from_iterable(map(lines, answers)):
         say(line)
     if answers[0].how:

@@ -174,7 +174,8 @@ class _Embedding:
 
         files = [File(**row) for row in shard.to_pylist()]
         added, faults = _patiently(lambda: self._embedded(files))
-        others = [file.path for file in files if file.path not in {*added}]
+        written = {*added}
+        others = [file.path for file in files if file.path not in written]
         return pyarrow.table({"path": added + others, "fault": [""] * len(added) + faults})
 
     def _embedded(self, files):

@@ -221,17 +221,21 @@ class Searcher:
         name, or a filter that names what the gallery lacks.
         """
         if pictures is None and class_name is not None:
-            [answer] = self.search_vectors(self.weighed(None, class_name), gallery, top, filters, exact)
-            return dataclasses.replace(answer, query=class_name, cutoff=self.cutoff("sketch", gallery))
+            [answer] = self.search_embedded(None, "sketch", gallery, top, filters, exact, class_name)
+            return dataclasses.replace(answer, query=class_name)
         listed = as_list(pictures)
-        vectors = self.weighed(self.embed(listed, kind), class_name)
-        answers = self.search_vectors(vectors, gallery, top, filters, exact)
+        answers = self.search_embedded(self.embed(listed, kind), kind, gallery, top, filters, exact, class_name)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
-        cutoff = self.cutoff(kind, gallery)
-        answers = [
-            dataclasses.replace(answer, query=path, cutoff=cutoff) for answer, path in zip(answers, paths, strict=True)
-        ]
+        answers = [dataclasses.replace(answer, query=path) for answer, path in zip(answers, paths, strict=True)]
         return answers[0] if is_one(pictures) else answers
+
+    def search_embedded(
+        self, vectors, kind="sketch", gallery="photo", top=10, filters=EVERYTHING, exact=False, class_name=None
+    ):
+        """An `Answer`, with its cut-off, for each of the embeddings (q, dim) of pictures; others as of `search`."""
+        answers = self.search_vectors(self.weighed(vectors, class_name), gallery, top, filters, exact)
+        cutoff = self.cutoff(kind, gallery)
+        return [dataclasses.replace(answer, cutoff=cutoff) for answer in answers]
 
     def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
         """An `Answer` for each of the vectors (q, dim); `but`: id of a picture to leave out; others as of `search`."""

@@ -4,7 +4,6 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,10 +90,10 @@ class Api:
             if question.kind == "sketch":
                 photos.append(looks_like_photo(picture))
 
-        vectors = self.searcher.weighed(self.searcher.embed([body], question.kind, notice), question.class_name)
-        [answer] = self.searcher.search_vectors(vectors, question.gallery, question.top, question.filters)
-        cutoff = self.searcher.cutoff(question.kind, question.gallery)
-        return replace(answer, cutoff=cutoff), any(photos)
+        vectors = self.searcher.embed([body], question.kind, notice)
+        choices = question.kind, question.gallery, question.top, question.filters, False, question.class_name
+        [answer] = self.searcher.search_embedded(vectors, *choices)
+        return answer, any(photos)
 
     def _like(self, like, question):
         choices = question.gallery, question.top, question.filters, False, question.class_name
