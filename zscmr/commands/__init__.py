@@ -19,6 +19,7 @@ COMMANDS = {  # name -> what it does (its script), in the order of a project; ea
     "word-vectors": "word-vector files to class vectors (pretrain/word_vectors.py)",
     "class-graph": "class vectors to a class graph (pretrain/class_graph.py)",
     "index-files": "the index files of two picture trees (pretrain/index_files.py)",
+    "join": "features of several networks side by side (pretrain/join.py)",
     "train": "stage II: CNN features to one embedding space (Unified_XY_triads.py)",
     "evaluate": "rank and score embeddings (knn_eval.py)",
     "embed": "measure a run on another dataset (embed.py)",

@@ -93,6 +93,7 @@ PROVENANCE = {
     "weights_sha256?": str | None,
     "pictures?": dict,
     "cnn_sha256?": dict,
+    "joined?": [dict],
     "sketch?": {"backbone?": str, "train?": str, "weights?": str | None, "weights_file?": str | None},
 }
 

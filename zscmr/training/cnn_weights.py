@@ -23,6 +23,9 @@ def find_weights(provenance, folders, modality, given, run):
         given: path of --weights or None; a file for a frozen backbone, else the dataset directory.
         run: run directory, for messages.
     """
+    if "joined" in provenance:
+        count = len(provenance["joined"])
+        raise BadInput(f"{run}: search needs one network, and {count} made its features (zscmr join)")
     if any(key not in provenance for key in KEYS):
         raise BadInput(
             f"{run}: search needs the CNNs that made its features, and they were made elsewhere "
