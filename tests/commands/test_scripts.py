@@ -69,6 +69,7 @@ def test_from_pictures_to_table(script, tmp_path):
         (("pretrain/word_vectors.py", "--data", "nowhere", "--vectors", "x.npz"), "nowhere"),
         (("pretrain/index_files.py", "--photos", "x", "--sketches", "y", "--out", "o"), "x"),
         (("pretrain/class_graph.py", "--data", "nowhere"), "nowhere"),
+        (("pretrain/join.py", "--data", "nowhere", "nowhere", "--out", "o"), "nowhere"),
         (("knn_eval.py", "nowhere.mat"), "nowhere.mat"),
         (("embed.py", "--run", "nowhere", "--photos", "x", "--sketches", "y", "--out", "o.mat"), "x: no such folder"),
         (("export.py", "--run", "nowhere"), "nowhere"),
@@ -90,7 +91,7 @@ def test_bad_input_is_one_line_and_status_2(call, tmp_path, words, culprit):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_help_shows_defaults(call, name):
     status, text, _ = call(name, "--help")
-    assert status == 0 and "--debug" in text and ("default:" in text or name == "export.py")
+    assert status == 0 and "--debug" in text and ("default:" in text or name in ("export.py", "pretrain/join.py"))
 
 
 @pytest.mark.parametrize("name", sorted({*commands.COMMANDS} - {"gallery"}))  # which has no script
