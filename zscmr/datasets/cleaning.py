@@ -116,7 +116,7 @@ def as_grey(picture):
     if picture.mode == "L":
         return picture
     red, green, blue = picture.split()
-    if any(ImageChops.difference(red, other).getextrema()[1] > 3 for other in (green, blue)):
+    if any(ImageChops.difference(red, channel).getextrema()[1] > 3 for channel in (green, blue)):
         return None
     return picture.convert("L")
 

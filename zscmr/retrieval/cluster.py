@@ -151,7 +151,7 @@ class _Job:
 
     def __init__(self, table, modality, source, open_encoder):
         """`open_encoder`: as of `Cluster`, in Ray's object store."""
-        self.where = table.where if is_uri(table.where) else str(Path(table.where).resolve())
+        self.location = table.location if is_uri(table.location) else str(Path(table.location).resolve())
         self.identity, self.modality, self.root = table.identity, modality, str(source.root)
         self.open_encoder = open_encoder
         self.environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
@@ -166,7 +166,7 @@ class _Embedding:
         os.environ.update(job.environment)
         self._open_encoder = ray.get(job.open_encoder)  # the files of the encoder go with it
         self._modality, self._encoder = job.modality, self._open_encoder()
-        self._table = _patiently(lambda: Table.open(job.where, job.identity))
+        self._table = _patiently(lambda: Table.open(job.location, job.identity))
         self._source = _patiently(lambda: open_source(job.root))
 
     def __call__(self, shard):
