@@ -3,7 +3,6 @@
 import logging
 import os
 import queue
-import socket
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
 from zscmr.utils.processes import missing
+from zscmr.utils.sockets import reach
 
 SMALLEST, SHARDS = 32, 8  # pictures of a shard; shards an actor embeds, so that none waits long for the last
 ATTEMPTS, PAUSE = 15, 2  # attempts on storage that does not answer, and seconds between them
@@ -123,7 +123,8 @@ class Cluster:
         if not ray.is_initialized():
             package = {"py_modules": [str(Path(zscmr.__file__).parent)]}
             try:
-                _reach(self.address)
+                if ":" in self.address:  # Ray itself would wait for minutes
+                    reach(self.address)
                 ray.init(self.address, runtime_env=package, log_to_driver=False, logging_level="error")
             except (OSError, RuntimeError, ValueError) as error:
                 raise BadInput(f"--ray {self.address}: no cluster there ({first_line(error)})") from error
@@ -131,13 +132,6 @@ class Cluster:
         context = data.DataContext.get_current()
         context.enable_progress_bars, context.max_errored_blocks = False, 0
         return ray, data
-
-
-def _reach(address):
-    """Raise OSError unless something listens at HOST:PORT, which Ray itself finds out after minutes."""
-    host, _, port = address.rpartition(":")
-    if host:
-        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _cpus(ray):
