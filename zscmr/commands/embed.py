@@ -129,7 +129,7 @@ def embedded(run, modality, tree, folder):
     ensure_encoders(run)
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
-    vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
+    vectors, readable = encoder.embed_resumable(tree.paths(), folder, identity, modality)
     for why in encoder.faults(tree.paths(), readable):
         warn(f"{why}, skipped")
     if not readable.any():

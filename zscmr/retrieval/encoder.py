@@ -248,7 +248,7 @@ class ModalityEncoder:
         vectors[~readable] = 0
         return vectors, readable
 
-    def embed_kept(
+    def embed_resumable(
         self, paths: "Sequence[str | os.PathLike[str]]", folder: Path, identity: Any, label: str
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """`embed` for many files: embeddings are kept in `folder`, so that a killed call resumes.

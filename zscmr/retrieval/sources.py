@@ -100,7 +100,7 @@ class Folder:
         return self._scan.left_out()
 
     @property
-    def own_name(self):
+    def root_name(self):
         return self.root.name
 
     def local(self, paths):
@@ -163,7 +163,7 @@ class Bucket:
         return ""
 
     @property
-    def own_name(self):
+    def root_name(self):
         return self.root.rpartition("/")[2]
 
     @contextmanager

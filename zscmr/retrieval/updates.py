@@ -64,7 +64,7 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     """
     source, before, listed = _compared(table, modality, folder, rules.follow_links)
     names = {class_key(name): name for name in table.class_names()}
-    files = [_described(file, source.own_name, names) for file in listed]
+    files = [_described(file, source.root_name, names) for file in listed]
     unchanged = {file.path for file in files if before.get(file.path) == file}
     new = [file for file in files if file.path not in unchanged]
     missing = before.keys() - {file.path for file in files}
@@ -169,12 +169,12 @@ def _progress(progress, label, total):
         yield bar.update
 
 
-def _described(file, own_name, names):
+def _described(file, root_name, names):
     """A picture as the gallery lists it.
 
     Its class is the folder it lies in, if that is not the source's own, or names a class of `names` {key: class name}.
     """
-    folder = file.folder or own_name
+    folder = file.folder or root_name
     key = class_key(folder)
     named = file.folder or key in names
     return File(file.path, names.setdefault(key, folder) if named else UNKNOWN, file.size, file.modified)

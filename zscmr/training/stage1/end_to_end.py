@@ -287,7 +287,7 @@ class EndToEndTrainer:
         rows = {key: self._vectors(key, examples) for key, examples in self.training_set.held_out.items()}
         if not all(np.isfinite(vectors).all() for vectors in rows.values()):
             raise BadInput(f"{LABEL}: features of held-out pictures are not finite; a lower --learning-rate may help")
-        if not self.student.own_space:
+        if not self.student.gives_embeddings:
             rows = {key: vectors - vectors.mean(0) for key, vectors in rows.items()}
         labels = [self.training_set.held_out[key].labels for key in ("photo", "sketch")]
         return score_across(rows["photo"], rows["sketch"], *labels, self.options.preset.distance)
