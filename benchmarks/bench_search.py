@@ -182,7 +182,7 @@ def measure_writers(settings, folder):
     counts = [0]
     for number in range(settings.kills):
         toy_gallery.write_files(folder / "in", 500, start=500 * number)
-        process = adding(gallery.where, folder / "in", 1e-4)
+        process = adding(gallery.location, folder / "in", 1e-4)
         for _ in range(random.integers(500)):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
@@ -193,7 +193,7 @@ def measure_writers(settings, folder):
     for number in range(4):
         toy_gallery.write_files(folder / f"in {number}", 500)
     folders = [folder / "in", *[folder / f"in {number}" for number in range(4)]]
-    together = [adding(gallery.where, one, 1e-4) for one in [*folders, *folders[:3]]]
+    together = [adding(gallery.location, one, 1e-4) for one in [*folders, *folders[:3]]]
     for process in together:
         process.communicate()
     assert not any(process.returncode for process in together)

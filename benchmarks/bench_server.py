@@ -77,8 +77,8 @@ def fill(settings, folder):
     vectors = chosen.vectors + 0.01 * photos.vectors.std() * random.normal(size=chosen.vectors.shape)
     identity = identity_of(settings.run)
     names = [f"{number}/{name}" for number, name in enumerate(chosen.names)]
-    files = [File("", class_name) for class_name in chosen.classes]
-    batch = rows(identity, "photo", files, chosen.unseen, vectors.astype(np.float32), names)
+    photos = [File("", class_name) for class_name in chosen.classes]
+    batch = rows(identity, "photo", photos, chosen.unseen, vectors.astype(np.float32), names)
     Table.open(folder, identity).write(batch)
     return [file.read_bytes() for file in files]
 

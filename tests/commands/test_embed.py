@@ -5,38 +5,23 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from helpers.finished_run import make_small_dataset
 from helpers.project import draw_pictures, picture_flags, trainer_settings
 from helpers.slow import loop_ap, loop_rank
-from PIL import Image
 
 from zscmr.commands import embed
 from zscmr.commands import evaluate as knn_eval
 from zscmr.commands import train as trainer
 from zscmr.datasets.drawings import DrawingOptions, render_drawings
-from zscmr.datasets.word_vectors import WordVectorOptions, join_vectors
 from zscmr.formats import matfiles
 from zscmr.retrieval import Encoder
-from zscmr.training.stage1.dataset import make_dataset
-from zscmr.training.stage1.options import Stage1Options
 from zscmr.utils.files import alone
-
-NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
-
-
-def make_small_dataset(folder, random, size):
-    """Pictures of `size` in `folder`, and the dataset folder/data of them, ready for stage II."""
-    draw_pictures(folder, random, NAMES, per_class=3, size=size, unseen=("dog", "fox"))
-    small = {"backbone": "small", "batch_size": 8, "epochs": 1}
-    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", **small))
-    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
-    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
 
 
 @pytest.mark.slow
 def test_pictures_of_another_dataset(tmp_path, script, refused, capsys):
     random = np.random.default_rng(0)
-    make_small_dataset(tmp_path, random, size=(40, 52))
+    make_small_dataset(tmp_path, random, per_class=3, size=(40, 52), backbone="small", epochs=1)
     run = tmp_path / "run"
     trainer.main(trainer_settings(data=tmp_path / "data", path=run, epochs=2, batch_size=6, dim=5))
 
@@ -120,33 +105,3 @@ def check_across_datasets(run, folder, random, refused, capsys):
     settings = embed.Settings(**trees, unseen=folder / "ant.txt", drop_trained=True)
     assert refused(embed.main, settings).endswith("no class of ant.txt that the run was not trained on")
     assert refused(embed.main, embed.Settings(**trees, drop_trained=True)).startswith("--drop-trained: ")
-
-
-@pytest.mark.slow
-def test_exported_graphs_answer_without_a_line_of_ours(tmp_path, script):
-    """A SavedModel by plain TensorFlow and a .tflite by a plain interpreter give what the run exported."""
-    make_small_dataset(tmp_path, np.random.default_rng(0), size=(40, 40))
-    choices = {"model": "crossatnet", "bits": 8, "epochs": 2, "batch_size": 6, "no_encoders": True}
-    trainer.main(trainer_settings(data=tmp_path / "data", path=tmp_path / "run", **choices))
-    refusal = script("export.py", "--run", tmp_path / "data", cwd=tmp_path, status=2).stderr
-    assert refusal == f"export.py: --run {tmp_path / 'data'}: no finished run (it has no results.json)\n"
-    (tmp_path / "served/photo/1").mkdir(parents=True)
-    script("export.py", "--run", tmp_path / "run", "--saved-models", tmp_path / "served")
-    assert sorted(folder.name for folder in (tmp_path / "served/photo").iterdir()) == ["1", "2"]
-
-    names = matfiles.read_names(tmp_path / "run/unified_features.mat", "namesx")
-    expected = matfiles.read(tmp_path / "run/unified_features.mat", "featuresx")
-    shown = np.stack([np.asarray(Image.open(tmp_path / "photo" / name).convert("RGB")) for name in names])
-    loaded = tf.saved_model.load(str(tmp_path / "served/photo/2"))
-    served = loaded.serve(tf.constant(shown)).numpy()
-    interpreter = tf.lite.Interpreter(str(tmp_path / "run/encoders/photo.tflite"))
-    interpreter.allocate_tensors()
-    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
-    lite = []
-    for picture in shown:
-        interpreter.set_tensor(given["index"], picture[None])
-        interpreter.invoke()
-        lite.append(interpreter.get_tensor(found["index"])[0])
-    for codes in (served, np.array(lite)):
-        assert codes.shape == (18, 8) and set(np.unique(codes)) == {-1, 1}
-        assert (codes == expected).mean() > 0.97  # a bit on the edge may fall either way

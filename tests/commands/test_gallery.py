@@ -1,4 +1,4 @@
-"""What was added is listed with what is gone, and forgotten; every gallery is found from any folder."""
+"""What was added is listed with what is gone, and forgotten."""
 
 import re
 import shutil
@@ -11,8 +11,8 @@ from helpers.toy_gallery import IDENTITY, ToyEncoder, write_files
 
 pytest.importorskip("lancedb", reason="LanceDB is not installed: galleries are not tested")
 
-from zscmr.commands import gallery, search
-from zscmr.retrieval import additions, default_gallery
+from zscmr.commands import gallery
+from zscmr.retrieval import default_gallery
 from zscmr.retrieval.table import Table
 
 
@@ -25,14 +25,14 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def make(where, *folders):
-    table = Table.open(where, IDENTITY)
+def make(location, *folders):
+    table = Table.open(location, IDENTITY)
     for folder in folders:
         table.update("photo", folder, ToyEncoder())
     return table
 
 
-def told(capsys, *words, **more):
+def printed(capsys, *words, **more):
     gallery.main(gallery.Settings(*words, **more))
     return capsys.readouterr().out
 
@@ -44,28 +44,15 @@ def test_list_and_info_tell_what_is_there_and_what_is_gone(home, capsys):
     make(home / "data/zscmr/gallery", home / "a", home / "a/inner")
     (home / "a/ant/00000.png").unlink()
     (home / "a/inner/bee/00001.png").unlink()
-    lines = told(capsys, "list").splitlines()
+    lines = printed(capsys, "list").splitlines()
     assert lines[0] == f"{home}/data/zscmr/gallery: folders that were added"
     assert lines[1].split() == ["pictures", "gone", "kind", "added", "changed", "folder"]
     for line, (count, folder) in zip(lines[2:], ((4, "a"), (3, "a/inner")), strict=True):
         when = r"\d{4}-\d\d-\d\d \d\d:\d\d"
         assert re.fullmatch(rf" +{count} +1  photo  {when}  {when}  {home}/{folder}", line)
-    text = told(capsys, "info")
+    text = printed(capsys, "info")
     assert f"gallery: {home}/data/zscmr/gallery\n" in text and "photos: 7 added, 2 of them gone\n" in text
     assert f"  gone: {home}/a/ant/00000.png\n" in text and "sketches: 0 added, 0 of them gone\n" in text
-
-
-def test_when_is_of_the_first_and_of_the_last_change(home, monkeypatch):
-    clock = iter((1000, 2000, 3000))
-    monkeypatch.setattr(additions.time, "time", lambda: next(clock))
-    write_files(home / "a", 2)
-    table = make("g", home / "a")
-    assert [(one.first, one.last) for one in table.additions()] == [(1000, 1000)]
-    table.update("photo", home / "a", ToyEncoder())
-    assert [(one.first, one.last) for one in table.additions()] == [(1000, 1000)]
-    write_files(home / "a", 1, start=2)
-    table.update("photo", home / "a", ToyEncoder())
-    assert [(one.first, one.last) for one in table.additions()] == [(1000, 2000)]
 
 
 def test_remove_forgets_a_folder_and_leaves_its_files(home, capsys, refused):
@@ -73,9 +60,11 @@ def test_remove_forgets_a_folder_and_leaves_its_files(home, capsys, refused):
         write_files(home / name, 3)
     table = make("g", home / "a", home / "ab")
     shutil.rmtree(home / "a/ant")
-    assert told(capsys, "remove", "../a", gallery="g") == "../a: 3 pictures forgotten; the files stay\n"
+    assert printed(capsys, "remove", "../a", gallery="g") == "../a: 3 pictures forgotten; the files stay\n"
     assert sorted(table.paths("photo")) == sorted(map(str, (home / "ab").rglob("*.png")))
-    assert (home / "a/bee/00001.png").exists() and [one.folder for one in table.additions()] == [str(home / "ab")]
+    assert (home / "a/bee/00001.png").exists() and [addition.folder for addition in table.additions()] == [
+        str(home / "ab")
+    ]
     message = refused(gallery.main, gallery.Settings("remove", "../a", gallery="g"))
     assert message == f"../a: no picture of the gallery was added from there; folders that were: {home}/ab"
 
@@ -84,39 +73,11 @@ def test_a_gallery_without_records_is_listed_too(home, capsys):
     write_files(home / "a", 4)
     make("g", home / "a")
     shutil.rmtree("g/additions.lance")
-    assert told(capsys, "list", gallery="g").splitlines()[2].split() == [
+    assert printed(capsys, "list", gallery="g").splitlines()[2].split() == [
         *("4", "0", "photo", "unknown", "unknown", f"{home}/a", "(not", "recorded)")
     ]
     make("g", home / "a")
-    assert "unknown" not in told(capsys, "list", gallery="g")
-
-
-def test_a_gallery_of_an_earlier_version_is_used_and_told(home, capsys):
-    """That in the working directory, until it has moved; a folder of other files with this name is none."""
-    folder = home / "data/zscmr/gallery"
-    (home / "here/gallery").mkdir()
-    assert default_gallery.default_gallery(IDENTITY.digest) == folder and capsys.readouterr().err == ""
-    make(home / "here/gallery")
-    assert default_gallery.default_gallery(IDENTITY.digest) == default_gallery.EARLIER
-    line = capsys.readouterr().err
-    how = f"mkdir -p {folder.parent} && mv gallery {folder}"
-    used = f"warning: {home}/here/gallery: the gallery in this folder is used, as by earlier versions; "
-    assert line == f"{used}to find it from any folder: {how}\n"
-    subprocess.run(how, shell=True, check=True)
-    assert default_gallery.default_gallery(IDENTITY.digest) == folder and capsys.readouterr().err == ""
-    make(home / "here/gallery")
-    assert default_gallery.default_gallery(IDENTITY.digest) == default_gallery.EARLIER
-    assert f"--gallery {folder} is the other one" in capsys.readouterr().err
-
-
-def test_a_gallery_of_a_replaced_encoder_is_left_alone(home, capsys):
-    make(home / "here/gallery")
-    folder = home / "data/zscmr/gallery"
-    assert default_gallery.default_gallery("newer") == folder
-    line = (
-        f"warning: {home}/here/gallery: left alone, since its encoder was replaced; --add DIR adds pictures to {folder}"
-    )
-    assert capsys.readouterr().err == f"{line}\n"
+    assert "unknown" not in printed(capsys, "list", gallery="g")
 
 
 @pytest.mark.parametrize(
@@ -133,15 +94,6 @@ def test_bad_input_is_refused(home, refused, settings, expected):
     if "run" in settings:
         settings = settings | {"run": gallery.Path(settings["run"])}
     assert expected in refused(lambda: gallery.main(gallery.Settings(**settings)))
-
-
-def test_search_finds_the_gallery_of_the_user_from_any_folder(home, refused, monkeypatch):
-    opened = []
-    monkeypatch.setattr(search.Searcher, "shipped", lambda where, *_: opened.append(where))
-    search.open_searcher(search.Settings(draw=True))
-    monkeypatch.chdir(home)
-    search.open_searcher(search.Settings(draw=True))
-    assert opened == [home / "data/zscmr/gallery"] * 2
 
 
 def test_the_command_runs_as_a_module(home):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.toy_features import command_line, features_file, picture_tree
 
-from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance, relative_place
+from zscmr.evaluation.embedding_files import read_embeddings, recorded_distance, relative_folder
 from zscmr.formats import matfiles
 
 
@@ -55,7 +55,7 @@ def test_pictures_of_a_moved_project_are_found(tmp_path):
 def test_pictures_of_another_project_are_not_taken_for_those_of_a_moved_one(tmp_path, origin):
     """Above the moved run lies data/mine/photo of another project: in the wrong place, or with other pictures."""
     old, project = tmp_path / "old", tmp_path / "elsewhere/deep/new"
-    relative = {"picturesx_relative": relative_place(old / "data/mine/photo", old / "runs/0001")}
+    relative = {"picturesx_relative": relative_folder(old / "data/mine/photo", old / "runs/0001")}
     folders = {"picturesx": str(old / "data/mine/photo"), **(relative if origin else {})}
     variables = features_file(project / "runs/0001/f.mat", **folders)
     others = variables["namesx"] if origin else ["cat/another.jpg"]

@@ -63,7 +63,7 @@ def test_ranks_worked_by_hand():
     # Photos on a line at 0 1 2 3 4, classes a b a b a; the sketch at 0 was drawn from photo 4: all others are nearer,
     # two of them of its class. The sketch at 1.5 was drawn from photo 2, which ties with photo 1 of the other class.
     photos, labels = np.arange(5.0)[:, None] + 1, np.array([0, 1, 0, 1, 0])
-    ranks = instances.own_ranks(np.array([[1.0], [2.5]]), photos, np.array([4, 2]), labels, "euclidean", 10**9)
+    ranks = instances.photo_ranks(np.array([[1.0], [2.5]]), photos, np.array([4, 2]), labels, "euclidean", 10**9)
     assert ranks.tolist() == [[3, 1], [5, 2]]
 
 

@@ -17,14 +17,18 @@ NAMES = ("ant", "bee", "cow", "dog", "elk", "fox")
 
 def make_run(folder, **flags):
     """Pictures, features and a finished run in `folder`."""
-    random = np.random.default_rng(0)
-    draw_pictures(folder, random, NAMES, per_class=4, size=(40, 52), unseen=("dog", "fox"))
-    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
-    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
-    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
+    make_small_dataset(folder, np.random.default_rng(0), per_class=4, size=(40, 52), **flags)
     choices = {"epochs": 3, "batch_size": 8, "dim": 5}
     trainer.main(trainer_settings(data=folder / "data", path=folder / "run", **choices))
     return folder
+
+
+def make_small_dataset(folder, random, per_class, size, **flags):
+    """Pictures of `size` in `folder`, and the dataset folder/data of them, ready for stage II."""
+    draw_pictures(folder, random, NAMES, per_class=per_class, size=size, unseen=("dog", "fox"))
+    make_dataset(Stage1Options(**picture_flags(folder), out=folder / "data", batch_size=8, **flags))
+    np.savez(folder / "words.npz", classes=NAMES, words=random.normal(size=(len(NAMES), 5)))
+    join_vectors(WordVectorOptions(data=folder / "data", vectors=(folder / "words.npz",)))
 
 
 def find(folder, *queries, **more):

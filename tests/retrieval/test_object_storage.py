@@ -20,13 +20,13 @@ def test_two_writers_at_once(storage, tmp_path):
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         write_files(folder, 30)
-    processes = [adding(table.where, folder) for folder in folders]
+    processes = [adding(table.location, folder) for folder in folders]
     for process in processes:
         assert process.wait(100) == 0, process.stderr.read()
     check_complete(table, *folders)
     shutil.rmtree(folders[0])
     assert table.update("photo", folders[0], ToyEncoder(), rules=AddRules(forget=True)).removed == 30
-    check_complete(Table.open(table.where, IDENTITY), folders[1])
+    check_complete(Table.open(table.location, IDENTITY), folders[1])
 
 
 def test_pictures_on_object_storage(storage, tmp_path, refused, capsys):

@@ -82,4 +82,4 @@ def test_a_run_without_unseen_classes_and_an_encoder_have_tables(run, tmp_path):
     matfiles.write(run / "unified_features.mat", content | labels | {"unseen": np.empty((0, 1)), "distance": "cosine"})
     assert open_run_table(run).pictures("photo").unseen.tolist() == [False] * 4
     table = open_run_table(write_about(tmp_path / "encoder", [WINDOWS]))
-    assert (table.where, table.count("photo")) == (str(tmp_path / "encoder/search"), 0)
+    assert (table.location, table.count("photo")) == (str(tmp_path / "encoder/search"), 0)

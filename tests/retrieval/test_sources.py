@@ -23,7 +23,7 @@ def test_files_know_the_folder_that_they_lie_in(tmp_path):
         (f"{tmp_path}/b.png", ""),
     ]
     assert isinstance(found[0], SourceFile) and found[0].size == 1
-    assert source.has_pictures() and source.own_name == tmp_path.name and source.exists
+    assert source.has_pictures() and source.root_name == tmp_path.name and source.exists
     assert source.doubts({f"{tmp_path}/ant/gone.png", f"{tmp_path}/gone/b.png"}) == {}
 
 

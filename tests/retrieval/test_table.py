@@ -42,7 +42,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(opened, tmp_path):
     folder, counts = tmp_path / "in", [0]
     write_files(folder, 500)
     for lines in (0, 19, 20, 59, 95):
-        process = adding(opened.where, folder, seconds=1e-3, block=20)
+        process = adding(opened.location, folder, seconds=1e-3, block=20)
         for _ in range(lines):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
@@ -61,7 +61,7 @@ def test_eight_writers_at_once_lose_and_double_nothing(opened, tmp_path):
     folders = [tmp_path / f"in{number}" for number in range(4)]
     for folder in folders:
         write_files(folder, 150)
-    processes = [adding(opened.where, folder, seconds=1e-4) for folder in (*folders, *folders)]
+    processes = [adding(opened.location, folder, seconds=1e-4) for folder in (*folders, *folders)]
     for process in processes:
         _, faults = process.communicate(timeout=100)
         assert process.returncode == 0 and not faults, faults
@@ -141,4 +141,4 @@ def test_a_uri_that_cannot_be_reached_is_refused(where, refused, monkeypatch):
 
 def test_without_lancedb_the_install_line_is_given(opened, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "lancedb", None)
-    assert "python -m pip install -r requirements-search.txt" in refused(Table.open, opened.where, IDENTITY)
+    assert "python -m pip install -r requirements-search.txt" in refused(Table.open, opened.location, IDENTITY)

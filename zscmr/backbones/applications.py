@@ -9,7 +9,7 @@ from keras import layers
 
 from zscmr.backbones.base import Backbone, Published, Recipe
 from zscmr.backbones.networks import caffe_pixels
-from zscmr.backbones.weights import kept_by_keras
+from zscmr.backbones.weights import keras_file
 from zscmr.datasets.pictures import Preprocessing
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import whole_file
@@ -41,7 +41,7 @@ def pixels(name, pictures):
 
 def imagenet_weights(name):
     """The file of ImageNet weights, downloaded by Keras at first use, which checks its digest."""
-    file = kept_by_keras(f"{name.lower()}_imagenet.weights.h5")
+    file = keras_file(f"{name.lower()}_imagenet.weights.h5")
     if not file.is_file():
         try:
             model = _constructor(name)(include_top=False, weights="imagenet")

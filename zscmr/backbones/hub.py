@@ -14,7 +14,7 @@ from keras import layers
 from PIL import Image
 
 from zscmr.backbones.base import Backbone, Recipe
-from zscmr.backbones.weights import check_h5, kept_by_keras
+from zscmr.backbones.weights import check_h5, keras_file
 from zscmr.datasets.pictures import Preprocessing
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import read_json, whole_folder
@@ -58,7 +58,7 @@ def preset_folder(preset):
     _library()
     folder = Path(preset)
     if not folder.is_dir():
-        folder = kept_by_keras("hub") / preset.replace("/", "_").replace(":", "_")
+        folder = keras_file("hub") / preset.replace("/", "_").replace(":", "_")
     if not folder.is_dir():
         _download(preset, folder)
     for file in (CONFIG, WEIGHTS, CONVERTER):

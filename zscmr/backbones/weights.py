@@ -38,7 +38,7 @@ def weight_file(entry, given):
 
 def _published(published):
     """The file of `Published` weights, downloaded if missing. Raises BadInput if its digest is another."""
-    file = kept_by_keras(published.url.rsplit("/", 1)[1])
+    file = keras_file(published.url.rsplit("/", 1)[1])
     if not file.is_file():
         import keras
 
@@ -53,7 +53,7 @@ def _published(published):
     return file
 
 
-def kept_by_keras(name):
+def keras_file(name):
     """Path where Keras keeps a downloaded file or folder of this name."""
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
 

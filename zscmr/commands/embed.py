@@ -102,10 +102,10 @@ def run_leak(run, unseen):
 def dataset_names(config, tree):
     """(name of the dataset that the run was trained on, name of the one in `tree`), by folder where unknown."""
     names = [name for part in config["classes"].values() for name in part]
-    known, other = literature.recognised(names), literature.recognised(tree.classes)
+    trained, embedded = literature.recognised(names), literature.recognised(tree.classes)
     directory = Path(config["settings"]["data"]).name
     pictures = Path(*class_folder(tree).parts[-2:]).as_posix()
-    return f"{known.name} ({directory})" if known else directory, other.name if other else pictures
+    return f"{trained.name} ({directory})" if trained else directory, embedded.name if embedded else pictures
 
 
 def measure(file):
@@ -129,7 +129,7 @@ def embedded(run, modality, tree, folder):
     ensure_encoders(run)
     encoder = Encoder.open(run, modality)
     identity = [str(run.resolve()), modality, listing_hash(tree)]
-    vectors, readable = encoder.embed_kept(tree.paths(), folder, identity, modality)
+    vectors, readable = encoder.embed_resumable(tree.paths(), folder, identity, modality)
     for why in encoder.faults(tree.paths(), readable):
         warn(f"{why}, skipped")
     if not readable.any():
@@ -139,9 +139,9 @@ def embedded(run, modality, tree, folder):
 
 def run_distance(run):
     """What the embeddings of a finished run are ranked by, as its encoders, or its own embeddings, record it."""
-    about, own = run / runs.ENCODERS / runs.ABOUT, run / runs.EMBEDDINGS
-    if own.is_file():
-        return recorded_distance(own)
+    about, embeddings = run / runs.ENCODERS / runs.ABOUT, run / runs.EMBEDDINGS
+    if embeddings.is_file():
+        return recorded_distance(embeddings)
     if about.is_file() and "distance" in (recorded := read_about(about.parent)):
         return recorded["distance"]
     raise BadInput(f"--run {run}: no finished run (it has neither {runs.EMBEDDINGS} nor {runs.ENCODERS}/)")

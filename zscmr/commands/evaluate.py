@@ -101,8 +101,8 @@ def main(settings):
     if settings.per_class:
         say(text_tables.format_classes(results))
     if settings.against:
-        theirs = Setup.of(settings, other.distance)
-        results["against"] = paired_tests(scores, setup, settings.against, other, theirs, settings.directions)
+        second_setup = Setup.of(settings, other.distance)
+        results["against"] = paired_tests(scores, setup, settings.against, other, second_setup, settings.directions)
         say(text_tables.format_differences(results))
     if settings.compare:
         results["compare"] = compare_conventions(path, features, setup, settings.directions)

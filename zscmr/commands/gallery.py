@@ -41,8 +41,8 @@ def main(settings):
         raise BadInput("--run and --gallery exclude each other")
     if settings.run and not (settings.run / runs.CONFIG).is_file():
         raise BadInput(f"--run {settings.run}: no run directory (it has no {runs.CONFIG})")
-    where = settings.run / FOLDER if settings.run else settings.gallery or default_gallery()
-    table = Table.existing(expanded(where))
+    location = settings.run / FOLDER if settings.run else settings.gallery or default_gallery()
+    table = Table.existing(expanded(location))
     if settings.action == "remove":
         remove(table, settings.folder)
     else:
@@ -55,14 +55,14 @@ def list_folders(table):
     lines = []
     for modality in MODALITIES:
         paths = table.paths(modality)
-        folders = [one for one in additions if one.modality == modality]
-        groups = paths_by_folder(paths, [one.folder for one in folders])
-        for one in folders:
-            lines.append(described(modality, groups[one.folder], day(one.first), day(one.last), one.folder))
+        folders = [row for row in additions if row.modality == modality]
+        groups = paths_by_folder(paths, [row.folder for row in folders])
+        for row in folders:
+            lines.append(described(modality, groups[row.folder], day(row.first), day(row.last), row.folder))
         if groups[None]:
             common = common_folder(groups[None])
             lines.append(described(modality, groups[None], "unknown", "unknown", f"{common} (not recorded)"))
-    say(f"{table.where}: {'nothing was added' if not lines else 'folders that were added'}")
+    say(f"{table.location}: {'nothing was added' if not lines else 'folders that were added'}")
     if lines:
         rows = [("pictures", "gone", "kind", "added", "changed", "folder"), *lines]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -108,15 +108,15 @@ def day(seconds):
 def describe(table):
     """Print where the gallery is, what it holds, and what is gone."""
     identity = table.identity
-    say(f"gallery: {table.where if is_uri(table.where) else Path(table.where).absolute()}")
+    say(f"gallery: {table.location if is_uri(table.location) else Path(table.location).absolute()}")
     say(f"embeddings: {identity.dim} numbers, {identity.distance} distance, encoder {identity.digest[:16]}")
     say(f"windows of photos: {identity.windows.mode if identity.windows else 'none'}")
-    if not is_uri(table.where):
-        say(f"size: {folder_bytes(table.where) / 1e6:,.1f} MB")
+    if not is_uri(table.location):
+        say(f"size: {folder_bytes(table.location) / 1e6:,.1f} MB")
     for modality in MODALITIES:
         paths = table.paths(modality)
-        own, missing = table.count(modality) - len(paths), gone(paths)
-        of_run = f", {own} of the run" if own else ""
+        unmanaged, missing = table.count(modality) - len(paths), gone(paths)
+        of_run = f", {unmanaged} of the run" if unmanaged else ""
         say(f"{PLURAL[modality]}: {len(paths)} added, {len(missing)} of them gone{of_run}")
         for path in missing[:NAMED]:
             say(f"  gone: {visible(path)}")
@@ -132,6 +132,6 @@ def folder_bytes(folder):
 def remove(table, folder):
     """Forget the pictures of a folder."""
     if not (count := table.remove(expanded(folder))):
-        added = ", ".join(one.folder for one in table.additions()) or "none is recorded"
+        added = ", ".join(row.folder for row in table.additions()) or "none is recorded"
         raise BadInput(f"{folder}: no picture of the gallery was added from there; folders that were: {added}")
     say(f"{folder}: {count} {'picture' if count == 1 else 'pictures'} forgotten; the files stay")

@@ -167,13 +167,13 @@ def check(settings):
 def open_searcher(settings):
     memory, adds = int(settings.memory * 1e9), settings.add is not None or settings.watch is not None
     make = adds or (settings.draw and (settings.allow_add or not settings.gallery))  # the page adds to an empty one
-    others = make, memory, settings.windows, settings.engine
+    options = make, memory, settings.windows, settings.engine
     if not settings.run:
-        return Searcher.shipped(settings.gallery or default_gallery(), *others)
+        return Searcher.shipped(settings.gallery or default_gallery(), *options)
     if not is_encoder(settings.run):
         identity_of(settings.run)  # refuses a run that has not ended
         ensure_encoders(settings.run, settings.weights)
-    return Searcher.open(settings.run, settings.gallery, *others)
+    return Searcher.open(settings.run, settings.gallery, *options)
 
 
 def draw(settings, searcher):
@@ -189,7 +189,7 @@ def draw(settings, searcher):
     may_add = settings.allow_add
     if not folder and not any(map(searcher.table.count, MODALITIES)):
         may_add |= address.token is not None and not address.is_open  # whoever started it, and nobody else
-        say(f"{searcher.table.where}: no pictures yet; {'the page adds' if may_add else '--add DIR adds'} them")
+        say(f"{searcher.table.location}: no pictures yet; {'the page adds' if may_add else '--add DIR adds'} them")
     serving.serve(searcher, address, adding, may_add, not settings.no_browser, settings.watch is not None)
 
 
@@ -235,7 +235,7 @@ def search(settings, searcher, queries, faults):
     choices = settings.gallery_kind, settings.top, filters, settings.exact, settings.class_name
     unnamed = searcher.search_embedded(vectors, settings.query_kind if settings.query else "sketch", *choices)
     if not unnamed[0].searched:
-        raise BadInput(f"{searcher.table.where}: no {settings.gallery_kind} to search in the gallery")
+        raise BadInput(f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery")
     answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
     for line in itertools.chain.from_iterable(map(lines, answers)):
         say(line)
@@ -271,8 +271,8 @@ def embedded(settings, searcher, queries, faults):
 def warn_of_photos(photos):
     """Warn of files given as drawings that look like photos, in one line."""
     if photos:
-        others = f" and {len(photos) - 1} more look like photos" if len(photos) > 1 else " looks like a photo"
-        warn(f"{photos[0]}{others}, not drawn; --query-kind photo searches with photos")
+        rest = f" and {len(photos) - 1} more look like photos" if len(photos) > 1 else " looks like a photo"
+        warn(f"{photos[0]}{rest}, not drawn; --query-kind photo searches with photos")
 
 
 def show(settings, searcher, answers, labels):
@@ -296,6 +296,6 @@ def draw_grid(settings, searcher, answers, labels, note):
     """Draw the answers in the file of --grid."""
     kind, searched, how = settings.gallery_kind, answers[0].searched, answers[0].how
     title = f"{settings.query_kind.capitalize()} → {kind}"
-    subtitle = f"{searched} pictures in {searcher.table.where}, {searcher.distance} distance"
+    subtitle = f"{searched} pictures in {searcher.table.location}, {searcher.distance} distance"
     draw_answers(settings.grid, title, subtitle + (f", {how}" if how else ""), answers, labels, note)
     say(f"wrote {settings.grid}")

@@ -176,12 +176,12 @@ def clock(seconds):
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def write_tables(plan, folder, made_by):
+def write_tables(plan, folder, command_line):
     """Write tables.md, tables.tex, tables.csv and a chart per ablation; print what was measured of the first table."""
     tables = content.all_tables(plan)
     texts = {
-        "tables.md": typeset.markdown_page(tables, f"The paper's tables, {plan.main.name}", made_by),
-        "tables.tex": typeset.latex_page(tables, made_by),
+        "tables.md": typeset.markdown_page(tables, f"The paper's tables, {plan.main.name}", command_line),
+        "tables.tex": typeset.latex_page(tables, command_line),
         "tables.csv": typeset.csv_lines(tables),
     }
     runs = f"{len(plan.seeds)} seeds" if len(plan.seeds) > 1 else "one run"

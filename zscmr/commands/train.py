@@ -197,4 +197,4 @@ def below_features(results):
         for direction in ACROSS
         if direction in features and direction in shared
     }
-    return ", ".join(f"{name} {ours:.3f} < {alone:.3f}" for name, (ours, alone) in pairs.items() if ours < alone)
+    return ", ".join(f"{name} {score:.3f} < {least:.3f}" for name, (score, least) in pairs.items() if score < least)

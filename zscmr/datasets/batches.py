@@ -75,8 +75,8 @@ def draw_triads(photo_labels, sketch_labels, classes, batch, seed, epoch):
     drawn = larger.rows[order], smaller.draw(group, random)
     photo, sketch = drawn if larger is photos else drawn[::-1]
     # a shift by 1 … C−1 around the ring of classes never lands on the class itself
-    other = [(group + random.integers(1, len(classes), len(group))) % len(classes) for _ in range(2)]
-    arrays = photo, sketch, photos.draw(other[0], random), sketches.draw(other[1], random)
+    negatives = [(group + random.integers(1, len(classes), len(group))) % len(classes) for _ in range(2)]
+    arrays = photo, sketch, photos.draw(negatives[0], random), sketches.draw(negatives[1], random)
     return Triads(*(array.astype(np.int32).reshape(steps, batch) for array in arrays))
 
 

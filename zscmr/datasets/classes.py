@@ -27,22 +27,22 @@ def class_indices(names):
     return {class_key(name): index for index, name in enumerate(names)}
 
 
-def class_positions(names, present, where):
+def class_positions(names, present, origin):
     """Index in `present` of each class name in `names`, compared by `class_key`.
 
     Raises BadInput naming the first class that `present` lacks and the nearest spellings, or one that occurs twice in
-    it. `where` describes `present` in the message.
+    it. `origin` describes `present` in the message.
     """
     position = {}
     for index, name in enumerate(present):
         if position.setdefault(class_key(name), index) != index:
-            raise BadInput(f"{where}: class '{name}' occurs twice (case, spaces, '_' and '-' do not count)")
+            raise BadInput(f"{origin}: class '{name}' occurs twice (case, spaces, '_' and '-' do not count)")
     missing = [name for name in names if class_key(name) not in position]
     if missing:
         near = difflib.get_close_matches(class_key(missing[0]), position, n=3)
         hint = f"; nearest: {', '.join(present[position[key]] for key in near)}" if near else ""
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise BadInput(f"{where}: no class '{missing[0]}'{more}{hint}")
+        raise BadInput(f"{origin}: no class '{missing[0]}'{more}{hint}")
     return np.array([position[class_key(name)] for name in names], dtype=np.int64)
 
 
@@ -72,8 +72,8 @@ def _list_file(path):
     lists = {file.stem: file for file in SPLITS.glob("*.txt")}
     if str(path) in lists:
         return lists[str(path)]
-    known = f"; lists that come with zscmr: {', '.join(sorted(lists))}" if len(path.parts) == 1 else ""
-    raise BadInput(f"{path}: no such file{known}")
+    hint = f"; lists that come with zscmr: {', '.join(sorted(lists))}" if len(path.parts) == 1 else ""
+    raise BadInput(f"{path}: no such file{hint}")
 
 
 def _decoded(content):
@@ -104,26 +104,26 @@ class Split:
         return {part: [classes[label] for label in labels] for part, labels in parts.items()}
 
 
-def split_classes(classes, unseen_names, where, held_out_share=0.1, seed=0, fewest_seen=2):
+def split_classes(classes, unseen_names, path, held_out_share=0.1, seed=0, fewest_seen=2):
     """Split the classes by an unseen list and hold out some of the seen ones for model selection.
 
     Args:
         classes: C names.
         unseen_names: names of the unseen classes.
-        where: describes the unseen list in messages.
+        path: describes the unseen list in messages.
         held_out_share: part of the seen classes, from 0; at least 2 classes if it is not 0.
         seed: determines the held-out classes, together with the number of seen ones.
         fewest_seen: classes that have to remain.
 
     Raises BadInput for an unknown or repeated unseen class, or when fewer than `fewest_seen` seen classes remain.
     """
-    unseen = np.sort(class_positions(unseen_names, classes, where))
+    unseen = np.sort(class_positions(unseen_names, classes, path))
     if len(repeated := unseen[:-1][np.diff(unseen) == 0]):
-        raise BadInput(f"{where}: class '{classes[repeated[0]]}' occurs twice (case, spaces, '_' and '-' do not count)")
+        raise BadInput(f"{path}: class '{classes[repeated[0]]}' occurs twice (case, spaces, '_' and '-' do not count)")
     seen = np.setdiff1d(np.arange(len(classes)), unseen)
     count = max(2, round(held_out_share * len(seen))) if held_out_share > 0 else 0
     if len(seen) - count < fewest_seen:
-        cause = f"{where}: {len(unseen)} of {len(classes)} classes unseen"
+        cause = f"{path}: {len(unseen)} of {len(classes)} classes unseen"
         if len(seen) >= fewest_seen:
             cause = f"--held-out {held_out_share:g}: {count} of {len(seen)} seen classes held out"
         raise BadInput(f"{cause} leaves too few to train on")

@@ -125,19 +125,19 @@ def as_png(path):
     return content.getvalue()
 
 
-def _entry(line, where):
+def _entry(line, source):
     if len(line) > LONGEST_LINE:
-        raise BadInput(f"{where}: longer than {LONGEST_LINE:,} bytes")
+        raise BadInput(f"{source}: longer than {LONGEST_LINE:,} bytes")
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where}: not readable as JSON ({first_line(error)})") from error
+        raise BadInput(f"{source}: not readable as JSON ({first_line(error)})") from error
     if not isinstance(entry, dict):
-        raise BadInput(f"{where}: expected a JSON object, received a {type(entry).__name__}")
+        raise BadInput(f"{source}: expected a JSON object, received a {type(entry).__name__}")
     return entry
 
 
-def _strokes(drawing, where):
+def _strokes(drawing, source):
     strokes = []
     for stroke in drawing if isinstance(drawing, list) else ():
         axes = stroke if isinstance(stroke, list) and len(stroke) == 2 else ()
@@ -149,7 +149,7 @@ def _strokes(drawing, where):
     else:
         if strokes:
             return strokes
-    raise BadInput(f"{where}: drawing: expected simplified strokes [[x …], [y …]] of numbers from 0 to {EXTENT}")
+    raise BadInput(f"{source}: drawing: expected simplified strokes [[x …], [y …]] of numbers from 0 to {EXTENT}")
 
 
 def _is_coordinate(value):

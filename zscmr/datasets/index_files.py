@@ -66,26 +66,26 @@ def _photo_of(sketch):
     return match and match[1]
 
 
-def compare_index(ours, other):
-    """Compare the index file `other` with `ours`, list of names by list of names; return the lines of a report."""
-    key = next(key for file, key in _INDEX if file == ours.name)
-    mine, theirs = matfiles.read(ours, key), matfiles.read(other, key)
-    order = np.arange(len(mine))
-    if "classes" in matfiles.keys(other):
-        order = class_positions(matfiles.read_names(ours, "classes"), matfiles.read_names(other, "classes"), other)
-    elif len(theirs) != len(mine):
-        return [f"{other}: {len(theirs)} rows for {len(mine)} classes, and no 'classes' to compare them by"]
+def compare_index(path, file):
+    """Compare the index file `file` with `path`, list of names by list of names; return the lines of a report."""
+    key = next(key for name, key in _INDEX if name == path.name)
+    cells, second = matfiles.read(path, key), matfiles.read(file, key)
+    order = np.arange(len(cells))
+    if "classes" in matfiles.keys(file):
+        order = class_positions(matfiles.read_names(path, "classes"), matfiles.read_names(file, "classes"), file)
+    elif len(second) != len(cells):
+        return [f"{file}: {len(second)} rows for {len(cells)} classes, and no 'classes' to compare them by"]
     lists = equally_long = names = common = 0
-    for position in np.ndindex(mine.shape[:-1]):
-        left = _filled(mine[position])
+    for position in np.ndindex(cells.shape[:-1]):
+        left = _filled(cells[position])
         other_position = (order[position[0]], *position[1:])
-        right = _filled(theirs[other_position]) if all(np.less(other_position, theirs.shape[:-1])) else []
+        right = _filled(second[other_position]) if all(np.less(other_position, second.shape[:-1])) else []
         lists += 1
         equally_long += len(left) == len(right)
         names += len(left)
         common += sum((Counter(left) & Counter(right)).values())
-    lines = [f"{other}: {equally_long:,} of {lists:,} lists are as long as here, {common:,} of {names:,} names agree"]
-    return lines + ([f"{other}: {defect}" for defect in released.index_defects(theirs)] if theirs.ndim == 3 else [])
+    lines = [f"{file}: {equally_long:,} of {lists:,} lists are as long as here, {common:,} of {names:,} names agree"]
+    return lines + ([f"{file}: {defect}" for defect in released.index_defects(second)] if second.ndim == 3 else [])
 
 
 _INDEX = (FILES["photo"]["names"], FILES["sketch"]["names"], PAIRS)

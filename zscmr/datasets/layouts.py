@@ -137,8 +137,8 @@ def _class_trees(root, modality, scan):
         if len(versions) > 1:
             say(f"{root}: {_AS_DRAWN} is read, its {len(versions) - 1} shifted or scaled versions are not")
         return [root / _AS_DRAWN]
-    known = {name.casefold() for name in _CONTAINERS[modality]}
-    containers = [folder for folder in inside if folder.name.casefold() in known and _folders(folder, scan)]
+    names = {name.casefold() for name in _CONTAINERS[modality]}
+    containers = [folder for folder in inside if folder.name.casefold() in names and _folders(folder, scan)]
     return [tree for folder in containers for tree in _class_trees(folder, modality, scan)] or [root]
 
 
@@ -194,10 +194,10 @@ def matched_classes(photos, sketches):
     """Reduce both trees to the classes they share, in the photos' order: {"photo", "sketch": PictureTree}."""
     common = class_indices(photos.classes).keys() & class_indices(sketches.classes).keys()
     shared = [name for name in photos.classes if class_key(name) in common]
-    for tree, other in ((photos, "sketch"), (sketches, "photo")):
+    for tree, kind in ((photos, "sketch"), (sketches, "photo")):
         alone = [name for name in tree.classes if class_key(name) not in common]
         if alone:
-            warn(f"{tree.root}: {len(alone)} classes have no {other} folder and are left out: {_first_names(alone)}")
+            warn(f"{tree.root}: {len(alone)} classes have no {kind} folder and are left out: {_first_names(alone)}")
     if len(shared) < 4:
         raise BadInput(f"{photos.root} and {sketches.root} share {len(shared)} classes; at least 4 are needed")
     return {"photo": _renumbered(photos, shared), "sketch": _renumbered(sketches, shared)}
@@ -237,19 +237,19 @@ def first_of_each_class(tree, count, modality):
 
 def compare_counts(trees, unseen_names):
     """Print the numbers of pictures and warn where they differ from the published ones."""
-    known = literature.recognised(trees["photo"].classes)
-    counts = {"photo": known.photos | known.extended, "sketch": known.sketches} if known else {}
+    dataset = literature.recognised(trees["photo"].classes)
+    counts = {"photo": dataset.photos | dataset.extended, "sketch": dataset.sketches} if dataset else {}
     for modality, tree in trees.items():
         say(f"{modality}: {len(tree.files):,} pictures of {len(tree.classes)} classes in {tree.root}")
-        if known and not known.published(len(tree.files), counts[modality]):
-            published = ", ".join(f"{count:,} ({source})" for count, source in counts[modality].items())
-            warn(f"{len(tree.files):,} {modality} pictures; the literature has {published}")
+        if dataset and not dataset.published(len(tree.files), counts[modality]):
+            text = ", ".join(f"{count:,} ({source})" for count, source in counts[modality].items())
+            warn(f"{len(tree.files):,} {modality} pictures; the literature has {text}")
     unseen, name = class_indices(unseen_names), literature.list_name(unseen_names)
     for modality, count in literature.UNSEEN_PICTURES.get(name, {}).items():
         tree = trees[modality]
-        ours = sum(class_key(tree.classes[label]) in unseen for label in tree.labels)
-        if ours != count:
-            warn(f"{ours:,} {modality} pictures of the unseen classes; the literature has {count:,} for {name}.txt")
+        size = sum(class_key(tree.classes[label]) in unseen for label in tree.labels)
+        if size != count:
+            warn(f"{size:,} {modality} pictures of the unseen classes; the literature has {count:,} for {name}.txt")
 
 
 def class_folder(tree):

@@ -58,10 +58,10 @@ UNSEEN_PICTURES = {
 def recognised(classes):
     """The `PublishedDataset` with these class names, or None."""
     present = class_indices(classes).keys()
-    for known in DATASETS:
-        lists = list(SPLITS.glob(known.lists))
+    for dataset in DATASETS:
+        lists = list(SPLITS.glob(dataset.lists))
         if lists and all(_keys(file) <= present for file in lists):
-            return known
+            return dataset
     return None
 
 

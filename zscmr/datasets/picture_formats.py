@@ -1,8 +1,9 @@
 """The picture formats that can be read: their file names, their first bytes, and what opens them.
 
-To add one: a row in `_READ` or `_OPTIONAL`, and a kind of mutants in tests/helpers/pictures_fuzz.py. The first bytes of
-a file give its format. `PIL.Image.open` would also try what other packages have registered, would take a JPEG with
-several frames for another format, and would judge a picture by the pixels stored, not by those decoded of it.
+To add one: its suffixes in `_READ` or `_OPTIONAL`, its first bytes in `_SIGNATURES`, its reader in `_opener`, and what
+docs/extend.md names. The first bytes of a file give its format. `PIL.Image.open` would also try what other packages
+have registered, would take a JPEG with several frames for another format, and would judge a picture by the pixels
+stored, not by those decoded of it.
 """
 
 import io

@@ -71,8 +71,8 @@ def without_detail(lines, random):
 
 def simplified(line, distance):
     """Drop points of a line (points, 2) nearer than `distance` to the rest of it (Ramer, Douglas and Peucker)."""
-    kept = np.zeros(len(line), bool)
-    kept[[0, -1]] = True
+    mask = np.zeros(len(line), bool)
+    mask[[0, -1]] = True
     parts = [(0, len(line) - 1)]  # a list, since a stranger's stroke may split as often as it has points
     while parts:
         first, last = parts.pop()
@@ -81,9 +81,9 @@ def simplified(line, distance):
         away = _distances(line[first : last + 1])
         far = int(away.argmax())
         if away[far] > distance:
-            kept[first + far] = True
+            mask[first + far] = True
             parts += [(first, first + far), (first + far, last)]
-    return line[kept]
+    return line[mask]
 
 
 def _distances(line):

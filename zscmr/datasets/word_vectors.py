@@ -53,10 +53,10 @@ def read_aliases(path):
     """Read a text file of lines `class = words` as {class key: words}; `#` starts a comment."""
     aliases = {}
     for line in read_class_list(path):
-        name, equals, words = (part.strip() for part in line.partition("="))
-        if not (name and equals and words):
+        name, equals, phrase = (part.strip() for part in line.partition("="))
+        if not (name and equals and phrase):
             raise BadInput(f"{path}: expected lines 'class = words', received '{line}'")
-        aliases[class_key(name)] = words
+        aliases[class_key(name)] = phrase
     return aliases
 
 
@@ -73,9 +73,9 @@ def _means_of_words(path, classes, phrases):
     spellings = {form for phrase in phrases for word in words_of(phrase) for form in (word, word.lower())}
     vector_of = _look_up(path, spellings)
     rows = []
-    for name, words in zip(classes, map(words_of, phrases), strict=True):
-        vectors = [vector_of.get(word, vector_of.get(word.lower())) for word in words]
-        for word, vector in zip(words, vectors, strict=True):
+    for name, tokens in zip(classes, map(words_of, phrases), strict=True):
+        vectors = [vector_of.get(word, vector_of.get(word.lower())) for word in tokens]
+        for word, vector in zip(tokens, vectors, strict=True):
             if vector is None:
                 near = ", ".join(_nearest(path, word)) or "none"
                 raise BadInput(
@@ -112,10 +112,10 @@ def _vector(path, word, numbers):
 def _nearest(path, word):
     """The three words of the file spelt most like `word`, from a second pass over it."""
     candidates = set()
-    for known, _ in _entries(path):
-        known = known.decode(errors="replace")
-        if known[:1].lower() == word[:1].lower() and abs(len(known) - len(word)) <= 2:
-            candidates.add(known)
+    for candidate, _ in _entries(path):
+        candidate = candidate.decode(errors="replace")
+        if candidate[:1].lower() == word[:1].lower() and abs(len(candidate) - len(word)) <= 2:
+            candidates.add(candidate)
     return difflib.get_close_matches(word, candidates, n=3)
 
 

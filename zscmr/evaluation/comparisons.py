@@ -22,13 +22,13 @@ def paired_tests(scores, setup, path, features, other_setup, directions=()):
         other_setup: its `Setup`.
         directions: keys of `DIRECTIONS`; left out, all.
     """
-    others = score_features(path, features, other_setup, directions)
+    other_scores = score_features(path, features, other_setup, directions)
     class_means = PROTOCOLS[setup.protocol].class_means
     tests = {}
     for direction, part in scores.items():
         tests[direction] = {}
         for name, values in part.values.items():
-            pair = values, others[direction].values[name]
+            pair = values, other_scores[direction].values[name]
             difference, p = statistics.paired_test(*pair, part.labels, class_means, seed=setup.seed)
             gap = {name: pair[0] - pair[1]}
             interval = statistics.intervals(gap, part.labels, class_means, seed=setup.seed)[name]

@@ -66,10 +66,10 @@ def checked_own_rows(own_rows, queries):
 
 def query_block(gallery, memory):
     """How many queries a block holds so that keys and the threads' temporaries stay within `memory` bytes."""
-    one = PAIR_BYTES * gallery
-    if one > memory / 2:
+    size = PAIR_BYTES * gallery
+    if size > memory / 2:
         raise BadInput(
-            f"--memory: one query against {gallery} items takes {2 * one / 1e9:.3g} GB, received {memory / 1e9:.3g}"
+            f"--memory: one query against {gallery} items takes {2 * size / 1e9:.3g} GB, received {memory / 1e9:.3g}"
         )
     return max(1, min(int(memory / 4 / (8 * gallery)), BLOCK_ENTRIES // gallery))
 

@@ -197,7 +197,7 @@ def _check_named_classes(source, keys, labels, names, classes):
     warn(f"{source.path}: {keys[1]} differ from the classes in {keys[2]} in {len(wrong)} rows, the first {fault}")
 
 
-def relative_place(pictures, folder):
+def relative_folder(pictures, folder):
     """Relative path from the embeddings file's `folder` to the folder `pictures`; empty if there is none."""
     try:
         return Path(os.path.relpath(pictures, folder)).as_posix() if pictures else ""

@@ -59,7 +59,7 @@ def find_pairs(path, features):
     return Pairs(sketches, photos, int((~paired).sum()), source)
 
 
-def own_ranks(queries, gallery, photo_rows, labels, metric, memory, rerank=False):
+def photo_ranks(queries, gallery, photo_rows, labels, metric, memory, rerank=False):
     """Ranks (2, queries) of the gallery rows `photo_rows` (queries,), from 1: among rows of its label, and among all.
 
     `labels` (gallery,). Equal distances keep gallery order.
@@ -88,7 +88,7 @@ def score_instances(path, features, setup, draws=0):
     for items in (features.sketch, features.photo):
         check_vectors(items.vectors, f"{path}: {items.key}", setup.distance, items.rows)
     queries, photos = features.sketch.vectors[pairs.sketches[drawn]], features.photo.vectors
-    ranks = own_ranks(queries, photos, photo_rows, labels, setup.distance, setup.memory, setup.rerank)
+    ranks = photo_ranks(queries, photos, photo_rows, labels, setup.distance, setup.memory, setup.rerank)
     _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     galleries = sizes[which[photo_rows]], np.full(len(photo_rows), len(labels))
     results = {"distance": setup.distance, "source": pairs.source, "without": pairs.without, "directions": {}}

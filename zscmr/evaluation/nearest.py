@@ -187,7 +187,7 @@ class WindowIndex:
     """
 
     def __init__(self, vectors, windows, counts, penalty, memory=MEMORY):
-        self.whole, self.windows = Index(vectors, "cosine", memory), Index(windows, "cosine", memory)
+        self.pictures, self.windows = Index(vectors, "cosine", memory), Index(windows, "cosine", memory)
         self.counts, self.starts = counts, np.cumsum(counts) - counts
         self.penalty, self.memory = penalty, memory
 
@@ -208,12 +208,12 @@ class WindowIndex:
         return rows, distances, best
 
     def _search(self, queries, top, left_out):
-        keys, any_window = self.whole.keys(queries), np.flatnonzero(self.counts)
+        keys, any_window = self.pictures.keys(queries), np.flatnonzero(self.counts)
         nearest = np.minimum.reduceat(self.windows.keys(queries), self.starts[any_window], axis=1)
         keys[:, any_window] = np.minimum(keys[:, any_window], nearest + np.float32(self.penalty))
         if left_out is not None:
             keys[:, left_out] = np.inf
-        doubt = 2 * np.maximum(self.whole.error(queries), self.windows.error(queries)) + 1e-6  # rounding of the sum
+        doubt = 2 * np.maximum(self.pictures.error(queries), self.windows.error(queries)) + 1e-6  # rounding of the sum
         query, item = _candidates(keys, top, doubt, np.inf)
         exact, best = self.exact(queries, query, item)
         order = np.lexsort((item, exact, query))
@@ -223,7 +223,7 @@ class WindowIndex:
 
     def exact(self, queries, query, item):
         """(distances (pairs,) float64, best rows (pairs,)) of queries `query` and pictures `item`."""
-        exact, best = pair_keys(queries, query, self.whole.vectors, item, "cosine"), np.zeros(len(item), np.int64)
+        exact, best = pair_keys(queries, query, self.pictures.vectors, item, "cosine"), np.zeros(len(item), np.int64)
         counts = self.counts[item]
         pair = np.repeat(np.arange(len(item)), counts)
         number = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -51,9 +51,9 @@ class Protocol:
     def score(self, hits, top=None, also=()):
         """{metric: (queries,)} of `hits`; `also` names further ones. `top`: ranking and metrics end there."""
         hits = metrics.Hits.of(hits)
-        return self._own_scores(hits, top) | {name: metrics.METRICS[name](hits) for name in also}
+        return self._usual_scores(hits, top) | {name: metrics.METRICS[name](hits) for name in also}
 
-    def _own_scores(self, hits, top):
+    def _usual_scores(self, hits, top):
         if top is not None:
             return {
                 f"mAP@{top}": metrics.average_precision(hits, top, self.map_divisor, self.interpolated),

@@ -38,8 +38,8 @@ class Reranking(StableOrdering):
         self.queries = queries
         self.index, self.exact = Index(gallery, metric, memory), Index(gallery, metric, memory / 8, np.float64)
         items = np.arange(len(gallery))
-        others, _ = self.index.search(gallery, NEIGHBOURS, own_rows=items)
-        near = np.hstack([items[:, None], others])
+        neighbours, _ = self.index.search(gallery, NEIGHBOURS, own_rows=items)
+        near = np.hstack([items[:, None], neighbours])
         self.sets = encode_sets(near, NEIGHBOURS)
         self.columns = (_mean_of(near[:, :EXPANSION], len(gallery)) @ self.sets).tocsc()
 

@@ -43,9 +43,9 @@ def summary(scores, setup, features=None, draws=0):
         results["without_relevant"]["seen"] = without_relevant(seen)
         results["harmonic"] = {}
         for direction, values in results["directions"].items():
-            others = results["seen"][direction]
+            seen_values = results["seen"][direction]
             results["harmonic"][direction] = {
-                name: harmonic_mean(values[name], others[name]) for name in scores[direction].values
+                name: harmonic_mean(values[name], seen_values[name]) for name in scores[direction].values
             }
     if draws:
         results["intervals"] = {

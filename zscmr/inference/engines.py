@@ -82,11 +82,13 @@ class OpenVino:
         shapes, weights = _fitted(stored, size, weights)
         model.reshape(dict(zip(inputs, shapes, strict=True)))
         input_, (output,) = inputs[0], model.outputs
-        self.takes, self.gives = (_signature(one.element_type.to_dtype(), one.shape) for one in (input_, output))
+        self.takes, self.gives = (
+            _signature(tensor.element_type.to_dtype(), tensor.shape) for tensor in (input_, output)
+        )
         self.has_windows = weights is not None
         self._request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        self._name, *others = (one.any_name for one in inputs)
-        self._fixed = dict.fromkeys(others, weights)
+        self._name, *further = (tensor.any_name for tensor in inputs)
+        self._fixed = dict.fromkeys(further, weights)
 
     def run(self, picture):
         return self._request.infer({self._name: picture[None], **self._fixed})[0]
@@ -112,7 +114,7 @@ def _sorted(inputs, shape_of):
     """The inputs of a graph: the pictures, and of some graphs the weights of the last maps' cells."""
     if not 1 <= len(inputs) <= 2:
         raise ValueError(f"expected one or two inputs, received {len(inputs)}")
-    return sorted(inputs, key=lambda one: -len(shape_of(one)))
+    return sorted(inputs, key=lambda tensor: -len(shape_of(tensor)))
 
 
 def _fitted(stored, size, weights):
@@ -120,12 +122,12 @@ def _fitted(stored, size, weights):
 
     `stored`: shapes of the inputs in the file.
     """
-    pictures, *others = stored
-    if not others and (weights is not None or size not in (None, pictures[1])):
+    pictures, *further = stored
+    if not further and (weights is not None or size not in (None, pictures[1])):
         raise ValueError("a graph without windows")
     shapes = [(1, *pictures[1:]) if size is None else (1, size, size, 3)]
-    if others:
-        weights = equal_weights(others[0][1]) if weights is None else weights
+    if further:
+        weights = equal_weights(further[0][1]) if weights is None else weights
         shapes.append(weights.shape)
     return shapes, weights
 

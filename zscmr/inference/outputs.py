@@ -60,12 +60,12 @@ def outputs(folder, identity, make_network, reading, paths, label, workers=None)
         np.lib.format.open_memmap(files[1], "w+", np.uint8, (len(paths),))
         write_json(folder / "identity.json", identity)  # last: it marks the arrays as valid
     vectors, state = (np.load(file, mmap_mode="r+") for file in files)
-    own = workers.share(len(paths)) if workers else range(len(paths))
-    missing = np.flatnonzero(state[own] == _MISSING)
+    part = workers.share(len(paths)) if workers else range(len(paths))
+    missing = np.flatnonzero(state[part] == _MISSING)
     if len(missing):
         if missing[0]:
-            say(f"{label}: {missing[0]} of {len(own)} pictures were done before")
-        rows = own[missing[0] :]
+            say(f"{label}: {missing[0]} of {len(part)} pictures were done before")
+        rows = part[missing[0] :]
         filled = _filled(vectors, state, network or make_network(), reading, paths, rows)
         for _ in track(filled, f"{label}: features", -(-len(rows) // reading.batch)):
             pass

@@ -109,15 +109,15 @@ def term_weights(options, weights, constants):
             raise BadInput(f"--term-weights {word}: expected TERM=NUMBER") from error
         if not 0 <= weight < float("inf"):
             raise BadInput(f"--term-weights {word}: a weight should be at least 0 and finite")
-        weights = weights | dict.fromkeys(_known_terms(term, constants, "--term-weights"), weight)
+        weights = weights | dict.fromkeys(_terms_called(term, constants, "--term-weights"), weight)
     for term in options.without:
-        weights = weights | dict.fromkeys(_known_terms(term, constants, "--without"), 0.0)
+        weights = weights | dict.fromkeys(_terms_called(term, constants, "--without"), 0.0)
     if weights and not any(weights.values()):
         raise BadInput("--without, --term-weights: every term has weight 0, nothing is left to train on")
     return weights
 
 
-def _known_terms(name, constants, option):
+def _terms_called(name, constants, option):
     """The objective's terms called `name`; for a term that the release splits by modality, both parts."""
     terms = [term for term in constants.terms if term == name or term.endswith(f"_{name}")]
     if not terms:

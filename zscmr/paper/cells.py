@@ -175,13 +175,13 @@ class Training(Cell):
     def measure(self, worker):
         """(scores, whether this call trained from the first epoch to the last)."""
         complete = False
-        if not (runs.Run(self.folder).results() and self.is_ours()):
+        if not (runs.Run(self.folder).results() and self.has_same_settings()):
             complete = self.train(worker)
         # other cells need the embeddings only; checkpoints of a hundred runs would fill the disk
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         return runs.Run(self.folder).results()["shared space"], complete
 
-    def is_ours(self):
+    def has_same_settings(self):
         """Whether the run directory was made with the settings of this cell."""
         config = self.folder / runs.CONFIG
         if not config.exists():
@@ -193,7 +193,7 @@ class Training(Cell):
 
     def train(self, worker):
         """Run the trainer, its output going to a log file. Return whether it trained from the first epoch."""
-        fresh = not self.is_ours()
+        fresh = not self.has_same_settings()
         if fresh:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def standard(results, baselines=True):
 
 
 def comparison_table(results):
-    ours, rows = as_measured(results.plan.main), {}
+    measured_here, rows = as_measured(results.plan.main), {}
     for line in PUBLISHED["comparison"]:
         values = {k: v for dataset in DATASETS for k, v in published(line[dataset], dataset).items()}
         rows[line["method"]] = {"size": str(line["size"]), **values}
@@ -66,12 +66,12 @@ def comparison_table(results):
     sizes |= {"features alone": results.plan.main.widths[0], "LDA map": DIM}
     measured = {}
     for row, score in results.all_rows().items():
-        cells = measured_values({f"{ours}: {metric}": score("sketch->image", metric) for metric in METRICS})
+        cells = measured_values({f"{measured_here}: {metric}": score("sketch->image", metric) for metric in METRICS})
         if cells:
             measured[row] = {"size": str(sizes[row]), **cells}
     columns = (
         "size",
-        *(f"{origin}: {metric}" for origin in (*map(as_published, DATASETS), ours) for metric in METRICS),
+        *(f"{origin}: {metric}" for origin in (*map(as_published, DATASETS), measured_here) for metric in METRICS),
     )
     return PaperTable(
         "comparison",
@@ -109,7 +109,7 @@ def directions_table(results):
 
 def ablation_table(results, model, preset):
     """mAP@all without each loss term, published and measured, and the change of each run against its full system."""
-    ours, published_rows = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
+    measured_here, published_rows = as_measured(results.plan.main), PUBLISHED["ablation"].get(model, {})
     methods, against = results.plan.ablations()[model, preset], tables_of(model).against
     shown = [dataset for dataset in DATASETS if published_rows]
     rows = {}
@@ -123,15 +123,15 @@ def ablation_table(results, model, preset):
                 cells[column] = Value((number,), how, dataset=dataset, digits=digits)
             measured = results.method(method, direction, "mAP@all")
             full = results.method(methods[against.get(row, FULL)], direction, "mAP@all")
-            cells[f"{ours}: {INITIALS[direction]}"] = measured
+            cells[f"{measured_here}: {INITIALS[direction]}"] = measured
             if row != FULL:
                 change = tuple(a - b for a, b in zip(measured.numbers, full.numbers, strict=True))
-                column = f"{ours}: {INITIALS[direction]}, change"
+                column = f"{measured_here}: {INITIALS[direction]}, change"
                 cells[column] = Value(change, measured.convention, measured.ground, signed=True)
         rows[row] = cells
-    origins = (*map(as_published, shown), ours)
+    origins = (*map(as_published, shown), measured_here)
     columns = [f"{position}: {INITIALS[direction]}" for position in origins for direction in ACROSS]
-    columns += [f"{ours}: {INITIALS[direction]}, change" for direction in ACROSS]
+    columns += [f"{measured_here}: {INITIALS[direction]}, change" for direction in ACROSS]
     read_off = f"Published: {published_rows['read_off']}." if published_rows else ""
     return PaperTable(
         f"ablation-{model}-{preset}",
@@ -236,7 +236,7 @@ def unseen_lists_table(results):
 
 def codes_table(results):
     """64-bit codes, the real-valued embeddings they are made of, and the published binary codes."""
-    ours, kinds = as_measured(results.plan.main), {"as they are": None, "ITQ": "itq", "signs": "sign"}
+    measured_here, kinds = as_measured(results.plan.main), {"as they are": None, "ITQ": "itq", "signs": "sign"}
     rows = {}
     for line in PUBLISHED["comparison"]:
         if "binary" in line["method"]:
@@ -247,10 +247,10 @@ def codes_table(results):
         for kind, measured in kinds.items():
             cells_of_kind = results.plan.measurements(method, measured) if measured else results.plan.trainings(method)
             for metric in METRICS:
-                cells[f"{ours}: {kind}, {metric}"] = results.scores(cells_of_kind, "sketch->image", metric)
+                cells[f"{measured_here}: {kind}, {metric}"] = results.scores(cells_of_kind, "sketch->image", metric)
         rows[label(method)] = measured_values(cells)
     columns = [f"{as_published(dataset)}: {metric}" for dataset in DATASETS for metric in METRICS]
-    columns += [f"{ours}: {kind}, {metric}" for kind in kinds for metric in METRICS]
+    columns += [f"{measured_here}: {kind}, {metric}" for kind in kinds for metric in METRICS]
     how = (
         "protocol standard; codes by Hamming distance, ITQ fitted on the embeddings of seen classes, signs where the "
         "embedding has 64 dimensions; as they are: each preset's own distance "

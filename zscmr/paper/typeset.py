@@ -96,16 +96,16 @@ def _leaks(ground):
     return f"{ground.name}, {ground.list_name}: {ground.leaked}" if ground.leaked else ""
 
 
-def markdown_page(tables, title, made_by):
+def markdown_page(tables, title, command):
     """All tables under a title, the command that made them and the source of the published numbers."""
-    head = f"# {title}\n", f"    {made_by}\n", f"Published numbers: {PUBLISHED['source']}.\n"
+    head = f"# {title}\n", f"    {command}\n", f"Published numbers: {PUBLISHED['source']}.\n"
     return "\n".join([*head, *map(markdown, tables)])
 
 
-def latex_page(tables, made_by):
+def latex_page(tables, command):
     """All tables, to be read in by \\input."""
     needs = r"% needs \usepackage{booktabs,graphicx}"
-    return "\n".join([f"% {made_by}", f"% published numbers: {PUBLISHED['source']}", needs, "", *map(latex, tables)])
+    return "\n".join([f"% {command}", f"% published numbers: {PUBLISHED['source']}", needs, "", *map(latex, tables)])
 
 
 def markdown(table):

@@ -66,12 +66,12 @@ def instances_grid(path, features, pairs, distance, seed=0, rerank=False):
     chosen = _one_per_class(features.sketch.labels[pairs.sketches], np.random.default_rng(seed))
     rows, lines = pairs.sketches[chosen], []
     orders = rank(features.sketch.vectors[rows], features.photo.vectors, distance, rerank=rerank)
-    for row, own, order in zip(rows, pairs.photos[chosen], orders, strict=True):
-        order = order[features.photo.labels[order] == features.photo.labels[own]]
-        own_rank = int(np.flatnonzero(order == own)[0]) + 1
-        shown = np.r_[own, order[: TOP - 1]]
-        notes = [f"rank {own_rank} of {len(order)}", *[""] * (len(shown) - 1)]
-        retrieved = framed_pictures(*_classes_and_paths(features, features.photo, shown), shown == own, notes)
+    for row, original, order in zip(rows, pairs.photos[chosen], orders, strict=True):
+        order = order[features.photo.labels[order] == features.photo.labels[original]]
+        original_rank = int(np.flatnonzero(order == original)[0]) + 1
+        shown = np.r_[original, order[: TOP - 1]]
+        notes = [f"rank {original_rank} of {len(order)}", *[""] * (len(shown) - 1)]
+        retrieved = framed_pictures(*_classes_and_paths(features, features.photo, shown), shown == original, notes)
         name = features.class_name(features.sketch.labels[row]).replace("_", " ")
         lines.append(Line(name, FramedPicture(features.sketch.path(row), name), retrieved))
     subtitle = f"the photo each sketch was drawn from (green), and the nearest of its class; {distance} distance"
@@ -173,11 +173,11 @@ def picture_grid(path, title, subtitle, lines, leaked="", heads=None):
         title = _wrapped(line.title, 14)
         write(NAMES - 0.1, y + SIDE / 2, title, NAMES - 0.2, ha="right", fontsize=11, weight="bold")
         lost[0] += not _draw(canvas, write, NAMES, y, line.query)
-        for place, picture in enumerate(line.retrieved):
-            x = NAMES + GAP + PITCH * (1 + place)
+        for position, picture in enumerate(line.retrieved):
+            x = NAMES + GAP + PITCH * (1 + position)
             lost[1] += not _draw(canvas, write, x, y, picture)
             if number == 0:
-                column = heads[place] if heads else str(place + 1)
+                column = heads[position] if heads else str(position + 1)
                 write(x + SIDE / 2, y - 0.11, column, ha="center", fontsize=9, color=GREY)
     with whole_file(path) as part:
         # text is dark, on white where there is none; level 6, Pillow's own, saves a tenth for three times the time
@@ -195,11 +195,11 @@ def rendered(figure):
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def _write(figure, x, y, text, room=None, va="center", color=INK, **more):
+def _write(figure, x, y, text, room=None, **style):
     """Write text at inches from the left and from the top; lines are cut with … to `room` inches."""
     width, height = figure.get_size_inches()
     text = legible(text)
-    artist = figure.text(x / width, 1 - y / height, text, va=va, color=color, **look(text), **more)
+    artist = figure.text(x / width, 1 - y / height, text, **({"va": "center", "color": INK} | look(text) | style))
     if room:
         artist.set_text("\n".join(_cut(artist, line, room) for line in text.splitlines()))
 

@@ -1,4 +1,7 @@
-"""The report of an evaluation: every figure, and one HTML page that holds them and the tables, without network."""
+"""The report of an evaluation: every figure, and one HTML page that holds them and the tables, without network.
+
+To add a figure: a function in `zscmr.reports.plots`, its caption in `drawn` of `write_report`, and its call below that.
+"""
 
 import base64
 from html import escape

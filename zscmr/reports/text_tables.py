@@ -118,8 +118,8 @@ def format_differences(results):
         "Difference of the means over the same queries, 95 % interval by resampling queries, two-sided p by "
         "exchanging the two systems' scores of a query (all exchanges, or 10,000 random ones)."
     )
-    ours, theirs = (f"{each['features']} ({each['distance']})" for each in (results, against))
-    title = f"{ours} minus {theirs}"
+    first, second = (f"{each['features']} ({each['distance']})" for each in (results, against))
+    title = f"{first} minus {second}"
     if results["distance"] != against["distance"]:
         how += " Each file is ranked by the distance recorded in it; --distance ranks both alike."
     if results.get("reranked"):

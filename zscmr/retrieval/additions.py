@@ -30,7 +30,7 @@ def read_additions(connection):
     """[`Addition`] of a LanceDB connection, by folder; none in a gallery of before they were recorded."""
     table = _existing(connection)
     rows = table.search().select(list(_COLUMNS)).to_arrow().to_pylist() if table else []
-    return sorted((Addition(*(row[name] for name in _COLUMNS[1:])) for row in rows), key=lambda one: one.folder)
+    return sorted((Addition(*(row[name] for name in _COLUMNS[1:])) for row in rows), key=lambda row: row.folder)
 
 
 def note_addition(connection, folder, modality, now=None):
@@ -38,7 +38,7 @@ def note_addition(connection, folder, modality, now=None):
     import pyarrow
 
     folder, now = str(folder), round(time.time() if now is None else now)
-    before = [one for one in read_additions(connection) if (one.folder, one.modality) == (folder, modality)]
+    before = [row for row in read_additions(connection) if (row.folder, row.modality) == (folder, modality)]
     first = before[0].first if before else now
     row = dict(zip(_COLUMNS, (f"{modality}\0{folder}", folder, modality, first, now), strict=True))
     merge = (_existing(connection) or _created(connection)).merge_insert("id")

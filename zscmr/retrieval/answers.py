@@ -96,8 +96,8 @@ def draw_answers(path, title, subtitle, answers, labels, leaked=""):
         subtitle += "; distances in brackets: not very similar"
     if len(answers) > SHOWN:
         subtitle += f"; the first {SHOWN} of {len(answers)} queries"
-    if (found := len(answers[0])) > SHOWN:
-        subtitle += f"; the nearest {SHOWN} of {found} found"
+    if (count := len(answers[0])) > SHOWN:
+        subtitle += f"; the nearest {SHOWN} of {count} found"
     lost = sum(grid.picture_grid(path, title, subtitle, rows, leaked))
     if lost:
         warn(f"{path}: class names in place of {lost} pictures whose files are gone or unreadable")

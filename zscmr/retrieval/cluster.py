@@ -3,7 +3,6 @@
 import logging
 import os
 import queue
-import socket
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
 from zscmr.utils.processes import missing
+from zscmr.utils.sockets import reach
 
 SMALLEST, SHARDS = 32, 8  # pictures of a shard; shards an actor embeds, so that none waits long for the last
 ATTEMPTS, PAUSE = 15, 2  # attempts on storage that does not answer, and seconds between them
@@ -123,7 +123,8 @@ class Cluster:
         if not ray.is_initialized():
             package = {"py_modules": [str(Path(zscmr.__file__).parent)]}
             try:
-                _reach(self.address)
+                if ":" in self.address:  # Ray itself would wait for minutes
+                    reach(self.address)
                 ray.init(self.address, runtime_env=package, log_to_driver=False, logging_level="error")
             except (OSError, RuntimeError, ValueError) as error:
                 raise BadInput(f"--ray {self.address}: no cluster there ({first_line(error)})") from error
@@ -131,13 +132,6 @@ class Cluster:
         context = data.DataContext.get_current()
         context.enable_progress_bars, context.max_errored_blocks = False, 0
         return ray, data
-
-
-def _reach(address):
-    """Raise OSError unless something listens at HOST:PORT, which Ray itself finds out after minutes."""
-    host, _, port = address.rpartition(":")
-    if host:
-        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _cpus(ray):
@@ -151,7 +145,7 @@ class _Job:
 
     def __init__(self, table, modality, source, open_encoder):
         """`open_encoder`: as of `Cluster`, in Ray's object store."""
-        self.where = table.where if is_uri(table.where) else str(Path(table.where).resolve())
+        self.location = table.location if is_uri(table.location) else str(Path(table.location).resolve())
         self.identity, self.modality, self.root = table.identity, modality, str(source.root)
         self.open_encoder = open_encoder
         self.environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
@@ -166,7 +160,7 @@ class _Embedding:
         os.environ.update(job.environment)
         self._open_encoder = ray.get(job.open_encoder)  # the files of the encoder go with it
         self._modality, self._encoder = job.modality, self._open_encoder()
-        self._table = _patiently(lambda: Table.open(job.where, job.identity))
+        self._table = _patiently(lambda: Table.open(job.location, job.identity))
         self._source = _patiently(lambda: open_source(job.root))
 
     def __call__(self, shard):

@@ -248,7 +248,7 @@ class ModalityEncoder:
         vectors[~readable] = 0
         return vectors, readable
 
-    def embed_kept(
+    def embed_resumable(
         self, paths: "Sequence[str | os.PathLike[str]]", folder: Path, identity: Any, label: str
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """`embed` for many files: embeddings are kept in `folder`, so that a killed call resumes.
@@ -335,7 +335,7 @@ def windows_of(folder: Path, mode: str | None = None) -> Windows | None:
     `mode` left out: DEFAULT, or None if the encoder lacks it. Raises BadInput for any other mode that it lacks.
     """
     try:
-        modes = {one["mode"]: Windows.from_record(one) for one in read_about(folder)["photo"].get("windows", ())}
+        modes = {row["mode"]: Windows.from_record(row) for row in read_about(folder)["photo"].get("windows", ())}
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{folder / runs.ABOUT}: 'windows': {first_line(error)}") from error
     if mode is None:
@@ -370,8 +370,8 @@ def embed_all(
 
 def several(faults: Sequence[str]) -> str:
     """One line for several faults."""
-    others = f" (and {len(faults) - 1} more that cannot be used)" if len(faults) > 1 else ""
-    return f"{faults[0]}{others}"
+    rest = f" (and {len(faults) - 1} more that cannot be used)" if len(faults) > 1 else ""
+    return f"{faults[0]}{rest}"
 
 
 def as_list(pictures: "Picture | Sequence[Picture]") -> "list[Picture]":

@@ -1,4 +1,7 @@
-"""Filters of a search, as a mask of pictures in memory and as a condition of the table."""
+"""Filters of a search, as a mask of pictures in memory and as a condition of the table.
+
+docs/extend.md names the flag, the parameter and the control that a further one takes.
+"""
 
 import os
 from collections.abc import Iterable

@@ -31,32 +31,32 @@ def identity_of(run):
     return Identity(int(dim), recorded_distance(file), file_hash(file))
 
 
-def open_run_table(run, where=None, make=True, mode=None):
-    """The `Table` of a run: in RUN/search, or that of added pictures alone in the folder or at the URI `where`.
+def open_run_table(run, location=None, make=True, mode=None):
+    """The `Table` of a run: in RUN/search, or that of added pictures alone in the folder or at the URI `location`.
 
     The first call puts the run's own pictures into RUN/search, without windows; an exported encoder's has none. Raises
-    BadInput where `make` is not set and there is no folder `where`. `mode` as of `open_encoder_table`.
+    BadInput where `make` is not set and there is no folder `location`. `mode` as of `open_encoder_table`.
     """
     if is_encoder(run):
-        return open_encoder_table(where or Path(run) / FOLDER, Path(run), make, mode)
+        return open_encoder_table(location or Path(run) / FOLDER, Path(run), make, mode)
     folder, identity = Path(run) / runs.ENCODERS, identity_of(run)
     if (folder / runs.ABOUT).is_file():
         identity = replace(identity, windows=windows_of(folder, mode))
     elif mode is not None and mode != NONE:
         raise BadInput(f"--windows {mode}: {run} has no encoders yet; python export.py --run {run} writes them")
-    if where is not None:
-        return open_table(where, identity, make, mode)
+    if location is not None:
+        return open_table(location, identity, make, mode)
     return Table.open(Path(run) / FOLDER, identity, lambda: _first_rows(run, identity), mode)
 
 
-def open_encoder_table(where, folder, make=True, mode=None):
-    """The `Table` of pictures added by the encoder in `folder`, in the folder or at the URI `where`.
+def open_encoder_table(location, folder, make=True, mode=None):
+    """The `Table` of pictures added by the encoder in `folder`, in the folder or at the URI `location`.
 
-    Raises BadInput where `make` is not set and there is no folder `where`. `mode`: expected windows of the gallery, and
-    those of a new one; left out: any, and for a new one the encoder's default.
+    Raises BadInput where `make` is not set and there is no folder `location`. `mode`: expected windows of the gallery,
+    and those of a new one; left out: any, and for a new one the encoder's default.
     """
     identity = replace(encoder_identity(folder), windows=windows_of(folder, mode))
-    return open_table(where, identity, make, mode)
+    return open_table(location, identity, make, mode)
 
 
 def encoder_identity(folder):
@@ -70,14 +70,14 @@ def encoder_identity(folder):
     return Identity(about["photo"]["dim"], about["distance"], about["photo"]["sha256"])
 
 
-def open_table(where, identity, make=True, mode=None):
-    """The `Table` of added pictures in the folder or at the URI `where`.
+def open_table(location, identity, make=True, mode=None):
+    """The `Table` of added pictures in the folder or at the URI `location`.
 
-    Raises BadInput where `make` is not set and there is no folder `where`. `mode` as of `Table.open`.
+    Raises BadInput where `make` is not set and there is no folder `location`. `mode` as of `Table.open`.
     """
-    if not make and not is_uri(where) and not Path(where).exists():
-        raise BadInput(f"--gallery {where}: no such gallery; --add DIR makes one")
-    return Table.open(where, identity, mode=mode)
+    if not make and not is_uri(location) and not Path(location).exists():
+        raise BadInput(f"--gallery {location}: no such gallery; --add DIR makes one")
+    return Table.open(location, identity, mode=mode)
 
 
 def leaked(run):

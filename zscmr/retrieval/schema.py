@@ -220,32 +220,32 @@ def columns_of(identity):
     ]
 
 
-def checked_identity(where, schema, identity=None):
+def checked_identity(location, schema, identity=None):
     """The `Identity` of a table with this schema; left out, any. Raises BadInput unless the table belongs to it."""
     try:
         recorded = json.loads((schema.metadata or {})[b"zscmr"])
         version = recorded.pop("format")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise BadInput(f"{where}: holds a LanceDB table that is no gallery of this project") from error
+        raise BadInput(f"{location}: holds a LanceDB table that is no gallery of this project") from error
     if version != FORMAT:
-        raise BadInput(f"{where}: expected a gallery of format {FORMAT}, received format {version}")
+        raise BadInput(f"{location}: expected a gallery of format {FORMAT}, received format {version}")
     for name in ("dim", "distance", "digest") if identity else ():
         value = identity.record()[name]
         if recorded.get(name) != value:
             expected, received = (str(one)[:16] for one in (value, recorded.get(name)))
             raise BadInput(
-                f"{where}: the gallery of another run, or of this one before it changed: expected {name} {expected}, "
-                f"received {received}; another --gallery begins anew"
+                f"{location}: the gallery of another run, or of this one before it changed: expected {name} "
+                f"{expected}, received {received}; another --gallery begins anew"
             )
     try:
         windows = Windows.from_record(recorded["windows"]) if "windows" in recorded else None
         dated = "taken" in schema.names
         identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows, dated)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{where}: its metadata cannot be read ({first_line(error)})") from error
+        raise BadInput(f"{location}: its metadata cannot be read ({first_line(error)})") from error
     expected = schema_of(identity)
     if [(field.name, field.type) for field in schema] != [(field.name, field.type) for field in expected]:
-        raise BadInput(f"{where}: expected a gallery with columns {', '.join(expected.names)} of their types")
+        raise BadInput(f"{location}: expected a gallery with columns {', '.join(expected.names)} of their types")
     return identity
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CLASS_WEIGHT = 0.5  # of the class in a query of a picture and a class name
 EXPECTED = 100  # hits of an answer that are looked up together, in groups
-KEPT = 5000  # ids that are remembered, and pictures
+REMEMBERED = 5000  # ids that are remembered, and pictures
 
 
 class UnknownPicture(BadInput):
@@ -95,7 +95,7 @@ class _StoredPictures:
 
     def __init__(self, table):
         self._table, self._lock = table, threading.Lock()
-        self._hits, self._kept, self._version = OrderedDict(), {}, None
+        self._hits, self._pictures, self._version = OrderedDict(), {}, None
 
     def expect(self, ids):
         """Remember the ids of an answer, which are likely to be looked up next, those of a group together."""
@@ -103,21 +103,21 @@ class _StoredPictures:
         with self._lock:
             for start in range(0, len(ids), EXPECTED):
                 group = ids[start : start + EXPECTED]
-                for one in group:
-                    self._hits[one] = group
-                    self._hits.move_to_end(one)
-            while len(self._hits) > KEPT:
+                for picture_id in group:
+                    self._hits[picture_id] = group
+                    self._hits.move_to_end(picture_id)
+            while len(self._hits) > REMEMBERED:
                 self._hits.popitem(last=False)
 
     def get(self, picture_id):
         """The `StoredPicture` with an id, None where there is none."""
         version = self._table.version()
         with self._lock:
-            if version != self._version or len(self._kept) > KEPT:
-                self._kept, self._version = {}, version
-            if picture_id not in self._kept:
-                self._kept |= self._table.stored(self._hits.get(picture_id, (picture_id,)))
-            return self._kept.get(picture_id)
+            if version != self._version or len(self._pictures) > REMEMBERED:
+                self._pictures, self._version = {}, version
+            if picture_id not in self._pictures:
+                self._pictures |= self._table.stored(self._hits.get(picture_id, (picture_id,)))
+            return self._pictures.get(picture_id)
 
 
 class Searcher:
@@ -137,19 +137,19 @@ class Searcher:
         self._counts = {modality: Latest(functools.partial(table.counts, modality)) for modality in MODALITIES}
 
     @classmethod
-    def open(cls, run, where=None, make=True, memory=MEMORY, windows=None, engine=LITERT):
+    def open(cls, run, location=None, make=True, memory=MEMORY, windows=None, engine=LITERT):
         """The searcher of a run directory.
 
-        `where`, `make` and `windows` as of `open_run_table`, `engine` as of `Encoder.load`.
+        `location`, `make` and `windows` as of `open_run_table`, `engine` as of `Encoder.load`.
         """
         open_encoder = functools.partial(Encoder.open, Path(run).resolve(), engine=engine)
-        return Searcher(open_run_table(run, where, make, windows), open_encoder, memory)
+        return Searcher(open_run_table(run, location, make, windows), open_encoder, memory)
 
     @classmethod
-    def shipped(cls, where, make=True, memory=MEMORY, windows=None, engine=LITERT):
+    def shipped(cls, location, make=True, memory=MEMORY, windows=None, engine=LITERT):
         """The searcher of the encoder that comes with the project; arguments as of `open`."""
         open_encoder = functools.partial(Encoder.shipped, engine=engine)
-        return Searcher(open_encoder_table(where, SHIPPED, make, windows), open_encoder, memory)
+        return Searcher(open_encoder_table(location, SHIPPED, make, windows), open_encoder, memory)
 
     def encoder(self, modality):
         """The `ModalityEncoder` of a modality."""
@@ -253,17 +253,17 @@ class Searcher:
     @property
     def class_names(self):
         """Names of the classes that can be searched by name; none for an encoder without class vectors."""
-        known = self.encoder("sketch").class_vectors
-        return known.names if known else ()
+        class_vectors = self.encoder("sketch").class_vectors
+        return class_vectors.names if class_vectors else ()
 
     def weighed(self, vectors, class_name):
         """Queries (q, dim) of embeddings and a class name, either of which may be None. Raises BadInput."""
         if class_name is None:
             return vectors
-        known = self.encoder("sketch").class_vectors
-        if known is None:
+        class_vectors = self.encoder("sketch").class_vectors
+        if class_vectors is None:
             raise BadInput("class name: this encoder knows none; export.py writes those of a run, in this version")
-        named = known.vector(class_name)[None]
+        named = class_vectors.vector(class_name)[None]
         if vectors is None:
             return named
         if self.distance == "cosine":

@@ -38,9 +38,9 @@ class SourceFile:
     modified: int
 
 
-def open_source(where, follow_links=False):
+def open_source(location, follow_links=False):
     """`Folder` or `Bucket`. Raises BadInput for a file, or a URI that cannot be read."""
-    return Bucket(str(where)) if is_uri(where) else Folder(Path(where), follow_links)
+    return Bucket(str(location)) if is_uri(location) else Folder(Path(location), follow_links)
 
 
 class Folder:
@@ -100,7 +100,7 @@ class Folder:
         return self._scan.left_out()
 
     @property
-    def own_name(self):
+    def root_name(self):
         return self.root.name
 
     def local(self, paths):
@@ -163,7 +163,7 @@ class Bucket:
         return ""
 
     @property
-    def own_name(self):
+    def root_name(self):
         return self.root.rpartition("/")[2]
 
     @contextmanager
@@ -189,11 +189,11 @@ class Bucket:
 
 
 @contextmanager
-def _refusal(where):
+def _refusal(location):
     try:
         yield
     except (OSError, ValueError) as error:
-        raise BadInput(f"{where}: cannot be read ({first_line(error)[:200]})") from error
+        raise BadInput(f"{location}: cannot be read ({first_line(error)[:200]})") from error
 
 
 def queries_in(paths):

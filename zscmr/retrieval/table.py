@@ -38,91 +38,91 @@ from zscmr.utils.processes import missing
 TABLE = "pictures"
 _BATCH = 2**14  # rows read at once; LanceDB's own 1,024 take five times as long
 _SMALL = 64  # fragments that are merged when there are as many
-_KEPT = timedelta(hours=1)  # how long readers may stay on a version that compaction has replaced
+_OLD = timedelta(hours=1)  # how long readers may stay on a version that compaction has replaced
 _ID = re.compile("[0-9a-f]{16}")
 
 
 class Table:
     """The pictures of one `Identity`. Thread-safe: every call opens the newest version for itself."""
 
-    def __init__(self, where, identity, connection):
-        self.where, self.identity, self._connection = where, identity, connection
+    def __init__(self, location, identity, connection):
+        self.location, self.identity, self._connection = location, identity, connection
 
     @classmethod
-    def open(cls, where, identity, first=None, mode=None):
-        """The gallery in the folder or at the URI `where`, made where there is none.
+    def open(cls, location, identity, first=None, mode=None):
+        """The gallery in the folder or at the URI `location`, made where there is none.
 
         A gallery keeps the windows that it was made with.
 
         Args:
-            where: folder or URI.
+            location: folder or URI.
             identity: an `Identity`, with the windows of a new gallery.
-            first: () -> the record batches (`rows`) that a new one begins with; left out: `where` has to be empty or a
-                gallery.
+            first: () -> the record batches (`rows`) that a new one begins with; left out: `location` has to be empty or
+                a gallery.
             mode: expected windows, a mode of `Windows` or "0"; left out: any.
 
         Raises BadInput for a table of another identity, mode or format, or one that cannot be read or made.
         """
-        where = str(where)
-        folder = Path(where)
-        if not is_uri(where) and folder.exists() and not is_gallery(folder):
+        location = str(location)
+        folder = Path(location)
+        if not is_uri(location) and folder.exists() and not is_gallery(folder):
             if not folder.is_dir():
-                raise BadInput(f"{where}: expected the folder of a gallery, received a file")
+                raise BadInput(f"{location}: expected the folder of a gallery, received a file")
             if first is None and any(folder.iterdir()):
-                raise BadInput(f"{where}: expected a gallery or an empty folder, received a folder of other files")
+                raise BadInput(f"{location}: expected a gallery or an empty folder, received a folder of other files")
         library = _library()
-        with refusal(where):
-            table = cls(where, identity, library.connect(where))
+        with refusal(location):
+            table = cls(location, identity, library.connect(location))
             opened = table._existing() or table._created(first)
-            table.identity = checked_identity(where, opened.schema, identity)
+            table.identity = checked_identity(location, opened.schema, identity)
         windows = table.identity.windows
         if mode is not None and mode != (windows.mode if windows else NONE):
             received = f"{windows.mode} windows" if windows else "no windows"
             raise BadInput(
-                f"--windows {mode}: the pictures of {where} have {received}; leave --windows out to add to them, or "
+                f"--windows {mode}: the pictures of {location} have {received}; leave --windows out to add to them, or "
                 "begin another --gallery"
             )
         return table
 
     @classmethod
-    def existing(cls, where):
-        """The gallery at the folder or URI `where`, of whichever encoder. Raises BadInput where there is none."""
-        where = str(where)
-        if not is_uri(where) and not is_gallery(where):
-            raise BadInput(f"{where}: no gallery there; search --add DIR makes one")
+    def existing(cls, location):
+        """The gallery at the folder or URI `location`, of whichever encoder. Raises BadInput where there is none."""
+        location = str(location)
+        if not is_uri(location) and not is_gallery(location):
+            raise BadInput(f"{location}: no gallery there; search --add DIR makes one")
         library = _library()
-        with refusal(where):
-            table = cls(where, None, library.connect(where))
+        with refusal(location):
+            table = cls(location, None, library.connect(location))
             if (opened := table._existing()) is None:
-                raise BadInput(f"{where}: no gallery there; search --add DIR makes one")
-        table.identity = checked_identity(where, opened.schema)
+                raise BadInput(f"{location}: no gallery there; search --add DIR makes one")
+        table.identity = checked_identity(location, opened.schema)
         return table
 
     def pictures(self, modality):
         """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
         condition = EVERYTHING.condition(modality, ())
-        with refusal(self.where):
+        with refusal(self.location):
             return pictures_of(read_rows(self.table(), columns_of(self.identity), condition), self.identity)
 
     def count(self, modality, filters=EVERYTHING):
         """The number of pictures of "photo" or "sketch" that pass a `Filter`."""
         names = self.class_names() if filters.classes else ()
         condition = filters.condition(modality, names, self.identity.dated)
-        with refusal(self.where):
+        with refusal(self.location):
             return self.table().count_rows(condition)
 
     def stored(self, ids):
         """{id: `StoredPicture`} of those of the `ids` that are in the table."""
-        ids = [one for one in ids if _ID.fullmatch(one)]
+        ids = [picture_id for picture_id in ids if _ID.fullmatch(picture_id)]
         if not ids:
             return {}
         columns = [*PICTURE_COLUMNS, "modality", "size", "modified"]
         condition = f"id IN ({', '.join(map(quoted, ids))})"
-        with refusal(self.where):
+        with refusal(self.location):
             batches = list(read_rows(self.table(), columns, condition))
             vectors = vectors_of([batch.column("vector") for batch in batches], self.identity)
-        pictures, others = {}, columns[6:]
-        rows = [row for batch in batches for row in batch.select([*columns[:5], *others]).to_pylist()]
+        pictures, more = {}, columns[6:]
+        rows = [row for batch in batches for row in batch.select([*columns[:5], *more]).to_pylist()]
         for row, vector in zip(rows, vectors, strict=True):
             name = row["path"] if row["name"] is None else row["name"]
             texts = row["id"], row["modality"], row["path"], name, row["class"]
@@ -133,7 +133,7 @@ class Table:
         """The `Counts` of a modality. Reads no vectors."""
         classes, folders, days = Counter(), Counter(), []
         columns = ["class", "path", *(["taken"] if self.identity.dated else [])]
-        with refusal(self.where):
+        with refusal(self.location):
             for batch in read_rows(self.table(), columns, EVERYTHING.condition(modality, ())):
                 classes.update(batch.column(0).to_pylist())
                 folders.update(os.path.dirname(path) for path in batch.column(1).to_pylist())
@@ -153,13 +153,13 @@ class Table:
 
     def class_names(self, condition=None):
         """The classes of all pictures, or of those that meet a `Filter.condition`, sorted."""
-        with refusal(self.where):
+        with refusal(self.location):
             batches = read_rows(self.table(), ["class"], condition)
             return sorted({name for batch in batches for name in batch.column(0).unique().to_pylist()})
 
     def version(self):
         """A number that rises with every change."""
-        with refusal(self.where):
+        with refusal(self.location):
             return self.table().version
 
     def update(self, modality, folder, encoder, progress=None, cluster=None, rules=DEFAULT_RULES):
@@ -168,12 +168,12 @@ class Table:
 
     def additions(self):
         """[`Addition`] of the folders that were added, by folder; galleries of before they were recorded have none."""
-        with refusal(self.where):
+        with refusal(self.location):
             return read_additions(self._connection)
 
     def paths(self, modality):
         """The paths of added pictures, in the order of being added."""
-        with refusal(self.where):
+        with refusal(self.location):
             condition = f"{EVERYTHING.condition(modality, ())} AND size <> {UNMANAGED}"
             return [
                 path for batch in read_rows(self.table(), ["path"], condition) for path in batch["path"].to_pylist()
@@ -187,7 +187,7 @@ class Table:
         root = str(folder).rstrip("/") if is_uri(folder) else Path(folder).resolve()
         listed = {modality: self.listed(modality, root)[0] for modality in MODALITIES}
         self.delete([picture_id(modality, path) for modality, files in listed.items() for path in files])
-        with refusal(self.where):
+        with refusal(self.location):
             forget_additions(self._connection, root)
         return sum(map(len, listed.values()))
 
@@ -199,7 +199,7 @@ class Table:
         """Add a record batch of `rows`; a row of a picture that is there replaces it."""
         import pyarrow
 
-        with refusal(self.where):
+        with refusal(self.location):
             merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pyarrow.Table.from_batches([batch]))
 
@@ -227,41 +227,41 @@ class Table:
     def listed(self, modality, root):
         """({path: `File`} of added pictures in a folder, paths (set) of the run's own in it)."""
         columns, condition = ["path", "class", "size", "modified"], Filter(folder=root).condition(modality, ())
-        with refusal(self.where):
+        with refusal(self.location):
             batches = read_rows(self.table(), columns, condition)
             files = [File(*row.values()) for batch in batches for row in batch.to_pylist()]
-        own = {file.path for file in files if file.size == UNMANAGED}
-        return {file.path: file for file in files if file.path not in own}, own
+        unmanaged = {file.path for file in files if file.size == UNMANAGED}
+        return {file.path: file for file in files if file.path not in unmanaged}, unmanaged
 
     def delete(self, ids):
-        with refusal(self.where):
+        with refusal(self.location):
             for start in range(0, len(ids), BLOCK):
                 listed = ", ".join(map(quoted, ids[start : start + BLOCK]))
                 self.table().delete(f"id IN ({listed})")
 
     def note(self, root, modality, changed):
         """Record an addition, once more only if it `changed` the gallery."""
-        recorded = {(one.folder, one.modality) for one in self.additions()}
+        recorded = {(addition.folder, addition.modality) for addition in self.additions()}
         if changed or (str(root), modality) not in recorded:
-            with refusal(self.where):
+            with refusal(self.location):
                 note_addition(self._connection, root, modality)
 
     def compact(self):
         """Merge small fragments once they are many. Another writer's commit may cancel that, which costs nothing."""
-        with refusal(self.where):
+        with refusal(self.location):
             table = self.table()
             if table.stats()["fragment_stats"]["num_small_fragments"] < _SMALL:
                 return
             with suppress(RuntimeError, ValueError, OSError):
-                table.optimize(cleanup_older_than=_KEPT)
+                table.optimize(cleanup_older_than=_OLD)
 
 
 def _extremes(times):
     """The first and the last day of a column of times, as texts; none without times."""
     import pyarrow.compute
 
-    found = pyarrow.compute.min_max(times).as_py().values()
-    return [time.date().isoformat() for time in found if time]
+    extremes = pyarrow.compute.min_max(times).as_py().values()
+    return [time.date().isoformat() for time in extremes if time]
 
 
 def _library():
@@ -274,13 +274,13 @@ def _library():
 
 
 @contextmanager
-def refusal(where):
+def refusal(location):
     """Raise BadInput, one line, for what LanceDB raises within the block."""
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
         reason = re.sub(r",? (location: |/\S+\.rs:).*", "", first_line(error))[:300]
-        raise BadInput(f"{where}: cannot be used as a gallery ({reason})") from error
+        raise BadInput(f"{location}: cannot be used as a gallery ({reason})") from error
 
 
 def is_gallery(folder):

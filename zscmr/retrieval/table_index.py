@@ -37,7 +37,7 @@ class TableIndex:
         """`least`: pictures of the modality from which on an index is used, and built where there is none."""
         self.table, self.modality, self.least, self.distance = table, modality, least, table.identity.distance
         self._lock, self._measured = threading.Lock(), None
-        with refusal(table.where):
+        with refusal(table.location):
             self._rows = table.table()
             self._all = self._rows.count_rows()
             self.count = self._rows.count_rows(EVERYTHING.condition(modality, ()))
@@ -60,7 +60,7 @@ class TableIndex:
         """
         if self.scanned:
             return 1.0
-        with self._lock, refusal(self.table.where):
+        with self._lock, refusal(self.table.location):
             if self._measured is None:
                 if not _current(self._rows, self.table.identity):
                     build(self.table)
@@ -85,7 +85,7 @@ class TableIndex:
         condition = self._condition(filters)
         if but is not None:
             condition += f" AND id != {quoted(but)}"
-        with refusal(self.table.where):
+        with refusal(self.table.location):
             searched = self._rows.count_rows(condition)
             if not searched:
                 self._check_folder(filters)
@@ -145,7 +145,7 @@ def build(table):
     from lancedb.index import IvfPq
 
     rows, identity = table.table(), table.identity
-    say(f"{table.where}: building the index of {rows.count_rows():,} vectors")
+    say(f"{table.location}: building the index of {rows.count_rows():,} vectors")
     parts = next(part for part in (4, 2, 1) if identity.dim % part == 0)  # dimensions coded by a byte
     config = IvfPq(distance_type=DISTANCES[identity.distance], num_sub_vectors=identity.dim // parts)
     column = _searched(identity)
@@ -161,22 +161,22 @@ def measure(table, modality):
     """
     rows, identity = table.table(), table.identity
     condition = EVERYTHING.condition(modality, ())
-    queries, own = _sample(rows, identity, modality)
+    queries, query_ids = _sample(rows, identity, modality)
     nearest, _, _ = scan(rows, identity, queries, NEAREST + 1, condition)
     nearest = [
         [row for row in rows_found if row != itself][:NEAREST]
-        for rows_found, itself in zip(nearest.tolist(), own, strict=True)
+        for rows_found, itself in zip(nearest.tolist(), query_ids, strict=True)
     ]
     condition = None if rows.count_rows(condition) == rows.count_rows() else condition
     with Progress("recall", len(PROBES)) as bar:
         for done, probes in enumerate(PROBES):
             bar.update(done)
-            recall = _recall(rows, identity, queries, own, nearest, condition, probes)
+            recall = _recall(rows, identity, queries, query_ids, nearest, condition, probes)
             if recall >= RECALL:
                 break
     measured = {"recall": round(recall, 3), "probes": probes}
     _record(table, _measured(rows) | {modality: measured})
-    say(f"{table.where}: the index finds {recall:.1%} of the {NEAREST} nearest {modality} pictures")
+    say(f"{table.location}: the index finds {recall:.1%} of the {NEAREST} nearest {modality} pictures")
     return measured
 
 
@@ -259,13 +259,13 @@ def _request(table, query, identity, top, condition, probes):
     return request.where(condition, prefilter=True) if condition else request
 
 
-def _recall(table, identity, queries, own, nearest, condition, probes):
+def _recall(table, identity, queries, query_ids, nearest, condition, probes):
     """The mean share of the rows `nearest` that the index finds, each query without the row that it is itself."""
     shares = []
-    for query, itself, expected in zip(queries, own, nearest, strict=True):
+    for query, itself, expected in zip(queries, query_ids, nearest, strict=True):
         _, row_ids, _, _ = _indexed(table, identity, query, NEAREST + 1, condition, probes)
-        others = [row for row in row_ids.tolist() if row != itself][:NEAREST]
-        shares.append(len({*others} & {*expected}) / len(expected))
+        found_rows = [row for row in row_ids.tolist() if row != itself][:NEAREST]
+        shares.append(len({*found_rows} & {*expected}) / len(expected))
     return float(np.mean(shares))
 
 
@@ -274,10 +274,10 @@ def _sample(table, identity, modality):
     count = table.count_rows()
     offsets = np.sort(np.random.default_rng(0).choice(count, min(count, 50 * SAMPLE), replace=False))
     rows = table.take_offsets(offsets.tolist()).select(["modality", "vector"]).with_row_id().to_arrow()
-    own = np.array([kind == modality for kind in rows.column("modality").to_pylist()])
-    chosen = np.flatnonzero(~own if (~own).sum() >= SAMPLE else own)
+    of_modality = np.array([kind == modality for kind in rows.column("modality").to_pylist()])
+    chosen = np.flatnonzero(~of_modality if (~of_modality).sum() >= SAMPLE else of_modality)
     chosen = np.random.default_rng(1).permutation(chosen)[:SAMPLE]
-    ids = np.where(own, rows.column("_rowid").to_numpy().astype(np.int64), -1)
+    ids = np.where(of_modality, rows.column("_rowid").to_numpy().astype(np.int64), -1)
     return vectors_of(rows.column("vector").chunks, identity)[chosen], ids[chosen].tolist()
 
 

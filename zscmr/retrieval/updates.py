@@ -64,22 +64,22 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     """
     source, before, listed = _compared(table, modality, folder, rules.follow_links)
     names = {class_key(name): name for name in table.class_names()}
-    files = [_described(file, source.own_name, names) for file in listed]
-    kept = {file.path for file in files if before.get(file.path) == file}
-    new = [file for file in files if file.path not in kept]
+    files = [_described(file, source.root_name, names) for file in listed]
+    unchanged = {file.path for file in files if before.get(file.path) == file}
+    new = [file for file in files if file.path not in unchanged]
     missing = before.keys() - {file.path for file in files}
     lost = _lost(folder, source, before, missing, rules.forget)
     with _progress(progress, modality, len(new)) as step:
         embedded = cluster.embedded if cluster else _embedded
         added = embedded(table, modality, source, new, encoder, step)
-    if new and not added and not kept:
+    if new and not added and not unchanged:
         raise BadInput(f"--add {folder}: none of its pictures can be read")
-    kept |= missing - lost
-    gone = before.keys() - kept
+    unchanged |= missing - lost
+    gone = before.keys() - unchanged
     table.delete([picture_id(modality, path) for path in gone - added])
     table.note(source.root, modality, changed=bool(added or gone))
     table.compact()
-    return Update(len(added), len(kept), len(gone), source.left_out())
+    return Update(len(added), len(unchanged), len(gone), source.left_out())
 
 
 def check_source(table, modality, folder):
@@ -91,9 +91,9 @@ def check_source(table, modality, folder):
 def _compared(table, modality, folder, follow_links=False):
     """(source, {path: file added from it}, [files in it now]), without files that are the run's own."""
     source = open_source(folder, follow_links)
-    before, own = table.listed(modality, source.root)
-    listed = [file for file in source.files() if file.path not in own]
-    if not listed and not before and not own:
+    before, unmanaged = table.listed(modality, source.root)
+    listed = [file for file in source.files() if file.path not in unmanaged]
+    if not listed and not before and not unmanaged:
         raise BadInput(f"--add {folder}: {source.why_empty()}")
     return source, before, listed
 
@@ -169,12 +169,12 @@ def _progress(progress, label, total):
         yield bar.update
 
 
-def _described(file, own_name, names):
+def _described(file, root_name, names):
     """A picture as the gallery lists it.
 
     Its class is the folder it lies in, if that is not the source's own, or names a class of `names` {key: class name}.
     """
-    folder = file.folder or own_name
+    folder = file.folder or root_name
     key = class_key(folder)
     named = file.folder or key in names
     return File(file.path, names.setdefault(key, folder) if named else UNKNOWN, file.size, file.modified)

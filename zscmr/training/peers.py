@@ -13,6 +13,7 @@ import tensorflow as tf
 from zscmr.training import strategies
 from zscmr.utils.console import complain, warn
 from zscmr.utils.errors import BadInput, first_line
+from zscmr.utils.sockets import reach
 
 LOOK, ANSWER = 5, 5  # seconds between looks at a worker; seconds in which it has to answer
 AWAITED = 20  # seconds after which a worker that has not started is named
@@ -79,9 +80,8 @@ def _watch(stop, again):
 
 
 def _answers(address):
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        reach(address, ANSWER)
     except (OSError, ValueError):
         return False
     return True

@@ -39,7 +39,7 @@ def parse(settings_class, description, argv=None, constants_of=None, defaults_of
     """
     first = _first_look(settings_class, argv) if constants_of or defaults_of else None
     helping = bool({"-h", "--help"} & set(sys.argv[1:] if argv is None else argv))
-    defaults = _known_defaults(defaults_of, first) if defaults_of and helping else {}
+    defaults = _defaults_or_none(defaults_of, first) if defaults_of and helping else {}
     parser = _parser(settings_class, description, defaults)
     further = None
     if constants_of:
@@ -70,7 +70,7 @@ def _first_look(settings_class, argv):
     return parser.parse_known_args(argv)[0]
 
 
-def _known_defaults(defaults_of, given):
+def _defaults_or_none(defaults_of, given):
     try:
         return defaults_of(given)
     except BadInput:

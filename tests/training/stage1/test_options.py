@@ -62,7 +62,7 @@ def test_classifier_is_completed_from_its_recipe():
 def test_end_to_end_is_completed_from_its_recipe():
     cnn = cnn_options(options(backbone="small", train="joint", term_weights=("contrast=0.5",), held_out=0.2))
     assert isinstance(cnn, EndToEndOptions) and cnn.shared and cnn.batch_size == 64
-    assert cnn.spec.pool == "root" and cnn.spec.objective == "contrast" and not cnn.spec.has_own_space
+    assert cnn.spec.pool == "root" and cnn.spec.objective == "contrast" and not cnn.spec.gives_embeddings
     assert cnn.preset.weights == {"classification": 1.0, "contrast": 0.5, "crossing": 1.0, "teacher": 0.0}
     assert (cnn.preset.epochs, cnn.preset.batch_size, cnn.preset.held_out) == (14, 32, 0.2)
     assert cnn.recipe.train_size == 40

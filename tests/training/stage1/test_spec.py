@@ -72,8 +72,8 @@ def test_damaged_record_is_refused(refused, key, value):
 
 
 def test_own_space_and_preprocessing():
-    assert not spec().has_own_space and not spec(train="joint", objective="contrast").has_own_space
-    assert spec(train="joint", objective="tuned").has_own_space
+    assert not spec().gives_embeddings and not spec(train="joint", objective="contrast").gives_embeddings
+    assert spec(train="joint", objective="tuned").gives_embeddings
     assert spec().trained and not spec(train="nothing").trained
     usual = backbone("small").preprocessing
     assert spec().preprocessing("sketch") == usual

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from zscmr.backbones import networks
 from zscmr.backbones import weights as weight_files
-from zscmr.training.stage1.student import bare_system, freeze, in_own_space
+from zscmr.training.stage1.student import bare_system, freeze, with_system
 
 SMALL_VIEW = 7 / 9  # of the side of a picture: 224 of 288
 
@@ -91,7 +91,7 @@ def restored(spec, modality, weights):
     model = build_body(spec.with_file(None), 0)
     if spec.dense:
         model = joined(model, dense_head(spec, model.output_shape[1]))
-    if spec.has_own_space:
-        model = in_own_space(model, bare_system(spec.objective, model.output_shape[1]), modality)
+    if spec.gives_embeddings:
+        model = with_system(model, bare_system(spec.objective, model.output_shape[1]), modality)
     weight_files.load(model, weights)
     return averaged_over_views(model, spec)

@@ -83,7 +83,7 @@ def _make_dataset(options):
     features = make_features(trees, split, settings, workplace)
     if strategies.is_chief():
         write_dataset(options.out, trees, features, listed, provenance, classifier_of(settings, features))
-    shutil.rmtree(workplace.own_folder, ignore_errors=True)
+    shutil.rmtree(workplace.worker_folder, ignore_errors=True)
     strategies.meet(strategy)
 
 

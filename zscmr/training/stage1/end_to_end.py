@@ -242,8 +242,8 @@ class EndToEndTrainer:
 
     def _update(self, number, gradients):
         for player in self.groups:
-            own, gradients = gradients[: len(player.variables)], gradients[len(player.variables) :]
-            player.optimizer.apply_summed(own, player.variables)
+            gradients_of_player, gradients = gradients[: len(player.variables)], gradients[len(player.variables) :]
+            player.optimizer.apply_summed(gradients_of_player, player.variables)
         self.ema.update(number)
 
     def _maps(self, images, modality, noise):
@@ -273,9 +273,9 @@ class EndToEndTrainer:
         batch = Batch(system.photo_scaling(photo), system.sketch_scaling(sketch), vectors, labels)
         terms = system.terms(batch, noise, self.gather)
         if self.teacher is not None:
-            own = tf.shape(labels)[0]
-            answers = tf.stop_gradient(self.teacher(photo_maps[:own], training=False))
-            terms["teacher"] = self.gather.mean(self.student.imitation(photo[:own], answers))
+            count = tf.shape(labels)[0]
+            answers = tf.stop_gradient(self.teacher(photo_maps[:count], training=False))
+            terms["teacher"] = self.gather.mean(self.student.imitation(photo[:count], answers))
         return terms
 
     def score(self):
@@ -287,7 +287,7 @@ class EndToEndTrainer:
         rows = {key: self._vectors(key, examples) for key, examples in self.training_set.held_out.items()}
         if not all(np.isfinite(vectors).all() for vectors in rows.values()):
             raise BadInput(f"{LABEL}: features of held-out pictures are not finite; a lower --learning-rate may help")
-        if not self.student.own_space:
+        if not self.student.gives_embeddings:
             rows = {key: vectors - vectors.mean(0) for key, vectors in rows.items()}
         labels = [self.training_set.held_out[key].labels for key in ("photo", "sketch")]
         return score_across(rows["photo"], rows["sketch"], *labels, self.options.preset.distance)

@@ -28,7 +28,7 @@ from zscmr.training.stage1.cnn import (
 from zscmr.training.stage1.end_to_end import EndToEndTrainer, read_training_set
 from zscmr.training.stage1.examples import Redrawing
 from zscmr.training.stage1.options import ClassifierOptions, FrozenOptions
-from zscmr.training.stage1.student import build_student, in_own_space, vectors_of_classes
+from zscmr.training.stage1.student import build_student, vectors_of_classes, with_system
 from zscmr.utils.console import say
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import read_json, whole_file, write_json
@@ -69,7 +69,7 @@ class Workplace:
         return self.out / UNFINISHED
 
     @property
-    def own_folder(self):
+    def worker_folder(self):
         """The folder of this process: no two workers write the same arrays."""
         if strategies.is_chief():
             return self.folder
@@ -82,7 +82,7 @@ class Workplace:
         """
         workers = strategies.Workers(self.strategy) if strategies.several_workers() else None
         return feature_export.outputs(
-            folder if strategies.is_chief() else self.own_folder / modality.name,
+            folder if strategies.is_chief() else self.worker_folder / modality.name,
             identity,
             make_network,
             feature_export.Reading(modality.preprocessing, batch, modality.shrink),
@@ -95,7 +95,7 @@ class Workplace:
 def open_workplace(out, cache, provenance, strategy):
     """Return a `Workplace`; empty the folder of this process unless it is of the same provenance."""
     workplace = Workplace(out, cache, provenance, strategy)
-    path, content = workplace.own_folder / "provenance.json", {**provenance, "version": VERSION}
+    path, content = workplace.worker_folder / "provenance.json", {**provenance, "version": VERSION}
     if not path.exists() or changed_keys(read_json(path), content):
         shutil.rmtree(path.parent, ignore_errors=True)
         write_json(path, content)
@@ -231,8 +231,8 @@ def joint_features(sides, split, names, options, workplace):
     for key, network in student.networks.items():
         model = build_body(spec.with_file(None), options.seed, workplace.strategy)
         model.set_weights(network.get_weights())
-        if student.own_space:
-            model = in_own_space(model, student.system, key)
+        if student.gives_embeddings:
+            model = with_system(model, student.system, key)
         features[key] = _exported(model, sides[key], options, workplace)
     return features
 

@@ -56,7 +56,7 @@ class CnnSpec:
         return self.train != FROZEN
 
     @property
-    def has_own_space(self):
+    def gives_embeddings(self):
         """Whether the network ends in a system's embeddings, as under ZSCMR's objectives."""
         return self.objective not in (None, "contrast")
 

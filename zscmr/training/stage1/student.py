@@ -24,12 +24,12 @@ class Student(keras.Model):
         sketch: the sketches'; the same object where both share it.
         system: whose terms are the objective.
         classifier: (kernel (F, C), bias (C,)) of the teacher, None to imitate the direction of its features.
-        own_space: retrieve by the system's embeddings, not by features.
+        gives_embeddings: retrieve by the system's embeddings, not by features.
     """
 
-    def __init__(self, photo, sketch, system, classifier, own_space=False):
+    def __init__(self, photo, sketch, system, classifier, gives_embeddings=False):
         super().__init__(name="student")
-        self.own_space = own_space
+        self.gives_embeddings = gives_embeddings
         self.photo_network, self.system, self.classifier = photo, system, None
         if sketch is not photo:
             self.own_sketch_network = sketch
@@ -53,9 +53,9 @@ class Student(keras.Model):
         return {"photo": self.photo_network, "sketch": self.sketch_network}
 
     def vectors(self, images, modality):
-        """What retrieves: features (n, F) of pictures, or with `own_space` the system's embeddings (n, t)."""
+        """What retrieves: features (n, F) of pictures, or with `gives_embeddings` the system's embeddings (n, t)."""
         features = self.networks[modality](images, training=False)
-        return self.system.embed(features, modality) if self.own_space else features
+        return self.system.embed(features, modality) if self.gives_embeddings else features
 
     def imitation(self, features, teacher_features):
         """The teacher's term for features (n, F) of photos: by its classifier, else by the features' directions."""
@@ -80,8 +80,8 @@ def build_student(make_network, classifier, options, sides, class_vectors):
     sketch = photo if options.shared else _named(make_network(), "sketch_network")
     teacher = make_network() if options.recipe.teacher else None
     rows = [np.zeros((1, photo.output_shape[1]), np.float32)] * 2
-    own_space = options.spec.has_own_space
-    if own_space:
+    gives_embeddings = options.spec.gives_embeddings
+    if gives_embeddings:
         rows = [_features(sides[key], photo) for key in ("photo", "sketch")]
     keras.utils.set_random_seed(options.seed)
     no_edges = np.empty((0, 2), np.int64)
@@ -89,7 +89,7 @@ def build_student(make_network, classifier, options, sides, class_vectors):
     system = objective_module(options.spec.objective).build(options.preset.constants, inputs)
     for network in (photo, sketch):
         freeze(network, options.recipe.first_trained, options.recipe.norms_trained)
-    return Student(photo, sketch, system, None if teacher is None else classifier, own_space), teacher
+    return Student(photo, sketch, system, None if teacher is None else classifier, gives_embeddings), teacher
 
 
 def freeze(network, first_trained, norms_trained):
@@ -120,7 +120,7 @@ def vectors_of_classes(file, classes):
     return np.concatenate([rows for _, rows in blocks], axis=1).astype(np.float32)
 
 
-def in_own_space(network, system, modality):
+def with_system(network, system, modality):
     """`network` of pictures to features (n, F), ending in the embeddings (n, t) of a `ZSCMR`."""
     return keras.Model(network.input, system.branch(modality)(network.output))
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from zscmr.datasets.scaling import scaled
-from zscmr.evaluation.embedding_files import read_embeddings, relative_place
+from zscmr.evaluation.embedding_files import read_embeddings, relative_folder
 from zscmr.evaluation.embeddings import DIRECTIONS
 from zscmr.evaluation.scoring import evaluate
 from zscmr.evaluation.selection import unseen_only
@@ -31,8 +31,8 @@ def export_embeddings(folder, preset, dataset, split, model):
             **({"namesy": dataset.sketch.names} if dataset.sketch.names else {}),
             "picturesx": pictures["photos"],
             "picturesy": pictures["sketches"],
-            "picturesx_relative": relative_place(pictures["photos"], folder),
-            "picturesy_relative": relative_place(pictures["sketches"], folder),
+            "picturesx_relative": relative_folder(pictures["photos"], folder),
+            "picturesy_relative": relative_folder(pictures["sketches"], folder),
             "distance": preset.distance,
             "leaked": cnn_leak(dataset, split),
         },
