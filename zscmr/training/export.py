@@ -1,6 +1,7 @@
 """Export of a finished run: its network from pictures to embeddings as TensorFlow Lite graphs or SavedModels."""
 
 import dataclasses
+import math
 import shutil
 from contextlib import contextmanager
 from functools import partial
@@ -39,7 +40,7 @@ class Mode:
 
     Args:
         scale: side of the pictures in sides of the encoder's own.
-        share: side of the windows as a share of the maps' side; they overlap by half.
+        share: side of the windows as a share of the maps' side; they stand three by three.
         penalty, own_whole, context: as of `Windows`.
     """
 
@@ -52,7 +53,7 @@ class Mode:
     def windows(self, name, size, maps):
         """The `Windows` of pictures of `size` pixels with last maps of `maps` cells a side."""
         side = max(round(self.share * maps), 1)
-        sides = ((side, max(round(side / 2), 1)),)
+        sides = ((side, max(math.ceil((maps - side) / 2), 1)),)
         return Windows(name, size, maps, sides, self.penalty, self.own_whole, self.context)
 
 
