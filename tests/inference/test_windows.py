@@ -1,5 +1,7 @@
 """Windows of the last maps: which cells they cover, their weights, and what is recorded of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -24,11 +26,26 @@ def test_windows_of_several_sides_follow_each_other():
 
 
 def test_a_record_is_read_again():
-    windows = Windows("thorough", 64, 3, ((2, 1), (1, 2)), 0.05, own_whole=True)
-    assert Windows.from_record(windows.record()) == windows
+    windows = Windows("thorough", 64, 3, ((2, 1), (1, 2)), 0.05, own_whole=True, context=0.4)
+    record = windows.record()
+    assert Windows.from_record(record) == windows
+    del record["context"]  # as in galleries and encoders of before
+    assert Windows.from_record(record) == dataclasses.replace(windows, context=0)
 
 
-@pytest.mark.parametrize(("sides", "penalty"), [(((4, 1),), 0.1), (((0, 1),), 0.1), (((2, 0),), 0.1), (((2, 1),), -1)])
-def test_windows_that_do_not_fit_are_refused(sides, penalty):
+def test_windows_take_a_share_of_the_direction_of_the_whole_picture():
+    """The whole (3, 0) and a window (0, 2): .4 · (1, 0) + .6 · (0, 1)."""
+    windows = Windows("thorough", 64, 2, ((2, 1),), 0.0, context=0.4)
+    vectors = np.array([[[3, 0], [0, 2]], [[0, 0], [0, 0]]], np.float32)
+    mixed = windows.in_context(vectors)
+    np.testing.assert_allclose(mixed, [[[3, 0], [0.4, 0.6]], [[0, 0], [0, 0]]], rtol=1e-6)
+    np.testing.assert_array_equal(dataclasses.replace(windows, context=0).in_context(vectors), vectors)
+
+
+@pytest.mark.parametrize(
+    ("sides", "penalty", "context"),
+    [(((4, 1),), 0.1, 0), (((0, 1),), 0.1, 0), (((2, 0),), 0.1, 0), (((2, 1),), -1, 0), (((2, 1),), 0, 1)],
+)
+def test_windows_that_do_not_fit_are_refused(sides, penalty, context):
     with pytest.raises(ValueError, match="expected windows within the maps"):
-        Windows("fast", 64, 3, sides, penalty)
+        Windows("fast", 64, 3, sides, penalty, context=context)

@@ -178,6 +178,15 @@ def test_the_whole_picture_is_embedded_at_its_own_size(tmp_path):
     assert readable.tolist() == [True, False] and not vectors[1].any()
 
 
+def test_windows_lean_towards_the_whole_picture(tmp_path):
+    """The whole picture gives (1, 0), a window (0, 1): .4 · (1, 0) + .6 · (0, 1)."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    windows = Windows("fast", 8, 4, ((4, 1),), 0.0, context=0.4)
+    encoder = ModalityEncoder(Network([1, 0], 2), Preprocessing(4), open_windowed=lambda _: Network([1, 0, 0, 1], 4))
+    vectors, _ = encoder.embed_windows([tmp_path / "1.png"], windows)
+    np.testing.assert_allclose(vectors[0], [[1, 0], [0.4, 0.6]], rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_one_graph_gives_what_the_run_has_embedded(pictures, refused, random):
     """In half precision, to a hundredth; the modalities' halves of the vector are told apart. Of a run with likenesses

@@ -56,3 +56,11 @@ def test_windows_are_tried_on_sides_that_halve_as_the_encoders_own():
     """260, 130, 65, 33, 17: odd from the third on; so are 324's, 162, 81, 41, 21, but not 316's."""
     assert list(export._sizes(260, 17 / 14)) == [316, 324]
     assert list(export._sizes(224, 2.0)) == [448]
+
+
+def test_three_windows_stand_side_by_side():
+    """Side 4 of 9 cells: starts 0, 3, 5; side 7 of 14: 0, 4, 7. Of one cell there is the whole alone."""
+    fast, thorough = export.WINDOWS["fast"], export.WINDOWS["thorough"]
+    assert fast.windows("fast", 272, 9).sides == ((4, 3),) and fast.windows("fast", 272, 9).count == 9
+    assert thorough.windows("thorough", 448, 14).cells()[1:4, 0].tolist() == [0, 4, 7]
+    assert fast.windows("fast", 40, 1).cells().tolist() == [[0, 0, 1, 1]] * 2

@@ -22,6 +22,7 @@ class Windows:
         sides: (side, stride) of square windows in cells of the maps; several for windows of several sizes.
         penalty: added to the distance of a window, so that photos of single things keep their ranks.
         own_whole: embed the whole picture at the size without windows; at a much larger one it is found less well.
+        context: share of the whole picture's embedding in that of a window, 0 to below 1.
     """
 
     mode: str
@@ -30,10 +31,13 @@ class Windows:
     sides: tuple[tuple[int, int], ...]
     penalty: float
     own_whole: bool = False
+    context: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(1 <= side <= self.maps and stride >= 1 for side, stride in self.sides) or self.penalty < 0:
-            raise ValueError(f"expected windows within the maps and a penalty of at least 0, received {self}")
+        within = all(1 <= side <= self.maps and stride >= 1 for side, stride in self.sides)
+        if not within or self.penalty < 0 or not 0 <= self.context < 1:
+            expected = "windows within the maps, a penalty of at least 0, a context from 0 to below 1"
+            raise ValueError(f"expected {expected}, received {self}")
 
     @property
     def count(self) -> int:
@@ -59,6 +63,14 @@ class Windows:
             row[top:bottom, left:right] = 1 / ((right - left) * (bottom - top))
         return weights.reshape(len(weights), -1)
 
+    def in_context(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Embeddings (n, 1 + count, t), the whole picture first, with its direction mixed into those of the windows."""
+        if not self.context:
+            return vectors
+        units = vectors / np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-12)
+        mixed = (1 - self.context) * units[:, 1:] + self.context * units[:, :1]
+        return np.concatenate([vectors[:, :1], mixed], axis=1)
+
     def record(self) -> dict[str, Any]:
         """A JSON value that `from_record` reads."""
         return asdict(self) | {"sides": [list(pair) for pair in self.sides]}
@@ -68,7 +80,8 @@ class Windows:
         """The windows of a `record`. Raises KeyError, TypeError or ValueError for another JSON value."""
         sides = tuple((int(side), int(stride)) for side, stride in record["sides"])
         numbers = int(record["size"]), int(record["maps"])
-        return cls(str(record["mode"]), *numbers, sides, float(record["penalty"]), bool(record["own_whole"]))
+        ranking = float(record["penalty"]), bool(record["own_whole"]), float(record.get("context", 0))
+        return cls(str(record["mode"]), *numbers, sides, *ranking)
 
 
 def equal_weights(cells: int) -> npt.NDArray[np.float32]:

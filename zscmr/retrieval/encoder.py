@@ -245,6 +245,7 @@ class ModalityEncoder:
         if windows.own_whole:
             vectors[:, 0], still_readable = outputs_now(self.network, self._reading, files)
             readable &= still_readable
+        vectors = windows.in_context(vectors)
         vectors[~readable] = 0
         return vectors, readable
 
@@ -309,6 +310,7 @@ _ENTRY = {
             "sides": [[range(1, 1025)]],
             "penalty": int | float,
             "own_whole": bool,
+            "context?": int | float,
         }
     ],
 }

@@ -1,6 +1,7 @@
 """Export of a finished run: its network from pictures to embeddings as TensorFlow Lite graphs or SavedModels."""
 
 import dataclasses
+import math
 import shutil
 from contextlib import contextmanager
 from functools import partial
@@ -30,13 +31,34 @@ from zscmr.utils.processes import stderr_held_back
 SHARED = "encoder.tflite"  # graph of both modalities
 _DATASET = {"directory": str, "photo": int, "sketch": int, "class_vectors": int}  # entries of a run's dataset
 
-
-#: windows of each mode: side of the input in sides of the encoder's own; sides of windows as shares of the maps' side
-#: (docs/trials.md)
-WINDOWS = {"fast": (17 / 14, (4 / 9,)), "thorough": (2.0, (1 / 2,))}
-PENALTY = 0.1  # added to a window's cosine distance
 STRIDE = 32  # pixels of a picture to a cell of the last maps
-OWN_WHOLE = 1.25  # side of the input, as in WINDOWS, above which the whole picture is embedded at its own size
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """How the windows of a mode follow from an encoder.
+
+    Args:
+        scale: side of the pictures in sides of the encoder's own.
+        share: side of the windows as a share of the maps' side; they stand three by three.
+        penalty, own_whole, context: as of `Windows`.
+    """
+
+    scale: float
+    share: float
+    penalty: float = 0.0
+    own_whole: bool = False
+    context: float = 0.0
+
+    def windows(self, name, size, maps):
+        """The `Windows` of pictures of `size` pixels with last maps of `maps` cells a side."""
+        side = max(round(self.share * maps), 1)
+        sides = ((side, max(math.ceil((maps - side) / 2), 1)),)
+        return Windows(name, size, maps, sides, self.penalty, self.own_whole, self.context)
+
+
+#: chosen in docs/trials.md
+WINDOWS = {"fast": Mode(17 / 14, 4 / 9, penalty=0.1), "thorough": Mode(2.0, 1 / 2, own_whole=True, context=0.35)}
 
 
 class Embedding(keras.layers.Layer):
@@ -194,7 +216,7 @@ def _encoders_in(folder):
         raise
 
 
-def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WINDOWS, penalty=PENALTY):
+def write_shared_encoder(run, folder, weights=None, sketch_shrink=None):
     """Write encoder.tflite, class vectors and about.json to `folder`: one graph for both modalities, in half precision.
 
     The graph gives the embedding of a picture as a photo, then as a sketch, in one row (2t). about.json names no path
@@ -206,8 +228,6 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WI
         weights: as of `open_cnn`.
         sketch_shrink: longer side in pixels to which the strokes are scaled first, for a network that learnt from small
                 ones.
-        modes: of windows, as WINDOWS.
-        penalty: of windows, as PENALTY.
     """
     run, folder = Path(run), Path(folder)
     config = runs.Run(run).config()
@@ -232,7 +252,7 @@ def write_shared_encoder(run, folder, weights=None, sketch_shrink=None, modes=WI
         columns = {"file": SHARED, "columns": [start, start + dim]}
         about[modality] = _entry(digest, side, side_shrink, dim) | columns
     if windowed:
-        about["photo"]["windows"] = _windows(opened, embedded, folder / SHARED, modes, penalty, float16=True)
+        about["photo"]["windows"] = _windows(opened, embedded, folder / SHARED, float16=True)
     about |= _class_vectors(run, folder, distance)
     write_json(folder / runs.ABOUT, about)
     return folder
@@ -287,35 +307,35 @@ def _has_windows(run, opened, distance):
     return reason is None
 
 
-def _windows(opened, embedded, path, modes=WINDOWS, penalty=PENALTY, float16=False):
+def _windows(opened, embedded, path, float16=False):
     """The entry "windows" of about.json: the modes in which the written graph agrees with the model.
 
     Args:
         opened: `OpenCnn` of photos.
         embedded: `OpenCnn` -> the model of the graph.
         path: of the graph.
-        modes, penalty: as of `write_shared_encoder`.
         float16: whether its weights are stored in half precision.
     """
     records = []
-    for mode, (scale, shares) in modes.items():
-        for size in _sizes(opened.preprocessing.size, scale):
-            try:
-                larger = opened.of_size(size)
-                sides = [max(round(share * larger.maps), 1) for share in shares]
-                steps = [max(round(side / 2), 1) for side in sides]
-                pairs = tuple(zip(sides, steps, strict=True))
-                windows = Windows(mode, size, larger.maps, pairs, penalty, own_whole=scale > OWN_WHOLE)
-                agrees = _agrees(path, embedded(larger), windows, float16)
-            except (BadInput, ValueError) as error:
-                say(f"{path}: no {mode} windows: {error}")
-                break
-            if agrees:
-                records.append(windows.record())
-                break
-        else:
-            say(f"{path}: no {mode} windows: on pictures of {size} pixels the graph differs from the model")
+    for name, mode in WINDOWS.items():
+        try:
+            records.append(_agreeing(name, mode, opened, embedded, path, float16).record())
+        except (BadInput, ValueError) as error:
+            say(f"{path}: no {name} windows: {error}")
     return records
+
+
+def _agreeing(name, mode, opened, embedded, path, float16):
+    """The windows of a `Mode` on pictures of the first of `_sizes` on which the graph agrees with the model.
+
+    Other arguments as of `_windows`. Raises BadInput where there is none, ValueError where windows do not fit.
+    """
+    for size in _sizes(opened.preprocessing.size, mode.scale):
+        larger = opened.of_size(size)
+        windows = mode.windows(name, size, larger.maps)
+        if _agrees(path, embedded(larger), windows, float16):
+            return windows
+    raise BadInput(f"on pictures of {size} pixels the graph differs from the model")
 
 
 def _agrees(path, model, windows, float16):
