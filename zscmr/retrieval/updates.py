@@ -8,6 +8,7 @@ from zscmr.datasets.listing import shown
 from zscmr.datasets.pictures import read_date
 from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
 from zscmr.retrieval.sources import open_source
+from zscmr.retrieval.thumbnails import thumbnail
 from zscmr.utils.console import Progress, warn
 from zscmr.utils.errors import BadInput
 
@@ -122,10 +123,15 @@ def _lost(folder, source, before, missing, forget):
 
 def embed(table, modality, source, files, encoder, step=None):
     """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
-    paths = [file.path for file in files]
+    paths, jpegs = [file.path for file in files], {}
+
+    def notice(path, picture):  # thumbnails cost little here, where photos are decoded anyway
+        jpegs[path] = thumbnail(picture)
+
     with source.local(paths) as local:
         windows = table.identity.windows_of(modality)
-        embedded = encoder.embed_windows(local, windows, step) if windows else encoder.embed(local, step)
+        hooks = step, notice if modality == "photo" and table.thumbnails.folder else None
+        embedded = encoder.embed_windows(local, windows, *hooks) if windows else encoder.embed(local, *hooks)
         vectors, readable = embedded
         faults = encoder.faults(local, readable)
         taken = [_taken(file) if good else None for file, good in zip(local, readable, strict=True)]
@@ -136,6 +142,9 @@ def embed(table, modality, source, files, encoder, step=None):
         unseen = [class_key(file.class_name) not in encoder.seen for file in good]
         taken = [time for time, good in zip(taken, readable, strict=True) if good]
         table.write(rows(table.identity, modality, good, unseen, vectors[readable], taken=taken))
+        for file, path in zip(files, local, strict=True):
+            if path in jpegs:
+                table.thumbnails.write(picture_id(modality, file.path), file.modified, jpegs[path])
     return [file.path for file in good], faults
 
 

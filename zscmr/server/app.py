@@ -49,7 +49,7 @@ class Api:
         self.searcher, self.may_add, self.limits, self.open_url = searcher, may_add, limits, open_url
         self.adding, self.workers = Adding(searcher), WorkPool(limits.waiting)
         self.thumbnail_workers = WorkPool(limits.connections)  # their own: a search does not wait for thumbnails
-        self.thumbnails = Thumbnails(limits.thumbnails)
+        self.thumbnails = Thumbnails(limits.thumbnails, searcher.table.thumbnails)
 
     def close(self):
         """End an addition that runs, and the threads."""
