@@ -15,6 +15,7 @@ from zscmr.retrieval.schema import UNMANAGED
 from zscmr.retrieval.thumbnails import SIDE, thumbnail
 from zscmr.utils.files import is_uri
 
+PREVIEW = 1600  # pixels, of the longer side of a preview at most
 LARGEST = 2**30  # bytes of a file that is sent
 LARGEST_REMOTE = 2**27  # bytes of an object that is read into memory
 BLOCK = 2**18  # bytes sent at once
@@ -135,6 +136,14 @@ def details(picture):
 def _source(file):
     """The file as `datasets.pictures` takes it."""
     return file.getvalue() if isinstance(file, io.BytesIO) else file
+
+
+def preview(picture):
+    """JPEG bytes of a `StoredPicture`, which may be of a format that browsers lack. Raises OSError as `details`."""
+    jpeg = io.BytesIO()
+    with open_stored(picture) as file:
+        read_thumbnail(_source(file), PREVIEW).save(jpeg, format="JPEG", quality=85)
+    return jpeg.getvalue()
 
 
 class Thumbnails:
