@@ -13,6 +13,7 @@ from zscmr.utils.console import Progress, warn
 from zscmr.utils.errors import BadInput
 
 BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
+FIRST = 64  # of the first; each has twice as many as the one before: the page soon has something to search
 
 
 @dataclass(frozen=True)
@@ -158,13 +159,15 @@ def _taken(path):
 
 def _embedded(table, modality, source, new, encoder, step):
     """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
-    added = set()
-    for start in range(0, len(new), BLOCK):
-        block = new[start : start + BLOCK]
+    added, start, size = set(), 0, FIRST
+    while start < len(new):
+        size = min(size, BLOCK)
+        block = new[start : start + size]
         paths, faults = embed(table, modality, source, block, encoder, lambda done, start=start: step(start + done))
         for why in faults:
             warn(f"{why}, skipped")
         added |= {*paths}
+        start, size = start + size, 2 * size
     return added
 
 
