@@ -1,9 +1,10 @@
 """The page of search.py --draw in Chromium: load, answer and scroll, with a small and a large gallery in one run.
 
-Each gallery has random embeddings with the windows of a new gallery, 500 folders, and file names that are hard links to
-a few pictures. Load: from the request of the page to its first line of text. Answer: from the end of a stroke to the
-new tiles. Scroll: twice through 1,000 tiles, 60 pixels a frame;
-the time between frames, and the share of tiles on the screen whose picture is not there yet.
+Each gallery has random embeddings with the windows of a new gallery, 500 folders, thumbnails as --add keeps them, and
+file names that are hard links to a few pictures of 12 megapixels. Load: from the request of the page to its first line
+of text. Answer: from the end of a stroke to the new tiles. Scroll: by the wheel, 3,000 pixels a second, first through
+1,000 tiles in five pages, each scrolled through as soon as it is there, then again from the top; the tiles on the
+screen, and those of them without a picture.
 """
 
 import os
@@ -25,14 +26,16 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from zscmr.datasets.pictures import read_thumbnail
 from zscmr.retrieval import Searcher
-from zscmr.retrieval.schema import File, rows
+from zscmr.retrieval.schema import File, picture_id, rows
+from zscmr.retrieval.thumbnails import SIDE, thumbnail
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.options import Options, setting
 
-FOLDERS, PICTURES, BLOCK = 500, 64, 2**13  # of a gallery; files that names link to; rows written at once
-TILES = 1000
+FOLDERS, PICTURES, BLOCK = 500, 8, 2**13  # of a gallery; files that names link to; rows written at once
+TILES, PAGE, SPEED = 1000, 200, 3000  # scrolled through, asked for at once; pixels a second
 FLAGS = "--headless=new --no-sandbox --disable-gpu --no-first-run --window-size=1280,800"
 OBSERVE = """
 const seen = new MutationObserver(() => {
@@ -47,23 +50,20 @@ const seen = new MutationObserver(() => {
 });
 seen.observe(document, {childList: true, subtree: true, characterData: true});
 """
-SCROLL = """
-const done = arguments[0], frames = [], missing = [];
+SAMPLE = """
+window.samples = [];  // of each frame: ms since the one before, tiles on the screen, those of them without a picture
 let before = performance.now();
-function step(now) {
-  frames.push(now - before);
-  before = now;
+function sample(now) {
   const images = [...document.querySelectorAll("#grid img")].filter(image => {
     const {top, bottom} = image.getBoundingClientRect();
     return bottom > 0 && top < innerHeight;
   });
-  missing.push(images.filter(image => !image.naturalWidth).length / Math.max(images.length, 1));
-  if (scrollY + innerHeight >= document.documentElement.scrollHeight - 1) return done([frames.slice(1), missing]);
-  scrollBy(0, 60);
-  requestAnimationFrame(step);
+  samples.push([now - before, images.length, images.filter(image => !image.naturalWidth).length]);
+  before = now;
+  window.sampling = requestAnimationFrame(sample);
 }
-scrollTo(0, 0);
-requestAnimationFrame(step);
+window.sampling = requestAnimationFrame(sample);
+return document.documentElement.scrollHeight - innerHeight - scrollY;
 """
 
 
@@ -87,12 +87,14 @@ def main(settings):
 
 
 def write_pictures(folder):
-    """[path] of JPEGs of 1,024 × 768 pixels."""
+    """[path] of JPEGs of 4,032 × 3,024 pixels with noise, as of a phone, 4 MB each."""
     random, paths = np.random.default_rng(0), []
     for number in range(PICTURES):
         spots = Image.fromarray(random.integers(0, 256, (12, 16, 3)).astype(np.uint8))
+        picture = np.asarray(spots.resize((4032, 3024), Image.Resampling.BICUBIC), np.float32)
+        picture += 8 * random.standard_normal((3024, 4032, 1), np.float32)
         paths.append(folder / f"{number}.jpg")
-        spots.resize((1024, 768), Image.Resampling.BICUBIC).save(paths[-1])
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(paths[-1], quality=90)
     return paths
 
 
@@ -100,6 +102,7 @@ def fill(gallery, count, pictures):
     """Make a gallery of `count` rows."""
     table, random = Searcher.shipped(gallery).table, np.random.default_rng(0)
     root, states = gallery.with_name(f"{gallery.name} files"), [os.stat(path) for path in pictures]
+    thumbnails = [thumbnail(read_thumbnail(path, SIDE)) for path in pictures]
     for start in range(0, count, BLOCK):
         files = []
         for number in range(start, min(start + BLOCK, count)):
@@ -108,6 +111,8 @@ def fill(gallery, count, pictures):
             os.link(pictures[number % PICTURES], folder / f"{number}.jpg")
             state = states[number % PICTURES]
             files.append(File(str(folder / f"{number}.jpg"), folder.name, state.st_size, state.st_mtime_ns))
+            one = picture_id("photo", files[-1].path)
+            table.thumbnails.write(one, state.st_mtime_ns, thumbnails[number % PICTURES])
         windows = table.identity.windows
         shape = (len(files), 1 + windows.count, table.identity.dim) if windows else (len(files), table.identity.dim)
         vectors = random.normal(size=shape).astype(np.float32)
@@ -121,7 +126,6 @@ def open_browser():
     for flag in FLAGS.split():
         options.add_argument(flag)
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    browser.set_script_timeout(600)
     browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": OBSERVE})
     return browser
 
@@ -165,20 +169,33 @@ def answer(browser, number):
 
 
 def scroll(browser, count):
+    """Scroll down through `TILES` answers as they are asked for, page by page; then through all of them at once."""
     browser.execute_script(
-        "const top = document.getElementById('top'); top.value = 200;"
-        "top.dispatchEvent(new Event('change', {bubbles: true}))"
+        "const top = document.getElementById('top'); top.value = arguments[0];"
+        "top.dispatchEvent(new Event('change', {bubbles: true}))",
+        PAGE,
     )
-    shown = "return document.querySelectorAll('#grid img').length"
-    for tiles in range(200, TILES + 1, 200):
+    shown, pages = "return document.querySelectorAll('#grid img').length", []
+    for tiles in range(PAGE, TILES + 1, PAGE):
         WebDriverWait(browser, 120, 0.05).until(lambda _, tiles=tiles: browser.execute_script(shown) >= tiles)
+        pages.append(scrolled(browser))
         if tiles < TILES:
             browser.execute_script("document.getElementById('more').click()")
-    for turn in ("first", "second"):
-        frames, missing = browser.execute_async_script(SCROLL)
-        median, most = statistics.median(frames), np.percentile(frames, 95)
-        gaps = f"pictures missing {100 * statistics.mean(missing):.1f} %"
-        say(f"{count:,} rows: {turn} scroll, {len(frames)} frames: median {median:.0f} ms, 95 % {most:.0f} ms; {gaps}")
+    browser.execute_script("scrollTo(0, 0)")
+    for turn, samples in (("first", np.vstack(pages)), ("second", scrolled(browser))):
+        frames, tiles, empty = samples.T
+        say(
+            f"{count:,} rows: {turn} scroll, {len(frames)} frames: {tiles.mean():.1f} tiles on the screen, "
+            f"{empty.mean():.2f} of them without a picture (most {empty.max():.0f}, none in {np.mean(empty == 0):.1%} "
+            f"of the frames); a frame takes {np.median(frames):.0f} ms, 95 % {np.percentile(frames, 95):.0f} ms"
+        )
+
+
+def scrolled(browser):
+    """Scroll to the end of the page by the wheel: (frames, 3) what `SAMPLE` says of each."""
+    wheel = {"x": 800, "y": 400, "speed": SPEED, "gestureSourceType": "mouse"}
+    browser.execute_cdp_cmd("Input.synthesizeScrollGesture", wheel | {"yDistance": -browser.execute_script(SAMPLE)})
+    return np.array(browser.execute_script("cancelAnimationFrame(sampling); return samples.slice(1)"))
 
 
 def seconds(values):

@@ -26,7 +26,7 @@ class ToyEncoder:
     def __init__(self, seconds=0.0):
         self.seconds, self.embedded = seconds, []
 
-    def embed(self, paths, step=None):
+    def embed(self, paths, step=None, notice=None):
         self.embedded += paths
         vectors, readable = np.zeros((len(paths), DIM), np.float32), np.ones(len(paths), bool)
         for row, path in enumerate(paths):

@@ -14,6 +14,7 @@ from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval import Searcher
 from zscmr.retrieval.encoder import as_file
 from zscmr.retrieval.schema import Counts, Identity, Pictures, StoredPicture
+from zscmr.retrieval.thumbnails import KeptThumbnails
 from zscmr.retrieval.updates import Update
 
 SIZE = 6
@@ -44,6 +45,7 @@ class ToyTable:
 
     location = "toy"
     identity = Identity(SIZE * SIZE, "euclidean", "toy")
+    thumbnails = KeptThumbnails("toy://none are kept")
 
     def __init__(self, folders):
         self.number, self.rows, self.states = 1, {}, {}

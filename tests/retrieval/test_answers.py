@@ -29,6 +29,7 @@ def test_lines_are_rank_distance_class_and_name():
     assert answers.lines(answer()) == ["my.png", *table]
     assert answers.lines(answer(cutoff=0.3)) == ["my.png", *table]
     assert answers.lines(answer(cutoff=0.2)) == ["my.png", heading, first, "  not very similar:", second]
+    assert answers.lines(answer(), classes=False)[1:3] == ["  rank   distance  name", "     1     0.1000  cat/1.jpg"]
     assert answers.lines(answer(cutoff=0.05)) == ["my.png", "  nothing very similar; the nearest are", *table]
 
 

@@ -78,7 +78,7 @@ def test_what_is_too_large_is_not_read(storage, tmp_path, capsys, monkeypatch):
 
 def test_a_file_that_goes_before_it_is_read_is_skipped(storage, tmp_path, capsys):
     class Late(ToyEncoder):
-        def embed(self, paths, step=None):
+        def embed(self, paths, step=None, notice=None):
             there = [Path(path).exists() for path in paths]
             vectors = np.zeros((len(paths), DIM), np.float32)
             return vectors, np.array(there)

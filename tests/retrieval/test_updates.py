@@ -8,6 +8,7 @@ from helpers.project import posix
 from helpers.toy_gallery import IDENTITY, ToyEncoder, check_complete, write_files
 from helpers.unlisted import refuse_to_list
 
+from zscmr.retrieval import updates
 from zscmr.retrieval.table import Table
 from zscmr.retrieval.updates import AddRules, Update
 
@@ -48,6 +49,17 @@ def test_an_update_follows_the_folder(opened, tmp_path, refused, capsys):
     version = opened.version()
     assert refused(opened.update, "photo", tmp_path / "all bad", encoder).endswith("none of its pictures can be read")
     assert opened.version() == version
+
+
+def test_the_first_commit_is_small(opened, tmp_path, monkeypatch):
+    """So that a search soon finds something; the next are twice as large, up to a block."""
+    monkeypatch.setattr(updates, "FIRST", 2)
+    monkeypatch.setattr(updates, "BLOCK", 5)
+    sizes = []
+    monkeypatch.setattr(opened, "write", lambda batch: sizes.append(len(batch)))
+    write_files(tmp_path / "in", 14)
+    opened.update("photo", tmp_path / "in", ToyEncoder())
+    assert sizes == [2, 4, 5, 3]
 
 
 def add(table, folder, rules=AddRules()):  # noqa: B008

@@ -21,7 +21,7 @@ WHOLE = dataclasses.replace(IDENTITY, windows=None)
 class WindowedEncoder(ToyEncoder):
     """The vector of window w of a picture is drawn from its content and w."""
 
-    def embed_windows(self, paths, windows, step=None):
+    def embed_windows(self, paths, windows, step=None, notice=None):
         vectors, readable = self.embed(paths, step)
         parts = [[window_of(path, w) for w in range(windows.count)] for path in paths]
         return np.concatenate([vectors[:, None], np.array(parts)], 1), readable

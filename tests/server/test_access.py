@@ -78,7 +78,7 @@ def every_path(server):
         "index.html",
         "none.js",
     )
-    pictures = [f"/{route}/{picture}" for route in ("picture", "thumbnail", "details")]
+    pictures = [f"/{route}/{picture}" for route in ("picture", "thumbnail", "preview", "details")]
     pages = ("/", "/phone", "/favicon.ico", "/classes", "/health", "/openapi.json", "/zip", "/nothing", *pictures)
     paths = [*pages, *(f"/static/{file}" for file in files), "/search", "/add", "/picture/0", "/static", "//", "*"]
     return [(method, path) for path in paths for method in ("GET", "HEAD", "POST", "OPTIONS")]

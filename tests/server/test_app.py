@@ -109,6 +109,9 @@ def test_pictures_and_thumbnails(serve, folders):
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     with Image.open(io.BytesIO(content)) as thumbnail:
         assert thumbnail.size == (256, 85)
+    status, _, content = server.ask("GET", f"/preview/{picture}")
+    with Image.open(io.BytesIO(content)) as preview:
+        assert (status, preview.format, preview.size) == (200, "JPEG", (900, 300))
     known = {"If-None-Match": headers["ETag"]}
     assert server.ask("GET", f"/thumbnail/{picture}", headers=known)[::2] == (304, b"")
     Image.new("RGB", (300, 900), "red").save(large)
@@ -121,7 +124,7 @@ def test_pictures_that_vanish_show_as_gone(serve, folders, sketch):
     first = server.search(sketch, "top=1")["found"][0]
     (folders["photo"] / first["name"]).unlink()
     assert server.search(sketch, "top=1")["found"] == [{**first, "gone": True}]
-    for path in ("picture", "thumbnail"):
+    for path in ("picture", "thumbnail", "preview"):
         answer = server.json("GET", f"/{path}/{first['id']}", status=410)
         assert answer == {"error": "picture: has gone from the disk"}
     server.searcher.table.update("photo", folders["photo"], None, lambda done, total: None)
@@ -134,7 +137,7 @@ def test_a_picture_that_is_none_any_more_is_not_sent(serve, folders):
     server = serve()
     photos = server.searcher.table.pictures("photo")
     (folders["photo"] / "bar/bar_0.jpg").write_text("a secret")
-    for path in ("picture", "thumbnail"):
+    for path in ("picture", "thumbnail", "preview"):
         answer = server.json("GET", f"/{path}/{photos.ids[0]}", status=422)
         assert answer == {"error": "picture: cannot be read"}
 
@@ -156,7 +159,7 @@ def test_a_link_in_place_of_a_picture_or_its_folder_is_not_followed(serve, folde
         if file.is_file():
             Image.new("RGB", (50, 50), "green").save(file, "JPEG")
     original.symlink_to(elsewhere)
-    for path in ("picture", "thumbnail"):
+    for path in ("picture", "thumbnail", "preview"):
         answer = server.json("GET", f"/{path}/{picture}", status=422)
         assert answer == {"error": "picture: cannot be read"}
 

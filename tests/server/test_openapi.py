@@ -76,7 +76,7 @@ def test_server_answers_as_described(case, guarded):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["picture", "thumbnail", "details"])
+@pytest.mark.parametrize("name", ["picture", "thumbnail", "preview", "details"])
 def test_pictures_are_answered_as_described(guarded, name):
     picture = guarded.searcher.table.pictures("photo").ids[0]
     case = READ[f"/{name}/{{id}}"]["GET"].Case(path_parameters={"id": picture})

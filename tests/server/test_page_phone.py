@@ -121,3 +121,16 @@ def test_four_to_eight_answers_stand_under_the_paper(browser, server, size):
         assert min(card.rect["y"] for card in page.cards()) > page["paper"].rect["y"] + page["paper"].rect["height"]
         assert not page["class"].is_displayed()
         page.close()
+
+
+@pytest.mark.parametrize("size", PHONES)
+def test_the_filters_fit(browser, server, size):
+    """With the range of days, which galleries with dates have."""
+    with phone(browser, size):
+        page = Page(browser, server)
+        browser.execute_script(
+            "document.getElementById('fold').open = true; document.getElementById('dates').hidden = false"
+        )
+        assert page["until"].is_displayed()
+        assert browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+        page.close()

@@ -160,6 +160,20 @@ def test_the_large_picture_has_its_path_and_is_downloaded(page, browser, drawn, 
     page.large("close").click()
 
 
+def test_a_large_picture_of_a_format_that_browsers_lack_is_a_preview(browser, serve, folders):
+    page = Page(browser, serve())
+    page.stroke(LINE)
+    page.shows_search()
+    best = page.server.search(page.drawn)["found"][0]["name"]
+    Image.new("RGB", (900, 300), "red").save(folders["photo"] / best, "TIFF")
+    browser.execute_script("document.querySelector('#grid .open').click()")
+    width = "return document.querySelector('#large img').naturalWidth"
+    page.until(lambda: browser.execute_script(width) == 900)
+    assert "/preview/" in page.large("picture").find_element(By.TAG_NAME, "img").get_attribute("src")
+    page.large("close").click()
+    page.close()
+
+
 def test_pictures_are_selected_over_searches_and_downloaded(page, browser, drawn, downloads):
     page.stroke(LINE)
     page.shows_search()

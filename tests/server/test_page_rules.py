@@ -14,7 +14,7 @@ pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844), (375, 667)])
 def test_no_serious_finding(page, browser, size, scheme):
     """With answers and a selection, a picture as the query, and a large picture."""
     about = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 500}

@@ -118,10 +118,10 @@ def paths(secret, picture):
         "./../",
         "file:///",
     )
-    starts = "picture", "thumbnail", "static", ""
+    starts = "picture", "thumbnail", "preview", "static", ""
     for start, step, many in itertools.product(starts, up, (1, 3, 9)):
         yield f"/{start}/{step * many}{secret.relative_to('/')}"
-    for start in ("picture", "thumbnail"):
+    for start in ("picture", "thumbnail", "preview"):
         yield from (
             f"/{start}/{picture}{end}" for end in ("%00", "/..", "/../../static/app.js", "?x=/etc/passwd", "%0a", ".")
         )

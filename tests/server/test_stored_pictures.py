@@ -13,9 +13,12 @@ from PIL import Image
 pytest.importorskip("starlette", reason="Starlette is not installed: the server is not tested")
 
 from zscmr.retrieval.schema import StoredPicture
+from zscmr.retrieval.thumbnails import KeptThumbnails
 from zscmr.server.stored_pictures import LARGEST, LARGEST_REMOTE, Thumbnails, open_stored, read_object
 
 pytest_plugins = ("helpers.toy_storage",)
+
+NONE = KeptThumbnails("s3://bucket/gallery")  # keeps none
 
 
 def row(path, name=None, **changed):
@@ -168,7 +171,7 @@ def test_no_descriptor_is_left_open(photo, secret):
     for _ in range(3):
         content(picture)
     photo.write_text("no picture")
-    thumbnails = Thumbnails(2**20)
+    thumbnails = Thumbnails(2**20, NONE)
     for _ in range(3):
         with pytest.raises(OSError):
             thumbnails.get(picture)
@@ -182,7 +185,7 @@ def test_no_descriptor_is_left_open(photo, secret):
 
 def test_thumbnails_follow_their_file_and_are_bounded(tmp_path):
     files = [draw(tmp_path / f"{number}.jpg", (number, 0, 0), 300) for number in range(5)]
-    thumbnails = Thumbnails(3000)
+    thumbnails = Thumbnails(3000, NONE)
     made = [thumbnails.get(row(file))[1] for file in files]
     with Image.open(io.BytesIO(made[0])) as thumbnail:
         assert thumbnail.size == (256, 256)
@@ -194,8 +197,18 @@ def test_thumbnails_follow_their_file_and_are_bounded(tmp_path):
         assert thumbnail.size == (30, 30)
 
 
+def test_a_kept_thumbnail_is_given_without_decoding(photo, tmp_path):
+    """Until the file has another time; then a new one is made, and kept in its place."""
+    kept, picture = KeptThumbnails(tmp_path / "g"), row(photo)
+    kept.write(picture.id, picture.modified, b"\xff\xd8 kept")
+    assert Thumbnails(2**20, kept).get(picture)[1] == b"\xff\xd8 kept"
+    os.utime(photo, ns=(5, 5))
+    made = Thumbnails(2**20, kept).get(picture)[1]
+    assert made != b"\xff\xd8 kept" and kept.read(picture.id, 5) == made
+
+
 def test_a_thumbnail_in_memory_is_not_given_for_a_file_that_may_not_be_read(photo, secret):
-    picture, thumbnails = row(photo), Thumbnails(2**20)
+    picture, thumbnails = row(photo), Thumbnails(2**20, NONE)
     thumbnails.get(picture)
     photo.unlink()
     photo.symlink_to(secret)
@@ -220,7 +233,7 @@ def test_an_object_on_s3_is_read_up_to_a_size(storage, photo):
     storage.put_object(Bucket="zscmr", Key="cow/1.jpg", Body=photo.read_bytes())
     picture = dataclasses.replace(row(photo), path="s3://zscmr/cow/1.jpg")
     assert content(picture) == photo.read_bytes()
-    thumbnails = Thumbnails(2**20)
+    thumbnails = Thumbnails(2**20, NONE)
     with Image.open(io.BytesIO(thumbnails.get(picture)[1])) as thumbnail:
         assert thumbnail.size == (20, 20)
     storage.put_object(Bucket="zscmr", Key="large.jpg", Body=photo.read_bytes() + bytes(LARGEST_REMOTE))

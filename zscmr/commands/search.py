@@ -20,7 +20,7 @@ from pathlib import Path
 
 from zscmr import server
 from zscmr.commands.export import ensure_encoders
-from zscmr.datasets.cleaning import looks_like_photo
+from zscmr.datasets.cleaning import notices_photos
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
@@ -237,7 +237,8 @@ def search(settings, searcher, queries, faults):
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery")
     answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
-    for line in itertools.chain.from_iterable(map(lines, answers)):
+    classes = searcher.knows_classes(settings.gallery_kind)
+    for line in itertools.chain.from_iterable(lines(answer, classes) for answer in answers):
         say(line)
     if answers[0].how:
         say(f"{answers[0].searched:,} pictures, {answers[0].how}")
@@ -251,12 +252,7 @@ def search(settings, searcher, queries, faults):
 def embedded(settings, searcher, queries, faults):
     """(embeddings (q, dim), the queries that can be read); warn of the others and of photos given as drawings."""
     encoder, photos = searcher.encoder(settings.query_kind), []
-
-    def notice(file, drawing):
-        if settings.query_kind == "sketch" and looks_like_photo(drawing):
-            photos.append(file)
-
-    vectors, readable = encoder.embed(queries, notice=notice)
+    vectors, readable = encoder.embed(queries, notice=notices_photos(settings.query_kind, photos))
     faults = faults + encoder.faults(queries, readable)
     if not readable.any():
         raise BadInput(several(faults))

@@ -62,6 +62,16 @@ def clean_drawing(picture):
     return Image.fromarray(strokes), box
 
 
+def notices_photos(kind, photos):
+    """A `notice` of `Reading` that adds to the list `photos` the files given as sketches that look like photos."""
+
+    def notice(file, picture):
+        if kind == "sketch" and looks_like_photo(picture):
+            photos.append(file)
+
+    return notice
+
+
 def looks_like_photo(picture):
     """Whether a picture is a photo of things, not a drawing or a photo of one.
 

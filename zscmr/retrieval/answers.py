@@ -21,13 +21,17 @@ def query_labels(queries, classes):
     return [names.get(class_key(query.resolve().parent.name)) for query in queries]
 
 
-def lines(answer):
-    """Lines of a table of the hits under one of the query; another separates what is not similar."""
-    width = max([len("class"), *(len(visible(hit.class_name)) for hit in answer)])
-    heading = f"  rank   distance  {'class':<{width}}  name"
+def lines(answer, classes=True):
+    """Lines of a table of the hits under one of the query; another separates what is not similar.
+
+    `classes`: whether the table has a column of them.
+    """
+    column = ["class", *(visible(hit.class_name) for hit in answer)] if classes else [""] * (len(answer) + 1)
+    heading, *names = [f"{one:<{max(map(len, column))}}  " if classes else "" for one in column]
+    heading = f"  rank   distance  {heading}name"
     hits = [
-        f"  {rank:>4}  {hit.distance:9.4f}  {visible(hit.class_name):<{width}}  {visible(hit.name)}{_part(hit.box)}"
-        for rank, hit in enumerate(answer, start=1)
+        f"  {rank:>4}  {hit.distance:9.4f}  {name}{visible(hit.name)}{_part(hit.box)}"
+        for rank, (hit, name) in enumerate(zip(answer, names, strict=True), start=1)
     ]
     if not answer.any_similar:
         return [visible(answer.query), "  nothing very similar; the nearest are", heading, *hits]

@@ -226,11 +226,15 @@ class ModalityEncoder:
         return vectors, readable
 
     def embed_windows(
-        self, pictures: "Sequence[Picture]", windows: Windows, step: Callable[[int], None] | None = None
+        self,
+        pictures: "Sequence[Picture]",
+        windows: Windows,
+        step: Callable[[int], None] | None = None,
+        notice: "Callable[[str | bytes, Image.Image], None] | None" = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(embeddings (n, 1 + count, t) float32 of the whole pictures and their windows, readable (n,) bool).
 
-        `pictures`, `step` as of `embed`. Raises BadInput for an encoder without windows.
+        `pictures`, `step`, `notice` as of `embed`. Raises BadInput for an encoder without windows.
         """
         with self._lock:
             if self._windowed[0] != windows:
@@ -240,7 +244,7 @@ class ModalityEncoder:
             network = self._windowed[1]
         preprocessing = dataclasses.replace(self.preprocessing, size=windows.size)
         files = [as_file(picture) for picture in pictures]
-        vectors, readable = outputs_now(network, Reading(preprocessing, BATCH, self.shrink), files, step)
+        vectors, readable = outputs_now(network, Reading(preprocessing, BATCH, self.shrink, notice), files, step)
         vectors = vectors.reshape(len(files), windows.count + 1, self.dim)
         if windows.own_whole:
             vectors[:, 0], still_readable = outputs_now(self.network, self._reading, files)

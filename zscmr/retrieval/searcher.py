@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from zscmr.datasets.classes import class_key
 from zscmr.evaluation.distances import MEMORY, check_vectors, scaled_rows
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.engines import LITERT
@@ -287,6 +288,10 @@ class Searcher:
     def counts(self, modality):
         """The `Counts` of a modality; kept until the gallery changes."""
         return self._latest(self._counts, modality)
+
+    def knows_classes(self, gallery="photo"):
+        """Whether the encoder was trained on a class of the gallery; else its folders may be no classes, but months."""
+        return not self.encoder("sketch").seen.isdisjoint(map(class_key, self.counts(gallery).classes))
 
     def classes(self, gallery="photo", filters=EVERYTHING):
         """The names of the classes of the pictures that pass a filter, sorted."""

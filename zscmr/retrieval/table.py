@@ -30,6 +30,7 @@ from zscmr.retrieval.schema import (
     schema_of,
     vectors_of,
 )
+from zscmr.retrieval.thumbnails import KeptThumbnails
 from zscmr.retrieval.updates import BLOCK, DEFAULT_RULES
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
@@ -47,6 +48,7 @@ class Table:
 
     def __init__(self, location, identity, connection):
         self.location, self.identity, self._connection = location, identity, connection
+        self.thumbnails = KeptThumbnails(location)
 
     @classmethod
     def open(cls, location, identity, first=None, mode=None):
@@ -234,6 +236,8 @@ class Table:
         return {file.path: file for file in files if file.path not in unmanaged}, unmanaged
 
     def delete(self, ids):
+        """Delete rows and their thumbnails."""
+        self.thumbnails.delete(ids)
         with refusal(self.location):
             for start in range(0, len(ids), BLOCK):
                 listed = ", ".join(map(quoted, ids[start : start + BLOCK]))

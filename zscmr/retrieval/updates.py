@@ -8,10 +8,12 @@ from zscmr.datasets.listing import shown
 from zscmr.datasets.pictures import read_date
 from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
 from zscmr.retrieval.sources import open_source
+from zscmr.retrieval.thumbnails import thumbnail
 from zscmr.utils.console import Progress, warn
 from zscmr.utils.errors import BadInput
 
 BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
+FIRST = 64  # of the first; each has twice as many as the one before: the page soon has something to search
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,15 @@ def _lost(folder, source, before, missing, forget):
 
 def embed(table, modality, source, files, encoder, step=None):
     """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
-    paths = [file.path for file in files]
+    paths, jpegs = [file.path for file in files], {}
+
+    def notice(path, picture):  # thumbnails cost little here, where photos are decoded anyway
+        jpegs[path] = thumbnail(picture)
+
     with source.local(paths) as local:
         windows = table.identity.windows_of(modality)
-        embedded = encoder.embed_windows(local, windows, step) if windows else encoder.embed(local, step)
+        hooks = step, notice if modality == "photo" and table.thumbnails.folder else None
+        embedded = encoder.embed_windows(local, windows, *hooks) if windows else encoder.embed(local, *hooks)
         vectors, readable = embedded
         faults = encoder.faults(local, readable)
         taken = [_taken(file) if good else None for file, good in zip(local, readable, strict=True)]
@@ -136,6 +143,9 @@ def embed(table, modality, source, files, encoder, step=None):
         unseen = [class_key(file.class_name) not in encoder.seen for file in good]
         taken = [time for time, good in zip(taken, readable, strict=True) if good]
         table.write(rows(table.identity, modality, good, unseen, vectors[readable], taken=taken))
+        for file, path in zip(files, local, strict=True):
+            if path in jpegs:
+                table.thumbnails.write(picture_id(modality, file.path), file.modified, jpegs[path])
     return [file.path for file in good], faults
 
 
@@ -149,13 +159,15 @@ def _taken(path):
 
 def _embedded(table, modality, source, new, encoder, step):
     """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
-    added = set()
-    for start in range(0, len(new), BLOCK):
-        block = new[start : start + BLOCK]
+    added, start, size = set(), 0, FIRST
+    while start < len(new):
+        size = min(size, BLOCK)
+        block = new[start : start + size]
         paths, faults = embed(table, modality, source, block, encoder, lambda done, start=start: step(start + done))
         for why in faults:
             warn(f"{why}, skipped")
         added |= {*paths}
+        start, size = start + size, 2 * size
     return added
 
 

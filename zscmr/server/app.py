@@ -14,8 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zscmr.datasets.classes import class_key
-from zscmr.datasets.cleaning import looks_like_photo
+from zscmr.datasets.cleaning import notices_photos
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.duplicates import originals
 from zscmr.retrieval.searcher import UnknownPicture
@@ -24,7 +23,7 @@ from zscmr.server.adding import Adding
 from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
 from zscmr.server.qr_code import qr_svg
 from zscmr.server.question import Question
-from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, details, open_picture
+from zscmr.server.stored_pictures import OpenFileResponse, Thumbnails, details, open_picture, preview
 from zscmr.server.zipped import ZIP, zipped
 from zscmr.utils.errors import BadInput
 from zscmr.utils.files import is_uri
@@ -49,7 +48,7 @@ class Api:
         self.searcher, self.may_add, self.limits, self.open_url = searcher, may_add, limits, open_url
         self.adding, self.workers = Adding(searcher), WorkPool(limits.waiting)
         self.thumbnail_workers = WorkPool(limits.connections)  # their own: a search does not wait for thumbnails
-        self.thumbnails = Thumbnails(limits.thumbnails)
+        self.thumbnails = Thumbnails(limits.thumbnails, searcher.table.thumbnails)
 
     def close(self):
         """End an addition that runs, and the threads."""
@@ -85,15 +84,10 @@ class Api:
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
         photos = []
-
-        def notice(_, picture):
-            if question.kind == "sketch":
-                photos.append(looks_like_photo(picture))
-
-        vectors = self.searcher.embed([body], question.kind, notice)
+        vectors = self.searcher.embed([body], question.kind, notices_photos(question.kind, photos))
         choices = question.kind, question.gallery, question.top, question.filters, False, question.class_name
         [answer] = self.searcher.search_embedded(vectors, *choices)
-        return answer, any(photos)
+        return answer, bool(photos)
 
     def _like(self, like, question):
         choices = question.gallery, question.top, question.filters, False, question.class_name
@@ -150,6 +144,10 @@ class Api:
         headers = {**THUMBNAIL_HEADERS, "ETag": tag}
         return Response(content, 200 if content else 304, headers, media_type="image/jpeg" if content else None)
 
+    async def preview(self, request):
+        content = await self.workers.do(self._stored, preview, request.path_params["id"])
+        return Response(content, media_type="image/jpeg")
+
     async def details(self, request):
         return JSONResponse(await self.workers.do(self._stored, details, request.path_params["id"]))
 
@@ -168,13 +166,12 @@ class Api:
 
     def _classes(self):
         counts = {modality: self.searcher.counts(modality) for modality in MODALITIES}
-        trained_on = self.searcher.encoder("sketch").seen  # open already, or needed by the first search
         return {"class_names": self.searcher.class_names} | {
             modality: {
                 "classes": _listed(count.classes),
                 "folders": _listed(count.folders),
                 "taken": count.taken,
-                "known": not trained_on.isdisjoint(map(class_key, count.classes)),
+                "known": self.searcher.knows_classes(modality),
             }
             for modality, count in counts.items()
         }
@@ -208,6 +205,7 @@ def make_app(api, token):
         Route("/picture/{id}", api.picture),
         Route("/zip", api.zip),
         Route("/thumbnail/{id}", api.thumbnail),
+        Route("/preview/{id}", api.preview),
         Route("/details/{id}", api.details),
         Route("/classes", api.classes),
         Route("/health", api.health),

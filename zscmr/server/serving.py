@@ -1,6 +1,5 @@
 """Running the interface until Ctrl-C."""
 
-import threading
 from contextlib import nullcontext, suppress
 from functools import partial
 
@@ -85,10 +84,10 @@ def serve(searcher, address, add=None, may_add=False, browser=True, watch=False)
     url = address.url(listener)
     api = Api(searcher, may_add, open_url=url if address.is_open else None)
     server = Server(api, address.token)
+    _prepare(searcher)
     say(f"{url} (Ctrl-C ends it)")
     if address.is_open:
         _show_code(url)
-    threading.Thread(target=_prepare, args=(searcher,), daemon=True).start()
     if add:
         (api.adding.follow if watch else api.adding.start)(*add)
     try:

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from zscmr.datasets.pictures import read_date, read_header, read_thumbnail
 from zscmr.retrieval.schema import UNMANAGED
+from zscmr.retrieval.thumbnails import SIDE, thumbnail
 from zscmr.utils.files import is_uri
 
-SIDE = 256  # pixels, of a thumbnail
+PREVIEW = 1600  # pixels, of the longer side of a preview at most
 LARGEST = 2**30  # bytes of a file that is sent
 LARGEST_REMOTE = 2**27  # bytes of an object that is read into memory
 BLOCK = 2**18  # bytes sent at once
@@ -137,11 +138,20 @@ def _source(file):
     return file.getvalue() if isinstance(file, io.BytesIO) else file
 
 
+def preview(picture):
+    """JPEG bytes of a `StoredPicture`, which may be of a format that browsers lack. Raises OSError as `details`."""
+    jpeg = io.BytesIO()
+    with open_stored(picture) as file:
+        read_thumbnail(_source(file), PREVIEW).save(jpeg, format="JPEG", quality=85)
+    return jpeg.getvalue()
+
+
 class Thumbnails:
     """JPEG thumbnails of pictures; the last used, up to `most` bytes, stay in memory. Thread-safe."""
 
-    def __init__(self, most):
-        self._most, self._bytes, self._lock = most, 0, threading.Lock()
+    def __init__(self, most, kept):
+        """`kept`: the gallery's `KeptThumbnails`."""
+        self.kept, self._most, self._bytes, self._lock = kept, most, 0, threading.Lock()
         self._cached = OrderedDict()  # (path, size, modified): JPEG bytes
 
     def get(self, picture, seen=None):
@@ -151,8 +161,8 @@ class Thumbnails:
         and for what is no picture.
         """
         key = (picture.path, picture.size, picture.modified)
-        if is_uri(picture.path) and (thumbnail := self._find(key)):  # no request to the storage
-            return _tag(key), thumbnail
+        if is_uri(picture.path) and (jpeg := self._find(key, picture.id)):  # no request to the storage
+            return _tag(key), jpeg
         with open_stored(picture) as file:
             if not isinstance(file, io.BytesIO):
                 status = os.fstat(file.fileno())
@@ -160,18 +170,21 @@ class Thumbnails:
             tag = _tag(key)
             if seen and tag in seen:
                 return tag, None
-            if thumbnail := self._find(key):
-                return tag, thumbnail
-            jpeg = io.BytesIO()
-            read_thumbnail(_source(file), SIDE).save(jpeg, format="JPEG", quality=80)
-        self._keep(key, jpeg.getvalue())
-        return tag, jpeg.getvalue()
+            if jpeg := self._find(key, picture.id):
+                return tag, jpeg
+            jpeg = thumbnail(read_thumbnail(_source(file), SIDE))
+        self._keep(key, jpeg)
+        self.kept.write(picture.id, key[2], jpeg)
+        return tag, jpeg
 
-    def _find(self, key):
+    def _find(self, key, picture_id):
         with self._lock:
             if key in self._cached:
                 self._cached.move_to_end(key)
-            return self._cached.get(key)
+                return self._cached[key]
+        if jpeg := self.kept.read(picture_id, key[2]):
+            self._keep(key, jpeg)
+        return jpeg
 
     def _keep(self, key, content):
         with self._lock:

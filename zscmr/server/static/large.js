@@ -26,7 +26,7 @@ export class Large {
     Object.assign(this, {found, position});
     const match = found[position], image = element("img");
     image.alt = match.name;
-    image.addEventListener("error", () => image.src = `/thumbnail/${match.id}`, {once: true});  // no browser's format
+    image.addEventListener("error", () => image.src = `/preview/${match.id}`, {once: true});  // no browser's format
     image.src = `/picture/${match.id}`;
     this.part("picture").replaceChildren(framed(image, match.box));
     this.part("name").textContent = lastPart(match.name);
