@@ -20,7 +20,7 @@ from pathlib import Path
 
 from zscmr import server
 from zscmr.commands.export import ensure_encoders
-from zscmr.datasets.cleaning import notices_photos
+from zscmr.datasets.cleaning import DrawingNotes
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
@@ -32,6 +32,7 @@ from zscmr.retrieval.cluster import Cluster, PackedEncoder
 from zscmr.retrieval.default_gallery import default_gallery
 from zscmr.retrieval.encoder import SHIPPED, exported, several
 from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
+from zscmr.retrieval.searcher import Queries
 from zscmr.retrieval.sources import queries_in
 from zscmr.retrieval.updates import check_source
 from zscmr.server.address import Address, choose_token
@@ -229,39 +230,42 @@ def search(settings, searcher, queries, faults):
     began = time.perf_counter()
     searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
-    vectors, queries = embedded(settings, searcher, queries, faults) if queries else (None, [settings.class_name])
+    given, files = embedded(settings, searcher, queries, faults) if queries else (Queries(None), [settings.class_name])
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
-    choices = settings.gallery_kind, settings.top, filters, settings.exact, settings.class_name
-    unnamed = searcher.search_embedded(vectors, settings.query_kind if settings.query else "sketch", *choices)
+    choices = settings.gallery_kind, settings.top, filters, settings.exact
+    given, kind = replace(given, class_name=settings.class_name), settings.query_kind if settings.query else "sketch"
+    unnamed = searcher.search_embedded(given, kind, *choices)
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery")
-    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
+    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, files, strict=True)]
     classes = searcher.knows_classes(settings.gallery_kind)
     for line in itertools.chain.from_iterable(lines(answer, classes) for answer in answers):
         say(line)
     if answers[0].how:
         say(f"{answers[0].searched:,} pictures, {answers[0].how}")
-    labels = query_labels(queries, searcher.classes(settings.gallery_kind, filters)) if settings.query else [None]
+    for note in dict.fromkeys(answer.colours for answer in answers if answer.colours):
+        say(note)
+    labels = query_labels(files, searcher.classes(settings.gallery_kind, filters)) if settings.query else [None]
     show(settings, searcher, answers, labels)
     seconds = time.perf_counter() - loaded
-    count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
+    count = f"{len(files)} {'query' if len(files) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
 def embedded(settings, searcher, queries, faults):
-    """(embeddings (q, dim), the queries that can be read); warn of the others and of photos given as drawings."""
-    encoder, photos = searcher.encoder(settings.query_kind), []
-    vectors, readable = encoder.embed(queries, notice=notices_photos(settings.query_kind, photos))
+    """(`Queries`, the files that can be read); warn of the others and of photos given as drawings."""
+    encoder, notes = searcher.encoder(settings.query_kind), DrawingNotes(settings.query_kind)
+    vectors, readable = encoder.embed(queries, notice=notes)
     faults = faults + encoder.faults(queries, readable)
     if not readable.any():
         raise BadInput(several(faults))
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    warn_of_photos([file for file in queries if str(file) in photos])
+    warn_of_photos([file for file in queries if str(file) in notes.photos])
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
-    return vectors[readable], queries
+    return Queries(vectors[readable], colours=[notes.colours.get(str(file)) for file in queries]), queries
 
 
 def warn_of_photos(photos):

@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from zscmr.retrieval.schema import (
     File,
     StoredPicture,
     checked_identity,
+    colours_field,
     columns_of,
     picture_id,
     pictures_of,
@@ -204,6 +206,31 @@ class Table:
         with refusal(self.location):
             merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pyarrow.Table.from_batches([batch]))
+
+    def add_colours(self):
+        """Add the column of colours, all unknown, to a table of an earlier version."""
+        if not self.identity.coloured:
+            with refusal(self.location):
+                table = self.table()
+                if colours_field().name not in table.schema.names:  # another process may have been faster
+                    table.add_columns(colours_field())
+            self.identity = replace(self.identity, coloured=True)
+
+    def without_colours(self, root):
+        """[(path, modified in ns)] of the photos added from a folder or URI whose colours are unknown."""
+        condition = f"{Filter(folder=root).condition('photo', ())} AND colours IS NULL AND size <> {UNMANAGED}"
+        with refusal(self.location):
+            batches = read_rows(self.table(), ["path", "modified"], condition)
+            return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+
+    def write_colours(self, colours):
+        """Write {id: colours (12,)} of photos; those that have gone are left out."""
+        import pyarrow
+
+        schema = pyarrow.schema([schema_of(self.identity).field("id"), colours_field()])
+        part = pyarrow.table({"id": list(colours), "colours": list(colours.values())}, schema)
+        with refusal(self.location):
+            self.table().merge_insert("id").when_matched_update_all().execute(part)
 
     def _existing(self):
         try:

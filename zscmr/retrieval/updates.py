@@ -4,11 +4,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from zscmr.datasets.classes import class_key
+from zscmr.datasets.crayons import photo_colours
 from zscmr.datasets.listing import shown
-from zscmr.datasets.pictures import read_date
+from zscmr.datasets.pictures import ahead, read_date, read_thumbnail
 from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
 from zscmr.retrieval.sources import open_source
-from zscmr.retrieval.thumbnails import thumbnail
+from zscmr.retrieval.thumbnails import SIDE, thumbnail
 from zscmr.utils.console import Progress, warn
 from zscmr.utils.errors import BadInput
 
@@ -65,6 +66,8 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     Returns an `Update`. Raises BadInput for a folder without a readable picture.
     """
     source, before, listed = _compared(table, modality, folder, rules.follow_links)
+    if modality == "photo":
+        table.add_colours()
     names = {class_key(name): name for name in table.class_names()}
     files = [_described(file, source.root_name, names) for file in listed]
     unchanged = {file.path for file in files if before.get(file.path) == file}
@@ -79,6 +82,8 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     unchanged |= missing - lost
     gone = before.keys() - unchanged
     table.delete([picture_id(modality, path) for path in gone - added])
+    if modality == "photo":
+        _fill_colours(table, source)
     table.note(source.root, modality, changed=bool(added or gone))
     table.compact()
     return Update(len(added), len(unchanged), len(gone), source.left_out())
@@ -124,14 +129,16 @@ def _lost(folder, source, before, missing, forget):
 
 def embed(table, modality, source, files, encoder, step=None):
     """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
-    paths, jpegs = [file.path for file in files], {}
+    paths, jpegs, colours = [file.path for file in files], {}, {}
 
-    def notice(path, picture):  # thumbnails cost little here, where photos are decoded anyway
-        jpegs[path] = thumbnail(picture)
+    def notice(path, picture):  # it costs little here, where photos are decoded anyway
+        colours[path] = photo_colours(picture)
+        if table.thumbnails.folder:
+            jpegs[path] = thumbnail(picture)
 
     with source.local(paths) as local:
         windows = table.identity.windows_of(modality)
-        hooks = step, notice if modality == "photo" and table.thumbnails.folder else None
+        hooks = step, notice if modality == "photo" else None
         embedded = encoder.embed_windows(local, windows, *hooks) if windows else encoder.embed(local, *hooks)
         vectors, readable = embedded
         faults = encoder.faults(local, readable)
@@ -141,12 +148,36 @@ def embed(table, modality, source, files, encoder, step=None):
     good = [file for file, good in zip(files, readable, strict=True) if good]
     if good:
         unseen = [class_key(file.class_name) not in encoder.seen for file in good]
-        taken = [time for time, good in zip(taken, readable, strict=True) if good]
-        table.write(rows(table.identity, modality, good, unseen, vectors[readable], taken=taken))
+        optional = {"taken": taken, "colours": [colours.get(file) for file in local]}
+        optional = {
+            name: [one for one, good in zip(column, readable, strict=True) if good] for name, column in optional.items()
+        }
+        table.write(rows(table.identity, modality, good, unseen, vectors[readable], optional=optional))
         for file, path in zip(files, local, strict=True):
             if path in jpegs:
                 table.thumbnails.write(picture_id(modality, file.path), file.modified, jpegs[path])
     return [file.path for file in good], faults
+
+
+def _fill_colours(table, source):
+    """Read the colours of photos of a source that an earlier version added, from their thumbnails if there are."""
+    missing = table.without_colours(source.root)
+    for start in range(0, len(missing), BLOCK):
+        block = missing[start : start + BLOCK]
+        with source.local([path for path, _ in block]) as local:
+            jpegs = [table.thumbnails.read(picture_id("photo", path), modified) for path, modified in block]
+            read = list(ahead(_colours, [jpeg or file for jpeg, file in zip(jpegs, local, strict=True)]))
+        known = {picture_id("photo", path): one for (path, _), one in zip(block, read, strict=True) if one is not None}
+        if known:
+            table.write_colours(known)
+
+
+def _colours(file):
+    """The colours of a photo, or None if it cannot be read."""
+    try:
+        return photo_colours(read_thumbnail(file, SIDE))
+    except OSError:
+        return None
 
 
 def _taken(path):

@@ -14,10 +14,10 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zscmr.datasets.cleaning import notices_photos
+from zscmr.datasets.cleaning import DrawingNotes
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.duplicates import originals
-from zscmr.retrieval.searcher import UnknownPicture
+from zscmr.retrieval.searcher import Queries, UnknownPicture
 from zscmr.server.access import Guard, error_response
 from zscmr.server.adding import Adding
 from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
@@ -83,11 +83,12 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
-        photos = []
-        vectors = self.searcher.embed([body], question.kind, notices_photos(question.kind, photos))
-        choices = question.kind, question.gallery, question.top, question.filters, False, question.class_name
-        [answer] = self.searcher.search_embedded(vectors, *choices)
-        return answer, bool(photos)
+        notes = DrawingNotes(question.kind)
+        vectors = self.searcher.embed([body], question.kind, notes)
+        queries = Queries(vectors, question.class_name, [notes.colours.get(body)])
+        choices = question.kind, question.gallery, question.top, question.filters
+        [answer] = self.searcher.search_embedded(queries, *choices)
+        return answer, bool(notes.photos)
 
     def _like(self, like, question):
         choices = question.gallery, question.top, question.filters, False, question.class_name
@@ -110,6 +111,7 @@ class Api:
             "looks_like_photo": looks_like_photo,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
             **({"how": answer.how} if answer.how else {}),
+            **({"colours": answer.colours} if answer.colours else {}),
             "found": hits,
         }
 

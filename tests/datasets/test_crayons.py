@@ -1,0 +1,102 @@
+"""Colours of photos and drawings, and the lines of drawings in colours; worked by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from zscmr.datasets import cleaning
+from zscmr.datasets.crayons import (
+    CRAYONS,
+    MIDDLE,
+    SIDE,
+    colour_differences,
+    drawing_colours,
+    drawing_lines,
+    photo_colours,
+)
+
+RED, GREEN = 3, 6  # rows of CRAYONS
+
+
+def sheet(*shapes, ground="white", mode="RGB"):
+    """A drawing of 200 pixels: (method of a pen, box, options) each."""
+    image = Image.new(mode, (200, 200), ground)
+    for method, box, options in shapes:
+        getattr(ImageDraw.Draw(image), method)(box, **options)
+    return image
+
+
+def crayon(row):
+    return tuple(CRAYONS[row].tolist())
+
+
+def test_colours_of_a_photo_are_those_of_its_middle():
+    pixels = np.full((SIDE, SIDE, 3), CRAYONS[GREEN])
+    pixels[MIDDLE, MIDDLE] = CRAYONS[RED]
+    shares = photo_colours(Image.fromarray(pixels))
+    assert shares.shape == (12,) and shares.sum() == pytest.approx(1)
+    assert shares.argmax() == RED and shares[RED] > 0.8  # brown is near red
+    assert shares[GREEN] < 1e-3
+
+
+def test_colours_of_a_drawing_count_what_they_enclose():
+    """A red outline around 40 × 40 pixels, and a green area of 40 × 20, two to one; black does not count."""
+    drawing = sheet(
+        ("rectangle", [20, 20, 59, 59], {"outline": crayon(RED), "width": 4}),
+        ("rectangle", [100, 20, 139, 39], {"fill": crayon(GREEN)}),
+        ("rectangle", [10, 100, 189, 189], {"outline": "black", "width": 4}),
+    )
+    expected = np.zeros(12)
+    expected[[RED, GREEN]] = 2 / 3, 1 / 3
+    np.testing.assert_allclose(drawing_colours(drawing), expected, rtol=1e-6)
+    differences = colour_differences(np.array([expected, np.eye(12)[RED], np.eye(12)[0]]), expected)
+    np.testing.assert_allclose(differences, [0, 1 / 3, 1])
+
+
+def test_what_is_no_drawing_in_colours_has_none():
+    lines = ("rectangle", [20, 20, 159, 159], {"outline": crayon(RED), "width": 4})
+    noise = np.random.default_rng(0).integers(-6, 7, (200, 200, 3))  # of a scan or a phone
+    assert drawing_colours(sheet(lines)) is not None
+    scan = Image.fromarray((np.asarray(sheet(lines)).astype(int) + noise).clip(0, 255).astype(np.uint8))
+    for picture in (
+        sheet((*lines[:2], {"outline": (60, 60, 60), "width": 4})),
+        sheet((*lines[:2], {"outline": (20, 20, 60), "width": 4})),  # near-black ink
+        sheet((*lines[:2], {"outline": "white", "width": 4}), ground=(20, 60, 140)),  # a blueprint
+        sheet(lines, ground=(245, 230, 200)),  # paper
+        scan,
+    ):
+        assert drawing_colours(picture) is None and drawing_lines(picture) is None
+
+
+def test_colours_do_not_change_the_lines_that_they_fill():
+    outline = ("ellipse", [30, 30, 169, 169], {"outline": "black", "width": 4})
+    coloured = sheet(("ellipse", [40, 40, 159, 159], {"fill": crayon(RED)}), outline)
+    drawing, box = cleaning.clean_drawing(coloured)
+    black, black_box = cleaning.clean_drawing(sheet(outline))
+    assert np.array_equal(drawing, black) and box == black_box
+
+
+def test_without_black_lines_areas_become_outlines():
+    """An area of 120 × 120 in the colour becomes lines of 2 pixels (PEN × 200); a thin stroke stays as it is."""
+    drawing = sheet(
+        ("rectangle", [20, 20, 139, 139], {"fill": crayon(RED)}), ("line", [160, 20, 160, 119], {"fill": crayon(GREEN)})
+    )
+    lines = drawing_lines(drawing) == 0
+    assert lines[20:140, 20:140].sum() == 120**2 - 116**2 and lines[20:120, 160].all() and lines.sum() == 944 + 100
+
+
+def test_notes_of_a_drawing():
+    """One in colours looks like no photo; of a transparent sheet the colours count too; of photos nothing is noted."""
+    shapes = [("ellipse", [20 * k, 20 * k, 190, 190], {"fill": crayon(3 + k), "outline": "black"}) for k in range(9)]
+    notes = cleaning.DrawingNotes("sketch")
+    for name, picture in {
+        "coloured": sheet(*shapes),
+        "clear": sheet(*shapes, ground=(0, 0, 0, 0), mode="RGBA"),
+        "black": sheet(("line", [10, 10, 90, 90], {"fill": "black"})),
+    }.items():
+        notes(name, picture)
+    assert list(notes.colours) == ["coloured", "clear"] and not notes.photos
+    np.testing.assert_array_equal(notes.colours["coloured"], notes.colours["clear"])
+    of_photos = cleaning.DrawingNotes("photo")
+    of_photos("coloured", sheet(*shapes))
+    assert not of_photos.colours
