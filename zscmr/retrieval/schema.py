@@ -147,7 +147,7 @@ def rows(identity, modality, files, unseen, vectors, names=None, optional=None):
         unseen: (n,) whether the encoder was not trained on the class.
         vectors: (n, dim), or with windows (n, 1 + count, dim), the whole picture first.
         names: n texts to be shown; one without a path is identified by its name. Left out: the paths.
-        optional: {column: n values or None}, "taken" (`datetime`) and "colours" (12,); left out: unknown.
+        optional: {column: n values or None}, "taken" (`datetime`) and "colours" (`packed_colours`); left out: unknown.
     """
     import pyarrow
 
@@ -221,10 +221,15 @@ def schema_of(identity):
 
 
 def colours_field():
-    """The column of the photos' colours."""
+    """The column of the photos' colours, as the bytes of float16: LanceDB refuses null among vectors."""
     import pyarrow as pa
 
-    return pa.field("colours", pa.list_(pa.float32(), len(CRAYONS)))
+    return pa.field("colours", pa.binary(2 * len(CRAYONS)))
+
+
+def packed_colours(colours):
+    """The values of that column, of a list of (12,) or None."""
+    return [None if one is None else np.asarray(one, np.float16).tobytes() for one in colours]
 
 
 def columns_of(identity):
@@ -295,7 +300,8 @@ def _colours_of(column):
     if not known.any():
         return None
     colours = np.full((len(column), len(CRAYONS)), np.nan, np.float32)
-    colours[known] = column.drop_null().combine_chunks().flatten().to_numpy().reshape(-1, len(CRAYONS))
+    values = b"".join(column.drop_null().to_pylist())
+    colours[known] = np.frombuffer(values, np.float16).reshape(-1, len(CRAYONS))
     return colours
 
 

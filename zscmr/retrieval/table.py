@@ -27,6 +27,7 @@ from zscmr.retrieval.schema import (
     checked_identity,
     colours_field,
     columns_of,
+    packed_colours,
     picture_id,
     pictures_of,
     schema_of,
@@ -228,7 +229,7 @@ class Table:
         import pyarrow
 
         schema = pyarrow.schema([schema_of(self.identity).field("id"), colours_field()])
-        part = pyarrow.table({"id": list(colours), "colours": list(colours.values())}, schema)
+        part = pyarrow.table({"id": list(colours), "colours": packed_colours(colours.values())}, schema)
         with refusal(self.location):
             self.table().merge_insert("id").when_matched_update_all().execute(part)
 

@@ -7,7 +7,7 @@ from zscmr.datasets.classes import class_key
 from zscmr.datasets.crayons import photo_colours
 from zscmr.datasets.listing import shown
 from zscmr.datasets.pictures import ahead, read_date, read_thumbnail
-from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
+from zscmr.retrieval.schema import UNKNOWN, File, packed_colours, picture_id, rows
 from zscmr.retrieval.sources import open_source
 from zscmr.retrieval.thumbnails import SIDE, thumbnail
 from zscmr.utils.console import Progress, warn
@@ -148,7 +148,7 @@ def embed(table, modality, source, files, encoder, step=None):
     good = [file for file, good in zip(files, readable, strict=True) if good]
     if good:
         unseen = [class_key(file.class_name) not in encoder.seen for file in good]
-        optional = {"taken": taken, "colours": [colours.get(file) for file in local]}
+        optional = {"taken": taken, "colours": packed_colours(map(colours.get, local))}
         optional = {
             name: [one for one, good in zip(column, readable, strict=True) if good] for name, column in optional.items()
         }
