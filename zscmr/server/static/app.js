@@ -2,7 +2,7 @@
 
 import {listenToBox, showAdding, showBox} from "./adding.js";
 import {get, newest, Unreachable} from "./api.js";
-import {Drawing} from "./drawing.js";
+import {Drawing, PENS} from "./drawing.js";
 import {folderTree} from "./folders.js";
 import {Large} from "./large.js";
 import {listenToPhone} from "./phone.js";
@@ -262,6 +262,29 @@ function setTheme(theme) {
   localStorage.setItem("theme", theme);
 }
 
+function listPens() {
+  at("pens").append(...PENS.map(([name, colour], row) => {
+    const pen = element("input");
+    Object.assign(pen, {type: "radio", name: "pen", value: row, title: name});
+    pen.setAttribute("aria-label", name);
+    pen.style.background = colour;
+    return pen;
+  }));
+  usePen(PENS[localStorage.getItem("pen")] ? localStorage.getItem("pen") : 0);
+}
+
+function usePen(row) {
+  drawing.colour = Number(row);
+  document.querySelector(`input[name=pen][value="${drawing.colour}"]`).checked = true;
+  localStorage.setItem("pen", row);
+  useEraser(false);
+}
+
+function useEraser(eraser) {
+  drawing.eraser = eraser;
+  at("eraser").setAttribute("aria-pressed", eraser);
+}
+
 function setKind(kind) {
   document.querySelector(`input[name=kind][value=${kind}]`).checked = true;
   sessionStorage.setItem("kind", kind);
@@ -280,7 +303,8 @@ function keys(event) {
 function listen() {
   const on = (id, name, handler) => at(id).addEventListener(name, handler);
   for (const name of ["undo", "redo", "clear"]) on(name, "click", () => drawing[name]());
-  on("eraser", "click", () => at("eraser").setAttribute("aria-pressed", drawing.eraser = !drawing.eraser));
+  on("eraser", "click", () => useEraser(!drawing.eraser));
+  on("pens", "change", event => usePen(event.target.value));
   on("width", "input", () => drawing.width = Number(at("width").value));
   on("save-png", "click", () => save(drawing.blob(), "drawing.png"));
   on("save-svg", "click", () => save(svgOf(drawing.strokes), "drawing.svg"));
@@ -321,6 +345,7 @@ function listen() {
 async function start() {
   setTheme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system");
   setKind(sessionStorage.getItem("kind") === "sketch" ? "sketch" : "photo");
+  listPens();
   const narrow = matchMedia("(max-width: 760px)"), fold = () => at("fold").open = !narrow.matches;
   narrow.addEventListener("change", fold);
   fold();
