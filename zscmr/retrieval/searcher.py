@@ -289,7 +289,7 @@ class Searcher:
         """
         vectors, cutoff = self.weighed(queries.vectors, queries.class_name), self.cutoff(kind, gallery)
         colours = queries.colours if gallery == "photo" else None
-        answers = self.search_vectors(vectors, gallery, top, filters, exact, colours=colours)
+        answers = self.search_vectors(vectors, gallery, top, filters, exact, None, colours)
         raised = None if cutoff is None else cutoff + COLOUR_WEIGHT * USUAL_DIFFERENCE
         return [
             dataclasses.replace(answer, cutoff=raised if answer.colours == WEIGHED else cutoff) for answer in answers
