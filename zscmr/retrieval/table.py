@@ -210,12 +210,15 @@ class Table:
 
     def add_colours(self):
         """Add the column of colours, all unknown, to a table of an earlier version."""
-        if not self.identity.coloured:
-            with refusal(self.location):
-                table = self.table()
-                if colours_field().name not in table.schema.names:  # another process may have been faster
-                    table.add_columns(colours_field())
-            self.identity = replace(self.identity, coloured=True)
+        if self.identity.coloured:
+            return
+        with refusal(self.location):
+            try:
+                self.table().add_columns(colours_field())
+            except (ValueError, RuntimeError, OSError):
+                if "colours" not in self.table().schema.names:  # else another process was faster
+                    raise
+        self.identity = replace(self.identity, coloured=True)
 
     def without_colours(self, root):
         """[(path, modified in ns)] of the photos added from a folder or URI whose colours are unknown."""

@@ -1,6 +1,6 @@
 """A gallery brought up to date with a folder: what is new is embedded, what is gone is dropped."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from zscmr.datasets.classes import class_key
@@ -74,7 +74,7 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     new = [file for file in files if file.path not in unchanged]
     missing = before.keys() - {file.path for file in files}
     lost = _lost(folder, source, before, missing, rules.forget)
-    with _progress(progress, modality, len(new)) as step:
+    with _progress(progress, f"{modality}: embeddings", len(new)) as step:
         embedded = cluster.embedded if cluster else _embedded
         added = embedded(table, modality, source, new, encoder, step)
     if new and not added and not unchanged:
@@ -83,7 +83,7 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     gone = before.keys() - unchanged
     table.delete([picture_id(modality, path) for path in gone - added])
     if modality == "photo":
-        _fill_colours(table, source)
+        _fill_colours(table, source, progress)
     table.note(source.root, modality, changed=bool(added or gone))
     table.compact()
     return Update(len(added), len(unchanged), len(gone), source.left_out())
@@ -159,17 +159,19 @@ def embed(table, modality, source, files, encoder, step=None):
     return [file.path for file in good], faults
 
 
-def _fill_colours(table, source):
+def _fill_colours(table, source, progress):
     """Read the colours of photos of a source that an earlier version added, from their thumbnails if there are."""
     missing = table.without_colours(source.root)
-    for start in range(0, len(missing), BLOCK):
-        block = missing[start : start + BLOCK]
-        with source.local([path for path, _ in block]) as local:
-            jpegs = [table.thumbnails.read(picture_id("photo", path), modified) for path, modified in block]
-            read = list(ahead(_colours, [jpeg or file for jpeg, file in zip(jpegs, local, strict=True)]))
-        known = {picture_id("photo", path): one for (path, _), one in zip(block, read, strict=True) if one is not None}
-        if known:
-            table.write_colours(known)
+    with _progress(progress, "photo: colours", len(missing)) if missing else nullcontext() as step:
+        for start in range(0, len(missing), BLOCK):
+            block = missing[start : start + BLOCK]
+            ids = [picture_id("photo", path) for path, _ in block]
+            with source.local([path for path, _ in block]) as local:
+                jpegs = [table.thumbnails.read(one, modified) for one, (_, modified) in zip(ids, block, strict=True)]
+                read = list(ahead(_colours, [jpeg or file for jpeg, file in zip(jpegs, local, strict=True)]))
+            if known := {one: colours for one, colours in zip(ids, read, strict=True) if colours is not None}:
+                table.write_colours(known)
+            step(start + len(block))
 
 
 def _colours(file):
@@ -208,7 +210,7 @@ def _progress(progress, label, total):
     if progress:
         yield lambda done: progress(done, total)
         return
-    with Progress(f"{label}: embeddings", total) as bar:
+    with Progress(label, total) as bar:
         yield bar.update
 
 
