@@ -77,12 +77,23 @@ def test_colours_do_not_change_the_lines_that_they_fill():
 
 
 def test_without_black_lines_areas_become_outlines():
-    """An area of 120 × 120 in the colour becomes lines of 2 pixels (PEN × 200); a thin stroke stays as it is."""
+    """An area of 120 × 120 becomes lines of 2 pixels (OUTLINE × 200); a line of 8 (2 PEN × 200) stays as it is."""
     drawing = sheet(
-        ("rectangle", [20, 20, 139, 139], {"fill": crayon(RED)}), ("line", [160, 20, 160, 119], {"fill": crayon(GREEN)})
+        ("rectangle", [20, 20, 139, 139], {"fill": crayon(RED)}),
+        ("rectangle", [160, 20, 167, 79], {"fill": crayon(GREEN)}),
     )
     lines = drawing_lines(drawing) == 0
-    assert lines[20:140, 20:140].sum() == 120**2 - 116**2 and lines[20:120, 160].all() and lines.sum() == 944 + 100
+    assert lines[20:140, 20:140].sum() == 120**2 - 116**2
+    assert lines[20:80, 160:168].all() and lines.sum() == 944 + 480
+
+
+def test_coloured_lines_stay_beside_black_ones():
+    first, second = [20, 20, 180, 180], [20, 180, 180, 20]
+    mixed, black = (
+        sheet(("line", first, {"fill": "black", "width": 3}), ("line", second, {"fill": colour, "width": 3}))
+        for colour in (crayon(RED), "black")
+    )
+    np.testing.assert_array_equal(drawing_lines(mixed), np.asarray(black.convert("L")))
 
 
 def test_notes_of_a_drawing():

@@ -33,10 +33,9 @@ LARGEST = 1536  # pixels of a drawing's side
 PAPER, INK, DARK = 248, 200, 100  # the least channel of paper is at least, of ink below; the greatest of dark ink below
 COLOURS = 2**14  # different colours of a drawing with smooth edges at most; a photo has more
 FLAT = 16  # different colours in which half of the ink is drawn
-PEN = (
-    0.012  # half the width of a line that stays a line, as a share of the longer side; what is wider becomes an outline
-)
-OUTLINE = 0.5  # least share of the drawing's box that dark ink spans where it alone is the shape
+PEN = 0.02  # half the width of a line at most, as a share of the longer side; what is wider is an area
+OUTLINE = 0.012  # width of an area's outline, the same
+SPAN = 0.5  # least share of the drawing's box that lines span where areas only fill them
 
 
 def photo_colours(picture):
@@ -61,8 +60,8 @@ def drawing_colours(picture):
 def drawing_lines(picture):
     """Lines (h, w) uint8, black on white, of a drawing in flat colours; None for any other picture.
 
-    Dark ink that spans most of the drawing is its shape, and colours fill it. Else coloured lines count too, and of
-    coloured areas the outlines.
+    Lines of every colour count. Coloured areas fill them where the lines span most of the drawing; else their outlines
+    count too.
 
     Args:
         picture: PIL image in RGB.
@@ -71,11 +70,15 @@ def drawing_lines(picture):
     if not coloured:
         return None
     pixels = np.asarray(picture)
-    lines, ink = pixels.max(2) < DARK, pixels.min(2) < INK
-    if _box_area(lines) < OUTLINE * _box_area(ink):
-        width = max(2, round(PEN * max(picture.size)))
-        for mask in coloured.values():
-            lines |= mask & ~ndimage.binary_erosion(mask, iterations=width, border_value=1)
+    dark, ink = pixels.max(2) < DARK, pixels.min(2) < INK
+    pen, outline = (max(2, round(share * max(picture.size))) for share in (PEN, OUTLINE))
+    lines, outlines = dark.copy(), np.zeros_like(dark)
+    for mask in coloured.values():
+        area = mask & ndimage.maximum_filter(ndimage.minimum_filter(mask | dark, 2 * pen + 1), 4 * pen + 1)
+        lines |= mask & ~area
+        outlines |= area & ~ndimage.minimum_filter(area, 2 * outline + 1)
+    if _box_area(lines) < SPAN * _box_area(ink):
+        lines |= outlines
     return np.where(lines, np.uint8(0), np.uint8(255))
 
 
