@@ -70,7 +70,7 @@ class RayHosts:
         ]
         self.start_ray("head", *head)
         for name in workers:
-            self.start_ray(name, "--address", "head:6379", "--num-cpus", 1)
+            self.start_worker(name)
 
     def serve(self, count):
         """Start the storage and fill it; give the head an encoder."""
@@ -78,6 +78,14 @@ class RayHosts:
         self.hosts["storage"].start("sh", "-c", serve)
         self.hosts["head"].run("cp", "-r", ROOT / "zscmr/retrieval/encoders/everyday", "encoder")
         self.hosts["head"].python(__file__, "make", count, **AWS)
+
+    def begin_worker(self, name):
+        """Start a worker that was killed."""
+        self.hosts.begin(name)
+        self.start_worker(name)
+
+    def start_worker(self, name):
+        self.start_ray(name, "--address", "head:6379", "--num-cpus", 1)
 
     def start_ray(self, name, *words):
         """Start Ray on a host, without the package."""

@@ -1,41 +1,40 @@
 """A batch shared by three hosts that have a dataset each and one folder of the run; hosts die, and one is late."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.hosts import SCRATCH
+from helpers.hosts import SCRATCH, THOROUGH
 from helpers.project import ROOT, RUN_FILES, assert_same_bytes, draw_pictures, picture_flags
 
 from zscmr.formats import matfiles
 
-pytestmark = pytest.mark.skipif(
-    "ZSCMR_HOSTS" not in os.environ, reason="ZSCMR_HOSTS is not set: hosts that fail, minutes each, are not tested"
-)
 NAMES = ("one", "two", "three")
 DATA = f"{SCRATCH}/data"
+WORDS = ("--epochs", 6, "--batch-size", 12, "--dropout", 0.3, "--dim", 5, "--held-out", 0, "--no-encoders")
 
 
 class Training:
     """A script on three hosts. A process of it by the name of its host."""
 
-    def __init__(self, hosts, folder, script="Unified_XY_triads.py"):
+    def __init__(self, hosts, folder, script="Unified_XY_triads.py", names=NAMES):
         """`folder`: pictures or features, of which each host gets a copy, /srv/data."""
-        self.hosts, self.folder, self.script, self.processes = hosts(*NAMES), folder, script, {}
-        for name in NAMES:
+        self.hosts, self.folder, self.script, self.processes = hosts(*names), folder, script, {}
+        self.names = names
+        for name in names:
             self.copy(name)
 
     def copy(self, name):
         self.hosts[name].run("cp", "-r", self.folder, DATA)
 
-    def start(self, *words, names=NAMES):
-        for name in names:
-            task = {"type": "worker", "index": NAMES.index(name)}
-            cluster = {"cluster": {"worker": [f"{other}:12345" for other in NAMES]}, "task": task}
+    def start(self, *words, names=()):
+        """Start the script on hosts, by default on all."""
+        for name in names or self.names:
+            task = {"type": "worker", "index": self.names.index(name)}
+            cluster = {"cluster": {"worker": [f"{other}:12345" for other in self.names]}, "task": task}
             command = [sys.executable, ROOT / self.script, *words]
             self.processes[name] = self.hosts[name].start(*command, TF_CONFIG=json.dumps(cluster))
 
@@ -43,7 +42,7 @@ class Training:
         """{host: what its process said on standard error}; each has ended in time, with status 0."""
         said = {name: process.communicate(timeout=seconds)[1] for name, process in self.processes.items()}
         statuses = [process.returncode for process in self.processes.values()]
-        assert statuses == [0] * len(NAMES), said
+        assert statuses == [0] * len(self.names), said
         return said
 
     def lose(self, name):
@@ -61,29 +60,47 @@ class Training:
         self.copy(name)
 
 
-def wait_for_lines(file, count, seconds=120):
+def wait_for_lines(file, count, seconds=300):
     end = time.monotonic() + seconds
     while not file.exists() or file.read_text().count("\n") < count:
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
+def check_as_alone(folder, run):
+    """The embeddings of a run are those of the run `alone`, made by one process."""
+    for key in ("featuresx", "featuresy"):
+        alone, together = (matfiles.read(folder / name / RUN_FILES[2], key) for name in ("alone", run))
+        np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_hosts_go_on_as_one_after_the_first_is_lost(hosts, dataset_folder, script):
+    folder = dataset_folder.parent
+    script("Unified_XY_triads.py", "--data", dataset_folder, *WORDS, "--path", folder / "alone")
+    training, run = Training(hosts, dataset_folder, names=NAMES[:2]), ("--path", folder / "parts")
+    training.start("--data", DATA, *WORDS, *run)
+    wait_for_lines(folder / "parts/metrics.jsonl", 2)
+    training.lose("one")
+    training.start(*run, "--resume")
+    training.end()
+    check_as_alone(folder, "parts")
+
+
+@THOROUGH
 @pytest.mark.slow
 def test_hosts_train_as_one_does_and_go_on_after_one_is_lost(hosts, dataset_folder, script):
     """The results are those of one process, one host late. A worker is lost, then the chief: the same bytes."""
     folder = dataset_folder.parent
-    words = ("--epochs", 6, "--batch-size", 12, "--dropout", 0.3, "--dim", 5, "--held-out", 0, "--no-encoders")
-    script("Unified_XY_triads.py", "--data", dataset_folder, *words, "--path", folder / "alone")
-    training, words = Training(hosts, dataset_folder), ("--data", DATA, *words)
+    script("Unified_XY_triads.py", "--data", dataset_folder, *WORDS, "--path", folder / "alone")
+    training, words = Training(hosts, dataset_folder), ("--data", DATA, *WORDS)
 
     training.start(*words, "--path", folder / "together", names=NAMES[:2])
     waiting = training.processes["two"].stderr.readline()
     assert waiting == "warning: TF_CONFIG: waiting for three:12345, for up to 10 minutes\n"
     training.start(*words, "--path", folder / "together", names=NAMES[2:])
     training.end()
-    for key in ("featuresx", "featuresy"):
-        alone, together = (matfiles.read(folder / run / RUN_FILES[2], key) for run in ("alone", "together"))
-        np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-4)
+    check_as_alone(folder, "together")
 
     run, metrics = ("--path", folder / "parts"), folder / "parts/metrics.jsonl"
     training.start(*words, *run)
@@ -97,6 +114,7 @@ def test_hosts_train_as_one_does_and_go_on_after_one_is_lost(hosts, dataset_fold
     assert_same_bytes(folder / "together", folder / "parts")
 
 
+@THOROUGH
 @pytest.mark.slow
 def test_hosts_make_the_dataset_of_one(hosts, tmp_path, random, script):
     """Stage I end to end; each host embeds its share of the pictures."""

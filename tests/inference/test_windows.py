@@ -26,11 +26,18 @@ def test_windows_of_several_sides_follow_each_other():
 
 
 def test_a_record_is_read_again():
-    windows = Windows("thorough", 64, 3, ((2, 1), (1, 2)), 0.05, own_whole=True, context=0.4)
+    windows = Windows("thorough", 64, 3, ((2, 1), (1, 2)), 0.05, own_whole=True, context=0.4, mirrored=True)
     record = windows.record()
     assert Windows.from_record(record) == windows
-    del record["context"]  # as in galleries and encoders of before
-    assert Windows.from_record(record) == dataclasses.replace(windows, context=0)
+    del record["context"], record["mirrored"]  # as in galleries and encoders of before
+    assert Windows.from_record(record) == dataclasses.replace(windows, context=0, mirrored=False)
+
+
+def test_rows_of_the_mirror_image():
+    """Windows of 2 cells of 5 at 0, 2, 3: mirrored they are at 3, 1, 0, and 1 is as near to 0 as to 2."""
+    windows = Windows("thorough", 64, 5, ((2, 2),), 0.0)
+    assert windows.mirrored_rows().tolist() == [0, 3, 1, 1, 6, 4, 4, 9, 7, 7]
+    assert Windows("fast", 64, 3, ((2, 1),), 0.0).mirrored_rows().tolist() == [0, 2, 1, 4, 3]
 
 
 def test_windows_take_a_share_of_the_direction_of_the_whole_picture():

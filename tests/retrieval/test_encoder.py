@@ -187,6 +187,34 @@ def test_windows_lean_towards_the_whole_picture(tmp_path):
     np.testing.assert_allclose(vectors[0], [[1, 0], [0.4, 0.6]], rtol=1e-6)
 
 
+class LeftAndRight:
+    """The whole picture's row (1, 1), then a row each for its left and right half: (the half's first grey, 1)."""
+
+    width = 3 * 2
+
+    def __call__(self, images):
+        left, right = images[:, 0, 0, :1], images[:, 0, -1, :1]
+        ones = np.ones_like(left)
+        return np.hstack([ones, ones, left, ones, right, ones]).astype(np.float32)
+
+
+def test_embeddings_are_averaged_with_those_of_the_mirror_image(tmp_path):
+    """The left half in the picture is the right one in its mirror image: (3, 1) and (3, 1), not (3, 1) and (0, 1)."""
+    picture = Image.fromarray(np.array([[[3] * 3, [0] * 3]] * 2, np.uint8))
+    picture.save(tmp_path / "1.png")
+
+    class Halves(Windows):
+        def cells(self):
+            return np.array([[0, 0, 2, 2], [0, 0, 1, 2], [1, 0, 2, 2]])
+
+    windows = Halves("thorough", 2, 2, ((1, 1),), 0.0, mirrored=True)
+    encoder = ModalityEncoder(Network(1, 2), Preprocessing(2), open_windowed=lambda _: LeftAndRight())
+    vectors, readable = encoder.embed_windows([tmp_path / "1.png"], windows)
+    assert readable.all()
+    expected = [[0.5**0.5, 0.5**0.5], [0.9**0.5, 0.1**0.5], [0, 1]]
+    np.testing.assert_allclose(vectors[0], expected, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_one_graph_gives_what_the_run_has_embedded(pictures, refused, random):
     """In half precision, to a hundredth; the modalities' halves of the vector are told apart. Of a run with likenesses

@@ -4,10 +4,11 @@ import errno
 import multiprocessing
 import os
 import signal
+import tempfile
 
 import pytest
 
-from zscmr.utils.files import alone, check_form, lock, whole_file, whole_folder
+from zscmr.utils.files import alone, check_form, lock, temporary_folder, whole_file, whole_folder
 
 SIZE = 200_000
 
@@ -62,6 +63,23 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
         first.write_text("one")
         second.write_text("other")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def leave_folder(path):
+    tempfile.tempdir = str(path)
+    (temporary_folder("scratch") / "file").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_a_temporary_folder_of_a_killed_process_goes_with_the_next(tmp_path, monkeypatch):
+    process = multiprocessing.get_context("spawn").Process(target=leave_folder, args=(tmp_path,))
+    process.start()
+    process.join()
+    (left,) = tmp_path.iterdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first, second = temporary_folder("scratch"), temporary_folder("scratch")
+    assert not left.exists() and {first, second} == {*tmp_path.iterdir()} and not [*first.iterdir()]
 
 
 def test_content_is_on_the_disk_before_its_name_is(tmp_path):

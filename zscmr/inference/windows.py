@@ -23,6 +23,7 @@ class Windows:
         penalty: added to the distance of a window, so that photos of single things keep their ranks.
         own_whole: embed the whole picture at the size without windows; at a much larger one it is found less well.
         context: share of the whole picture's embedding in that of a window, 0 to below 1.
+        mirrored: average embeddings with those of the picture's mirror image.
     """
 
     mode: str
@@ -32,6 +33,7 @@ class Windows:
     penalty: float
     own_whole: bool = False
     context: float = 0.0
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         within = all(1 <= side <= self.maps and stride >= 1 for side, stride in self.sides)
@@ -55,6 +57,12 @@ class Windows:
     def boxes(self) -> npt.NDArray[np.float64]:
         """(count, 4) left, top, right, bottom of the windows as shares of the picture."""
         return self.cells()[1:] / self.maps
+
+    def mirrored_rows(self) -> npt.NDArray[np.int64]:
+        """(1 + count,): the row of the mirror image's embeddings that shows most nearly what each row shows."""
+        cells = self.cells()
+        images = np.column_stack([self.maps - cells[:, 2], cells[:, 1], self.maps - cells[:, 0], cells[:, 3]])
+        return np.abs(cells[:, None] - images).sum(2).argmin(1)
 
     def weights(self) -> npt.NDArray[np.float32]:
         """(1 + count, maps²): the share of each cell in the mean over the whole and over each window."""
@@ -81,7 +89,7 @@ class Windows:
         sides = tuple((int(side), int(stride)) for side, stride in record["sides"])
         numbers = int(record["size"]), int(record["maps"])
         ranking = float(record["penalty"]), bool(record["own_whole"]), float(record.get("context", 0))
-        return cls(str(record["mode"]), *numbers, sides, *ranking)
+        return cls(str(record["mode"]), *numbers, sides, *ranking, bool(record.get("mirrored", False)))
 
 
 def equal_weights(cells: int) -> npt.NDArray[np.float32]:

@@ -1,29 +1,35 @@
 """Pictures embedded on a Ray cluster, each shard written to the gallery by the process that embedded it."""
 
+import atexit
 import logging
 import os
 import queue
-import tempfile
+import shutil
 import threading
 import time
+import weakref
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import zscmr
 from zscmr.inference.engines import LITERT
 from zscmr.retrieval import updates
 from zscmr.retrieval.encoder import ModalityEncoder
+from zscmr.retrieval.probes import Probe
 from zscmr.retrieval.schema import File, picture_id
 from zscmr.retrieval.sources import open_source
 from zscmr.retrieval.table import Table
 from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
-from zscmr.utils.files import is_uri
-from zscmr.utils.processes import missing
+from zscmr.utils.files import is_uri, temporary_folder
+from zscmr.utils.processes import missing, stderr_held_back
 from zscmr.utils.sockets import reach
 
 SMALLEST, SHARDS = 32, 8  # pictures of a shard; shards an actor embeds, so that none waits long for the last
 ATTEMPTS, PAUSE = 15, 2  # attempts on storage that does not answer, and seconds between them
-LOOK = 5  # seconds without a picture, after which the cluster is looked at
+LOOK, GONE = 5, 40  # seconds: between looks at the cluster; without an answer, after which the command ends
+#: Read by Ray as it starts: it prints nothing about its machines, and no thread that is left connects it again.
+QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
 
 
 class PackedEncoder:
@@ -32,12 +38,12 @@ class PackedEncoder:
     def __init__(self, folder, kind, engine=LITERT):
         """`folder`: with about.json; `kind`: "photo" or "sketch"; `engine`: as of `Encoder.load`."""
         self._files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-        self._kind, self._engine, self._unpacked = kind, engine, None
+        self._kind, self._engine = kind, engine
 
     def __call__(self):
-        """Open the `ModalityEncoder`, of files that go with this object."""
-        self._unpacked = tempfile.TemporaryDirectory(prefix="zscmr-encoder-")
-        folder = Path(self._unpacked.name)
+        """Open the `ModalityEncoder`, of files that go with this object, or with the next one if it is killed."""
+        folder = temporary_folder("zscmr-encoder")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         for name, content in self._files.items():
             (folder / name).write_bytes(content)
         return ModalityEncoder.read(folder, self._kind, self._engine)
@@ -61,7 +67,7 @@ class Cluster:
         ray, data = self._connected()
         import pyarrow
 
-        nodes = _cpus(ray)
+        nodes = list(_machines(ray).values())
         each = min(nodes, default=1)  # an encoder keeps all CPUs of a machine busy
         actors = max(1, sum(cpus // each for cpus in nodes))
         size = self.shard or min(updates.BLOCK, max(SMALLEST, len(files) // (SHARDS * actors)))
@@ -77,7 +83,7 @@ class Cluster:
         )
         added = set()
         try:
-            for count, row in enumerate(self._rows(ray, done), start=1):
+            for count, row in enumerate(self._rows(ray, done, table), start=1):
                 step(count)
                 if row["fault"]:
                     warn(f"{row['fault']}, skipped")
@@ -88,8 +94,11 @@ class Cluster:
             raise BadInput(f"--ray {self.address}: the cluster could not go on ({reason})") from error
         return added
 
-    def _rows(self, ray, dataset):
-        """Yield the rows of a dataset as they come. Raises BadInput when no machine is left, which Ray waits for."""
+    def _rows(self, ray, dataset, table):
+        """Yield the rows of a dataset as they come.
+
+        Raises BadInput when none comes and the head, all machines or the storage are silent, which Ray waits for.
+        """
         rows, end = queue.SimpleQueue(), object()
 
         def fill():
@@ -101,20 +110,25 @@ class Cluster:
                 rows.put(error)
 
         threading.Thread(target=fill, daemon=True).start()
-        while True:
-            try:
-                row = rows.get(timeout=LOOK)
-            except queue.Empty:
-                if not _cpus(ray):
-                    raise BadInput(f"--ray {self.address}: the cluster has no machine with CPUs") from None
-                continue
-            if row is end:
-                return
-            if isinstance(row, Exception):
-                raise row
-            yield row
+        with _probes(ray, table) as probes:
+            while True:
+                try:
+                    row = rows.get(timeout=LOOK)
+                except queue.Empty:
+                    for name, probe in probes.items():
+                        if probe.silence() > GONE:
+                            atexit.register(os._exit, 2)  # before Ray's own end, which waits for minutes
+                            raise BadInput(f"--ray {self.address}: no answer from {name}") from None
+                    continue
+                if row is end:
+                    return
+                if isinstance(row, Exception):
+                    raise row
+                yield row
 
     def _connected(self):
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
         try:
             import ray
             from ray import data
@@ -125,7 +139,8 @@ class Cluster:
             try:
                 if ":" in self.address:  # Ray itself would wait for minutes
                     reach(self.address)
-                ray.init(self.address, runtime_env=package, log_to_driver=False, logging_level="error")
+                with stderr_held_back():  # that the level of its log was set
+                    ray.init(self.address, runtime_env=package, log_to_driver=False, logging_level="error")
             except (OSError, RuntimeError, ValueError) as error:
                 raise BadInput(f"--ray {self.address}: no cluster there ({first_line(error)})") from error
         logging.getLogger("ray.data").setLevel("ERROR")
@@ -134,10 +149,30 @@ class Cluster:
         return ray, data
 
 
-def _cpus(ray):
-    """The number of CPUs of each machine that has some."""
-    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    return [count for count in cpus if count]
+def _machines(ray):
+    """{address of a machine with CPUs: their number}."""
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    return {f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}": int(node["Resources"]["CPU"]) for node in nodes}
+
+
+@contextmanager
+def _probes(ray, table):
+    """Yield {name: `Probe`} of all that the work needs."""
+    head = ray.get_runtime_context().gcs_address
+
+    def any_machine():
+        for address in _machines(ray):
+            with suppress(OSError):
+                return reach(address)
+        raise ConnectionError
+
+    looks = {"the head": lambda: reach(head), "any machine with CPUs": any_machine, table.location: table.version}
+    probes = {name: Probe(look, LOOK) for name, look in looks.items()}
+    try:
+        yield probes
+    finally:
+        for probe in probes.values():
+            probe.stop()
 
 
 class _Job:

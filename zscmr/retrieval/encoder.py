@@ -241,13 +241,15 @@ class ModalityEncoder:
                 if self._open_windowed is None:
                     raise BadInput("this encoder embeds photos without windows; --windows 0 goes without them")
                 self._windowed = windows, self._open_windowed(windows)
-            network = self._windowed[1]
+            network, whole = self._windowed[1], self.network
+        if windows.mirrored:
+            network, whole = _WithMirror(network, windows.mirrored_rows()), _WithMirror(whole, np.zeros(1, np.int64))
         preprocessing = dataclasses.replace(self.preprocessing, size=windows.size)
         files = [as_file(picture) for picture in pictures]
         vectors, readable = outputs_now(network, Reading(preprocessing, BATCH, self.shrink, notice), files, step)
         vectors = vectors.reshape(len(files), windows.count + 1, self.dim)
         if windows.own_whole:
-            vectors[:, 0], still_readable = outputs_now(self.network, self._reading, files)
+            vectors[:, 0], still_readable = outputs_now(whole, self._reading, files)
             readable &= still_readable
         vectors = windows.in_context(vectors)
         vectors[~readable] = 0
@@ -274,6 +276,25 @@ class ModalityEncoder:
                 named = isinstance(picture, (str, os.PathLike)) or len(pictures) == 1
                 lines.append(line if named else line.replace("picture", f"picture {number}", 1))
         return lines
+
+
+class _WithMirror:
+    """Embeddings of pictures by a network, averaged with those of their mirror images, row by row, of length 1."""
+
+    def __init__(self, network: Any, rows: npt.NDArray[np.int64]) -> None:
+        """`rows`: of the mirror image's embeddings, in the order of those of the picture."""
+        self.network, self.rows, self.width = network, rows, network.width
+
+    def __call__(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        images = pictures, np.ascontiguousarray(pictures[:, :, ::-1])
+        upright, mirrored = (self.network(part).reshape(len(part), len(self.rows), -1) for part in images)
+        total = _units(_units(upright) + _units(mirrored[:, self.rows]))
+        return total.reshape(len(pictures), self.width)
+
+
+def _units(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Vectors (n, rows, t) of length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-12)
 
 
 class _Columns:
@@ -315,6 +336,7 @@ _ENTRY = {
             "penalty": int | float,
             "own_whole": bool,
             "context?": int | float,
+            "mirrored?": bool,
         }
     ],
 }

@@ -41,7 +41,7 @@ class Mode:
     Args:
         scale: side of the pictures in sides of the encoder's own.
         share: side of the windows as a share of the maps' side; they stand three by three.
-        penalty, own_whole, context: as of `Windows`.
+        penalty, own_whole, context, mirrored: as of `Windows`.
     """
 
     scale: float
@@ -49,16 +49,20 @@ class Mode:
     penalty: float = 0.0
     own_whole: bool = False
     context: float = 0.0
+    mirrored: bool = False
 
     def windows(self, name, size, maps):
         """The `Windows` of pictures of `size` pixels with last maps of `maps` cells a side."""
         side = max(round(self.share * maps), 1)
         sides = ((side, max(math.ceil((maps - side) / 2), 1)),)
-        return Windows(name, size, maps, sides, self.penalty, self.own_whole, self.context)
+        return Windows(name, size, maps, sides, self.penalty, self.own_whole, self.context, self.mirrored)
 
 
 #: chosen in docs/trials.md
-WINDOWS = {"fast": Mode(17 / 14, 4 / 9, penalty=0.1), "thorough": Mode(2.0, 1 / 2, own_whole=True, context=0.35)}
+WINDOWS = {
+    "fast": Mode(17 / 14, 4 / 9, penalty=0.1),
+    "thorough": Mode(2.0, 1 / 2, own_whole=True, context=0.35, mirrored=True),
+}
 
 
 class Embedding(keras.layers.Layer):

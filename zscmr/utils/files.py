@@ -8,6 +8,7 @@ import os
 import platform
 import secrets
 import shutil
+import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -75,6 +76,13 @@ def whole_folder(path, fsync=os.fsync, replace=os.replace):
         _appear([*part.rglob("*"), part], part, path, fsync, replace)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def temporary_folder(name):
+    """Return a new folder of the system's temporary ones; delete those of that name whose processes are dead."""
+    folder = _part_name(Path(tempfile.gettempdir()) / name)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _appear(written, part, path, fsync, replace):
