@@ -73,6 +73,13 @@ def wide_folder(tmp_path):
     return write_dataset(tmp_path / "data", per_class=30)
 
 
+def pytest_collection_modifyitems(items):
+    """Count what uses `finished` among the slow tests: training takes ten seconds."""
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The folder of pictures, dataset and run whose CNNs were trained: all of `small`. Not to be changed."""

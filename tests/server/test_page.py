@@ -24,6 +24,7 @@ from zscmr.datasets.crayons import CRAYONS, GREYS
 from zscmr.inference.class_vectors import ClassVectors
 from zscmr.server.browser import opened
 
+pytestmark = pytest.mark.slow
 pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 
 
@@ -85,7 +86,6 @@ def test_classes_and_the_switch_are_shown_where_they_mean_something(browser, ser
     page.close()
 
 
-@pytest.mark.slow
 def test_undo_redo_clear_and_eraser(page):
     blank = page.drawn
     page.stroke(LINE)
@@ -113,7 +113,6 @@ def test_undo_redo_clear_and_eraser(page):
     assert (middle[1] < 128).sum() < (middle[0] < 128).sum() - 1500
 
 
-@pytest.mark.slow
 def test_the_address_holds_the_search(page, browser, server):
     page.stroke(LINE)
     page.stroke(OTHER)
@@ -202,7 +201,6 @@ def test_the_large_picture_has_arrows_and_shows_its_box(browser, serve, monkeypa
     page.close()
 
 
-@pytest.mark.slow
 def test_filters(page, server, drawn):
     page.stroke(LINE)
     page.shows_search()
@@ -419,7 +417,6 @@ def test_what_is_no_picture_is_said(page, browser):
     page.until(lambda: page["status"].text == "notes.txt is not a picture that the browser can read.")
 
 
-@pytest.mark.slow
 def test_keys_alone(page, browser, server):
     """Tab to the drawing, draw a cross with arrows and Space, search, go to a result, more like it."""
     keys = ActionChains(browser)
@@ -497,7 +494,6 @@ def test_light_and_dark(page, browser):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-@pytest.mark.slow
 def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     server = serve(may_add=True)
     page = Page(browser, server)
@@ -549,7 +545,6 @@ def test_the_printed_address_opens_the_page(browser, serve):
     page.close()
 
 
-@pytest.mark.slow
 def test_two_servers_keep_their_cookies(browser, serve):
     """Browsers share cookies among the ports of a host."""
     servers = [serve(token=TOKEN), serve(token="another-good_token")]

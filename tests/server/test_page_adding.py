@@ -11,6 +11,7 @@ from helpers.page import LINE, Page
 from helpers.toy_shapes import draw
 from selenium.webdriver.common.keys import Keys
 
+pytestmark = pytest.mark.slow
 pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 
 
@@ -64,7 +65,6 @@ def test_what_is_wrong_stands_under_the_box(browser, serve, photos):
     page.close()
 
 
-@pytest.mark.slow
 def test_pictures_come_in_while_a_folder_is_followed(browser, serve, folders, random):
     """New, changed and removed ones."""
     pytest.importorskip("watchfiles", reason="watchfiles is not installed: following a folder is not tested")

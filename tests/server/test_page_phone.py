@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+pytestmark = pytest.mark.slow
 pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 TOKEN = "correct-horse_battery"
 OPEN = "http://192.168.1.7:8000/?token=correct-horse_battery"

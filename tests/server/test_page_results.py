@@ -16,6 +16,7 @@ from helpers.page import LINE, OTHER, Page
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
+pytestmark = pytest.mark.slow
 pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 
 

@@ -9,10 +9,10 @@ pytest.importorskip("axe_core_python", reason="axe-core-python is not installed:
 from axe_core_python.selenium import Axe
 from helpers.page import LINE
 
+pytestmark = pytest.mark.slow
 pytest_plugins = ("helpers.toy_server", "helpers.chromium")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844), (375, 667)])
 def test_no_serious_finding(page, browser, size, scheme):

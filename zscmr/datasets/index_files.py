@@ -66,15 +66,17 @@ def _photo_of(sketch):
     return match and match[1]
 
 
-def compare_index(path, file):
-    """Compare the index file `file` with `path`, list of names by list of names; return the lines of a report."""
+def compare_index(path, reference):
+    """Compare the index file `reference` with `path`, list of names by list of names; return the lines of a report."""
     key = next(key for name, key in _INDEX if name == path.name)
-    cells, second = matfiles.read(path, key), matfiles.read(file, key)
+    cells, second = matfiles.read(path, key), matfiles.read(reference, key)
     order = np.arange(len(cells))
-    if "classes" in matfiles.keys(file):
-        order = class_positions(matfiles.read_names(path, "classes"), matfiles.read_names(file, "classes"), file)
+    if "classes" in matfiles.keys(reference):
+        order = class_positions(
+            matfiles.read_names(path, "classes"), matfiles.read_names(reference, "classes"), reference
+        )
     elif len(second) != len(cells):
-        return [f"{file}: {len(second)} rows for {len(cells)} classes, and no 'classes' to compare them by"]
+        return [f"{reference}: {len(second)} rows for {len(cells)} classes, and no 'classes' to compare them by"]
     lists = equally_long = names = common = 0
     for position in np.ndindex(cells.shape[:-1]):
         left = _filled(cells[position])
@@ -84,8 +86,10 @@ def compare_index(path, file):
         equally_long += len(left) == len(right)
         names += len(left)
         common += sum((Counter(left) & Counter(right)).values())
-    lines = [f"{file}: {equally_long:,} of {lists:,} lists are as long as here, {common:,} of {names:,} names agree"]
-    return lines + ([f"{file}: {defect}" for defect in released.index_defects(second)] if second.ndim == 3 else [])
+    lines = [
+        f"{reference}: {equally_long:,} of {lists:,} lists are as long as here, {common:,} of {names:,} names agree"
+    ]
+    return lines + ([f"{reference}: {defect}" for defect in released.index_defects(second)] if second.ndim == 3 else [])
 
 
 _INDEX = (FILES["photo"]["names"], FILES["sketch"]["names"], PAIRS)

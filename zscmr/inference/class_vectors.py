@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from zscmr.datasets.classes import class_indices, class_key
+from zscmr.inference.units import units
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import file_hash, read_bytes, whole_file
 
@@ -39,11 +40,11 @@ class ClassVectors:
             embeddings: (n, dim).
             cosine: whether embeddings are compared by angle; vectors have length 1 then.
         """
-        rows = _unit(embeddings) if cosine else embeddings
+        rows = units(embeddings) if cosine else embeddings
         present = np.unique(labels)
         means = [rows[labels == label].mean(axis=0, dtype=np.float64) for label in present]
         vectors = np.reshape(means, (len(present), rows.shape[1]))
-        return cls(tuple(names[label] for label in present), (_unit(vectors) if cosine else vectors).astype(np.float32))
+        return cls(tuple(names[label] for label in present), (units(vectors) if cosine else vectors).astype(np.float32))
 
     @classmethod
     def read(cls, folder, entry, dim):
@@ -75,7 +76,3 @@ class ClassVectors:
         near = difflib.get_close_matches(class_key(name), positions, NEAR)
         hint = f"; near it: {', '.join(self.names[positions[key]] for key in near)}" if near else ""
         raise BadInput(f"class name: none of the {len(self.names)} that the encoder knows is {name[:80]!r}{hint}")
-
-
-def _unit(rows):
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)

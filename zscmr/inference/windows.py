@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zscmr.inference.units import units
+
 NONE = "0"  # the mode without windows
 DEFAULT = "fast"
 MODES = (NONE, DEFAULT, "thorough")
@@ -75,8 +77,8 @@ class Windows:
         """Embeddings (n, 1 + count, t), the whole picture first, with its direction mixed into those of the windows."""
         if not self.context:
             return vectors
-        units = vectors / np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-12)
-        mixed = (1 - self.context) * units[:, 1:] + self.context * units[:, :1]
+        directions = units(vectors)
+        mixed = (1 - self.context) * directions[:, 1:] + self.context * directions[:, :1]
         return np.concatenate([vectors[:, :1], mixed], axis=1)
 
     def record(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ apart as well, so that NEAR_WHOLE takes little but exact copies.
 
 import numpy as np
 
+from zscmr.inference.units import units
+
 NEAR = 0.025  # mean cosine distance of pictures and of their windows, place by place
 NEAR_WHOLE = 0.004  # cosine distance of pictures without windows
 
@@ -29,9 +31,8 @@ def originals(parts, distance, near=None):
     parts = np.asarray(parts, np.float32)
     count, rows, dim = parts.shape
     near = (NEAR if rows > 1 else NEAR_WHOLE) if near is None else near
-    lengths = np.linalg.norm(parts, axis=2, keepdims=True)
-    unit = (parts / np.where(lengths > 0, lengths, 1)).reshape(count, rows * dim)
-    similar = unit @ unit.T / rows >= 1 - near
+    directions = units(parts).reshape(count, rows * dim)
+    similar = directions @ directions.T / rows >= 1 - near
     first = np.arange(count)
     for hit in range(1, count):
         earlier = np.flatnonzero(similar[hit, :hit] & (first[:hit] == np.arange(hit)))

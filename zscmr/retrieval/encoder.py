@@ -22,6 +22,7 @@ from zscmr.inference.class_vectors import ClassVectors
 from zscmr.inference.engines import LITERT
 from zscmr.inference.graph import Graph
 from zscmr.inference.outputs import Reading, outputs, outputs_now
+from zscmr.inference.units import units
 from zscmr.inference.windows import DEFAULT as DEFAULT_WINDOWS
 from zscmr.inference.windows import NONE, Windows
 from zscmr.utils.errors import BadInput, first_line
@@ -288,13 +289,8 @@ class _WithMirror:
     def __call__(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         images = pictures, np.ascontiguousarray(pictures[:, :, ::-1])
         upright, mirrored = (self.network(part).reshape(len(part), len(self.rows), -1) for part in images)
-        total = _units(_units(upright) + _units(mirrored[:, self.rows]))
+        total = units(units(upright) + units(mirrored[:, self.rows]))
         return total.reshape(len(pictures), self.width)
-
-
-def _units(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Vectors (n, rows, t) of length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-12)
 
 
 class _Columns:

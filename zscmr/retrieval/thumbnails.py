@@ -24,8 +24,8 @@ def thumbnail(picture):
 class KeptThumbnails:
     """Thumbnails in files, each with the time of the picture that it shows. For a gallery at a URI none are kept."""
 
-    def __init__(self, where):
-        self.folder = None if is_uri(where) else Path(where) / FOLDER
+    def __init__(self, location):
+        self.folder = None if is_uri(location) else Path(location) / FOLDER
 
     def read(self, picture_id, modified):
         """The JPEG bytes of a picture that was changed last at `modified` (ns); None where they are not kept."""
