@@ -8,9 +8,11 @@ from helpers.toy_gallery import DIM, ToyEncoder
 from PIL import Image, ImageDraw
 
 from zscmr.datasets.crayons import CRAYONS
-from zscmr.retrieval import Searcher, updates
+from zscmr.inference.class_vectors import ClassVectors
+from zscmr.inference.windows import Windows
+from zscmr.retrieval import Filter, Searcher, updates
 from zscmr.retrieval import searcher as module
-from zscmr.retrieval.schema import Identity
+from zscmr.retrieval.schema import File, Identity, packed_colours, rows
 from zscmr.retrieval.searcher import NOT_READ, WEIGHED, Queries
 from zscmr.retrieval.table import Table
 from zscmr.retrieval.table_index import NOT_WEIGHED
@@ -25,10 +27,8 @@ class Encoder(ToyEncoder):
     cutoff, class_vectors = 0.5, None
 
     def embed(self, paths, step=None, notice=None):
-        for path in paths if notice else ():
-            with Image.open(path) as picture:
-                notice(path, picture.convert("RGB"))
-        return np.ones((len(paths), DIM), np.float32), np.ones(len(paths), bool)
+        vectors, readable = super().embed(paths, step, notice)
+        return np.ones_like(vectors), readable
 
 
 @pytest.fixture
@@ -83,14 +83,20 @@ def test_above_memory_colours_are_left_out(tmp_path, folder):
     assert answer.colours == NOT_WEIGHED and answer.cutoff == 0.5 and len(names) == 3
 
 
-@pytest.mark.parametrize("thumbnails", [True, False])
-def test_a_gallery_of_an_earlier_version_gets_colours_when_it_is_added_again(tmp_path, folder, thumbnails, monkeypatch):
-    """From thumbnails or from the files; nothing is embedded again."""
+def of_earlier_version(tmp_path, folder, monkeypatch):
+    """The photos of the folder in a gallery without colours."""
     with monkeypatch.context() as earlier:
         earlier.setattr(Table, "add_colours", lambda table: None)
         earlier.setattr(updates, "_fill_colours", lambda *_: None)
         table = Table.open(tmp_path / "g", replace(IDENTITY, coloured=False))
         table.update("photo", folder, Encoder())
+    return table
+
+
+@pytest.mark.parametrize("thumbnails", [True, False])
+def test_a_gallery_of_an_earlier_version_gets_colours_when_it_is_added_again(tmp_path, folder, thumbnails, monkeypatch):
+    """From thumbnails or from the files; nothing is embedded again."""
+    table = of_earlier_version(tmp_path, folder, monkeypatch)
     query = drawn(tmp_path / "q.png", "blue")
     assert not table.identity.coloured and search(table, query)[1].colours == NOT_READ
     if not thumbnails:
@@ -103,6 +109,40 @@ def test_a_gallery_of_an_earlier_version_gets_colours_when_it_is_added_again(tmp
     names, answer = search(Table.open(tmp_path / "g", IDENTITY), query)
     assert names[0] == "blue" and answer.colours == WEIGHED
     assert table.without_colours(folder) == []
+
+
+def test_a_server_follows_colours_that_another_process_adds(tmp_path, folder, monkeypatch):
+    """It searches with them, and adds sketches, which have none."""
+    table = of_earlier_version(tmp_path, folder, monkeypatch)
+    server, query = Searcher(table, lambda modality: Encoder()), drawn(tmp_path / "q.png", "blue")
+    assert server.search(query).colours == NOT_READ
+    behind = Table.open(tmp_path / "g", IDENTITY)
+    Table.open(tmp_path / "g", IDENTITY).update("photo", folder, Encoder())
+    answer = server.search(query)
+    assert answer.colours == WEIGHED and answer[0].name.endswith("blue.png")
+    assert not behind.identity.coloured and behind.update("sketch", folder, Encoder()).added == 3
+    assert server.search(query, gallery="sketch").colours == ""
+
+
+def test_colours_beside_filters_windows_and_names(tmp_path):
+    """Four photos of equal vectors, each nearest by its last window; the second and fourth are of the class."""
+    windows = Windows("fast", 64, 2, ((1, 1),), penalty=0.0)
+    identity = replace(IDENTITY, windows=windows)
+    files = [File(f"/{name}.jpg", name[:3]) for name in ("ant1", "bee1", "ant2", "bee2")]
+    one, other = np.eye(DIM, dtype=np.float32)[:2]
+    vectors = np.tile([*[one] * windows.count, other], (4, 1, 1))
+    colours = packed_colours(np.eye(12)[[CRAYON["red"]] * 2 + [CRAYON["green"]] * 2])
+    table = Table.open(tmp_path / "g", identity)
+    table.write(rows(identity, "photo", files, [True] * 4, vectors, optional={"colours": colours}))
+    encoder = Encoder()
+    encoder.class_vectors = ClassVectors(("one",), other[None])
+    searcher = Searcher(table, lambda modality: encoder)
+    green = Queries(other[None], "one", [np.eye(12)[CRAYON["green"]]])
+    [answer] = searcher.search_embedded(green, filters=Filter(("bee",)))
+    assert [hit.name for hit in answer] == ["/bee2.jpg", "/bee1.jpg"] and answer.colours == WEIGHED
+    assert answer[0].box == tuple(windows.boxes()[-1])
+    assert answer[1].distance - answer[0].distance == pytest.approx(module.COLOUR_WEIGHT)
+    assert answer.parts().shape == (2, 1 + windows.count, DIM)
 
 
 def test_photos_of_unknown_colours_are_neither_nearer_nor_farther(tmp_path, folder):

@@ -605,4 +605,4 @@ def test_pens_have_colours(page, browser, server):
     browser.refresh()
     page.until(lambda: page["status"].text and page.drawn == drawn)
     assert browser.find_element(By.CSS_SELECTOR, "#pens :checked").get_attribute("title") == "orange"
-    browser.execute_script("localStorage.removeItem('pen')")
+    browser.execute_script("sessionStorage.removeItem('pen')")

@@ -230,12 +230,13 @@ def search(settings, searcher, queries, faults):
     began = time.perf_counter()
     searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
-    given, files = embedded(settings, searcher, queries, faults) if queries else (Queries(None), [settings.class_name])
+    sent, files = Queries(None, settings.class_name), [settings.class_name]
+    if queries:
+        sent, files = embedded(settings, searcher, queries, faults)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
     choices = settings.gallery_kind, settings.top, filters, settings.exact
-    given, kind = replace(given, class_name=settings.class_name), settings.query_kind if settings.query else "sketch"
-    unnamed = searcher.search_embedded(given, kind, *choices)
+    unnamed = searcher.search_embedded(sent, settings.query_kind if settings.query else "sketch", *choices)
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery")
     answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, files, strict=True)]
@@ -265,7 +266,8 @@ def embedded(settings, searcher, queries, faults):
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
     warn_of_photos([file for file in queries if str(file) in notes.photos])
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
-    return Queries(vectors[readable], colours=[notes.colours.get(str(file)) for file in queries]), queries
+    colours = [notes.colours.get(str(file)) for file in queries]
+    return Queries(vectors[readable], settings.class_name, colours), queries
 
 
 def warn_of_photos(photos):

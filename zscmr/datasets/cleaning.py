@@ -81,14 +81,17 @@ class DrawingNotes:
         self.kind, self.photos, self.colours = kind, [], {}
 
     def __call__(self, file, picture):
-        if self.kind != "sketch":
-            return
-        opaque = on_ground(picture)
-        shares = drawing_colours(opaque) if as_grey(opaque) is None else None
-        if shares is not None:
-            self.colours[file] = shares
-        elif looks_like_photo(picture):
+        self.note_colours(file, picture)
+        if self.kind == "sketch" and file not in self.colours and looks_like_photo(picture):
             self.photos.append(file)
+
+    def note_colours(self, file, picture):
+        """A `notice` that leaves `photos` empty."""
+        if self.kind == "sketch":
+            opaque = on_ground(picture)
+            shares = drawing_colours(opaque) if as_grey(opaque) is None else None
+            if shares is not None:
+                self.colours[file] = shares
 
 
 def looks_like_photo(picture):

@@ -36,7 +36,7 @@ USUAL_DIFFERENCE = 0.8  # of colours between a drawing and photos of its class: 
 CANDIDATES = 1000  # pictures nearest by shape whose colours are compared
 WEIGHED = "colours weighed"
 NOT_COSINE = "colours not weighed: only beside cosine distances"
-NOT_READ = "colours not weighed: those of the photos are read once their folder is added again"
+NOT_READ = "colours not weighed: the gallery has none; --add reads those of the photos in a folder"
 EXPECTED = 100  # hits of an answer that are looked up together, in groups
 REMEMBERED = 5000  # ids that are remembered, and pictures
 
@@ -74,7 +74,7 @@ class View:
         `colours`: as of `Queries`; the others as of `TableIndex.search`.
         """
         note = self._colours_note()
-        weighed = note == WEIGHED and any(shares is not None for shares in colours or ())
+        by_colour = note == WEIGHED and any(shares is not None for shares in colours or ())
         mask, count = None, len(self.pictures.ids)
         if filters or but is not None:
             mask = filters.mask(self.pictures)
@@ -83,10 +83,10 @@ class View:
         searched = count if mask is None else int(np.count_nonzero(mask))
         if not searched:
             return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
-        nearest = nearest_pictures(self.index, vectors, max(top, CANDIDATES) if weighed else top, mask)
-        if weighed:
-            nearest = zip(*[self._weighed(top, *one) for one in zip(*nearest, colours, strict=True)], strict=True)
-        rows, distances, best = nearest
+        candidates = nearest_pictures(self.index, vectors, max(top, CANDIDATES) if by_colour else top, mask)
+        if by_colour:
+            candidates = zip(*map(functools.partial(self._by_colour, top), *candidates, colours), strict=True)
+        rows, distances, best = candidates
         boxes = [boxes_of(self.identity.windows, row) for row in best]
         parts = [functools.partial(self.pictures.parts, row) for row in rows]
         nearest = [self.pictures.take(row) for row in rows]
@@ -98,7 +98,7 @@ class View:
             return NOT_COSINE
         return NOT_READ if self.pictures.colours is None else WEIGHED
 
-    def _weighed(self, top, rows, distances, best, shares):
+    def _by_colour(self, top, rows, distances, best, shares):
         """The first `top` of candidates (k,), ordered anew with the colours `shares` (12,) of the query, or None."""
         if shares is None:
             return rows[:top], distances[:top], best[:top]
@@ -275,7 +275,7 @@ class Searcher:
             return dataclasses.replace(answer, query=class_name)
         listed, notes = as_list(pictures), DrawingNotes(kind)
         files = [as_file(one) for one in listed]
-        vectors = self.embed(files, kind, notes)
+        vectors = self.embed(files, kind, notes.note_colours)
         queries = Queries(vectors, class_name, [notes.colours.get(file) for file in files])
         answers = self.search_embedded(queries, kind, gallery, top, filters, exact)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]

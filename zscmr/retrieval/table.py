@@ -107,7 +107,9 @@ class Table:
         """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
         condition = EVERYTHING.condition(modality, ())
         with refusal(self.location):
-            return pictures_of(read_rows(self.table(), columns_of(self.identity), condition), self.identity)
+            table = self.table()
+            self.identity = checked_identity(self.location, table.schema, self.identity)  # others may add colours
+            return pictures_of(read_rows(table, columns_of(self.identity), condition), self.identity)
 
     def count(self, modality, filters=EVERYTHING):
         """The number of pictures of "photo" or "sketch" that pass a `Filter`."""
@@ -231,6 +233,8 @@ class Table:
         """Write {id: colours (12,)} of photos; those that have gone are left out."""
         import pyarrow
 
+        if not colours:
+            return
         schema = pyarrow.schema([schema_of(self.identity).field("id"), colours_field()])
         part = pyarrow.table({"id": list(colours), "colours": packed_colours(colours.values())}, schema)
         with refusal(self.location):

@@ -1,6 +1,6 @@
 """A gallery brought up to date with a folder: what is new is embedded, what is gone is dropped."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from zscmr.datasets.classes import class_key
@@ -162,15 +162,18 @@ def embed(table, modality, source, files, encoder, step=None):
 def _fill_colours(table, source, progress):
     """Read the colours of photos of a source that an earlier version added, from their thumbnails if there are."""
     missing = table.without_colours(source.root)
-    with _progress(progress, "photo: colours", len(missing)) if missing else nullcontext() as step:
+    if not missing:
+        return
+    with _progress(progress, "photo: colours", len(missing)) as step:
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
             ids = [picture_id("photo", path) for path, _ in block]
-            with source.local([path for path, _ in block]) as local:
-                jpegs = [table.thumbnails.read(one, modified) for one, (_, modified) in zip(ids, block, strict=True)]
-                read = list(ahead(_colours, [jpeg or file for jpeg, file in zip(jpegs, local, strict=True)]))
-            if known := {one: colours for one, colours in zip(ids, read, strict=True) if colours is not None}:
-                table.write_colours(known)
+            jpegs = [table.thumbnails.read(one, modified) for one, (_, modified) in zip(ids, block, strict=True)]
+            without = [path for (path, _), jpeg in zip(block, jpegs, strict=True) if jpeg is None]
+            with source.local(without) as local:
+                files = iter(local)
+                colours = list(ahead(_colours, [jpeg or next(files) for jpeg in jpegs]))
+            table.write_colours({one: read for one, read in zip(ids, colours, strict=True) if read is not None})
             step(start + len(block))
 
 

@@ -270,13 +270,13 @@ function listPens() {
     pen.style.background = colour;
     return pen;
   }));
-  usePen(PENS[localStorage.getItem("pen")] ? localStorage.getItem("pen") : 0);
+  usePen(PENS[sessionStorage.getItem("pen")] ? sessionStorage.getItem("pen") : 0);
 }
 
 function usePen(row) {
   drawing.colour = Number(row);
   document.querySelector(`input[name=pen][value="${drawing.colour}"]`).checked = true;
-  localStorage.setItem("pen", row);
+  sessionStorage.setItem("pen", row);
   useEraser(false);
 }
 
