@@ -36,7 +36,7 @@ from zscmr.retrieval.searcher import Queries
 from zscmr.retrieval.sources import queries_in
 from zscmr.retrieval.updates import check_source
 from zscmr.server.address import Address, choose_token
-from zscmr.utils.console import say, warn
+from zscmr.utils.console import Once, say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.folders import expanded
 from zscmr.utils.options import Options, setting
@@ -186,7 +186,7 @@ def draw(settings, searcher):
     if folder:
         if settings.add:
             check_source(searcher.table, settings.gallery_kind, folder)
-        adding = settings.gallery_kind, folder, AddRules(settings.follow_links, settings.forget)
+        adding = settings.gallery_kind, folder, AddRules(settings.follow_links, settings.forget, Once())
     may_add = settings.allow_add
     if not folder and not any(map(searcher.table.count, MODALITIES)):
         may_add |= address.token is not None and not address.is_open  # whoever started it, and nobody else
@@ -210,14 +210,14 @@ def add(settings, searcher):
 
 def follow(settings, searcher):
     """Keep the gallery up to date with the folder of --watch until Ctrl-C."""
-    kind, rules, again = settings.gallery_kind, AddRules(settings.follow_links, settings.forget), False
+    kind, rules, again = settings.gallery_kind, AddRules(settings.follow_links, settings.forget, Once()), False
     encoder, folder = searcher.encoder(kind), settings.watch
     with suppress(KeyboardInterrupt):
         for _ in watching.changes(folder, threading.Event()):
             try:
                 done = searcher.table.update(kind, folder, encoder, rules=rules)
             except BadInput as fault:  # no picture yet, or one that is being copied
-                warn(fault)
+                rules.once.warn(fault)
                 continue
             if done.added or done.removed or not again:
                 say(f"{folder}: {done.counts}")

@@ -1,7 +1,7 @@
 """A gallery brought up to date with a folder: what is new is embedded, what is gone is dropped."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zscmr.datasets.classes import class_key
 from zscmr.datasets.crayons import photo_colours
@@ -10,7 +10,7 @@ from zscmr.datasets.pictures import ahead, read_date, read_thumbnail
 from zscmr.retrieval.schema import UNKNOWN, File, packed_colours, picture_id, rows
 from zscmr.retrieval.sources import open_source
 from zscmr.retrieval.thumbnails import SIDE, thumbnail
-from zscmr.utils.console import Progress, warn
+from zscmr.utils.console import Once, Progress
 from zscmr.utils.errors import BadInput
 
 BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
@@ -39,10 +39,12 @@ class AddRules:
     Args:
         follow_links: take what links that lead out of the folder point to.
         forget: drop rows even if the folder has gone, or has lost more than half of its pictures.
+        once: prints the warnings of all updates by these rules, each once; None: every update warns of all.
     """
 
     follow_links: bool = False
     forget: bool = False
+    once: Once | None = None
 
 
 DEFAULT_RULES = AddRules()
@@ -65,7 +67,8 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
 
     Returns an `Update`. Raises BadInput for a folder without a readable picture.
     """
-    source, before, listed = _compared(table, modality, folder, rules.follow_links)
+    rules = replace(rules, once=rules.once or Once())
+    source, before, listed = _compared(table, modality, folder, rules)
     if modality == "photo":
         table.add_colours()
     names = {class_key(name): name for name in table.class_names()}
@@ -73,10 +76,10 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
     unchanged = {file.path for file in files if before.get(file.path) == file}
     new = [file for file in files if file.path not in unchanged]
     missing = before.keys() - {file.path for file in files}
-    lost = _lost(folder, source, before, missing, rules.forget)
+    lost = _lost(folder, source, before, missing, rules)
     with _progress(progress, f"{modality}: embeddings", len(new)) as step:
         embedded = cluster.embedded if cluster else _embedded
-        added = embedded(table, modality, source, new, encoder, step)
+        added = embedded(table, modality, source, new, encoder, step, rules.once)
     if new and not added and not unchanged:
         raise BadInput(f"--add {folder}: none of its pictures can be read")
     unchanged |= missing - lost
@@ -95,23 +98,23 @@ def check_source(table, modality, folder):
         _compared(table, modality, folder)
 
 
-def _compared(table, modality, folder, follow_links=False):
+def _compared(table, modality, folder, rules=DEFAULT_RULES):
     """(source, {path: file added from it}, [files in it now]), without files that are the run's own."""
-    source = open_source(folder, follow_links)
+    source = open_source(folder, rules.follow_links)
     before, unmanaged = table.listed(modality, source.root)
-    listed = [file for file in source.files() if file.path not in unmanaged]
+    listed = [file for file in source.files(rules.once) if file.path not in unmanaged]
     if not listed and not before and not unmanaged:
         raise BadInput(f"--add {folder}: {source.why_empty()}")
     return source, before, listed
 
 
-def _lost(folder, source, before, missing, forget):
+def _lost(folder, source, before, missing, rules):
     """The paths of rows to be dropped, of those whose files are `missing`; warns of all that stay.
 
     A row stays where its file may be there all the same (`Folder.doubts`). All stay if the folder is gone, or
     has lost more than half of its pictures, as if a drive were missing; `forget` drops them.
     """
-    lost = set(missing)
+    lost, forget, warn = set(missing), rules.forget, rules.once.warn
     for (part, why), paths in source.doubts(missing).items():
         if not forget or why != "is empty":
             hint = " (--forget drops them)" if why == "is empty" else ""
@@ -193,16 +196,17 @@ def _taken(path):
         return None
 
 
-def _embedded(table, modality, source, new, encoder, step):
+def _embedded(table, modality, source, new, encoder, step, once):
     """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
     added, start, size = set(), 0, FIRST
     while start < len(new):
         size = min(size, BLOCK)
         block = new[start : start + size]
         paths, faults = embed(table, modality, source, block, encoder, lambda done, start=start: step(start + done))
-        for why in faults:
-            warn(f"{why}, skipped")
         added |= {*paths}
+        bad = [file for file in block if file.path not in added]
+        for file, why in zip(bad, faults, strict=True):
+            once.warn(f"{why}, skipped", file.modified)
         start, size = start + size, 2 * size
     return added
 

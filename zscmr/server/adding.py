@@ -4,7 +4,7 @@ import threading
 
 from zscmr.retrieval.updates import DEFAULT_RULES
 from zscmr.retrieval.watching import changes
-from zscmr.utils.console import say, warn
+from zscmr.utils.console import Once, say, warn
 from zscmr.utils.errors import BadInput, first_line
 
 
@@ -82,7 +82,7 @@ class Adding:
             end = {"error": "stopped"}
         except Exception as fault:  # whatever ends the addition is said, and the server goes on
             end = {"error": str(fault) if isinstance(fault, BadInput) else first_line(fault)}
-            warn(end["error"])
+            (rules.once or Once()).warn(end["error"])
         self._state = {**self._state, "running": False, **end}
 
     def _progress(self, done, total):
