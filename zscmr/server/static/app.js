@@ -27,7 +27,7 @@ const selection = new Selection(at("chosen"));
 const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
 const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
 let names = null, counts = null, pages = 1, waiting = 0, away = false, gallerySeen = "", watching = 0;
-let mayAdd = false;                  // whether the server adds folders
+let mayAdd = false, adding = null;   // whether the server adds folders; the state of its addition
 let desired = {};                    // filters of the address that are not in the gallery yet
 
 const radio = name => document.querySelector(`input[name=${name}]:checked`).value;
@@ -95,9 +95,17 @@ function fail(error) {
 function showNothing() {
   at("grid").replaceChildren();
   at("more").hidden = true;
+  at("status").textContent = isEmpty() ? whyEmpty() : "Draw something, and what looks like it appears here.";
+}
+
+function whyEmpty() {
+  const kind = PLURALS[gallery()];
+  if (adding?.running && adding.gallery === gallery()) {
+    const far = adding.total ? `: ${adding.done.toLocaleString()} of ${adding.total.toLocaleString()}` : "";
+    return `The first ${kind} are being added${far}. They can be searched in a moment.`;
+  }
   const way = mayAdd ? "Add a folder below." : "The server adds them: --add DIR, or --allow-add to add from here.";
-  at("status").textContent = isEmpty()
-    ? `No ${PLURALS[gallery()]} in the gallery yet. ${way}` : "Draw something, and what looks like it appears here.";
+  return `No ${kind} in the gallery yet. ${way}`;
 }
 
 function parameters() {
@@ -223,11 +231,10 @@ function fill(select, counted) {
 // Poll the server: counts and filters of the gallery, the progress of an addition.
 async function watch() {
   clearTimeout(watching);
-  let adding = null;
   try {
     const health = await get("/health"), seen = JSON.stringify([health.pictures, health.version]);
-    adding = health.adding;
-    showAdding(adding);
+    showAdding(adding = health.adding);
+    if (isEmpty() && at("status").textContent !== whyEmpty()) at("status").textContent = whyEmpty();
     if (away || seen !== gallerySeen) {
       await refresh(health);
       gallerySeen = seen;
@@ -357,7 +364,7 @@ async function start() {
     const health = await get("/health");
     await refresh(health);
     gallerySeen = JSON.stringify([health.pictures, health.version]);
-    showAdding(health.adding);
+    showAdding(adding = health.adding);
     readAddress();
     if (steps) drawing.restore(steps);
   } catch (error) {
