@@ -580,7 +580,7 @@ def test_a_name_is_searched_alone_and_with_the_drawing(browser, server, sketch, 
     page.close()
     page["class-name"].clear()
     page["class-name"].send_keys("white shed", Keys.ENTER)
-    page.until(lambda: page["status"].text.endswith("knows is 'white shed'; near it: white_sheet"))
+    page.until(lambda: page["status"].text.endswith("knows is 'white shed'; did you mean white_sheet?"))
 
 
 def test_pens_have_colours(page, browser, server):

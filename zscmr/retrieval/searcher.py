@@ -323,7 +323,7 @@ class Searcher:
             return vectors
         class_vectors = self.encoder("sketch").class_vectors
         if class_vectors is None:
-            raise BadInput("class name: this encoder knows none; export.py writes those of a run, in this version")
+            raise BadInput("this encoder knows no class names; export.py writes those of a run, in this version")
         named = class_vectors.vector(class_name)[None]
         if vectors is None:
             return named

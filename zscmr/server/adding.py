@@ -81,8 +81,9 @@ class Adding:
         except Stopped:
             end = {"error": "stopped"}
         except Exception as fault:  # whatever ends the addition is said, and the server goes on
-            end = {"error": str(fault) if isinstance(fault, BadInput) else first_line(fault)}
-            (rules.once or Once()).warn(end["error"])
+            error = str(fault) if isinstance(fault, BadInput) else first_line(fault)
+            (rules.once or Once()).warn(error)
+            end = {"error": error.removeprefix(f"--add {folder}: ")}
         self._state = {**self._state, "running": False, **end}
 
     def _progress(self, done, total):
