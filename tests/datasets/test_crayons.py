@@ -26,6 +26,13 @@ def sheet(*shapes, ground="white", mode="RGB"):
     return image
 
 
+def smooth(colour):
+    """A circle with smooth edges."""
+    image = Image.new("RGB", (800, 800), "white")
+    ImageDraw.Draw(image).ellipse([120, 120, 680, 680], outline=colour, width=20)
+    return image.resize((200, 200), Image.Resampling.LANCZOS)
+
+
 def crayon(row):
     return tuple(CRAYONS[row].tolist())
 
@@ -56,11 +63,12 @@ def test_colours_of_a_drawing_count_what_they_enclose():
 def test_what_is_no_drawing_in_colours_has_none():
     lines = ("rectangle", [20, 20, 159, 159], {"outline": crayon(RED), "width": 4})
     noise = np.random.default_rng(0).integers(-6, 7, (200, 200, 3))  # of a scan or a phone
-    assert drawing_colours(sheet(lines)) is not None
+    assert drawing_colours(sheet(lines)) is not None and drawing_colours(smooth(crayon(RED))).argmax() == RED
     scan = Image.fromarray((np.asarray(sheet(lines)).astype(int) + noise).clip(0, 255).astype(np.uint8))
     for picture in (
         sheet((*lines[:2], {"outline": (60, 60, 60), "width": 4})),
-        sheet((*lines[:2], {"outline": (20, 20, 60), "width": 4})),  # near-black ink
+        sheet((*lines[:2], {"outline": (30, 30, 80), "width": 4})),  # near-black ink
+        smooth((30, 30, 80)),
         sheet((*lines[:2], {"outline": "white", "width": 4}), ground=(20, 60, 140)),  # a blueprint
         sheet(lines, ground=(245, 230, 200)),  # paper
         scan,

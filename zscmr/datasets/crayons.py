@@ -98,6 +98,7 @@ def _coloured(picture):
     if not paper[0] or 2 * flat.sum() < counts[~paper].sum():
         return {}
     nearest, codes = _squares(ink).argmin(1), _codes(np.asarray(picture))
+    nearest[ink.max(1) < DARK] = 0
     return {
         int(crayon): np.isin(codes, _codes(ink[nearest == crayon])) for crayon in np.unique(nearest[nearest >= GREYS])
     }
