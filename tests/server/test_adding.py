@@ -97,6 +97,17 @@ def test_an_addition_that_fails_says_why(serve, folders, capsys):
     assert "none of its pictures can be read" in capsys.readouterr().err
 
 
+def test_an_addition_loads_the_gallery_that_searches_need(serve, folders, monkeypatch, sketch):
+    server, loaded = serve(may_add=True), []
+    pictures = server.searcher.table.pictures
+    monkeypatch.setattr(server.searcher.table, "pictures", lambda kind: loaded.append(kind) or pictures(kind))
+    (folders["photo"] / "bar/bar_0.jpg").unlink()
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    server.api.adding.wait()
+    assert loaded == ["photo"]
+    assert server.search(sketch)["pictures"] == 23 and loaded == ["photo"]
+
+
 def test_the_terminal_tells_the_end(serve, folders, capsys):
     server = serve(may_add=True)
     server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)

@@ -74,6 +74,7 @@ class Adding:
         try:
             encoder = self.searcher.encoder(modality)
             done = self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
+            self.searcher.prepare(modality)  # here, so that no search waits for a large gallery to be loaded
             counts = f"{folder}: {done.counts}"
             end = {"result": counts + (f"; left out: {done.left_out}" if done.left_out else "")}
             if not again or done.added or done.removed:

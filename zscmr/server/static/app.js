@@ -233,9 +233,10 @@ async function watch() {
   clearTimeout(watching);
   try {
     const health = await get("/health"), seen = JSON.stringify([health.pictures, health.version]);
+    const ended = adding?.running && !health.adding?.running;  // answers before may be of the gallery before
     showAdding(adding = health.adding);
     if (isEmpty() && at("status").textContent !== whyEmpty()) at("status").textContent = whyEmpty();
-    if (away || seen !== gallerySeen) {
+    if (away || ended || seen !== gallerySeen) {
       await refresh(health);
       gallerySeen = seen;
       away = false;
