@@ -16,6 +16,7 @@ from zscmr.datasets.crayons import (
 )
 
 RED, GREEN = 3, 6  # rows of CRAYONS
+PINK = (240, 150, 180)
 
 
 def sheet(*shapes, ground="white", mode="RGB"):
@@ -101,7 +102,17 @@ def test_coloured_lines_stay_beside_black_ones():
         sheet(("line", first, {"fill": "black", "width": 3}), ("line", second, {"fill": colour, "width": 3}))
         for colour in (crayon(RED), "black")
     )
+    ImageDraw.Draw(mixed).rectangle([85, 150, 115, 180], fill=crayon(GREEN))
     np.testing.assert_array_equal(drawing_lines(mixed), np.asarray(black.convert("L")))
+    assert drawing_lines(sheet(("line", first, {"fill": crayon(RED), "width": 3}))) is None  # cleaned as other drawings
+
+
+def test_pale_lines_count_beside_black_ones():
+    drawing = sheet(
+        ("line", [20, 20, 90, 180], {"fill": "black", "width": 4}),
+        ("line", [110, 20, 180, 180], {"fill": PINK, "width": 4}),
+    )
+    assert cleaning.clean_drawing(drawing)[1][2] > 170
 
 
 def test_notes_of_a_drawing():
