@@ -104,7 +104,15 @@ def test_coloured_lines_stay_beside_black_ones():
     )
     ImageDraw.Draw(mixed).rectangle([85, 150, 115, 180], fill=crayon(GREEN))
     np.testing.assert_array_equal(drawing_lines(mixed), np.asarray(black.convert("L")))
-    assert drawing_lines(sheet(("line", first, {"fill": crayon(RED), "width": 3}))) is None  # cleaned as other drawings
+
+
+def test_without_areas_the_edges_of_lines_stay_smooth():
+    """The least channel of a pixel half of red (30) is 142."""
+    pixels = np.full((200, 200, 3), 255, np.uint8)
+    pixels[20:180, 50:54], pixels[180, 50:54] = CRAYONS[RED], (228, 142, 142)
+    expected = np.full((200, 200), 255, np.uint8)
+    expected[20:180, 50:54], expected[180, 50:54] = 0, 142
+    np.testing.assert_array_equal(drawing_lines(Image.fromarray(pixels)), expected)
 
 
 def test_pale_lines_count_beside_black_ones():

@@ -31,7 +31,7 @@ SIDE, MIDDLE = 64, slice(12, 52)  # pixels of a photo's small copy, and the part
 SOFT = 18.0  # CIELAB units within which crayons share a colour
 LARGEST = 1536  # pixels of a drawing's side
 PAPER, INK, DARK = 248, 200, 100  # the least channel of paper is at least, of ink below; the greatest of dark ink below
-PALE, PART = 128, 0.05  # least channel of lines too faint beside others; least share of the ink that is no smooth edge
+PART = 0.05  # least share of the ink in a colour that is no smooth edge
 COLOURS = 2**14  # different colours of a drawing with smooth edges at most; a photo has more
 FLAT = 16  # different colours in which half of the ink is drawn
 PEN = 0.02  # half the width of a line at most, as a share of the longer side; what is wider is an area
@@ -59,10 +59,10 @@ def drawing_colours(picture):
 
 
 def drawing_lines(picture):
-    """Lines (h, w) uint8, black on white, of a drawing with areas, or with pale lines beside others, in flat colours.
+    """Lines (h, w) uint8, black on white, of a drawing in flat colours; None for any other picture.
 
-    None for any other picture. Lines of every colour count. Areas fill them where the lines span most of the drawing;
-    else their outlines count too.
+    Lines of every colour count. Areas fill them where the lines span most of the drawing; else their outlines count
+    too. Without areas the smooth edges of lines stay.
 
     Args:
         picture: PIL image in RGB.
@@ -71,18 +71,17 @@ def drawing_lines(picture):
     if not coloured:
         return None
     pixels = np.asarray(picture)
-    dark, ink = pixels.max(2) < DARK, pixels.min(2) < INK
+    dark, least = pixels.max(2) < DARK, pixels.min(2)
     pen, outline = (max(2, round(share * max(picture.size))) for share in (PEN, OUTLINE))
     lines, outlines = dark.copy(), np.zeros_like(dark)
     for mask in coloured.values():
         area = mask & ndimage.maximum_filter(ndimage.minimum_filter(mask | dark, 2 * pen + 1), 4 * pen + 1)
         lines |= mask & ~area
         outlines |= area & ~ndimage.minimum_filter(area, 2 * outline + 1)
-    shades = [pixels[mask].min() for mask in (dark, *coloured.values()) if mask.sum() > PART * ink.sum()]
-    has_pale = len(shades) > 1 and max(shades) >= PALE
-    if not (has_pale or outlines.any()):
-        return None  # contrast finds such lines, with their smooth edges
-    if _box_area(lines) < SPAN * _box_area(ink):
+    if not outlines.any():
+        solid = [mask for mask in coloured.values() if mask.sum() > PART * (least < INK).sum()]
+        return np.where(np.any([dark, *solid], 0), np.uint8(0), least)
+    if _box_area(lines) < SPAN * _box_area(least < INK):
         lines |= outlines
     return np.where(lines, np.uint8(0), np.uint8(255))
 
