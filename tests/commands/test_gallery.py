@@ -97,7 +97,7 @@ def test_bad_input_is_refused(home, refused, settings, expected):
 
 
 def test_the_command_runs_as_a_module(home):
-    words = [sys.executable, "-m", "zscmr", "gallery", "list", "--gallery", "nowhere"]
+    words = [sys.executable, "-m", "zscmr", "gallery", "--gallery", "nowhere"]  # as `gallery list` does
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "zscmr gallery: nowhere: no gallery there; search --add DIR makes one\n"

@@ -380,7 +380,7 @@ def test_a_class_name_is_a_query(folder, refused, capsys):
     assert "is 'dog'" in refused(find, folder, class_name="dog")
     about = folder / "run/encoders/about.json"
     write_json(about, {key: value for key, value in json.loads(about.read_text()).items() if key != "class_vectors"})
-    assert refused(find, folder, class_name="cow").startswith("class name: this encoder knows none; export.py")
+    assert refused(find, folder, class_name="cow").startswith("this encoder knows no class names; export.py")
 
 
 def test_a_class_name_has_no_picture_to_draw(refused):

@@ -32,6 +32,13 @@ AWS = {
 _RAY = [str(Path(sys.executable).with_name("ray")), "start", "--object-store-memory", "100000000"]
 QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
+_DRAW = """
+from PIL import Image, ImageDraw
+sheet = Image.new("RGB", (100, 100), "white")
+ImageDraw.Draw(sheet).ellipse([10, 10, 90, 90], outline="red", width=4)
+sheet.save("red.png")
+"""
+
 
 def picture(number):
     """The bytes of a small PNG."""
@@ -100,6 +107,12 @@ class RayHosts:
     def rows(self, gallery):
         """{path: digest of the embedding} of a gallery, {} before it is there. Refuses one that lists a path twice."""
         return json.loads(self.hosts["head"].python(__file__, "show", gallery, **AWS)[0])
+
+    def search(self, gallery):
+        """What search.py prints for a red circle."""
+        self.hosts["head"].python("-c", _DRAW)
+        words = ["--run", "encoder", "--gallery", f"s3://zscmr/{gallery}", "--query", "red.png"]
+        return self.hosts["head"].python(ROOT / "search.py", *words, **AWS)[0]
 
     def wait_for(self, count, gallery, process, seconds=120):
         """Wait until so many pictures are in the gallery; return their number."""

@@ -4,9 +4,11 @@ import hashlib
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -19,7 +21,10 @@ IDENTITY = Identity(DIM, "euclidean", "toy")
 
 
 class ToyEncoder:
-    """Vectors are drawn from the hash of a file's content; files that begin with `bad` cannot be read."""
+    """Vectors are drawn from the hash of a file's content; files that begin with `bad` cannot be read.
+
+    Most files are no pictures; those that are come to `notice`.
+    """
 
     seen = frozenset({"ant"})
 
@@ -33,6 +38,9 @@ class ToyEncoder:
             content = Path(path).read_bytes()
             readable[row] = not content.startswith(b"bad")
             vectors[row] = vector_of(content)
+            if notice:
+                with suppress(OSError), Image.open(path) as picture:
+                    notice(path, picture.convert("RGB"))
             time.sleep(self.seconds)
             if step:
                 step(row + 1)

@@ -8,6 +8,7 @@ from helpers.project import ROOT
 from helpers.ray_hosts import SECRET, WORKERS, RayHosts, digest, key, picture
 
 from zscmr.retrieval.encoder import Encoder
+from zscmr.retrieval.searcher import WEIGHED
 
 COUNT = 120
 
@@ -32,6 +33,7 @@ def test_hosts_that_fail_lose_and_double_nothing(cluster):
     cluster.hosts["third"].kill()
     cluster.hosts.cut("storage", 10)
     check_complete(cluster, "one", command)
+    assert WEIGHED in cluster.search("one")  # the workers have read the colours
     for name in ("head", *WORKERS[:2]):
         cluster.hosts[name].run("grep", "-rlF", SECRET, "/srv", status=1)
 

@@ -25,7 +25,7 @@ def test_vectors_are_means_of_photos():
 def test_names_are_compared_as_class_names_and_near_ones_are_named(known, refused):
     for name in ("hot-air_balloon", "Hot air balloon"):
         np.testing.assert_array_equal(known.vector(name), [0, 1, 0])
-    message = "class name: none of the 3 that the encoder knows is 'zebro'; near it: zebra"
+    message = "none of the 3 class names that the encoder knows is 'zebro'; did you mean zebra?"
     assert refused(known.vector, "zebro") == message
     assert refused(known.vector, "").endswith("knows is ''")
 

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from helpers import toy_gallery
 from helpers.toy_gallery import IDENTITY, ToyEncoder, check_complete, write_files
+from PIL import Image
 
 from zscmr.retrieval import Table
 from zscmr.retrieval.cluster import Cluster
@@ -32,7 +33,8 @@ def machines(monkeypatch):
 def test_a_machine_that_dies_loses_and_doubles_nothing(machines, tmp_path):
     """40 shards; a raylet is killed once the first of them are written."""
     raylets, nodes = machines
-    write_files(tmp_path / "in", 400)
+    write_files(tmp_path / "in", 399)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "in/red.png")
     gallery = Table.open(tmp_path / "g", IDENTITY)
     cluster = Cluster(raylets.address, partial(ToyEncoder, 0.02), shard=10)
     done = []
@@ -49,6 +51,7 @@ def test_a_machine_that_dies_loses_and_doubles_nothing(machines, tmp_path):
     thread.join(120)
     assert done[0].added == 400
     check_complete(gallery, tmp_path / "in")
+    assert str(tmp_path / "in/red.png") not in dict(gallery.without_colours(tmp_path / "in"))
     (tmp_path / "in/ant/00000.png").write_text("bad")
     assert gallery.update("photo", tmp_path / "in", ToyEncoder(), lambda *_: None, cluster).removed == 1
 

@@ -1,11 +1,14 @@
 """Gallery and pictures over S3, against a server on this machine that speaks it."""
 
+import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.toy_gallery import DIM, IDENTITY, ToyEncoder, adding, check_complete, vector_of, write_files
+from PIL import Image
 
 from zscmr.retrieval import AddRules, Table, sources, updates
 from zscmr.retrieval.schema import File
@@ -46,6 +49,25 @@ def test_pictures_on_object_storage(storage, tmp_path, refused, capsys):
     done = table.update("photo", f"{source}/", ToyEncoder())
     assert (done.added, done.kept, done.removed) == (1, 0, 2)
     assert refused(table.update, "photo", "s3://zscmr/none", ToyEncoder()) == "--add s3://zscmr/none: no such folder"
+
+
+def test_colours_on_object_storage(storage, monkeypatch):
+    """Written as photos are added; read from the photos for a gallery of an earlier version."""
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(content, "PNG")
+    storage.put_object(Bucket="zscmr", Key="coloured/red.png", Body=content.getvalue())
+    storage.put_object(Bucket="zscmr", Key="coloured/none.png", Body=b"no picture")
+    new, old = Table.open("s3://zscmr/new", IDENTITY), Table.open("s3://zscmr/old", replace(IDENTITY, coloured=False))
+    new.update("photo", "s3://zscmr/coloured", ToyEncoder())
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Table, "add_colours", lambda table: None)
+        earlier.setattr(updates, "_fill_colours", lambda *_: None)
+        old.update("photo", "s3://zscmr/coloured", ToyEncoder())
+    assert old.update("photo", "s3://zscmr/coloured", ToyEncoder()).kept == 2
+    for table in (new, old):
+        colours = dict(zip(table.pictures("photo").names, table.pictures("photo").colours, strict=True))
+        assert colours["s3://zscmr/coloured/red.png"][3] > 0.8
+        assert np.isnan(colours["s3://zscmr/coloured/none.png"]).all()
 
 
 def test_rows_of_a_prefix_that_is_empty_stay_until_they_are_to_be_forgotten(storage, tmp_path, capsys):

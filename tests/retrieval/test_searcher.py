@@ -202,7 +202,7 @@ def test_a_class_name_is_searched_alone_and_weighed_with_a_picture(folders, monk
     disc, bar = folders["sketch"] / "disc/disc_3.png", folders["sketch"] / "bar/bar_1.png"
     vectors = ToyEncoder().embed([disc, bar])[0]
     searcher = toy_searcher(folders)
-    assert searcher.class_names == () and "this encoder knows none" in refused(searcher.search, class_name="bar")
+    assert searcher.class_names == () and "knows no class names" in refused(searcher.search, class_name="bar")
     monkeypatch.setattr(ToyEncoder, "class_vectors", ClassVectors(("disc", "bar"), vectors))
     monkeypatch.setattr(ToyEncoder, "cutoff", 0.01)
     pictures = searcher.table.pictures("photo")

@@ -11,6 +11,7 @@ from helpers.unlisted import refuse_to_list
 from zscmr.retrieval import updates
 from zscmr.retrieval.table import Table
 from zscmr.retrieval.updates import AddRules, Update
+from zscmr.utils.console import Once
 
 FORGET = AddRules(forget=True)
 
@@ -127,6 +128,21 @@ def test_an_empty_folder_keeps_its_rows_where_it_had_several(opened, tmp_path, c
 
 
 @posix
+def test_a_folder_that_is_followed_is_warned_of_once(opened, tmp_path, capsys):
+    """Of a bad picture and of what is left out; again once the picture has changed and is as bad."""
+    folder, rules = tmp_path / "in", AddRules(once=Once())
+    write_files(folder, 2)
+    bad = folder / "ant/bad.png"
+    bad.write_text("bad")
+    (folder / "film.mov").write_text("x")
+    warning = f"warning: {bad}: bad, skipped\n"
+    left_out = f"{folder}: left out, because they cannot be read: 1 video\n"
+    for modified, expected in ((1, (left_out, warning)), (1, ("", "")), (2, ("", warning))):
+        os.utime(bad, (modified, modified))
+        opened.update("photo", folder, ToyEncoder(), lambda *_: None, rules=rules)
+        assert capsys.readouterr() == expected
+
+
 @pytest.mark.parametrize("rules", [AddRules(), FORGET])
 def test_rows_of_what_could_not_be_listed_stay(opened, tmp_path, capsys, monkeypatch, rules):
     """Permissions do not bind root, so that the system calls refuse: a folder in the middle, and a file's state."""

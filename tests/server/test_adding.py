@@ -37,7 +37,7 @@ def test_adding_shows_how_far_it_is(serve, folders):
     assert held.reached.wait(30)
     expected = {"folder": body["folder"], "gallery": "sketch", "done": 12, "total": 24, "running": True}
     assert server.json("GET", "/health")["adding"] == expected
-    assert server.json("POST", "/add", body, 409) == {"error": "add: an addition is running already"}
+    assert server.json("POST", "/add", body, 409) == {"error": "an addition is running already"}
     held.go.set()
     server.api.adding.wait()
     health = server.json("GET", "/health")
@@ -66,7 +66,7 @@ def test_a_name_that_is_no_folder_is_refused(serve):
     server = serve(may_add=True)
     for folder in ("no such pictures", "/no/such/folder", "/dev/null", "/a\0b", "/\ud800", "", "~/no such pictures"):
         answer = server.json("POST", "/add", {"folder": folder}, 400)
-        assert answer == {"error": f"folder: no such folder: {folder!r}"}
+        assert answer == {"error": f"no such folder: {folder!r}"}
 
 
 def test_folders_are_named_as_people_type_them(serve, folders, tmp_path, monkeypatch):
@@ -87,7 +87,7 @@ def test_folders_are_named_as_people_type_them(serve, folders, tmp_path, monkeyp
 
 def test_an_addition_that_fails_says_why(serve, folders, capsys):
     def fails(*_, **__):
-        raise BadInput("none of its pictures can be read")
+        raise BadInput(f"--add {folders['photo']}: none of its pictures can be read")
 
     server = serve(may_add=True)
     server.searcher.table.update = fails
@@ -95,6 +95,17 @@ def test_an_addition_that_fails_says_why(serve, folders, capsys):
     server.api.adding.wait()
     assert server.json("GET", "/health")["adding"]["error"] == "none of its pictures can be read"
     assert "none of its pictures can be read" in capsys.readouterr().err
+
+
+def test_an_addition_loads_the_gallery_that_searches_need(serve, folders, monkeypatch, sketch):
+    server, loaded = serve(may_add=True), []
+    pictures = server.searcher.table.pictures
+    monkeypatch.setattr(server.searcher.table, "pictures", lambda kind: loaded.append(kind) or pictures(kind))
+    (folders["photo"] / "bar/bar_0.jpg").unlink()
+    server.json("POST", "/add", {"folder": str(folders["photo"])}, 202)
+    server.api.adding.wait()
+    assert loaded == ["photo"]
+    assert server.search(sketch)["pictures"] == 23 and loaded == ["photo"]
 
 
 def test_the_terminal_tells_the_end(serve, folders, capsys):

@@ -126,7 +126,7 @@ def test_pictures_that_vanish_show_as_gone(serve, folders, sketch):
     assert server.search(sketch, "top=1")["found"] == [{**first, "gone": True}]
     for path in ("picture", "thumbnail", "preview"):
         answer = server.json("GET", f"/{path}/{first['id']}", status=410)
-        assert answer == {"error": "picture: has gone from the disk"}
+        assert answer == {"error": "the picture has gone from the disk"}
     server.searcher.table.update("photo", folders["photo"], None, lambda done, total: None)
     assert server.search(sketch, "top=1")["found"][0]["id"] != first["id"]
     assert server.json("GET", f"/picture/{first['id']}", status=404)
@@ -139,7 +139,7 @@ def test_a_picture_that_is_none_any_more_is_not_sent(serve, folders):
     (folders["photo"] / "bar/bar_0.jpg").write_text("a secret")
     for path in ("picture", "thumbnail", "preview"):
         answer = server.json("GET", f"/{path}/{photos.ids[0]}", status=422)
-        assert answer == {"error": "picture: cannot be read"}
+        assert answer == {"error": "the picture cannot be read"}
 
 
 @posix
@@ -161,7 +161,7 @@ def test_a_link_in_place_of_a_picture_or_its_folder_is_not_followed(serve, folde
     original.symlink_to(elsewhere)
     for path in ("picture", "thumbnail", "preview"):
         answer = server.json("GET", f"/{path}/{picture}", status=422)
-        assert answer == {"error": "picture: cannot be read"}
+        assert answer == {"error": "the picture cannot be read"}
 
 
 def test_classes_and_health(server, drawn):
@@ -213,7 +213,7 @@ JSON = {"Content-Type": "application/json"}
         ("GET", "/zip", {}, None, 400, "id: expected 1 to 200 ids, received 0"),
         ("GET", "/zip?id=x", {}, None, 404, "no picture 'x' in the gallery"),
         ("GET", "/picture/0000000000000000", {}, None, 404, "no picture '0000000000000000' in the gallery"),
-        ("POST", "/add", JSON, b'{"folder": "/"}', 403, "add: this server does not add pictures on request"),
+        ("POST", "/add", JSON, b'{"folder": "/"}', 403, "this server does not add pictures on request"),
     ],
 )
 def test_refusals_have_one_form(server, method, path, headers, body, status, why):
@@ -261,7 +261,7 @@ def test_a_class_name_alone_and_with_a_picture(serve, sketch, monkeypatch):
         hit.id for hit in server.searcher.like(*like.values(), "photo", 3, class_name="disc")
     ]
     error = server.json("POST", "/search?class_name=disk", {}, 400)["error"]
-    assert error == "class name: none of the 1 that the encoder knows is 'disk'; near it: disc"
+    assert error == "none of the 1 class names that the encoder knows is 'disk'; did you mean disc?"
     assert server.json("POST", "/search", {}, 400) == {"error": "body: expected an object with a text 'like'"}
 
 

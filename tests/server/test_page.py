@@ -20,6 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from zscmr.datasets.crayons import CRAYONS, GREYS
 from zscmr.inference.class_vectors import ClassVectors
 from zscmr.server.browser import opened
 
@@ -579,4 +580,29 @@ def test_a_name_is_searched_alone_and_with_the_drawing(browser, server, sketch, 
     page.close()
     page["class-name"].clear()
     page["class-name"].send_keys("white shed", Keys.ENTER)
-    page.until(lambda: page["status"].text.endswith("knows is 'white shed'; near it: white_sheet"))
+    page.until(lambda: page["status"].text.endswith("knows is 'white shed'; did you mean white_sheet?"))
+
+
+def test_pens_have_colours(page, browser, server):
+    """Those of the crayons; a drawing keeps them in the address, through undo and a reload, and in what is sent."""
+    pens = browser.find_elements(By.CSS_SELECTOR, "#pens input")
+    colours = [pen.value_of_css_property("background-color") for pen in pens]
+    crayons = [(0, 0, 0), *CRAYONS[GREYS:].tolist()]
+    assert colours == [f"rgba({red}, {green}, {blue}, 1)" for red, green, blue in crayons]
+    page["eraser"].click()
+    pens[1].click()
+    assert page["eraser"].get_attribute("aria-pressed") == "false"
+    page.stroke(LINE)
+    pens[1].send_keys(Keys.ARROW_RIGHT)  # by keys: the next pen
+    page.stroke(OTHER)
+    page["undo"].click()
+    page["redo"].click()
+    drawn = page.drawn
+    pixels = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
+    counts = [(pixels == colour).all(2).sum() for colour in crayons]
+    assert min(counts[1:3]) > 1000 and not counts[0] and not any(counts[3:])
+    page.until(lambda: "colours not weighed" in page["status"].text)  # the toy gallery has none
+    browser.refresh()
+    page.until(lambda: page["status"].text and page.drawn == drawn)
+    assert browser.find_element(By.CSS_SELECTOR, "#pens :checked").get_attribute("title") == "orange"
+    browser.execute_script("sessionStorage.removeItem('pen')")

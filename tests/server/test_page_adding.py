@@ -1,6 +1,7 @@
 """Adding from the page, in Chromium: the first folder, what is wrong with one, and a folder that is followed."""
 
 import shutil
+import threading
 
 import pytest
 
@@ -33,6 +34,26 @@ def test_the_first_folder_is_added_from_the_page(browser, serve, photos):
     page.close()
 
 
+def test_while_the_first_photos_are_added_the_page_says_so(browser, serve, photos):
+    server, go = serve(may_add=True), threading.Event()
+    update = server.searcher.table.update
+
+    def held(modality, folder, encoder, progress, rules):
+        progress(3, 24)
+        assert go.wait(60)
+        return update(modality, folder, encoder, progress)
+
+    server.searcher.table.update = held
+    server.api.adding.start("photo", photos)
+    page = Page(browser, server)
+    expected = "The first photos are being added: 3 of 24. They can be searched in a moment."
+    page.until(lambda: page["status"].text == expected)
+    go.set()
+    page.until(lambda: page["status"].text.startswith("Draw something"))
+    assert page["about"].text == "24 photos in the gallery"
+    page.close()
+
+
 def test_a_page_that_may_not_add_says_who_may(browser, serve, photos):
     page = Page(browser, serve())
     assert page["status"].text.startswith("No photos in the gallery yet. The server adds them: --add DIR")
@@ -45,7 +66,7 @@ def test_what_is_wrong_stands_under_the_box(browser, serve, photos):
     server = serve(may_add=True)
     page = Page(browser, server)
     page["add-folder"].send_keys("no such pictures", Keys.ENTER)
-    page.until(lambda: page["add-error"].text == "folder: no such folder: 'no such pictures'")
+    page.until(lambda: page["add-error"].text == "No such folder: 'no such pictures'")
     box, error = page["add-folder"].rect, page["add-error"].rect
     assert 0 < error["y"] - box["y"] < 100 and page["add-error"].aria_role == "alert"
     update = server.searcher.table.update
@@ -56,7 +77,7 @@ def test_what_is_wrong_stands_under_the_box(browser, serve, photos):
     server.searcher.table.update = fails
     page["add-folder"].clear()
     page["add-folder"].send_keys(str(photos), Keys.ENTER)
-    page.until(lambda: page["add-error"].text == "the drive is gone")
+    page.until(lambda: page["add-error"].text == "The drive is gone")
     server.searcher.table.update = update
     page["add-folder"].send_keys(Keys.ENTER)
     page.until(lambda: "24 added" in page["adding-text"].text)

@@ -98,6 +98,7 @@ def test_a_drawing_is_photographed(browser, server, drawn, size):
     with phone(browser, size):
         page = Page(browser, server)
         assert page["photograph"].is_displayed() and not page["phone"].is_displayed()
+        assert page["hint"].text == "Draw here"  # nothing can be dropped
         assert page["camera"].get_attribute("capture") == "environment"
         page["camera"].send_keys(str(drawn["sketch"] / "disc/disc_2.png"))
         page.until(lambda: len(page.shown) == 24)

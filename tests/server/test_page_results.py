@@ -206,6 +206,8 @@ def test_the_drawing_is_saved(page, downloads):
     page.stroke([(0, 0), (100, 0)])
     page["eraser"].click()
     page.stroke([(50, 0), (50, 0)])
+    page.browser.find_elements(By.CSS_SELECTOR, "#pens input")[4].click()
+    page.stroke([(0, 50), (100, 50)])
     page["save-png"].click()
     saved, shown = (Image.open(io.BytesIO(png)) for png in (downloaded(page, downloads / "drawing.png"), page.drawn))
     np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), np.asarray(shown.convert("RGB")))
@@ -213,6 +215,6 @@ def test_the_drawing_is_saved(page, downloads):
     text = downloaded(page, downloads / "drawing.svg").decode()
     strokes = re.findall(r'<path d="M(\S+) (\S+)L(\S+) (\S+)" stroke="(.*?)" stroke-width="(\d+)"', text)
     scale = 512 / page["canvas"].rect["width"]
-    assert [stroke[4:] for stroke in strokes] == [("#000", "6"), ("#fff", "18")]
+    assert [stroke[4:] for stroke in strokes] == [("#000", "6"), ("#fff", "18"), ("#3c9632", "6")]
     line = [float(number) for number in strokes[0][:4]]
     assert line == pytest.approx([256, 256, 256 + 100 * scale, 256], abs=2)

@@ -362,7 +362,7 @@ def test_an_open_server_shows_its_code_on_a_terminal(folders, monkeypatch, capsy
 
 def test_the_code_is_of_an_open_server_alone(serve):
     server = serve()
-    assert server.json("GET", "/phone", status=404)["error"].startswith("phone: only this machine reaches the server")
+    assert server.json("GET", "/phone", status=404)["error"].startswith("only this machine reaches the server")
     pytest.importorskip("segno", reason="segno is not installed: QR codes are not tested")
     server.api.open_url = "http://192.168.1.7:8000/?token=correct-horse_battery"
     status, headers, content = server.ask("GET", "/phone")

@@ -1,6 +1,6 @@
 """Tells what is in the gallery that search.py searches, and forgets folders.
 
-zscmr gallery list          the folders that were added: when, how many pictures, how many of them are gone
+zscmr gallery [list]        the folders that were added: when, how many pictures, how many of them are gone
 zscmr gallery info          where the gallery is, what it holds, and the files that are gone
 zscmr gallery remove DIR    forget the pictures added from DIR; files stay as they are
 """
@@ -28,7 +28,7 @@ NAMED = 20  # files that are gone, of each kind of picture
 
 @dataclass(frozen=True)
 class Settings(Options):
-    action: str = setting(help="list, info, or remove", choices=("list", "info", "remove"), positional=True)
+    action: str = setting("list", "list, info, or remove", choices=("list", "info", "remove"), positional=True)
     folder: str | None = setting(None, "with remove: a folder or URI that was added", metavar="DIR", positional=True)
     gallery: str | None = setting(None, "folder or URI of the gallery (default: as of search)", metavar="DIR|URI")
     run: Path | None = setting(None, "the gallery of this run directory, in RUN/search", metavar="DIR")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from zscmr import server
 from zscmr.commands.export import ensure_encoders
-from zscmr.datasets.cleaning import notices_photos
+from zscmr.datasets.cleaning import DrawingNotes
 from zscmr.evaluation.distances import MEMORY, check_vectors
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
@@ -32,10 +32,11 @@ from zscmr.retrieval.cluster import Cluster, PackedEncoder
 from zscmr.retrieval.default_gallery import default_gallery
 from zscmr.retrieval.encoder import SHIPPED, exported, several
 from zscmr.retrieval.run_gallery import identity_of, is_encoder, leaked
+from zscmr.retrieval.searcher import Queries
 from zscmr.retrieval.sources import queries_in
 from zscmr.retrieval.updates import check_source
 from zscmr.server.address import Address, choose_token
-from zscmr.utils.console import say, warn
+from zscmr.utils.console import Once, say, warn
 from zscmr.utils.errors import BadInput
 from zscmr.utils.folders import expanded
 from zscmr.utils.options import Options, setting
@@ -185,7 +186,7 @@ def draw(settings, searcher):
     if folder:
         if settings.add:
             check_source(searcher.table, settings.gallery_kind, folder)
-        adding = settings.gallery_kind, folder, AddRules(settings.follow_links, settings.forget)
+        adding = settings.gallery_kind, folder, AddRules(settings.follow_links, settings.forget, Once())
     may_add = settings.allow_add
     if not folder and not any(map(searcher.table.count, MODALITIES)):
         may_add |= address.token is not None and not address.is_open  # whoever started it, and nobody else
@@ -209,14 +210,14 @@ def add(settings, searcher):
 
 def follow(settings, searcher):
     """Keep the gallery up to date with the folder of --watch until Ctrl-C."""
-    kind, rules, again = settings.gallery_kind, AddRules(settings.follow_links, settings.forget), False
+    kind, rules, again = settings.gallery_kind, AddRules(settings.follow_links, settings.forget, Once()), False
     encoder, folder = searcher.encoder(kind), settings.watch
     with suppress(KeyboardInterrupt):
         for _ in watching.changes(folder, threading.Event()):
             try:
                 done = searcher.table.update(kind, folder, encoder, rules=rules)
             except BadInput as fault:  # no picture yet, or one that is being copied
-                warn(fault)
+                rules.once.warn(fault)
                 continue
             if done.added or done.removed or not again:
                 say(f"{folder}: {done.counts}")
@@ -229,39 +230,44 @@ def search(settings, searcher, queries, faults):
     began = time.perf_counter()
     searcher.encoder(settings.query_kind)
     loaded = time.perf_counter()
-    vectors, queries = embedded(settings, searcher, queries, faults) if queries else (None, [settings.class_name])
+    sent, files = Queries(None, settings.class_name), [settings.class_name]
+    if queries:
+        sent, files = embedded(settings, searcher, queries, faults)
     unseen = True if settings.unseen_only else False if settings.seen_only else None
     filters = Filter(settings.classes, settings.below, unseen)
-    choices = settings.gallery_kind, settings.top, filters, settings.exact, settings.class_name
-    unnamed = searcher.search_embedded(vectors, settings.query_kind if settings.query else "sketch", *choices)
+    choices = settings.gallery_kind, settings.top, filters, settings.exact
+    unnamed = searcher.search_embedded(sent, settings.query_kind if settings.query else "sketch", *choices)
     if not unnamed[0].searched:
         raise BadInput(f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery")
-    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, queries, strict=True)]
+    answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, files, strict=True)]
     classes = searcher.knows_classes(settings.gallery_kind)
     for line in itertools.chain.from_iterable(lines(answer, classes) for answer in answers):
         say(line)
     if answers[0].how:
         say(f"{answers[0].searched:,} pictures, {answers[0].how}")
-    labels = query_labels(queries, searcher.classes(settings.gallery_kind, filters)) if settings.query else [None]
+    for note in dict.fromkeys(answer.colours for answer in answers if answer.colours):
+        say(note)
+    labels = query_labels(files, searcher.classes(settings.gallery_kind, filters)) if settings.query else [None]
     show(settings, searcher, answers, labels)
     seconds = time.perf_counter() - loaded
-    count = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}"
+    count = f"{len(files)} {'query' if len(files) == 1 else 'queries'}"
     say(f"{count} answered in {seconds:.2f} s, after {loaded - began:.1f} s to load the encoder")
 
 
 def embedded(settings, searcher, queries, faults):
-    """(embeddings (q, dim), the queries that can be read); warn of the others and of photos given as drawings."""
-    encoder, photos = searcher.encoder(settings.query_kind), []
-    vectors, readable = encoder.embed(queries, notice=notices_photos(settings.query_kind, photos))
+    """(`Queries`, the files that can be read); warn of the others and of photos given as drawings."""
+    encoder, notes = searcher.encoder(settings.query_kind), DrawingNotes(settings.query_kind)
+    vectors, readable = encoder.embed(queries, notice=notes)
     faults = faults + encoder.faults(queries, readable)
     if not readable.any():
         raise BadInput(several(faults))
     for why in faults:
         warn(f"{why}, skipped")
     queries = [file for file, good in zip(queries, readable, strict=True) if good]
-    warn_of_photos([file for file in queries if str(file) in photos])
+    warn_of_photos([file for file in queries if str(file) in notes.photos])
     check_vectors(vectors[readable], "--query: the embedding of picture", searcher.distance)
-    return vectors[readable], queries
+    colours = [notes.colours.get(str(file)) for file in queries]
+    return Queries(vectors[readable], settings.class_name, colours), queries
 
 
 def warn_of_photos(photos):

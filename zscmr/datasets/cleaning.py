@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 from scipy import ndimage
 
+from zscmr.datasets.crayons import drawing_colours, drawing_lines
+
 WORKING_SIDE = 1536  # pixels of the longer side at which colours are compared
 MASK_SIDE = 768  # the same, at which specks, stripes and frames are looked for
 GROUND_SIDE = 192  # the same, at which paper and light are estimated
@@ -48,6 +50,8 @@ def clean_drawing(picture):
     grey = as_grey(opaque)
     if grey is not None and is_clean(grey):
         return without_specks(np.asarray(grey))
+    if grey is None and (lines := drawing_lines(opaque)) is not None:
+        return without_specks(lines)
     reduced = reduce(opaque)
     strokes, box = blacken(np.asarray(reduced))
     scale = opaque.width / reduced.width
@@ -62,14 +66,32 @@ def clean_drawing(picture):
     return Image.fromarray(strokes), box
 
 
-def notices_photos(kind, photos):
-    """A `notice` of `Reading` that adds to the list `photos` the files given as sketches that look like photos."""
+class DrawingNotes:
+    """A `notice` of `Reading` that keeps what is known of files given as sketches.
 
-    def notice(file, picture):
-        if kind == "sketch" and looks_like_photo(picture):
-            photos.append(file)
+    Args:
+        kind: what the files are; of photos nothing is noted.
 
-    return notice
+    Attributes:
+        photos: files that look like photos.
+        colours: {file: shares (12,) of the crayons} of drawings in colours.
+    """
+
+    def __init__(self, kind):
+        self.kind, self.photos, self.colours = kind, [], {}
+
+    def __call__(self, file, picture):
+        self.note_colours(file, picture)
+        if self.kind == "sketch" and file not in self.colours and looks_like_photo(picture):
+            self.photos.append(file)
+
+    def note_colours(self, file, picture):
+        """A `notice` that leaves `photos` empty."""
+        if self.kind == "sketch":
+            opaque = on_ground(picture)
+            shares = drawing_colours(opaque) if as_grey(opaque) is None else None
+            if shares is not None:
+                self.colours[file] = shares
 
 
 def looks_like_photo(picture):

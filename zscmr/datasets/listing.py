@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zscmr.datasets.picture_formats import INSTALL, SUFFIXES, UNREADABLE
-from zscmr.utils.console import say, visible, warn
+from zscmr.utils.console import Once, visible
 
 #: folders of thumbnails, deleted files and system data, in small letters; hidden ones are skipped anyway. Only names
 #: that no user gives a folder: "thumbs", "previews" or "trash" may hold somebody's pictures.
@@ -125,24 +125,28 @@ class Scan:
         counts = Counter(self.kinds.values())
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
-    def report(self):
-        """Print what was skipped: a warning for each folder concerned, and a line on what was left out."""
+    def report(self, once=None):
+        """Print what was skipped: a warning for each folder concerned, and a line on what was left out.
+
+        `once`: a `Once` that prints; left out: everything is printed.
+        """
+        once = once or Once()
         for path, reason in sorted(self.unlisted.items()):
             counted = os.path.splitext(path)[1].lower() in SUFFIXES or reason.startswith("a link")
             if not counted and path != self.root:  # the root is the caller's to name
-                warn(f"{shown(path)}: {reason}, skipped")
+                once.warn(f"{shown(path)}: {reason}, skipped")
         for (folder, reason), names in sorted(self.faults.items()):
-            warn(f"{shown(folder)}: {_count(names, 'file')}: {reason}, skipped")
+            once.warn(f"{shown(folder)}: {_count(names, 'file')}: {reason}, skipped")
         if self.links:
             hint = "" if self.follow_links else " that lead out of it or nowhere (--follow-links takes the former)"
-            warn(f"{shown(self.root)}: {_count(self.links, 'link')}{hint or ' that lead nowhere'}, skipped")
+            once.warn(f"{shown(self.root)}: {_count(self.links, 'link')}{hint or ' that lead nowhere'}, skipped")
         if self.kinds:
             install = [f"{kind}: {INSTALL[kind]}" for kind, _ in self._by_count() if kind in INSTALL]
             hint = f" ({'; '.join(install)})" if install else ""
-            say(f"{shown(self.root)}: left out, because they cannot be read: {self.left_out()}{hint}")
+            once.say(f"{shown(self.root)}: left out, because they cannot be read: {self.left_out()}{hint}")
         if self.skipped_folders:
             folders = _count(self.skipped_folders, "folder")
-            say(f"{shown(self.root)}: {folders} of thumbnails, deleted files or system data left out")
+            once.say(f"{shown(self.root)}: {folders} of thumbnails, deleted files or system data left out")
 
 
 def _count(items, noun):

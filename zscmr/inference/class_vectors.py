@@ -74,5 +74,5 @@ class ClassVectors:
         if class_key(name) in positions:
             return self.vectors[positions[class_key(name)]]
         near = difflib.get_close_matches(class_key(name), positions, NEAR)
-        hint = f"; near it: {', '.join(self.names[positions[key]] for key in near)}" if near else ""
-        raise BadInput(f"class name: none of the {len(self.names)} that the encoder knows is {name[:80]!r}{hint}")
+        hint = f"; did you mean {', '.join(self.names[positions[key]] for key in near)}?" if near else ""
+        raise BadInput(f"none of the {len(self.names)} class names that the encoder knows is {name[:80]!r}{hint}")

@@ -61,6 +61,7 @@ def write_answers(file, about, answers):
             "query": os.fsencode(answer.query).decode(errors="backslashreplace"),  # a name may hold any bytes
             "cutoff": answer.cutoff,
             "similar": answer.any_similar,
+            **({"colours": answer.colours} if answer.colours else {}),
             "found": [_described(hit) for hit in answer],
         }
         for answer in answers

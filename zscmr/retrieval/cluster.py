@@ -19,7 +19,6 @@ from zscmr.retrieval.probes import Probe
 from zscmr.retrieval.schema import File, picture_id
 from zscmr.retrieval.sources import open_source
 from zscmr.retrieval.table import Table
-from zscmr.utils.console import warn
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri, temporary_folder
 from zscmr.utils.processes import missing, stderr_held_back
@@ -60,8 +59,8 @@ class Cluster:
         """`open_encoder`: such as a `PackedEncoder`; `shard`: pictures, by default as the machines share them best."""
         self.address, self.open_encoder, self.shard = address, open_encoder, shard
 
-    def embedded(self, table, modality, source, files, encoder, step):
-        """Embed and write `files`; return the paths (set) of those that can be read. Warns of others."""
+    def embedded(self, table, modality, source, files, encoder, step, once):
+        """Embed and write `files`; return the paths (set) of those that can be read. Warns of others by a `Once`."""
         if not files:
             return set()
         ray, data = self._connected()
@@ -86,7 +85,7 @@ class Cluster:
             for count, row in enumerate(self._rows(ray, done, table), start=1):
                 step(count)
                 if row["fault"]:
-                    warn(f"{row['fault']}, skipped")
+                    once.warn(f"{row['fault']}, skipped")
                 else:
                     added.add(row["path"])
         except ray.exceptions.RayError as error:

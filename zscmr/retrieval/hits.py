@@ -1,7 +1,7 @@
 """What a search returns, for command, page and programs alike."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class Answer:
         how: empty if the vectors were compared in memory, else how the table was searched.
         query: what the user gave, if it was a path; the class name of a search by name alone.
         cutoff: distance beyond which pictures are not similar to the query; None: unknown.
+        colours: how the colours of the drawing count, in words; empty for a query without colours.
         parts: () -> vectors (k, n, dim) of the hits, or packed codes, each whole and by its windows; None: unknown.
     """
 
@@ -49,6 +50,7 @@ class Answer:
     how: str = ""
     query: str | None = None
     cutoff: float | None = None
+    colours: str = ""
     parts: "Callable[[], npt.NDArray[np.generic]] | None" = field(default=None, compare=False, repr=False)
 
     @property
@@ -95,6 +97,12 @@ def answers(
         Answer(_hits(one, apart, box), searched, count, how, parts=of_one)
         for one, apart, box, of_one in zip(pictures, distances, boxes, parts, strict=True)
     ]
+
+
+def noted(answers: Sequence[Answer], colours: "Sequence[object] | None", note: str) -> list[Answer]:
+    """The answers, with `note` for those queries that have colours, which are not None."""
+    has_colours = [False] * len(answers) if colours is None else [shares is not None for shares in colours]
+    return [replace(one, colours=note) if noted else one for one, noted in zip(answers, has_colours, strict=True)]
 
 
 def _hits(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from zscmr.datasets.crayons import CRAYONS
 from zscmr.evaluation import codes
 from zscmr.evaluation.distances import check_vectors
 from zscmr.inference.windows import Windows
@@ -29,6 +30,7 @@ class Identity:
         digest: of the run or encoder.
         windows: with which photos are added; None: whole pictures alone.
         dated: whether the table has the time at which pictures were taken; those of earlier versions have not.
+        coloured: whether it has the colours of photos; `Table.add_colours` adds them to those of earlier versions.
     """
 
     dim: int
@@ -36,6 +38,7 @@ class Identity:
     digest: str
     windows: Windows | None = None
     dated: bool = True
+    coloured: bool = True
 
     def record(self):
         """A JSON value. Without windows it has no key for them, as in galleries made by earlier versions."""
@@ -60,9 +63,10 @@ class Pictures:
     windows: np.ndarray | None = None  # (m, dim) float16, those of a picture in a row
     window_counts: np.ndarray | None = None  # (n,) int64; 0 for a picture without windows
     taken: np.ndarray | None = None  # (n,) datetime64[s] by the camera's clock, NaT where unknown
+    colours: np.ndarray | None = None  # (n, 12) float32 of `photo_colours`, NaN where unknown; None: all unknown
 
     def take(self, rows):
-        """The pictures of the given rows, without their windows."""
+        """The pictures of the given rows, without their windows and colours."""
         columns = self.ids, self.paths, self.names, self.classes, self.unseen, self.vectors
         taken = None if self.taken is None else self.taken[rows]
         return Pictures(*(column[rows] for column in columns), taken=taken)
@@ -133,7 +137,7 @@ def picture_id(modality, path):
     return hashlib.sha256(f"{modality}\0{path}".encode()).hexdigest()[:16]
 
 
-def rows(identity, modality, files, unseen, vectors, names=None, taken=None):
+def rows(identity, modality, files, unseen, vectors, names=None, optional=None):
     """A record batch of pictures.
 
     Args:
@@ -143,7 +147,7 @@ def rows(identity, modality, files, unseen, vectors, names=None, taken=None):
         unseen: (n,) whether the encoder was not trained on the class.
         vectors: (n, dim), or with windows (n, 1 + count, dim), the whole picture first.
         names: n texts to be shown; one without a path is identified by its name. Left out: the paths.
-        taken: n `datetime` or None, when the pictures were taken; left out: unknown.
+        optional: {column: n values or None}, "taken" (`datetime`) and "colours" (`packed_colours`); left out: unknown.
     """
     import pyarrow
 
@@ -156,6 +160,7 @@ def rows(identity, modality, files, unseen, vectors, names=None, taken=None):
     schema = schema_of(identity)
     kind = schema.field("vector").type
     values = pyarrow.array(np.ascontiguousarray(vectors).ravel())
+    unknown = [None] * len(files)
     columns = {
         "id": [picture_id(modality, file.path or name) for file, name in zip(files, names, strict=True)],
         "modality": [modality] * len(files),
@@ -170,7 +175,10 @@ def rows(identity, modality, files, unseen, vectors, names=None, taken=None):
     if identity.windows:
         columns["windows"] = _lists(every_row)
     if identity.dated:
-        columns["taken"] = taken or [None] * len(files)
+        columns["taken"] = unknown
+    if identity.coloured:
+        columns["colours"] = unknown
+    columns |= {name: values for name, values in (optional or {}).items() if name in columns}
     arrays = [pyarrow.array(column, schema.field(name).type) for name, column in columns.items()]
     return pyarrow.record_batch(arrays, schema=schema)
 
@@ -206,9 +214,22 @@ def schema_of(identity):
             pa.field("vector", vector, False),
             *windows,
             *([pa.field("taken", pa.timestamp("s"))] if identity.dated else []),
+            *([colours_field()] if identity.coloured else []),
         ],
         {"zscmr": json.dumps({"format": FORMAT, **identity.record()})},
     )
+
+
+def colours_field():
+    """The column of the photos' colours, as the bytes of float16: LanceDB refuses null among vectors."""
+    import pyarrow as pa
+
+    return pa.field("colours", pa.binary(2 * len(CRAYONS)))
+
+
+def packed_colours(colours):
+    """The values of that column, of a list of (12,) or None."""
+    return [None if one is None else np.asarray(one, np.float16).tobytes() for one in colours]
 
 
 def columns_of(identity):
@@ -217,6 +238,7 @@ def columns_of(identity):
         *PICTURE_COLUMNS,
         *(["windows"] if identity.windows else []),
         *(["taken"] if identity.dated else []),
+        *(["colours"] if identity.coloured else []),
     ]
 
 
@@ -239,8 +261,8 @@ def checked_identity(location, schema, identity=None):
             )
     try:
         windows = Windows.from_record(recorded["windows"]) if "windows" in recorded else None
-        dated = "taken" in schema.names
-        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], windows, dated)
+        optional = windows, "taken" in schema.names, "colours" in schema.names
+        identity = Identity(recorded["dim"], recorded["distance"], recorded["digest"], *optional)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{location}: its metadata cannot be read ({first_line(error)})") from error
     expected = schema_of(identity)
@@ -268,7 +290,19 @@ def pictures_of(batches, identity):
         vectors_of(table.column("vector").chunks, identity),
         *(_windows_of(table.column("windows").chunks, identity.dim) if identity.windows else (None, None)),
         table.column("taken").to_numpy() if identity.dated else None,
+        _colours_of(table.column("colours")) if identity.coloured else None,
     )
+
+
+def _colours_of(column):
+    """Colours (n, 12) float32 of the column, NaN where unknown; None if all are."""
+    known = column.is_valid().to_numpy()
+    if not known.any():
+        return None
+    colours = np.full((len(column), len(CRAYONS)), np.nan, np.float32)
+    values = b"".join(column.drop_null().to_pylist())
+    colours[known] = np.frombuffer(values, np.float16).reshape(-1, len(CRAYONS))
+    return colours
 
 
 def _windows_of(chunks, dim):

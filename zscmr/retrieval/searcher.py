@@ -6,17 +6,20 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from zscmr.datasets.classes import class_key
+from zscmr.datasets.cleaning import DrawingNotes
+from zscmr.datasets.crayons import colour_differences
 from zscmr.evaluation.distances import MEMORY, check_vectors, scaled_rows
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.inference.engines import LITERT
 from zscmr.retrieval import hits
-from zscmr.retrieval.encoder import SHIPPED, Encoder, as_list, embed_all, is_one
+from zscmr.retrieval.encoder import SHIPPED, Encoder, as_file, as_list, embed_all, is_one
 from zscmr.retrieval.filters import EVERYTHING, Filter
 from zscmr.retrieval.hits import Answer
 from zscmr.retrieval.run_gallery import open_encoder_table, open_run_table
@@ -28,12 +31,33 @@ if TYPE_CHECKING:
 
 
 CLASS_WEIGHT = 0.5  # of the class in a query of a picture and a class name
+COLOUR_WEIGHT = 0.15  # of the difference of colours, 0 to 1, in the distance from a drawing in colours
+USUAL_DIFFERENCE = 0.8  # of colours between a drawing and photos of its class: the cut-off grows by its weight
+CANDIDATES = 1000  # pictures nearest by shape whose colours are compared
+WEIGHED = "colours weighed"
+NOT_COSINE = "colours not weighed: only beside cosine distances"
+NOT_READ = "colours not weighed: the gallery has none; --add reads those of the photos in a folder"
 EXPECTED = 100  # hits of an answer that are looked up together, in groups
 REMEMBERED = 5000  # ids that are remembered, and pictures
 
 
 class UnknownPicture(BadInput):
     """An id that no picture of the gallery has."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What is searched with; vectors or a class name.
+
+    Args:
+        vectors: embeddings (q, dim) of pictures, or None.
+        class_name: as of `Searcher.search`.
+        colours: of each picture the shares (12,) of `drawing_colours`, None for one without; left out: none have any.
+    """
+
+    vectors: Any
+    class_name: str | None = None
+    colours: Any = None
 
 
 class View:
@@ -44,8 +68,13 @@ class View:
         self.pictures, self.identity = pictures, identity
         self.index = index_over(pictures, identity, memory=memory) if len(pictures.ids) else None
 
-    def search(self, vectors, top, filters=EVERYTHING, but=None, exact=True):
-        """An `Answer` for each of the vectors (q, dim); arguments are those of `TableIndex.search`."""
+    def search(self, vectors, top, filters=EVERYTHING, but=None, exact=True, colours=None):
+        """An `Answer` for each of the vectors (q, dim).
+
+        `colours`: as of `Queries`; the others as of `TableIndex.search`.
+        """
+        note = self._colours_note()
+        by_colour = note == WEIGHED and any(shares is not None for shares in colours or ())
         mask, count = None, len(self.pictures.ids)
         if filters or but is not None:
             mask = filters.mask(self.pictures)
@@ -54,11 +83,31 @@ class View:
         searched = count if mask is None else int(np.count_nonzero(mask))
         if not searched:
             return hits.answers([self.pictures.take([])] * len(vectors), [()] * len(vectors), 0, count)
-        rows, distances, best = nearest_pictures(self.index, vectors, top, mask)
+        candidates = nearest_pictures(self.index, vectors, max(top, CANDIDATES) if by_colour else top, mask)
+        if by_colour:
+            candidates = zip(*map(functools.partial(self._by_colour, top), *candidates, colours), strict=True)
+        rows, distances, best = candidates
         boxes = [boxes_of(self.identity.windows, row) for row in best]
         parts = [functools.partial(self.pictures.parts, row) for row in rows]
         nearest = [self.pictures.take(row) for row in rows]
-        return hits.answers(nearest, distances, searched, count, boxes=boxes, parts=parts)
+        answers = hits.answers(nearest, distances, searched, count, boxes=boxes, parts=parts)
+        return hits.noted(answers, colours, note)
+
+    def _colours_note(self):
+        if self.identity.distance != "cosine":
+            return NOT_COSINE
+        return NOT_READ if self.pictures.colours is None else WEIGHED
+
+    def _by_colour(self, top, rows, distances, best, shares):
+        """The first `top` of candidates (k,), ordered anew with the colours `shares` (12,) of the query, or None."""
+        if shares is None:
+            return rows[:top], distances[:top], best[:top]
+        differences = colour_differences(self.pictures.colours[rows], shares)
+        unknown = np.isnan(differences)  # neither nearer nor farther than the others
+        differences[unknown] = USUAL_DIFFERENCE if unknown.all() else np.mean(differences[~unknown])
+        distances = distances + COLOUR_WEIGHT * differences
+        order = np.argsort(distances, kind="stable")[:top]
+        return rows[order], distances[order], best[order]
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""
@@ -222,26 +271,37 @@ class Searcher:
         name, or a filter that names what the gallery lacks.
         """
         if pictures is None and class_name is not None:
-            [answer] = self.search_embedded(None, "sketch", gallery, top, filters, exact, class_name)
+            [answer] = self.search_embedded(Queries(None, class_name), "sketch", gallery, top, filters, exact)
             return dataclasses.replace(answer, query=class_name)
-        listed = as_list(pictures)
-        answers = self.search_embedded(self.embed(listed, kind), kind, gallery, top, filters, exact, class_name)
+        listed, notes = as_list(pictures), DrawingNotes(kind)
+        files = [as_file(one) for one in listed]
+        vectors = self.embed(files, kind, notes.note_colours)
+        queries = Queries(vectors, class_name, [notes.colours.get(file) for file in files])
+        answers = self.search_embedded(queries, kind, gallery, top, filters, exact)
         paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in listed]
         answers = [dataclasses.replace(answer, query=path) for answer, path in zip(answers, paths, strict=True)]
         return answers[0] if is_one(pictures) else answers
 
-    def search_embedded(
-        self, vectors, kind="sketch", gallery="photo", top=10, filters=EVERYTHING, exact=False, class_name=None
-    ):
-        """An `Answer`, with its cut-off, for each of the embeddings (q, dim) of pictures; others as of `search`."""
-        answers = self.search_vectors(self.weighed(vectors, class_name), gallery, top, filters, exact)
-        cutoff = self.cutoff(kind, gallery)
-        return [dataclasses.replace(answer, cutoff=cutoff) for answer in answers]
+    def search_embedded(self, queries, kind="sketch", gallery="photo", top=10, filters=EVERYTHING, exact=False):
+        """An `Answer`, with its cut-off, for each of the `Queries`; others as of `search`.
 
-    def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None):
-        """An `Answer` for each of the vectors (q, dim); `but`: id of a picture to leave out; others as of `search`."""
+        With the colours of a drawing a distance grows by COLOUR_WEIGHT times the difference of the colours.
+        """
+        vectors, cutoff = self.weighed(queries.vectors, queries.class_name), self.cutoff(kind, gallery)
+        colours = queries.colours if gallery == "photo" else None
+        answers = self.search_vectors(vectors, gallery, top, filters, exact, None, colours)
+        raised = None if cutoff is None else cutoff + COLOUR_WEIGHT * USUAL_DIFFERENCE
+        return [
+            dataclasses.replace(answer, cutoff=raised if answer.colours == WEIGHED else cutoff) for answer in answers
+        ]
+
+    def search_vectors(self, vectors, gallery="photo", top=10, filters=EVERYTHING, exact=False, but=None, colours=None):
+        """An `Answer` for each of the vectors (q, dim).
+
+        `but`: id of a picture to leave out; `colours`: as of `Queries`; the others as of `search`.
+        """
         engine = self._latest(self._engines, gallery)
-        answers = engine.search(vectors, top, filters, but, exact)
+        answers = engine.search(vectors, top, filters, but, exact, colours)
         for answer in answers:
             self._stored.expect(hit.id for hit in answer)
         return answers
@@ -263,7 +323,7 @@ class Searcher:
             return vectors
         class_vectors = self.encoder("sketch").class_vectors
         if class_vectors is None:
-            raise BadInput("class name: this encoder knows none; export.py writes those of a run, in this version")
+            raise BadInput("this encoder knows no class names; export.py writes those of a run, in this version")
         named = class_vectors.vector(class_name)[None]
         if vectors is None:
             return named

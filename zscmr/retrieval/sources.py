@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from zscmr.datasets.listing import Scan, is_skipped, pictures_in, shown, walk
 from zscmr.datasets.picture_formats import SUFFIXES
 from zscmr.retrieval.filters import inside
-from zscmr.utils.console import warn
+from zscmr.utils.console import Once
 from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import is_uri
 
@@ -53,15 +53,15 @@ class Folder:
             raise BadInput(f"--add {folder}: expected a folder, received a file")
         self._scan = Scan(self.root, follow_links)
 
-    def files(self):
-        """[`SourceFile`], sorted; prints what was skipped."""
+    def files(self, once=None):
+        """[`SourceFile`], sorted; prints what was skipped. `once` as of `Scan.report`."""
         self._scan = Scan(self.root, self.follow_links)
         files = []
         for file in walk(self._scan) if self.exists else ():
             parent = os.path.dirname(file.path)
             folder = "" if parent == str(self.root) else os.path.basename(parent)
             files.append(SourceFile(file.path, folder, file.size, file.modified))
-        self._scan.report()
+        self._scan.report(once)
         return sorted(files, key=lambda file: file.path)
 
     def has_pictures(self):
@@ -130,9 +130,9 @@ class Bucket:
     def exists(self):
         return bool(self._listed)
 
-    def files(self):
-        """[`SourceFile`], sorted; warns of files that are too large."""
-        files = []
+    def files(self, once=None):
+        """[`SourceFile`], sorted; warns of files that are too large. `once` as of `Scan.report`."""
+        files, once = [], once or Once()
         for entry in sorted(filter(lambda entry: entry.is_file, self._listed), key=lambda entry: entry.path):
             relative = PurePosixPath(entry.path).relative_to(self._path.strip("/") or ".")
             folders = ("", *relative.parts[:-1])
@@ -141,7 +141,7 @@ class Bucket:
                 continue
             uri = f"{inside(self.root)}{relative}"
             if entry.size is not None and entry.size > REMOTE_BYTES:
-                warn(f"{uri}: {entry.size:,} bytes, more than {REMOTE_BYTES:,}, skipped")
+                once.warn(f"{uri}: {entry.size:,} bytes, more than {REMOTE_BYTES:,}, skipped")
                 continue
             files.append(SourceFile(uri, relative.parent.name, entry.size, entry.mtime_ns or 0))
         return files

@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from zscmr.retrieval.schema import (
     File,
     StoredPicture,
     checked_identity,
+    colours_field,
     columns_of,
+    packed_colours,
     picture_id,
     pictures_of,
     schema_of,
@@ -104,7 +107,9 @@ class Table:
         """`Pictures` of "photo" or "sketch" in the newest version, in the order of being added."""
         condition = EVERYTHING.condition(modality, ())
         with refusal(self.location):
-            return pictures_of(read_rows(self.table(), columns_of(self.identity), condition), self.identity)
+            table = self.table()
+            self.identity = checked_identity(self.location, table.schema, self.identity)  # others may add colours
+            return pictures_of(read_rows(table, columns_of(self.identity), condition), self.identity)
 
     def count(self, modality, filters=EVERYTHING):
         """The number of pictures of "photo" or "sketch" that pass a `Filter`."""
@@ -204,6 +209,36 @@ class Table:
         with refusal(self.location):
             merge = self.table().merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pyarrow.Table.from_batches([batch]))
+
+    def add_colours(self):
+        """Add the column of colours, all unknown, to a table of an earlier version."""
+        if self.identity.coloured:
+            return
+        with refusal(self.location):
+            try:
+                self.table().add_columns(colours_field())
+            except (ValueError, RuntimeError, OSError):
+                if "colours" not in self.table().schema.names:  # else another process was faster
+                    raise
+        self.identity = replace(self.identity, coloured=True)
+
+    def without_colours(self, root):
+        """[(path, modified in ns)] of the photos added from a folder or URI whose colours are unknown."""
+        condition = f"{Filter(folder=root).condition('photo', ())} AND colours IS NULL AND size <> {UNMANAGED}"
+        with refusal(self.location):
+            batches = read_rows(self.table(), ["path", "modified"], condition)
+            return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+
+    def write_colours(self, colours):
+        """Write {id: colours (12,)} of photos; those that have gone are left out."""
+        import pyarrow
+
+        if not colours:
+            return
+        schema = pyarrow.schema([schema_of(self.identity).field("id"), colours_field()])
+        part = pyarrow.table({"id": list(colours), "colours": packed_colours(colours.values())}, schema)
+        with refusal(self.location):
+            self.table().merge_insert("id").when_matched_update_all().execute(part)
 
     def _existing(self):
         try:

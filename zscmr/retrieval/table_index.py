@@ -11,7 +11,7 @@ from zscmr.evaluation.distances import check_vectors
 from zscmr.evaluation.nearest import Index, WindowIndex
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.filters import EVERYTHING, Filter, quoted
-from zscmr.retrieval.hits import answers
+from zscmr.retrieval.hits import answers, noted
 from zscmr.retrieval.schema import columns_of, pictures_of, vectors_of
 from zscmr.retrieval.table import refusal
 from zscmr.utils.console import Progress, say
@@ -25,6 +25,7 @@ LEAST = 10_000  # pictures of a modality that an index is worth building for
 STALE = 0.2  # share of rows outside the index at which it is built anew
 _MEASURED = "zscmr-recall"
 SCANNED = 2**16  # rows ranked together in a scan
+NOT_WEIGHED = "colours not weighed: the gallery is larger than --memory"
 
 
 class TableIndex:
@@ -69,7 +70,7 @@ class TableIndex:
                 self._measured = recorded or measure(self.table, self.modality)
         return self._measured["recall"]
 
-    def search(self, vectors, top=10, filters=EVERYTHING, but=None, exact=False):
+    def search(self, vectors, top=10, filters=EVERYTHING, but=None, exact=False, colours=None):
         """An `Answer` for each query.
 
         Args:
@@ -78,6 +79,7 @@ class TableIndex:
             filters: a `Filter`. Raises BadInput if it names a class or folder that the gallery lacks.
             but: id of a picture to leave out.
             exact: compare every row.
+            colours: as of `Queries`; not weighed here, which the answers say.
         """
         check_vectors(vectors, "query", self.distance if self.distance != "hamming" else None)
         exact = exact or self.scanned
@@ -98,7 +100,8 @@ class TableIndex:
                 nearest = [self._nearest(vector, top, condition) for vector in vectors]
         pictures, distances, best = zip(*nearest, strict=True) if nearest else ((), (), ())
         boxes = [boxes_of(self.table.identity.windows, rows) for rows in best]
-        return answers(pictures, distances, searched, self.count, how, boxes)
+        nearest = answers(pictures, distances, searched, self.count, how, boxes)
+        return noted(nearest, colours, NOT_WEIGHED)
 
     def classes(self, filters=EVERYTHING):
         """The classes of the pictures that pass a filter, sorted."""

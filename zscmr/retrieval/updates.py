@@ -1,15 +1,16 @@
 """A gallery brought up to date with a folder: what is new is embedded, what is gone is dropped."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zscmr.datasets.classes import class_key
+from zscmr.datasets.crayons import photo_colours
 from zscmr.datasets.listing import shown
-from zscmr.datasets.pictures import read_date
-from zscmr.retrieval.schema import UNKNOWN, File, picture_id, rows
+from zscmr.datasets.pictures import ahead, read_date, read_thumbnail
+from zscmr.retrieval.schema import UNKNOWN, File, packed_colours, picture_id, rows
 from zscmr.retrieval.sources import open_source
-from zscmr.retrieval.thumbnails import thumbnail
-from zscmr.utils.console import Progress, warn
+from zscmr.retrieval.thumbnails import SIDE, thumbnail
+from zscmr.utils.console import Once, Progress
 from zscmr.utils.errors import BadInput
 
 BLOCK = 1024  # pictures of a commit; LanceDB compares the ids of concurrent commits by filters for 8,192
@@ -38,10 +39,12 @@ class AddRules:
     Args:
         follow_links: take what links that lead out of the folder point to.
         forget: drop rows even if the folder has gone, or has lost more than half of its pictures.
+        once: prints the warnings of all updates by these rules, each once; None: every update warns of all.
     """
 
     follow_links: bool = False
     forget: bool = False
+    once: Once | None = None
 
 
 DEFAULT_RULES = AddRules()
@@ -64,21 +67,26 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
 
     Returns an `Update`. Raises BadInput for a folder without a readable picture.
     """
-    source, before, listed = _compared(table, modality, folder, rules.follow_links)
+    rules = replace(rules, once=rules.once or Once())
+    source, before, listed = _compared(table, modality, folder, rules)
+    if modality == "photo":
+        table.add_colours()
     names = {class_key(name): name for name in table.class_names()}
     files = [_described(file, source.root_name, names) for file in listed]
     unchanged = {file.path for file in files if before.get(file.path) == file}
     new = [file for file in files if file.path not in unchanged]
     missing = before.keys() - {file.path for file in files}
-    lost = _lost(folder, source, before, missing, rules.forget)
-    with _progress(progress, modality, len(new)) as step:
+    lost = _lost(folder, source, before, missing, rules)
+    with _progress(progress, f"{modality}: embeddings", len(new)) as step:
         embedded = cluster.embedded if cluster else _embedded
-        added = embedded(table, modality, source, new, encoder, step)
+        added = embedded(table, modality, source, new, encoder, step, rules.once)
     if new and not added and not unchanged:
         raise BadInput(f"--add {folder}: none of its pictures can be read")
     unchanged |= missing - lost
     gone = before.keys() - unchanged
     table.delete([picture_id(modality, path) for path in gone - added])
+    if modality == "photo":
+        _fill_colours(table, source, progress)
     table.note(source.root, modality, changed=bool(added or gone))
     table.compact()
     return Update(len(added), len(unchanged), len(gone), source.left_out())
@@ -90,23 +98,23 @@ def check_source(table, modality, folder):
         _compared(table, modality, folder)
 
 
-def _compared(table, modality, folder, follow_links=False):
+def _compared(table, modality, folder, rules=DEFAULT_RULES):
     """(source, {path: file added from it}, [files in it now]), without files that are the run's own."""
-    source = open_source(folder, follow_links)
+    source = open_source(folder, rules.follow_links)
     before, unmanaged = table.listed(modality, source.root)
-    listed = [file for file in source.files() if file.path not in unmanaged]
+    listed = [file for file in source.files(rules.once) if file.path not in unmanaged]
     if not listed and not before and not unmanaged:
         raise BadInput(f"--add {folder}: {source.why_empty()}")
     return source, before, listed
 
 
-def _lost(folder, source, before, missing, forget):
+def _lost(folder, source, before, missing, rules):
     """The paths of rows to be dropped, of those whose files are `missing`; warns of all that stay.
 
     A row stays where its file may be there all the same (`Folder.doubts`). All stay if the folder is gone, or
     has lost more than half of its pictures, as if a drive were missing; `forget` drops them.
     """
-    lost = set(missing)
+    lost, forget, warn = set(missing), rules.forget, rules.once.warn
     for (part, why), paths in source.doubts(missing).items():
         if not forget or why != "is empty":
             hint = " (--forget drops them)" if why == "is empty" else ""
@@ -124,14 +132,16 @@ def _lost(folder, source, before, missing, forget):
 
 def embed(table, modality, source, files, encoder, step=None):
     """Embed `files` of a source and write them in one commit; return ([paths written], [faults of others])."""
-    paths, jpegs = [file.path for file in files], {}
+    paths, jpegs, colours = [file.path for file in files], {}, {}
 
-    def notice(path, picture):  # thumbnails cost little here, where photos are decoded anyway
-        jpegs[path] = thumbnail(picture)
+    def notice(path, picture):  # it costs little here, where photos are decoded anyway
+        colours[path] = photo_colours(picture)
+        if table.thumbnails.folder:
+            jpegs[path] = thumbnail(picture)
 
     with source.local(paths) as local:
         windows = table.identity.windows_of(modality)
-        hooks = step, notice if modality == "photo" and table.thumbnails.folder else None
+        hooks = step, notice if modality == "photo" else None
         embedded = encoder.embed_windows(local, windows, *hooks) if windows else encoder.embed(local, *hooks)
         vectors, readable = embedded
         faults = encoder.faults(local, readable)
@@ -141,12 +151,41 @@ def embed(table, modality, source, files, encoder, step=None):
     good = [file for file, good in zip(files, readable, strict=True) if good]
     if good:
         unseen = [class_key(file.class_name) not in encoder.seen for file in good]
-        taken = [time for time, good in zip(taken, readable, strict=True) if good]
-        table.write(rows(table.identity, modality, good, unseen, vectors[readable], taken=taken))
+        optional = {"taken": taken, "colours": packed_colours(map(colours.get, local))}
+        optional = {
+            name: [one for one, good in zip(column, readable, strict=True) if good] for name, column in optional.items()
+        }
+        table.write(rows(table.identity, modality, good, unseen, vectors[readable], optional=optional))
         for file, path in zip(files, local, strict=True):
             if path in jpegs:
                 table.thumbnails.write(picture_id(modality, file.path), file.modified, jpegs[path])
     return [file.path for file in good], faults
+
+
+def _fill_colours(table, source, progress):
+    """Read the colours of photos of a source that an earlier version added, from their thumbnails if there are."""
+    missing = table.without_colours(source.root)
+    if not missing:
+        return
+    with _progress(progress, "photo: colours", len(missing)) as step:
+        for start in range(0, len(missing), BLOCK):
+            block = missing[start : start + BLOCK]
+            ids = [picture_id("photo", path) for path, _ in block]
+            jpegs = [table.thumbnails.read(one, modified) for one, (_, modified) in zip(ids, block, strict=True)]
+            without = [path for (path, _), jpeg in zip(block, jpegs, strict=True) if jpeg is None]
+            with source.local(without) as local:
+                files = iter(local)
+                colours = list(ahead(_colours, [jpeg or next(files) for jpeg in jpegs]))
+            table.write_colours({one: read for one, read in zip(ids, colours, strict=True) if read is not None})
+            step(start + len(block))
+
+
+def _colours(file):
+    """The colours of a photo, or None if it cannot be read."""
+    try:
+        return photo_colours(read_thumbnail(file, SIDE))
+    except OSError:
+        return None
 
 
 def _taken(path):
@@ -157,16 +196,17 @@ def _taken(path):
         return None
 
 
-def _embedded(table, modality, source, new, encoder, step):
+def _embedded(table, modality, source, new, encoder, step, once):
     """Embed and write the files `new`, a commit a block; return the paths of those that can be read."""
     added, start, size = set(), 0, FIRST
     while start < len(new):
         size = min(size, BLOCK)
         block = new[start : start + size]
         paths, faults = embed(table, modality, source, block, encoder, lambda done, start=start: step(start + done))
-        for why in faults:
-            warn(f"{why}, skipped")
         added |= {*paths}
+        bad = [file for file in block if file.path not in added]
+        for file, why in zip(bad, faults, strict=True):
+            once.warn(f"{why}, skipped", file.modified)
         start, size = start + size, 2 * size
     return added
 
@@ -177,7 +217,7 @@ def _progress(progress, label, total):
     if progress:
         yield lambda done: progress(done, total)
         return
-    with Progress(f"{label}: embeddings", total) as bar:
+    with Progress(label, total) as bar:
         yield bar.update
 
 

@@ -4,7 +4,7 @@ import threading
 
 from zscmr.retrieval.updates import DEFAULT_RULES
 from zscmr.retrieval.watching import changes
-from zscmr.utils.console import say, warn
+from zscmr.utils.console import Once, say, warn
 from zscmr.utils.errors import BadInput, first_line
 
 
@@ -74,6 +74,7 @@ class Adding:
         try:
             encoder = self.searcher.encoder(modality)
             done = self.searcher.table.update(modality, folder, encoder, self._progress, rules=rules)
+            self.searcher.prepare(modality)  # here, so that no search waits for a large gallery to be loaded
             counts = f"{folder}: {done.counts}"
             end = {"result": counts + (f"; left out: {done.left_out}" if done.left_out else "")}
             if not again or done.added or done.removed:
@@ -81,8 +82,9 @@ class Adding:
         except Stopped:
             end = {"error": "stopped"}
         except Exception as fault:  # whatever ends the addition is said, and the server goes on
-            end = {"error": str(fault) if isinstance(fault, BadInput) else first_line(fault)}
-            warn(end["error"])
+            error = str(fault) if isinstance(fault, BadInput) else first_line(fault)
+            (rules.once or Once()).warn(error)
+            end = {"error": error.removeprefix(f"--add {folder}: ")}
         self._state = {**self._state, "running": False, **end}
 
     def _progress(self, done, total):

@@ -14,10 +14,10 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zscmr.datasets.cleaning import notices_photos
+from zscmr.datasets.cleaning import DrawingNotes
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.retrieval.duplicates import originals
-from zscmr.retrieval.searcher import UnknownPicture
+from zscmr.retrieval.searcher import Queries, UnknownPicture
 from zscmr.server.access import Guard, error_response
 from zscmr.server.adding import Adding
 from zscmr.server.limits import FORMATS, LIMITS, WorkPool, check_picture, read_body
@@ -61,11 +61,11 @@ class Api:
 
     async def phone(self, request):
         if self.open_url is None:
-            raise HTTPException(404, "phone: only this machine reaches the server; --host 0.0.0.0 lets others reach it")
+            raise HTTPException(404, "only this machine reaches the server; --host 0.0.0.0 lets others reach it")
         try:
             return Response(qr_svg(self.open_url), media_type="image/svg+xml")
         except BadInput as error:
-            raise HTTPException(404, f"phone: {error}") from error
+            raise HTTPException(404, str(error)) from error
 
     async def search(self, request):
         question = Question.of(request.query_params, self.limits.top)
@@ -83,11 +83,12 @@ class Api:
 
     def _search(self, body, question):
         check_picture(body, self.limits.pixels)
-        photos = []
-        vectors = self.searcher.embed([body], question.kind, notices_photos(question.kind, photos))
-        choices = question.kind, question.gallery, question.top, question.filters, False, question.class_name
-        [answer] = self.searcher.search_embedded(vectors, *choices)
-        return answer, bool(photos)
+        notes = DrawingNotes(question.kind)
+        vectors = self.searcher.embed([body], question.kind, notes)
+        queries = Queries(vectors, question.class_name, [notes.colours.get(body)])
+        choices = question.kind, question.gallery, question.top, question.filters
+        [answer] = self.searcher.search_embedded(queries, *choices)
+        return answer, bool(notes.photos)
 
     def _like(self, like, question):
         choices = question.gallery, question.top, question.filters, False, question.class_name
@@ -110,12 +111,13 @@ class Api:
             "looks_like_photo": looks_like_photo,
             "milliseconds": round(1e3 * (time.perf_counter() - began), 1),
             **({"how": answer.how} if answer.how else {}),
+            **({"colours": answer.colours} if answer.colours else {}),
             "found": hits,
         }
 
     async def add(self, request):
         if not self.may_add:
-            raise HTTPException(403, "add: this server does not add pictures on request (--allow-add)")
+            raise HTTPException(403, "this server does not add pictures on request (--allow-add)")
         if (kind := _content_type(request)) != "application/json":
             raise HTTPException(415, f"Content-Type: expected application/json, received {kind!r}")
         body = await self._json(request)
@@ -124,7 +126,7 @@ class Api:
             raise BadInput(f"gallery: expected any of {', '.join(MODALITIES)}, received {gallery!r}")
         folder = _local_folder(folder)
         if not self.adding.start(gallery, folder):
-            raise HTTPException(409, "add: an addition is running already")
+            raise HTTPException(409, "an addition is running already")
         return JSONResponse(self.adding.state(), 202)
 
     async def picture(self, request):
@@ -157,9 +159,9 @@ class Api:
         try:
             return read(picture)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise HTTPException(410, "picture: has gone from the disk") from error
+            raise HTTPException(410, "the picture has gone from the disk") from error
         except OSError as error:
-            raise HTTPException(422, "picture: cannot be read") from error
+            raise HTTPException(422, "the picture cannot be read") from error
 
     async def classes(self, request):
         return JSONResponse(await self.workers.do(self._classes))
@@ -244,7 +246,7 @@ def _local_folder(name):
         for folder in tried if name else ():
             if os.path.isdir(folder):
                 return folder
-    raise BadInput(f"folder: no such folder: {name[:200]!r}")
+    raise BadInput(f"no such folder: {name[:200]!r}")
 
 
 def _content_type(request):

@@ -38,6 +38,26 @@ def warn(message):
     _print(f"warning: {visible(message)}", sys.stderr)
 
 
+class Once:
+    """Prints each line once, such as those on a folder that is followed."""
+
+    def __init__(self):
+        self._printed = set()
+
+    def say(self, message):
+        """`say` what was not printed before."""
+        self._print(say, message, None)
+
+    def warn(self, message, version=None):
+        """`warn` of what was not printed before of this `version`, such as the time of a file."""
+        self._print(warn, message, version)
+
+    def _print(self, write, message, version):
+        if (str(message), version) not in self._printed:
+            self._printed.add((str(message), version))
+            write(message)
+
+
 def complain(message):
     """Print a line on standard error."""
     _print(visible(message), sys.stderr)

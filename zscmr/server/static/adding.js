@@ -1,6 +1,6 @@
 // Adding folders: the box for one, what is wrong with what stands in it, and how far an addition is.
 
-import {post} from "./api.js";
+import {post, sentence} from "./api.js";
 
 const ENDED = 20000;      // ms that the end of an addition is shown
 const at = id => document.getElementById(id);
@@ -18,7 +18,7 @@ export function showAdding(adding) {
   } else if (last?.running || (adding?.error && !last)) {
     last = adding;
     at("adding-text").textContent = adding.error ? `Adding ${adding.folder}: ${adding.error}` : adding.result;
-    if (adding.error && adding.folder === sent) at("add-error").textContent = adding.error;
+    if (adding.error && adding.folder === sent) at("add-error").textContent = sentence(adding.error);
     if (!adding.error) setTimeout(() => at("adding").hidden ||= !last.running, ENDED);
   } else {
     return;
@@ -41,7 +41,7 @@ export function listenToBox(gallery, began) {
     try {
       const state = await post("/add", {folder: at("add-folder").value, gallery: gallery()});
       sent = state.folder;
-      showAdding(state);
+      showAdding({...state, running: true});  // its end is shown even if it came at once
       began();
     } catch (error) {
       at("add-error").textContent = error.message;

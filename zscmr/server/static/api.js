@@ -8,8 +8,12 @@ async function answered(request) {
   });
   if (response.status === 401) throw new Error("The server asks for its token anew: load the page again to enter it.");
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
+  if (!response.ok) throw new Error(sentence(answer.error ?? `the server answered ${response.status}`));
   return answer;
+}
+
+export function sentence(text) {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 export async function get(path) {

@@ -2,7 +2,7 @@
 
 import {listenToBox, showAdding, showBox} from "./adding.js";
 import {get, newest, Unreachable} from "./api.js";
-import {Drawing} from "./drawing.js";
+import {Drawing, PENS} from "./drawing.js";
 import {folderTree} from "./folders.js";
 import {Large} from "./large.js";
 import {listenToPhone} from "./phone.js";
@@ -27,7 +27,7 @@ const selection = new Selection(at("chosen"));
 const query = {picture: null, like: null, name: "", key: null};  // a Blob, or an id; both null: the drawing
 const pictures = new Map();          // {picture, name} by the key in an entry of the browser's history
 let names = null, counts = null, pages = 1, waiting = 0, away = false, gallerySeen = "", watching = 0;
-let mayAdd = false;                  // whether the server adds folders
+let mayAdd = false, adding = null;   // whether the server adds folders; the state of its addition
 let desired = {};                    // filters of the address that are not in the gallery yet
 
 const radio = name => document.querySelector(`input[name=${name}]:checked`).value;
@@ -95,9 +95,17 @@ function fail(error) {
 function showNothing() {
   at("grid").replaceChildren();
   at("more").hidden = true;
+  at("status").textContent = isEmpty() ? whyEmpty() : "Draw something, and what looks like it appears here.";
+}
+
+function whyEmpty() {
+  const kind = PLURALS[gallery()];
+  if (adding?.running && adding.gallery === gallery()) {
+    const far = adding.total ? `: ${adding.done.toLocaleString()} of ${adding.total.toLocaleString()}` : "";
+    return `The first ${kind} are being added${far}. They can be searched in a moment.`;
+  }
   const way = mayAdd ? "Add a folder below." : "The server adds them: --add DIR, or --allow-add to add from here.";
-  at("status").textContent = isEmpty()
-    ? `No ${PLURALS[gallery()]} in the gallery yet. ${way}` : "Draw something, and what looks like it appears here.";
+  return `No ${kind} in the gallery yet. ${way}`;
 }
 
 function parameters() {
@@ -223,12 +231,12 @@ function fill(select, counted) {
 // Poll the server: counts and filters of the gallery, the progress of an addition.
 async function watch() {
   clearTimeout(watching);
-  let adding = null;
   try {
     const health = await get("/health"), seen = JSON.stringify([health.pictures, health.version]);
-    adding = health.adding;
-    showAdding(adding);
-    if (away || seen !== gallerySeen) {
+    const ended = adding?.running && !health.adding?.running;  // answers before may be of the gallery before
+    showAdding(adding = health.adding);
+    if (isEmpty() && at("status").textContent !== whyEmpty()) at("status").textContent = whyEmpty();
+    if (away || ended || seen !== gallerySeen) {
       await refresh(health);
       gallerySeen = seen;
       away = false;
@@ -262,6 +270,29 @@ function setTheme(theme) {
   localStorage.setItem("theme", theme);
 }
 
+function listPens() {
+  at("pens").append(...PENS.map(([name, colour], row) => {
+    const pen = element("input");
+    Object.assign(pen, {type: "radio", name: "pen", value: row, title: name});
+    pen.setAttribute("aria-label", name);
+    pen.style.background = colour;
+    return pen;
+  }));
+  usePen(PENS[sessionStorage.getItem("pen")] ? sessionStorage.getItem("pen") : 0);
+}
+
+function usePen(row) {
+  drawing.colour = Number(row);
+  document.querySelector(`input[name=pen][value="${drawing.colour}"]`).checked = true;
+  sessionStorage.setItem("pen", row);
+  useEraser(false);
+}
+
+function useEraser(eraser) {
+  drawing.eraser = eraser;
+  at("eraser").setAttribute("aria-pressed", eraser);
+}
+
 function setKind(kind) {
   document.querySelector(`input[name=kind][value=${kind}]`).checked = true;
   sessionStorage.setItem("kind", kind);
@@ -280,7 +311,8 @@ function keys(event) {
 function listen() {
   const on = (id, name, handler) => at(id).addEventListener(name, handler);
   for (const name of ["undo", "redo", "clear"]) on(name, "click", () => drawing[name]());
-  on("eraser", "click", () => at("eraser").setAttribute("aria-pressed", drawing.eraser = !drawing.eraser));
+  on("eraser", "click", () => useEraser(!drawing.eraser));
+  on("pens", "change", event => usePen(event.target.value));
   on("width", "input", () => drawing.width = Number(at("width").value));
   on("save-png", "click", () => save(drawing.blob(), "drawing.png"));
   on("save-svg", "click", () => save(svgOf(drawing.strokes), "drawing.svg"));
@@ -321,6 +353,7 @@ function listen() {
 async function start() {
   setTheme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system");
   setKind(sessionStorage.getItem("kind") === "sketch" ? "sketch" : "photo");
+  listPens();
   const narrow = matchMedia("(max-width: 760px)"), fold = () => at("fold").open = !narrow.matches;
   narrow.addEventListener("change", fold);
   fold();
@@ -332,7 +365,7 @@ async function start() {
     const health = await get("/health");
     await refresh(health);
     gallerySeen = JSON.stringify([health.pictures, health.version]);
-    showAdding(health.adding);
+    showAdding(adding = health.adding);
     readAddress();
     if (steps) drawing.restore(steps);
   } catch (error) {

@@ -1,7 +1,12 @@
 // A drawing: strokes of a pen or an eraser on white paper, with undo, redo, and a text for the address.
-// A stroke is {eraser, width, points: [[x, y], …]} in units of the canvas, whose side is SIDE.
+// A stroke is {eraser, colour, width, points: [[x, y], …]}: a row of PENS, and units of the canvas, whose side is SIDE.
 
 export const SIDE = 512;
+export const PENS = [  // black, and the colours of zscmr/datasets/crayons.py
+  ["black", "#000"], ["red", "#c81e1e"], ["orange", "#f08c1e"], ["yellow", "#f0dc32"], ["green", "#3c9632"],
+  ["light blue", "#3cbedc"], ["blue", "#2846be"], ["purple", "#783296"], ["pink", "#f096b4"], ["brown", "#784b28"],
+];
+export const inkOf = stroke => stroke.eraser ? "#fff" : PENS[stroke.colour][1];
 const STEP = 4, FAR = 24;      // units that an arrow key moves the pen
 const STEPS = 50;              // of undo that are kept over a reload
 const SLACK = 0.8;             // units that a stroke may be off after points are left out
@@ -10,7 +15,7 @@ const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_
 export class Drawing {
   // changed(): called after every change, also while a stroke is drawn.
   constructor(canvas, pen, changed) {
-    Object.assign(this, {canvas, pen, changed, eraser: false, width: 6});
+    Object.assign(this, {canvas, pen, changed, eraser: false, colour: 0, width: 6});
     this.context = canvas.getContext("2d", {alpha: false});  // a smaller PNG, sooner decoded
     this.strokes = [];
     this.past = [];
@@ -77,7 +82,7 @@ export class Drawing {
   }
 
   begin(point, eraser = false) {
-    this.stroke = {eraser: eraser || this.eraser, width: this.width, points: [point]};
+    this.stroke = {eraser: eraser || this.eraser, colour: this.colour, width: this.width, points: [point]};
     this.paintStroke(this.stroke);
     this.changed();
   }
@@ -154,8 +159,8 @@ export class Drawing {
     for (const stroke of this.strokes) this.paintStroke(stroke);
   }
 
-  paintStroke({eraser, width, points}) {
-    const pen = this.context, [first, ...rest] = points, colour = eraser ? "#fff" : "#000";
+  paintStroke(stroke) {
+    const {eraser, width, points} = stroke, pen = this.context, [first, ...rest] = points, colour = inkOf(stroke);
     Object.assign(pen, {strokeStyle: colour, fillStyle: colour, lineWidth: eraser ? 3 * width : width});
     Object.assign(pen, {lineCap: "round", lineJoin: "round"});
     pen.beginPath();
@@ -198,11 +203,11 @@ export class Drawing {
   }
 }
 
-// The strokes as text: p or e, width, then two digits for each coordinate in eighths of a unit; dots between.
+// The strokes as text: e for the eraser, p for black, c and a digit for another pen; width, then two digits for each coordinate in eighths of a unit; dots between.
 function textOf(strokes) {
   const number = value => DIGITS[value >> 6] + DIGITS[value & 63];
-  return strokes.map(({eraser, width, points}) =>
-    (eraser ? "e" : "p") + number(width) + points.flat().map(value => number(Math.round(8 * value) & 4095)).join("")
+  return strokes.map(({eraser, colour, width, points}) =>
+    (eraser ? "e" : colour ? `c${colour}` : "p") + number(width) + points.flat().map(value => number(Math.round(8 * value) & 4095)).join("")
   ).join(".");
 }
 
@@ -211,13 +216,14 @@ function strokesOf(text) {
 }
 
 function readStroke(text) {
-  if (!/^[pe](?:[\w-]{2})(?:[\w-]{4})+$/.test(text)) return null;
-  const numbers = text.slice(1).match(/../g).map(([high, low]) => 64 * DIGITS.indexOf(high) + DIGITS.indexOf(low));
+  const [, kind, rest] = /^([pe]|c[1-9])((?:[\w-]{2})(?:[\w-]{4})+)$/.exec(text) ?? [];
+  if (!kind) return null;
+  const numbers = rest.match(/../g).map(([high, low]) => 64 * DIGITS.indexOf(high) + DIGITS.indexOf(low));
   const points = [];
   for (let place = 1; place < numbers.length; place += 2) {
     points.push([numbers[place] / 8, numbers[place + 1] / 8].map(inside));
   }
-  return {eraser: text[0] === "e", width: Math.min(numbers[0], 60), points};
+  return {eraser: kind === "e", colour: Number(kind[1] ?? 0), width: Math.min(numbers[0], 60), points};
 }
 
 function inside(value) {

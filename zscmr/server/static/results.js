@@ -52,11 +52,11 @@ async function loadAhead(grid) {
 
 export const PLURALS = {photo: "photos", sketch: "sketches"};
 
-export function showStatus(status, {found, searched, gallery, milliseconds, how, similar}) {
+export function showStatus(status, {found, searched, gallery, milliseconds, how, similar, colours}) {
   const time = Math.max(1, Math.round(milliseconds));
   const nearest = `${similar ? "The" : "Nothing very similar; the"} ${found.length} nearest`;
   status.textContent = searched
-    ? `${nearest} of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${time} ms${how ? `, ${how}` : ""}`
+    ? `${nearest} of ${searched.toLocaleString()} ${PLURALS[gallery]}, in ${[`${time} ms`, how, colours].filter(Boolean).join(", ")}`
     : `No such ${PLURALS[gallery]} in the gallery.`;
 }
 
