@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from helpers.hosts import SCRATCH, THOROUGH
 from helpers.project import ROOT, RUN_FILES, assert_same_bytes, draw_pictures, picture_flags
 
 from zscmr.formats import matfiles
+from zscmr.training.stage1.features import UNFINISHED
 
 NAMES = ("one", "two", "three")
 DATA = f"{SCRATCH}/data"
@@ -60,9 +62,18 @@ class Training:
         self.copy(name)
 
 
-def wait_for_lines(file, count, seconds=300):
+def wait_for_lines(file, count):
+    wait_until(lambda: file.exists() and file.read_text().count("\n") >= count)
+
+
+def has_checkpoint(folder, epoch):
+    """Whether there is one of an epoch or a later one."""
+    return any(int(file.stem.removeprefix("ckpt-")) >= epoch for file in folder.glob("ckpt-*.index"))
+
+
+def wait_until(happened, seconds=300):
     end = time.monotonic() + seconds
-    while not file.exists() or file.read_text().count("\n") < count:
+    while not happened():
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -116,10 +127,10 @@ def test_hosts_train_as_one_does_and_go_on_after_one_is_lost(hosts, dataset_fold
 
 @THOROUGH
 @pytest.mark.slow
-def test_hosts_make_the_dataset_of_one(hosts, tmp_path, random, script):
-    """Stage I end to end; each host embeds its share of the pictures."""
+def test_hosts_make_the_dataset_of_one_and_go_on_after_one_is_lost(hosts, tmp_path, random, script):
+    """Stage I end to end; each host embeds its share of the pictures. The chief is lost, then a worker: the same bytes."""
     draw_pictures(tmp_path / "in", random, ("ant", "bee", "cow", "dog"), per_class=3, size=(40, 40), unseen=("dog",))
-    words = ("--train", "joint", "--backbone", "small", "--batch-size", 12, "--pool", "average", "--epochs", 1)
+    words = ("--train", "joint", "--backbone", "small", "--batch-size", 12, "--pool", "average", "--epochs", 10)
     script("pretrain/finetune.py", *flags(tmp_path / "in"), *words, "--out", tmp_path / "alone")
     training = Training(hosts, tmp_path / "in", "pretrain/finetune.py")
     training.start(*flags(DATA), *words, "--out", tmp_path / "together")
@@ -127,6 +138,16 @@ def test_hosts_make_the_dataset_of_one(hosts, tmp_path, random, script):
     for name in ("imagematnew.mat", "sketchmatnew.mat"):
         alone, together = (matfiles.read(tmp_path / out / name, "feature") for out in ("alone", "together"))
         np.testing.assert_allclose(together, alone, rtol=1e-2, atol=2e-2 * np.abs(alone).max())
+
+    words, checkpoints = (*flags(DATA), *words, "--out", tmp_path / "parts"), tmp_path / "parts" / UNFINISHED / "joint"
+    for name, epoch in (("one", 2), ("three", 5)):
+        training.start(*words)
+        wait_until(partial(has_checkpoint, checkpoints, epoch))
+        training.lose(name)
+    training.start(*words)
+    training.end()
+    files = "imagematnew.mat", "sketchmatnew.mat", "photo.weights.h5", "sketch.weights.h5"
+    assert_same_bytes(tmp_path / "together", tmp_path / "parts", files)
 
 
 def flags(folder):
