@@ -128,7 +128,7 @@ def test_hosts_train_as_one_does_and_go_on_after_one_is_lost(hosts, dataset_fold
 @THOROUGH
 @pytest.mark.slow
 def test_hosts_make_the_dataset_of_one_and_go_on_after_one_is_lost(hosts, tmp_path, random, script):
-    """Stage I end to end; each host embeds its share of the pictures. The chief and a worker are lost: the same bytes."""
+    """Stage I end to end; each host embeds its share of the pictures. Chief and worker are lost: the same bytes."""
     draw_pictures(tmp_path / "in", random, ("ant", "bee", "cow", "dog"), per_class=3, size=(40, 40), unseen=("dog",))
     words = ("--train", "joint", "--backbone", "small", "--batch-size", 12, "--pool", "average", "--epochs", 10)
     script("pretrain/finetune.py", *flags(tmp_path / "in"), *words, "--out", tmp_path / "alone")
