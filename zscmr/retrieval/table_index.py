@@ -88,7 +88,8 @@ class TableIndex:
         if but is not None:
             condition += f" AND id != {quoted(but)}"
         with refusal(self.table.location):
-            searched = self._rows.count_rows(condition)
+            limited = filters or but is not None  # to count the rows of a condition, LanceDB reads a column of all
+            searched = self._rows.count_rows(condition) if limited else self.count
             if not searched:
                 self._check_folder(filters)
             condition = None if searched == self._all else condition
