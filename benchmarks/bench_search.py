@@ -118,17 +118,18 @@ def class_vectors(count, seed):
     return points[classes] + SPREAD * random.normal(size=(count, DIM)).astype(np.float32), classes
 
 
+def batches(count, folder="/photos", seed=2, step=50_000):
+    """Record batches of `count` photos in a folder."""
+    for start in range(0, count, step):
+        vectors, classes = class_vectors(min(step, count - start), seed=(seed, start))
+        files = [File(f"{folder}/class {n}/{start + row}.jpg", f"class {n}") for row, n in enumerate(classes)]
+        yield rows(IDENTITY, "photo", files, classes % 5 == 0, vectors)
+
+
 def filled(where, count):
     """A gallery of `count` photos."""
-
-    def batches(step=50_000):
-        for start in range(0, count, step):
-            vectors, classes = class_vectors(min(step, count - start), seed=(2, start))
-            files = [File(f"/photos/class {n}/{start + row}.jpg", f"class {n}") for row, n in enumerate(classes)]
-            yield rows(IDENTITY, "photo", files, classes % 5 == 0, vectors)
-
     start = time.perf_counter()
-    gallery = Table.open(where, IDENTITY, batches)
+    gallery = Table.open(where, IDENTITY, lambda: batches(count))
     size = sum(file.stat().st_size for file in Path(where).rglob("*") if file.is_file())
     say(f"{count:,} pictures written in {time.perf_counter() - start:.0f} s, {size / 1e9:.2f} GB")
     return gallery

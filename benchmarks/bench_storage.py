@@ -20,11 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # the package of this clone
 import numpy as np
-from bench_search import IDENTITY, TOP, Instant, class_vectors, filled, peak_memory
+from bench_search import IDENTITY, TOP, Instant, batches, class_vectors, filled, peak_memory
 from helpers import hosts, toy_gallery
 
 from zscmr.retrieval import Table, TableIndex
-from zscmr.retrieval.schema import File, rows
 from zscmr.utils import cli
 from zscmr.utils.console import say
 from zscmr.utils.options import Options, setting
@@ -115,10 +114,8 @@ def add(settings):
         gallery.update("photo", Path(folder), Instant(), lambda *_: None)
     added = time.perf_counter()
     more = settings.rows // 4  # rows outside the index from which on it is built anew
-    for at in range(0, more, 50_000):
-        vectors, classes = class_vectors(min(50_000, more - at), seed=(5, at))
-        files = [File(f"/more/class {n}/{at + row}.jpg", f"class {n}") for row, n in enumerate(classes)]
-        gallery.table().add(rows(IDENTITY, "photo", files, classes % 5 == 0, vectors))
+    for batch in batches(more, "/more", seed=5):
+        gallery.table().add(batch)
     written = time.perf_counter()
     recall = TableIndex(gallery, "photo").recall()
     times = {"1,000 added, s": added - start, f"{more:,} more, s": written - added}
