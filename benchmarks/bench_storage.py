@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # the package of this clone
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]  # the package of this clone
 import numpy as np
 from bench_search import IDENTITY, TOP, Instant, batches, class_vectors, filled, peak_memory
 from helpers import hosts, toy_gallery
