@@ -37,6 +37,7 @@ class Settings(PictureOptions):
     trained: float = setting(TRAINED, "weight of the similarities to the trained classes", least=0)
     first: int | None = setting(None, "pictures to take of each class and modality", metavar="N", least=1)
     seed: int = setting(0, "of batches and augmentation", least=0, below=SEEDS)
+    soup: int = setting(1, "networks whose weights are averaged, as of finetune.py", least=1)
     overwrite: bool = setting(False, "replace features in --work that were made with other settings")
 
 
@@ -53,7 +54,7 @@ def train_encoder(settings):
     features, run = settings.work / "features", settings.work / "run"
     features.mkdir(parents=True, exist_ok=True)
     common = {name: getattr(settings, name) for name in ("photos", "sketches", "duplicates", "unseen", "backbone")}
-    common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "overwrite")}
+    common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "soup", "overwrite")}
     run_alone(run_stage1, Stage1Options(**common, train="joint", out=features))
     choices = {"preset": "aligned", "constants": {"trained": settings.trained}}
     train.main(train.Settings(data=features, path=run, overwrite=True, no_encoders=True, **choices))

@@ -54,6 +54,26 @@ def test_two_backbones_are_trained_beside_each_other(tmp_path, random):
     assert (tmp_path / "data/photo.weights.h5").is_file() and (tmp_path / "data/sketch.weights.h5").is_file()
 
 
+@pytest.mark.slow
+def test_weights_of_several_seeds_are_averaged(tmp_path, random):
+    draw_pictures(tmp_path, random, NAMES, per_class=3, size=(40, 40), unseen=("dog", "fox"))
+    weights = tmp_path / "small.weights.h5"
+    networks.build(backbone("small")).save_weights(weights)
+    flags = {"backbone": "small", "weights": weights, "train": "joint", "epochs": 1, "batch_size": 8}
+    for out, more in {"seven": {"seed": 7}, "eight": {"seed": 8}, "both": {"seed": 7, "soup": 2}}.items():
+        make_dataset(Stage1Options(**picture_flags(tmp_path), out=tmp_path / out, **flags, **more))
+    record = read_json(tmp_path / "both/pictures.json")
+    assert (record["seed"], record["soup"]) == (7, 2) and "soup" not in read_json(tmp_path / "seven/pictures.json")
+    networks_of = {out: networks.build(backbone("small")) for out in ("seven", "eight", "both")}
+    for out, network in networks_of.items():
+        network.load_weights(tmp_path / out / "photo.weights.h5")
+    moved = False
+    for first, second, both in zip(*(network.get_weights() for network in networks_of.values()), strict=True):
+        np.testing.assert_allclose(both, (first + second) / 2, rtol=1e-6, atol=1e-7)
+        moved |= not np.array_equal(first, second)
+    assert moved
+
+
 @pytest.fixture
 def slice_of_pictures(tmp_path):
     """Settings for four classes of three 32-pixel pictures, one class unseen."""

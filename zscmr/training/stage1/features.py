@@ -212,29 +212,43 @@ def joint_features(sides, split, names, options, workplace):
         for key, side in sides.items()
     }
     class_vectors = vectors_of_classes(options.vectors, [names[label] for label in split.seen])
-    redrawing = Redrawing(options.recipe.strokes, options.seed) if options.recipe.strokes else None
-    training_set = read_training_set(resized, split, class_vectors, redrawing)
-    teacher_classifier = spec.entry.classifier(spec.weights) if spec.entry.classifier and spec.weights else None
-    # square roots are taken after training, whose classifier is of the average
-    trained = dataclasses.replace(spec, pool="average" if spec.pool == "root" else spec.pool, size=train_size)
-    renumber_layers()
-    with workplace.strategy.scope():
-        student, teacher = build_student(
-            lambda: pooled_backbone(trained, options.seed),
-            teacher_classifier,
-            options,
-            {key: side.of_classes(split.seen) for key, side in resized.items()},
-            class_vectors,
-        )
-        EndToEndTrainer(student, teacher, training_set, options).fit(workplace.folder / "joint")
+    networks = []
+    for number, seeded in enumerate(options.of_seeds()):
+        if options.soup > 1:
+            say(f"network {number + 1} of {options.soup}, seed {seeded.seed}")
+        folder = workplace.folder / (f"joint-{number}" if number else "joint")
+        student = _trained_student(resized, split, class_vectors, seeded, workplace.strategy, folder)
+        networks.append({key: network.get_weights() for key, network in student.networks.items()})
     features = {}
-    for key, network in student.networks.items():
+    for key in student.networks:
         model = build_body(spec.with_file(None), options.seed, workplace.strategy)
-        model.set_weights(network.get_weights())
+        model.set_weights([np.mean(same, 0) for same in zip(*(weights[key] for weights in networks), strict=True)])
         if student.gives_embeddings:
             model = with_system(model, student.system, key)
         features[key] = _exported(model, sides[key], options, workplace)
     return features
+
+
+def _trained_student(sides, split, class_vectors, options, strategy, folder):
+    """The `Student` of `options`, trained on {"photo", "sketch": `PictureSet`}, with its checkpoints in `folder`."""
+    spec = options.spec
+    redrawing = Redrawing(options.recipe.strokes, options.seed) if options.recipe.strokes else None
+    training_set = read_training_set(sides, split, class_vectors, redrawing)
+    teacher_classifier = spec.entry.classifier(spec.weights) if spec.entry.classifier and spec.weights else None
+    # square roots are taken after training, whose classifier is of the average
+    pool = "average" if spec.pool == "root" else spec.pool
+    trained = dataclasses.replace(spec, pool=pool, size=options.recipe.train_size)
+    renumber_layers()
+    with strategy.scope():
+        student, teacher = build_student(
+            lambda: pooled_backbone(trained, options.seed),
+            teacher_classifier,
+            options,
+            {key: side.of_classes(split.seen) for key, side in sides.items()},
+            class_vectors,
+        )
+        EndToEndTrainer(student, teacher, training_set, options).fit(folder)
+    return student
 
 
 def _checked(modality, features):

@@ -19,7 +19,7 @@ from zscmr.utils.seeds import SEEDS
 
 NONE = "none"  # as --unseen: all classes are trained on
 JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
-JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size", "views")
+JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size", "views", "soup")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ class Stage1Options(PictureOptions):
         "of joint training: views of a picture whose features are averaged: 2, the picture at 7/9 of --size and its "
         "mirror; 4, both at both sizes (default: 1, the picture)",
         choices=VIEWS,
+    )
+    soup: int | None = setting(
+        None,
+        "of joint training: networks to train, with --seed and the seeds after it, whose weights are averaged "
+        "(default: 1)",
+        least=1,
     )
     ink: float | None = setting(
         None,
@@ -193,6 +199,7 @@ class EndToEndOptions:
         shared: one network for both modalities.
         vectors: file of word or class vectors, or None.
         flags: {"without", "term_weights", "batch_size"}, as pictures.json keeps them; `preset` has taken them up.
+        soup: networks trained, with `seed` and the seeds after it, whose weights are averaged.
     """
 
     spec: CnnSpec
@@ -202,6 +209,7 @@ class EndToEndOptions:
     shared: bool
     vectors: Path | None
     flags: dict
+    soup: int = 1
 
     @property
     def batch_size(self):
@@ -220,7 +228,12 @@ class EndToEndOptions:
             "held_out": self.preset.held_out,
             "seed": self.seed,
             "vectors_sha256": file_hash(self.vectors) if self.vectors else None,
+            **({"soup": self.soup} if self.soup > 1 else {}),
         }
+
+    def of_seeds(self):
+        """The options of each network that is trained."""
+        return [dataclasses.replace(self, seed=self.seed + number) for number in range(self.soup)]
 
 
 def by_modality(options):
@@ -264,7 +277,7 @@ def _check(options, entry):
     if entry.needs_weights and options.weights is None and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {name} with random weights is of no use frozen")
     if not entry.any_size:
-        for given in ("size", "train_size", "views"):
+        for given in ("size", "train_size", "views", "soup"):
             if getattr(options, given):
                 raise BadInput(f"{flag(given)}: {name} takes pictures of {entry.size} pixels only")
     if options.train != "joint":
@@ -311,6 +324,13 @@ def _end_to_end(options, entry, given):
         raise BadInput(f"--pool root: --objective {objective} embeds the average")
     if options.views and objective != "contrast":
         raise BadInput(f"--views {options.views}: --objective {objective} embeds the picture alone")
+    soup = options.soup or 1
+    if soup > 1 and objective != "contrast":
+        raise BadInput(f"--soup {soup}: --objective {objective} trains a map of its own with each network")
+    if soup > 1 and options.weights is None and entry.packaged is None:
+        raise BadInput(f"--soup {soup}: --weights is needed; networks that start at random have no average")
+    if options.seed + soup > SEEDS:
+        raise BadInput(f"--soup {soup}: the seeds after --seed {options.seed} should be below {SEEDS}")
     rooted = objective == "contrast" and entry.pool == "average"
     chosen = {
         "teacher": options.teacher,
@@ -326,7 +346,8 @@ def _end_to_end(options, entry, given):
     batch_size = options.batch_size or 2 * JOINT_PAIRS
     flags = {"without": options.without, "term_weights": options.term_weights, "batch_size": batch_size}
     preset = _preset(options, objective, recipe, batch_size // 2)
-    return EndToEndOptions(spec, options.seed, recipe, preset, options.share != "none", options.vectors, flags)
+    shared = options.share != "none"
+    return EndToEndOptions(spec, options.seed, recipe, preset, shared, options.vectors, flags, soup)
 
 
 def objective_module(objective):
