@@ -223,7 +223,10 @@ def test_a_gallery_elsewhere_holds_what_was_added_alone(finished, folder, refuse
     message = refused(find, folder, query, gallery=where)
     assert message == f"--gallery {where}: no such gallery; --add DIR makes one" and not (folder / "gallery").exists()
     search.main(search.Settings(run=folder / "run", gallery=where, add=finished / "sketch", gallery_kind="sketch"))
-    assert refused(find, folder, query, gallery=where) == f"{where}: no photo to search in the gallery"
+    assert (
+        refused(find, folder, query, gallery=where)
+        == f"{where}: no photo to search in the gallery; --add DIR adds some"
+    )
     found = find(folder, query, gallery=where, gallery_kind="sketch", unseen_only=True, top=100)
     assert found["gallery"]["pictures"] == 8
     pictures = open_run_table(folder / "run", where).pictures("sketch")

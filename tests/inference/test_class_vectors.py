@@ -27,6 +27,7 @@ def test_names_are_compared_as_class_names_and_near_ones_are_named(known, refuse
         np.testing.assert_array_equal(known.vector(name), [0, 1, 0])
     message = "none of the 3 class names that the encoder knows is 'zebro'; did you mean zebra?"
     assert refused(known.vector, "zebro") == message
+    assert refused(known.vector, "zoo").endswith("knows is 'zoo'")  # not near enough to be meant
     assert refused(known.vector, "").endswith("knows is ''")
 
 

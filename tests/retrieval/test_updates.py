@@ -26,7 +26,7 @@ def test_an_update_follows_the_folder(opened, tmp_path, refused, capsys):
     folder, encoder = tmp_path / "in", ToyEncoder()
     write_files(folder, 6)
     (folder / "ant/bad.png").write_text("bad")
-    assert opened.update("photo", folder, encoder).added == 6
+    assert opened.update("photo", folder, encoder) == Update(6, 0, 0, "1 broken")
     assert capsys.readouterr().err == f"warning: {folder}/ant/bad.png: bad, skipped\n"
     (folder / "ant/bad.png").unlink()
     snapshot, version = opened.pictures("photo"), opened.version()
@@ -37,7 +37,7 @@ def test_an_update_follows_the_folder(opened, tmp_path, refused, capsys):
     (folder / "bee/00001.png").unlink()
     (folder / "bee/00003.png").write_text("bad now")
     write_files(folder, 2, start=6)
-    assert opened.update("photo", folder, encoder) == Update(added=3, kept=3, removed=3)
+    assert opened.update("photo", folder, encoder) == Update(added=3, kept=3, removed=3, left_out="1 broken")
     (folder / "bee/00003.png").unlink()
     check_complete(opened, folder)
     assert len(snapshot.ids) == 6

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the server is not tested")
 pytest_plugins = ("helpers.toy_server",)
 
-from zscmr.server.access import FORWARD, same_token  # noqa: E402
+from zscmr.server.access import FORM_SCRIPT, FORWARD, same_token  # noqa: E402
 
 TOKEN = "correct-horse_battery"
 PNG = {"Content-Type": "image/png"}
@@ -157,12 +157,13 @@ def test_a_link_elsewhere_leads_to_the_page_with_its_cookie(serve):
 
 
 def test_a_browser_without_the_token_is_asked_for_it(serve):
-    """On the page's address alone; the form has nothing of the page in it and runs no script."""
+    """On the page's address alone; the form has nothing of the page in it and runs no script but its own."""
     server, accepts = serve(token=TOKEN), {"Accept": "text/html,application/xhtml+xml"}
     for path, fault in (("/", False), ("/?token=wrong", True), ("/?token=%3Cscript%3E", True)):
         status, headers, content = server.ask("GET", path, headers=accepts)
         assert (status, headers["Set-Cookie"], headers["Cache-Control"]) == (401, None, "no-store")
-        assert b"<form>" in content and b"Draw" not in content and b"script" not in content
+        assert b"<form>" in content and b"Draw" not in content
+        assert content.count(b"<script>") == 1 and f"<script>{FORM_SCRIPT}</script>".encode() in content
         assert (b"This is not the token" in content) == fault
         assert "default-src 'none'" in headers["Content-Security-Policy"] and headers["WWW-Authenticate"] == "Bearer"
     for method, path in (("GET", "/classes"), ("GET", "//"), ("POST", "/"), ("GET", "/index.html")):

@@ -70,7 +70,7 @@ def test_a_name_that_is_no_folder_is_refused(serve):
 
 
 def test_folders_are_named_as_people_type_them(serve, folders, tmp_path, monkeypatch):
-    """From `~`, from where the server was started, and from the home folder; the state has the absolute path."""
+    """From `~`, where the server was started, or the home folder, and in quotes; the state has the absolute path."""
     home, started = tmp_path / "home", tmp_path / "started"
     for folder in (home / "holiday", started / "work"):
         folder.mkdir(parents=True)
@@ -79,7 +79,9 @@ def test_folders_are_named_as_people_type_them(serve, folders, tmp_path, monkeyp
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.chdir(started)
     server = serve(may_add=True)
-    for typed, folder in (("~/holiday", home / "holiday"), ("work", started / "work"), ("holiday/", home / "holiday")):
+    holiday = home / "holiday"
+    names = ("~/holiday", holiday), ("work", started / "work"), ("holiday/", holiday), (f'"{holiday}"', holiday)
+    for typed, folder in names:
         assert server.json("POST", "/add", {"folder": typed}, 202)["folder"] == str(folder)
         server.api.adding.wait()
         assert "error" not in server.api.adding.state()

@@ -589,7 +589,9 @@ def test_pens_have_colours(page, browser, server):
     colours = [pen.value_of_css_property("background-color") for pen in pens]
     crayons = [(0, 0, 0), *CRAYONS[GREYS:].tolist()]
     assert colours == [f"rgba({red}, {green}, {blue}, 1)" for red, green, blue in crayons]
+    assert [pen.is_selected() for pen in pens[:2]] == [True, False]
     page["eraser"].click()
+    assert not any(pen.is_selected() for pen in pens)
     pens[1].click()
     assert page["eraser"].get_attribute("aria-pressed") == "false"
     page.stroke(LINE)

@@ -81,14 +81,19 @@ def test_a_code_leads_a_phone_here(browser, serve):
 
 
 def test_a_server_that_was_started_anew_asks_again(browser, serve):
-    """It has another token, of which the page says so; loaded again, it asks for it."""
+    """It has another token, of which the page says so; loaded again, it asks for it, and the drawing is there again."""
     server = serve(token=TOKEN)
     page = Page(browser, server, server.address.removeprefix(f"{server.url}/"))
     server.server.config.app.token = "another-good_token"
     page.stroke(LINE)
     page.until(lambda: page["status"].text.startswith("The server asks for its token anew"))
+    drawing, address = page.drawn, browser.current_url
     browser.refresh()
-    browser.find_element(By.NAME, "token")
+    browser.find_element(By.NAME, "token").send_keys("wrong", Keys.ENTER)
+    page.until(lambda: "This is not the token." in browser.page_source)
+    browser.find_element(By.NAME, "token").send_keys("another-good_token", Keys.ENTER)
+    page.until(lambda: len(page.shown) == 24)
+    assert (page.drawn, browser.current_url) == (drawing, address)
     browser.get_log("browser")  # the browser lists the refusals
 
 

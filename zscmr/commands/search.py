@@ -238,7 +238,9 @@ def search(settings, searcher, queries, faults):
     choices = settings.gallery_kind, settings.top, filters, settings.exact
     unnamed = searcher.search_embedded(sent, settings.query_kind if settings.query else "sketch", *choices)
     if not unnamed[0].searched:
-        raise BadInput(f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery")
+        raise BadInput(
+            f"{searcher.table.location}: no {settings.gallery_kind} to search in the gallery; --add DIR adds some"
+        )
     answers = [replace(answer, query=str(query)) for answer, query in zip(unnamed, files, strict=True)]
     classes = searcher.knows_classes(settings.gallery_kind)
     for line in itertools.chain.from_iterable(lines(answer, classes) for answer in answers):

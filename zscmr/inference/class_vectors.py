@@ -15,7 +15,7 @@ from zscmr.utils.errors import BadInput, first_line
 from zscmr.utils.files import file_hash, read_bytes, whole_file
 
 FILE = "classes.npz"
-NEAR = 3  # names that are proposed for an unknown one
+NEAR, LIKENESS = 3, 0.7  # names that are proposed for an unknown one; by difflib's ratio: "bike" is not "bucket"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,6 @@ class ClassVectors:
         positions = class_indices(self.names)
         if class_key(name) in positions:
             return self.vectors[positions[class_key(name)]]
-        near = difflib.get_close_matches(class_key(name), positions, NEAR)
+        near = difflib.get_close_matches(class_key(name), positions, NEAR, LIKENESS)
         hint = f"; did you mean {', '.join(self.names[positions[key]] for key in near)}?" if near else ""
         raise BadInput(f"none of the {len(self.names)} class names that the encoder knows is {name[:80]!r}{hint}")

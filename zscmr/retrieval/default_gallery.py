@@ -13,9 +13,9 @@ EARLIER = Path("gallery")  # where earlier versions kept it, in the working dire
 
 
 def default_gallery(digest=None):
-    """Return the folder in the user's data folder, or that of an earlier version in the working directory, if any.
+    """Return the folder in the user's data folder; where none is there yet, that of an earlier version, if any.
 
-    Warns of the latter in a line that says how to move it, or that its encoder was replaced.
+    The latter is in the working directory. Warns of it in a line that says how to move it, or that it is left alone.
 
     Args:
         digest: of the encoder that galleries have to be of; None: that of the encoder that comes with the package.
@@ -27,9 +27,9 @@ def default_gallery(digest=None):
         warn(f"{EARLIER.absolute()}: left alone, since its encoder was replaced; --add DIR adds pictures to {folder}")
         return folder
     if is_gallery(folder):
-        hint = f"--gallery {shlex.quote(str(folder))} is the other one"
-    else:
-        parent, target = (shlex.quote(str(path)) for path in (folder.parent, folder))
-        hint = f"to find it from any folder: mkdir -p {parent} && mv {EARLIER} {target}"
+        warn(f"{EARLIER.absolute()}: left alone; --gallery {EARLIER} searches it")
+        return folder
+    parent, target = (shlex.quote(str(path)) for path in (folder.parent, folder))
+    hint = f"to find it from any folder: mkdir -p {parent} && mv {EARLIER} {target}"
     warn(f"{EARLIER.absolute()}: the gallery in this folder is used, as by earlier versions; {hint}")
     return EARLIER

@@ -24,7 +24,7 @@ class Update:
     added: int
     kept: int
     removed: int
-    left_out: str = ""  # files that cannot be read, by kind: "2 HEIC, 1 video"
+    left_out: str = ""  # files that cannot be read, by kind: "2 HEIC, 1 video, 1 broken"
 
     @property
     def counts(self) -> str:
@@ -89,7 +89,8 @@ def update(table, modality, folder, encoder, progress=None, cluster=None, rules=
         _fill_colours(table, source, progress)
     table.note(source.root, modality, changed=bool(added or gone))
     table.compact()
-    return Update(len(added), len(unchanged), len(gone), source.left_out())
+    left_out = source.left_out(), f"{len(new) - len(added)} broken" if len(new) > len(added) else ""
+    return Update(len(added), len(unchanged), len(gone), ", ".join(filter(None, left_out)))
 
 
 def check_source(table, modality, folder):

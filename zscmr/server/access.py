@@ -1,6 +1,8 @@
 """Who may ask: the server's own page, and programs that know the token."""
 
 import asyncio
+import base64
+import hashlib
 import hmac
 from urllib.parse import urlsplit
 
@@ -21,14 +23,16 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-# Forwards to the page. A redirect would not do: browsers send a SameSite=Strict cookie only with requests that a page
-# of this server starts, and a redirect counts for the link, or the local file, that led to it.
-FORWARD = (
-    '<!doctype html><meta charset="utf-8"><title>Draw and find</title><meta http-equiv="refresh" content="0; url=/">'
-)
+# Forwards to the page, with the drawing that the address holds. A redirect would not do: browsers send a
+# SameSite=Strict cookie only with requests that a page of this server starts, and a redirect counts for the link, or
+# the local file, that led to it.
+FORWARD_SCRIPT = 'location.replace("/" + location.hash)'
+FORWARD = f"""<!doctype html><meta charset="utf-8"><title>Draw and find</title>
+<noscript><meta http-equiv="refresh" content="0; url=/"></noscript><script>{FORWARD_SCRIPT}</script>"""
 
 COOKIE_SECONDS = 30 * 24 * 3600  # a page on a phone's home screen opens again after the phone has closed it
 # Asks for the token, and sends it as in the printed address. Its style is in it: without the token nothing else comes.
+FORM_SCRIPT = "document.forms[0].action = location.hash"  # kept by the address that the form leads to
 TOKEN_FORM = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>Token</title>
@@ -36,10 +40,18 @@ TOKEN_FORM = """<!doctype html>
 input, button { font: inherit; padding: .5rem; width: 100%; box-sizing: border-box; margin-top: .5rem }</style>
 <main><h1>Token</h1><form><label>FAULTThe token that the server printed, behind <code>token=</code>
 <input name="token" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></label>
-<button>Open the page</button></form></main></html>"""
-FORM_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+<button>Open the page</button></form></main><script>SCRIPT</script></html>""".replace("SCRIPT", FORM_SCRIPT)
+
+
+def _only(script, others=""):
+    """The header for a page that runs this script and no other."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; {others}base-uri 'none'; frame-ancestors 'none'"
+    return {"Content-Security-Policy": policy}
+
+
+FORWARD_POLICY = _only(FORWARD_SCRIPT, "form-action 'none'; ")
+FORM_POLICY = _only(FORM_SCRIPT, "style-src 'unsafe-inline'; form-action 'self'; ")
 
 
 def error_response(status, why, **headers):
@@ -106,14 +118,14 @@ class Guard:
         if _knows(request, self.token):
             return None
         if linked:  # the browser sends the cookie with the next request
-            return HTMLResponse(FORWARD, 401)
+            return HTMLResponse(FORWARD, 401, FORWARD_POLICY)
         if opens_page and "text/html" in headers.get("accept", ""):
             return _token_form("token" in request.query_params)
         return error_response(401, TOKEN_FAULT, **{"WWW-Authenticate": "Bearer"})
 
     def _entrance(self, request):
         """Set the token as a cookie, and forward to an address without it."""
-        answer = HTMLResponse(FORWARD)
+        answer = HTMLResponse(FORWARD, headers=FORWARD_POLICY)
         secure = request.scope["scheme"] == "https"
         name, about = cookie_name(request.headers), {"max_age": COOKIE_SECONDS, "httponly": True}
         answer.set_cookie(name, self.token, **about, samesite="strict", secure=secure)
@@ -123,7 +135,7 @@ class Guard:
 def _token_form(wrong):
     """The answer that asks a person for the token; `wrong`: the one that was sent is another."""
     fault = "<strong>This is not the token.</strong> " if wrong else ""
-    headers = {"WWW-Authenticate": "Bearer", "Content-Security-Policy": FORM_POLICY}
+    headers = {"WWW-Authenticate": "Bearer", **FORM_POLICY}
     return HTMLResponse(TOKEN_FORM.replace("FAULT", fault), 401, headers)
 
 

@@ -239,8 +239,11 @@ def _listed(counts):
 
 
 def _local_folder(name):
-    """The folder that a person typed: absolute, from `~`, or from where the server was started or their home folder."""
-    path = os.path.expanduser(name)
+    """The folder that a person typed: absolute, from `~`, or from where the server was started or their home folder.
+
+    Quotes around it, as file managers copy paths, do not count.
+    """
+    path = os.path.expanduser(name[1:-1] if len(name) > 2 and name[0] == name[-1] and name[0] in "'\"" else name)
     tried = [os.path.abspath(os.path.join(start, path)) for start in (os.curdir, os.path.expanduser("~"))]
     with suppress(ValueError, UnicodeEncodeError):  # a null byte, or what no file name can hold
         for folder in tried if name else ():

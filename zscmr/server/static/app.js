@@ -283,7 +283,6 @@ function listPens() {
 
 function usePen(row) {
   drawing.colour = Number(row);
-  document.querySelector(`input[name=pen][value="${drawing.colour}"]`).checked = true;
   sessionStorage.setItem("pen", row);
   useEraser(false);
 }
@@ -291,6 +290,7 @@ function usePen(row) {
 function useEraser(eraser) {
   drawing.eraser = eraser;
   at("eraser").setAttribute("aria-pressed", eraser);
+  document.querySelector(`input[name=pen][value="${drawing.colour}"]`).checked = !eraser;  // one tool looks taken
 }
 
 function setKind(kind) {
