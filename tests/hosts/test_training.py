@@ -1,6 +1,7 @@
 """A batch shared by three hosts that have a dataset each and one folder of the run; hosts die, and one is late."""
 
 import json
+import signal
 import sys
 import time
 from functools import partial
@@ -15,6 +16,7 @@ from zscmr.formats import matfiles
 from zscmr.training.stage1.features import UNFINISHED
 
 NAMES = ("one", "two", "three")
+PORT = 12345
 DATA = f"{SCRATCH}/data"
 WORDS = ("--epochs", 6, "--batch-size", 12, "--dropout", 0.3, "--dim", 5, "--held-out", 0, "--no-encoders")
 
@@ -36,7 +38,7 @@ class Training:
         """Start the script on hosts, by default on all."""
         for name in names or self.names:
             task = {"type": "worker", "index": self.names.index(name)}
-            cluster = {"cluster": {"worker": [f"{other}:12345" for other in self.names]}, "task": task}
+            cluster = {"cluster": {"worker": [f"{other}:{PORT}" for other in self.names]}, "task": task}
             command = [sys.executable, ROOT / self.script, *words]
             self.processes[name] = self.hosts[name].start(*command, TF_CONFIG=json.dumps(cluster))
 
@@ -45,7 +47,7 @@ class Training:
         *first, last = self.names
         self.start(*words, names=first)
         waiting = self.processes[first[-1]].stderr.readline()
-        assert waiting == f"warning: TF_CONFIG: waiting for {last}:12345, for up to 10 minutes\n"
+        assert waiting == f"warning: TF_CONFIG: waiting for {last}:{PORT}, for up to 10 minutes\n"
         self.start(*words, names=[last])
 
     def end(self, seconds=200):
@@ -63,7 +65,7 @@ class Training:
         del self.processes[name]
         for process in self.processes.values():
             fault = process.communicate(timeout=60)[1].splitlines()[-1]
-            assert process.returncode == 2 and f"{name}:12345" in fault, fault
+            assert process.returncode == 2 and f"{name}:{PORT}" in fault, fault
             assert fault.endswith(" on all machines again")
         assert time.monotonic() - began < 60
         self.hosts.begin(name)
@@ -104,6 +106,19 @@ def test_hosts_go_on_as_one_after_the_first_is_lost(hosts, dataset_folder, scrip
     training.start(*run, "--resume")
     training.end()
     check_as_alone(folder, "parts")
+
+
+@THOROUGH
+@pytest.mark.slow
+def test_a_host_that_is_lost_while_tensorflow_connects_is_named(hosts, dataset_folder):
+    """TensorFlow would wait for it without an end, and lets nothing else of the process run."""
+    training = Training(hosts, dataset_folder, names=NAMES[:2])
+    seen_once = f"import socket; socket.create_server(('', {PORT})).accept()"
+    training.hosts["two"].start(sys.executable, "-c", seen_once)
+    training.start("--data", DATA, *WORDS, "--path", dataset_folder.parent / "run", names=["one"])
+    fault = training.processes["one"].communicate(timeout=90)[1].splitlines()[-1]
+    assert fault.startswith(f"Unified_XY_triads.py: TF_CONFIG: two:{PORT} has not answered for 30 s; ")
+    assert training.processes["one"].returncode == -signal.SIGKILL
 
 
 @THOROUGH

@@ -11,13 +11,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from zscmr.training import strategies
+from zscmr.training.peer_guard import answers, start_guard
 from zscmr.utils.console import complain, warn
 from zscmr.utils.errors import BadInput, first_line
-from zscmr.utils.sockets import reach
 
-LOOK, ANSWER = 5, 5  # seconds between looks at a worker; seconds in which it has to answer
-AWAITED = 20  # seconds after which a worker that has not started is named
-LATE, GONE = 600, 30  # seconds: in which all have to start; without an answer, after which one is given up
+AWAITED, LATE = 20, 600  # seconds: after which a worker that has not started is named; in which all have to start
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -31,22 +29,24 @@ _LOST = (
 def watched(again):
     """End this process with one line and status 2 when another worker is lost within the block.
 
-    Wait for all of them first. The block has to end with what all do together (`strategies.meet`), so that none leaves
-    it early. `again`: what continues the work, for the line. Raises BadInput if one does not start in time.
+    While TensorFlow connects, the process cannot end itself, and is killed (`peer_guard`). Wait for all of them first.
+    The block has to end with what all do together (`strategies.meet`), so that none leaves it early. `again`: what
+    continues the work, for the line. Raises BadInput if one does not start in time.
     """
     if not strategies.several_workers():
         yield
         return
     _meet()
-    stop = threading.Event()
-    threading.Thread(target=_watch, args=(stop, again), daemon=True).start()
+    guard = start_guard(strategies.others(), again)
+    threading.Thread(target=_heed, args=(guard, again), daemon=True).start()
     try:
         yield
     except _LOST as error:
-        lost = ", ".join(address for address in strategies.others() if not _answers(address))
+        lost = ", ".join(address for address in strategies.others() if not answers(address))
         _end(f"lost {lost or f'another worker ({type(error).__name__})'}", again)
     finally:
-        stop.set()
+        guard.terminate()
+        guard.wait()
 
 
 def _meet():
@@ -59,7 +59,7 @@ def _meet():
     with listening:
         for address in strategies.others():
             named = False
-            while not _answers(address):
+            while not answers(address):
                 waited = time.monotonic() - began
                 if waited > LATE:
                     raise BadInput(f"TF_CONFIG: {address} has not started for {LATE // 60} minutes")
@@ -69,22 +69,10 @@ def _meet():
                 time.sleep(1)
 
 
-def _watch(stop, again):
-    answered = dict.fromkeys(strategies.others(), time.monotonic())
-    while not stop.wait(LOOK):
-        for address, last in answered.items():
-            if _answers(address):
-                answered[address] = time.monotonic()
-            elif time.monotonic() - last > GONE and not stop.is_set():
-                _end(f"{address} has not answered for {GONE} s", again)
-
-
-def _answers(address):
-    try:
-        reach(address, ANSWER)
-    except (OSError, ValueError):
-        return False
-    return True
+def _heed(guard, again):
+    fault = guard.stdout.readline().strip()
+    if fault:
+        _end(fault, again)
 
 
 def _end(fault, again):
