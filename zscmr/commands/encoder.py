@@ -11,6 +11,7 @@ of training; WORK/run then has scores on them. If it is stopped, the same comman
 from dataclasses import dataclass
 from pathlib import Path
 
+from zscmr.backbones import backbone
 from zscmr.commands import train
 from zscmr.datasets.layouts import PictureOptions
 from zscmr.training.stage1.miniature import run_stage1
@@ -22,6 +23,7 @@ from zscmr.utils.processes import import_tensorflow, run_alone
 from zscmr.utils.seeds import SEEDS
 
 TRAINED = 1.5  # weight of the similarities to the trained classes, chosen on held-out classes and drawings
+SOUP = 2  # networks; four gained little more
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Settings(PictureOptions):
     trained: float = setting(TRAINED, "weight of the similarities to the trained classes", least=0)
     first: int | None = setting(None, "pictures to take of each class and modality", metavar="N", least=1)
     seed: int = setting(0, "of batches and augmentation", least=0, below=SEEDS)
-    soup: int = setting(1, "networks whose weights are averaged, as of finetune.py", least=1)
+    soup: int | None = setting(
+        None, "networks whose weights are averaged, as of finetune.py (default: 2; of random weights 1)", least=1
+    )
     overwrite: bool = setting(False, "replace features in --work that were made with other settings")
 
 
@@ -55,6 +59,8 @@ def train_encoder(settings):
     features.mkdir(parents=True, exist_ok=True)
     common = {name: getattr(settings, name) for name in ("photos", "sketches", "duplicates", "unseen", "backbone")}
     common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "soup", "overwrite")}
+    if not settings.soup:
+        common["soup"] = SOUP if settings.weights or backbone(settings.backbone).packaged else 1
     run_alone(run_stage1, Stage1Options(**common, train="joint", out=features))
     choices = {"preset": "aligned", "constants": {"trained": settings.trained}}
     train.main(train.Settings(data=features, path=run, overwrite=True, no_encoders=True, **choices))
