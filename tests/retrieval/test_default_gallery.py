@@ -56,3 +56,16 @@ def test_search_finds_the_gallery_of_the_user_from_any_folder(home, refused, mon
     monkeypatch.chdir(home)
     search.open_searcher(search.Settings(draw=True))
     assert opened == [home / "data/zscmr/gallery"] * 2
+
+
+def test_another_gallery_is_begun_for_another_encoder(home, capsys):
+    """Beside the one before, of which a line says what was added to it, until the new one is there."""
+    folder = home / "data/zscmr/gallery"
+    Table.open(folder, IDENTITY).note("/photos/of mine", "photo", changed=True)
+    assert default_gallery(IDENTITY.digest) == folder and capsys.readouterr().err == ""
+    anew = folder.with_name("gallery-01234567")
+    assert default_gallery("0123456789abcdef") == anew
+    line = f"warning: {folder}: left alone, since its encoder was replaced; --add DIR begins another; "
+    assert capsys.readouterr().err == f"{line}here was added: /photos/of mine\n"
+    Table.open(anew, IDENTITY)
+    assert default_gallery("0123456789abcdef") == anew and capsys.readouterr().err == ""

@@ -20,10 +20,11 @@ def default_gallery(digest=None):
     Args:
         digest: of the encoder that galleries have to be of; None: that of the encoder that comes with the package.
     """
-    folder = data_folder() / "zscmr" / "gallery"
+    digest = digest or encoder_identity(SHIPPED).digest
+    folder = _of_encoder(data_folder() / "zscmr" / "gallery", digest)
     if not is_gallery(EARLIER):
         return folder
-    if Table.existing(EARLIER).identity.digest != (digest or encoder_identity(SHIPPED).digest):
+    if Table.existing(EARLIER).identity.digest != digest:
         warn(f"{EARLIER.absolute()}: left alone, since its encoder was replaced; --add DIR adds pictures to {folder}")
         return folder
     if is_gallery(folder):
@@ -33,3 +34,14 @@ def default_gallery(digest=None):
     hint = f"to find it from any folder: mkdir -p {parent} && mv {EARLIER} {target}"
     warn(f"{EARLIER.absolute()}: the gallery in this folder is used, as by earlier versions; {hint}")
     return EARLIER
+
+
+def _of_encoder(folder, digest):
+    """`folder`; if the encoder of the gallery in it was replaced, another beside it. Warns until that one is begun."""
+    if not is_gallery(folder) or (before := Table.existing(folder)).identity.digest == digest:
+        return folder
+    anew = folder.with_name(f"{folder.name}-{digest[:8]}")
+    if not is_gallery(anew):
+        added = ", ".join(sorted({addition.folder for addition in before.additions()})) or "nothing"
+        warn(f"{folder}: left alone, since its encoder was replaced; --add DIR begins another; here was added: {added}")
+    return anew
