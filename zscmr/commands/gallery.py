@@ -13,7 +13,7 @@ from pathlib import Path
 from zscmr.formats import runs
 from zscmr.formats.dataset_directory import MODALITIES
 from zscmr.reports.grid import PLURAL
-from zscmr.retrieval.default_gallery import default_gallery
+from zscmr.retrieval.default_gallery import begun_gallery
 from zscmr.retrieval.filters import inside
 from zscmr.retrieval.run_gallery import FOLDER
 from zscmr.retrieval.table import Table
@@ -41,7 +41,7 @@ def main(settings):
         raise BadInput("--run and --gallery exclude each other")
     if settings.run and not (settings.run / runs.CONFIG).is_file():
         raise BadInput(f"--run {settings.run}: no run directory (it has no {runs.CONFIG})")
-    location = settings.run / FOLDER if settings.run else settings.gallery or default_gallery()
+    location = settings.run / FOLDER if settings.run else settings.gallery or begun_gallery()
     table = Table.existing(expanded(location))
     if settings.action == "remove":
         remove(table, settings.folder)

@@ -21,7 +21,7 @@ def default_gallery(digest=None):
         digest: of the encoder that galleries have to be of; None: that of the encoder that comes with the package.
     """
     digest = digest or encoder_identity(SHIPPED).digest
-    folder = _of_encoder(data_folder() / "zscmr" / "gallery", digest)
+    folder = _of_encoder(_first(), digest)
     if not is_gallery(EARLIER):
         return folder
     if Table.existing(EARLIER).identity.digest != digest:
@@ -34,6 +34,16 @@ def default_gallery(digest=None):
     hint = f"to find it from any folder: mkdir -p {parent} && mv {EARLIER} {target}"
     warn(f"{EARLIER.absolute()}: the gallery in this folder is used, as by earlier versions; {hint}")
     return EARLIER
+
+
+def begun_gallery():
+    """`default_gallery`; while that is not begun, the one whose encoder was replaced."""
+    folder = default_gallery()
+    return folder if is_gallery(folder) else _first()
+
+
+def _first():
+    return data_folder() / "zscmr" / "gallery"
 
 
 def _of_encoder(folder, digest):
