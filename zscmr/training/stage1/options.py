@@ -277,7 +277,7 @@ def _check(options, entry):
     if entry.needs_weights and options.weights is None and (options.freeze or options.train in PARTS[:2]):
         raise BadInput(f"--weights is needed: {name} with random weights is of no use frozen")
     if not entry.any_size:
-        for given in ("size", "train_size", "views", "soup"):
+        for given in ("size", "train_size", "views"):
             if getattr(options, given):
                 raise BadInput(f"{flag(given)}: {name} takes pictures of {entry.size} pixels only")
     if options.train != "joint":
