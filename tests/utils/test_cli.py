@@ -105,6 +105,22 @@ def test_help_tells_defaults_that_other_flags_give(capsys, network, shown):
     assert cli.parse(Toy, "", ["--network", network], defaults_of=size_of).size is None
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--netwrok", "b"], "--netwrok b; did you mean --network?"),
+        (["--netwrok=b"], "--netwrok=b; did you mean --network?"),
+        (["--colour", "b"], "--colour b"),
+        (["b"], "b"),
+    ],
+)
+def test_an_unknown_flag_is_refused_with_the_one_spelt_nearly_so(capsys, words, said):
+    with pytest.raises(SystemExit) as stop:
+        cli.parse(Toy, "", words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith(f": unrecognized arguments: {said} (--help lists the options)\n")
+
+
 def test_control_characters_of_flags_do_not_reach_the_terminal(narrow):
     status, out, errors = narrow("knn_eval.py", "--run\x1b[31m\n", encoding="utf-8")
     assert (status, out) == (2, "") and errors.count("\n") == 1 and r"\x1b[31m\n" in errors

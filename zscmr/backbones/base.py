@@ -149,4 +149,8 @@ class Backbone:
     @property
     def needs_weights(self):
         """Whether a frozen network needs a file of weights: none is packaged, and it is not trained from scratch."""
-        return not self.from_scratch and self.packaged is None
+        return not self.from_scratch and self.starts_at_random(None)
+
+    def starts_at_random(self, weights):
+        """Whether its networks start at random: without a file `weights`, and with none packaged."""
+        return weights is None and self.packaged is None

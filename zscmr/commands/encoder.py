@@ -60,7 +60,7 @@ def train_encoder(settings):
     common = {name: getattr(settings, name) for name in ("photos", "sketches", "duplicates", "unseen", "backbone")}
     common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "soup", "overwrite")}
     if not settings.soup:
-        common["soup"] = SOUP if settings.weights or backbone(settings.backbone).packaged else 1
+        common["soup"] = 1 if backbone(settings.backbone).starts_at_random(settings.weights) else SOUP
     run_alone(run_stage1, Stage1Options(**common, train="joint", out=features))
     choices = {"preset": "aligned", "constants": {"trained": settings.trained}}
     train.main(train.Settings(data=features, path=run, overwrite=True, no_encoders=True, **choices))

@@ -45,9 +45,14 @@ def watch(parent, name, addresses, again):
                 print(fault, flush=True)
                 time.sleep(GRACE)
                 if os.getppid() == parent:
-                    complain(f"{name}: TF_CONFIG: {fault}; {again}")
+                    complain(lost_line(name, fault, again))
                     os.kill(parent, signal.SIGKILL)
                 return
+
+
+def lost_line(name, fault, again):
+    """What is said of a lost worker: by which script, the fault, and what continues the work."""
+    return f"{name}: TF_CONFIG: {fault}; {again}"
 
 
 def answers(address):

@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from zscmr.training import strategies
-from zscmr.training.peer_guard import answers, start_guard
+from zscmr.training.peer_guard import answers, lost_line, start_guard
 from zscmr.utils.console import complain, warn
 from zscmr.utils.errors import BadInput, first_line
 
@@ -77,5 +77,5 @@ def _heed(guard, again):
 
 def _end(fault, again):
     """End the process at once: TensorFlow would wait for the worker on its way out, too."""
-    complain(f"{Path(sys.argv[0]).name}: TF_CONFIG: {fault}; {again}")
+    complain(lost_line(Path(sys.argv[0]).name, fault, again))
     os._exit(2)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import difflib
 import sys
 import typing
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from zscmr.utils.console import complain
 from zscmr.utils.errors import BadInput
 from zscmr.utils.folders import expanded
 from zscmr.utils.options import element_type, flag, flag_fields
+
+LIKENESS = 0.7  # of two flags, from 0 to 1, above which one may be meant by the other
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +56,12 @@ def parse(settings_class, description, argv=None, constants_of=None, defaults_of
             group = parser.add_argument_group("constants of the chosen system (left out: the preset's)")
             _add_flags(group, further, False, defaults)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parsed = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    namespace, unknown = parser.parse_known_args(argv)
+    if unknown:
+        known = [flag(f.name) for options in (settings_class, further) if options for f in flag_fields(options)]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1, LIKENESS)
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{f'; did you mean {near[0]}?' if near else ''}")
+    parsed = {name: value for name, value in vars(namespace).items() if value is not None}
     parsed.pop("debug")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed.items()}
     if further:

@@ -327,7 +327,7 @@ def _end_to_end(options, entry, given):
     soup = options.soup or 1
     if soup > 1 and objective != "contrast":
         raise BadInput(f"--soup {soup}: --objective {objective} trains a map of its own with each network")
-    if soup > 1 and options.weights is None and entry.packaged is None:
+    if soup > 1 and entry.starts_at_random(options.weights):
         raise BadInput(f"--soup {soup}: --weights is needed; networks that start at random have no average")
     if options.seed + soup > SEEDS:
         raise BadInput(f"--soup {soup}: the seeds after --seed {options.seed} should be below {SEEDS}")
