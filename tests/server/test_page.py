@@ -504,6 +504,7 @@ def test_pictures_that_vanish_and_additions_are_seen(browser, serve, folders):
     (folders["photo"] / gone).unlink()
     page["search"].click()
     page.until(lambda: len(page.shown) == 23 and page.cards()[-1].text.startswith("gone"))
+    assert [len(card.find_elements(By.CLASS_NAME, "bar")) for card in page.cards()[-2:]] == [1, 0]
     update, reached, go = server.searcher.table.update, threading.Event(), threading.Event()
 
     def held(modality, folder, encoder, progress, rules):

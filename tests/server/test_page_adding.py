@@ -81,8 +81,10 @@ def test_what_is_wrong_stands_under_the_box(browser, serve, photos):
     server.searcher.table.update = update
     page["add-folder"].send_keys(Keys.ENTER)
     page.until(lambda: "24 added" in page["adding-text"].text)
-    assert page["add-error"].text == ""
-    browser.get_log("browser")  # the browser lists the refusal
+    assert page["add-error"].text == "" and page["adding"].is_displayed()
+    page["add-folder"].send_keys("-none", Keys.ENTER)
+    page.until(lambda: page["add-error"].text.startswith("No such folder") and not page["adding"].is_displayed())
+    browser.get_log("browser")  # the browser lists the refusals
     page.close()
 
 

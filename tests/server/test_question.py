@@ -36,6 +36,7 @@ def test_what_is_left_out_restricts_nothing():
         ("kind=song", "kind: expected any of photo, sketch, received 'song'"),
         ("unseen=yes", "unseen: expected any of 0, 1, received 'yes'"),
         ("since=2024-06-31", "since: expected a day such as 2024-06-30, received '2024-06-31'"),
+        ("since=2024-07-01&until=2024-06-30", "since: 2024-07-01 is after until, 2024-06-30"),
         ("size=1", "size: expected any of kind, gallery, top, folder, unseen, since, until, class"),
     ],
 )

@@ -31,6 +31,8 @@ class Filter:
         folder: pictures below it. A Path is resolved; text is compared with the paths as the gallery lists them.
         unseen: True for classes that the encoder was not trained on, False for those that it was.
         since, until: first and last day on which pictures were taken; those without a date are left out.
+
+    Raises BadInput if `since` is after `until`.
     """
 
     classes: tuple[str, ...] = ()
@@ -38,6 +40,10 @@ class Filter:
     unseen: bool | None = None
     since: date | None = None
     until: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.since and self.until and self.since > self.until:
+            raise BadInput(f"since: {self.since} is after until, {self.until}")
 
     def __bool__(self) -> bool:
         return self != EVERYTHING

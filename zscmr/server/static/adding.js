@@ -45,6 +45,7 @@ export function listenToBox(gallery, began) {
       began();
     } catch (error) {
       at("add-error").textContent = error.message;
+      at("adding").hidden = !last?.running;  // the end of the one before would stand beside it
     }
   });
 }

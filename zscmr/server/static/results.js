@@ -90,7 +90,8 @@ function unfolder(group, toggle) {
 function card(found, position, closeness, {known, selection, pick, enlarge}, before) {
   const match = found[position];
   const item = element("li"), button = element("button", "find"), text = element("span", "text");
-  text.append(bar(match, closeness), element("span", "name", lastPart(match.name)));
+  if (!match.gone) text.append(bar(match, closeness));
+  text.append(element("span", "name", lastPart(match.name)));
   if (match.taken) text.append(element("time", "", new Date(match.taken).toLocaleDateString()));
   if (known) text.append(element("span", "class", match.class));
   button.append(match.gone ? element("span", "gone", "gone") : thumbnail(match, before), text);
