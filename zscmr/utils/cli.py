@@ -58,7 +58,8 @@ def parse(settings_class, description, argv=None, constants_of=None, defaults_of
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     namespace, unknown = parser.parse_known_args(argv)
     if unknown:
-        known = [flag(f.name) for options in (settings_class, further) if options for f in flag_fields(options)]
+        fields = flag_fields(settings_class) + (flag_fields(further) if further else [])
+        known = [flag(field.name) for field in fields if not field.metadata["positional"]]
         near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1, LIKENESS)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{f'; did you mean {near[0]}?' if near else ''}")
     parsed = {name: value for name, value in vars(namespace).items() if value is not None}
