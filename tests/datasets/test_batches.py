@@ -69,6 +69,16 @@ def test_balanced_batches_hold_two_pairs_of_each_class():
         np.testing.assert_array_equal(drawn.photo, again.photo)
 
 
+def test_unpaired_sketches_are_drawn_alike_of_each_class():
+    labels = np.repeat([0, 2, 3], [4, 100, 1])
+    rows = batches.draw_unpaired(labels, 150, 4, seed=1, epoch=2)
+    assert rows.shape == (150, 4) and rows.dtype == np.int32
+    np.testing.assert_allclose(np.bincount(labels[rows.ravel()]) / rows.size, [1 / 3, 0, 1 / 3, 1 / 3], atol=0.07)
+    assert len(np.unique(rows)) > 70
+    np.testing.assert_array_equal(rows, batches.draw_unpaired(labels, 150, 4, seed=1, epoch=2))
+    assert (rows != batches.draw_unpaired(labels, 150, 4, seed=1, epoch=3)).any()
+
+
 def test_an_epoch_is_of_the_kind_that_the_preset_names(dataset_folder):
     dataset = load_dataset(dataset_folder)
     split = Split(seen=np.arange(6), held_out=np.empty(0, int), unseen=np.arange(6, 10))

@@ -98,3 +98,20 @@ def test_counts_that_differ_from_the_literature_are_said(tmp_path, capsys):
 def test_many_classes_are_not_all_named():
     assert layouts._first_names([f"c{number}" for number in range(22)]).endswith("c18, c19 and 2 more")
     assert layouts._first_names(["ant", "bee"]) == "ant, bee"
+
+
+def test_sketches_without_photos_are_kept_apart_on_demand(tmp_path, capsys):
+    plant(tmp_path, "photo", PHOTOS)
+    plant(tmp_path, "sketch", SKETCHES)
+    for name in ("owl", "gnu"):
+        (tmp_path / "sketch" / name).mkdir()
+        (tmp_path / "sketch" / name / f"{name}.png").touch()
+    roots = tmp_path / "photo", tmp_path / "sketch"
+    paired = layouts.matched_trees(*roots)
+    assert set(paired) == {"photo", "sketch"}
+    assert "2 classes have no photo folder and are left out: gnu, owl" in capsys.readouterr().err
+    trees = layouts.matched_trees(*roots, unpaired=True)
+    assert capsys.readouterr().err == ""
+    assert trees["unpaired"].classes == ("gnu", "owl") and trees["unpaired"].labels.tolist() == [0, 1]
+    assert [Path(file).name for file in trees["unpaired"].files] == ["gnu.png", "owl.png"]
+    assert trees["sketch"].files == paired["sketch"].files and trees["photo"].files == paired["photo"].files

@@ -1,4 +1,4 @@
-"""Index batches of an epoch: triads, and batches balanced over classes. Each is a function of (seed, epoch)."""
+"""Index batches of an epoch: triads, batches balanced over classes, unpaired sketches, by (seed, epoch)."""
 
 from dataclasses import dataclass
 
@@ -96,6 +96,17 @@ def draw_balanced(photo_labels, sketch_labels, classes, batch, seed, epoch, step
     photo, sketch = (rows.draw(group.ravel(), random).reshape(shape) for rows in (photos, sketches))
     arrays = photo, sketch, np.roll(photo, 2, axis=1), np.roll(sketch, 2, axis=1)
     return Triads(*(array.astype(np.int32) for array in arrays))
+
+
+def draw_unpaired(labels, steps, batch, seed, epoch):
+    """Rows (steps, batch) int32 of unpaired sketches for an epoch: a random sketch of a random class each.
+
+    `labels`: (n,) class indices. `seed`, `epoch`: determine what is drawn.
+    """
+    random = generator(seed, "unpaired", epoch)
+    sketches = _rows_by_class(labels, np.unique(labels))
+    groups = random.integers(len(sketches.count), size=steps * batch)
+    return sketches.draw(groups, random).astype(np.int32).reshape(steps, batch)
 
 
 @dataclass(frozen=True)

@@ -184,23 +184,29 @@ def _add_class(classes, source, name, paths):
     classes[key] = name, paths
 
 
-def matched_trees(photos, sketches, duplicates="drop"):
-    """{"photo", "sketch": PictureTree} of one or more folders each, reduced to the classes that both share."""
+def matched_trees(photos, sketches, duplicates="drop", unpaired=False):
+    """`matched_classes` of one or more folders of each modality."""
     trees = list_pictures(photos, "photo", duplicates), list_pictures(sketches, "sketch", duplicates)
-    return matched_classes(*trees)
+    return matched_classes(*trees, unpaired)
 
 
-def matched_classes(photos, sketches):
-    """Reduce both trees to the classes they share, in the photos' order: {"photo", "sketch": PictureTree}."""
+def matched_classes(photos, sketches, unpaired=False):
+    """Reduce both trees to the classes they share, in the photos' order: {"photo", "sketch": PictureTree}.
+
+    With `unpaired` there is a third, "unpaired", of the sketches of classes without photos, if there are any.
+    """
     common = class_indices(photos.classes).keys() & class_indices(sketches.classes).keys()
     shared = [name for name in photos.classes if class_key(name) in common]
+    trees = {"photo": _renumbered(photos, shared), "sketch": _renumbered(sketches, shared)}
     for tree, kind in ((photos, "sketch"), (sketches, "photo")):
         alone = [name for name in tree.classes if class_key(name) not in common]
-        if alone:
+        if alone and unpaired and tree is sketches:
+            trees["unpaired"] = _renumbered(sketches, alone)
+        elif alone:
             warn(f"{tree.root}: {len(alone)} classes have no {kind} folder and are left out: {_first_names(alone)}")
     if len(shared) < 4:
         raise BadInput(f"{photos.root} and {sketches.root} share {len(shared)} classes; at least 4 are needed")
-    return {"photo": _renumbered(photos, shared), "sketch": _renumbered(sketches, shared)}
+    return trees
 
 
 def _first_names(names):

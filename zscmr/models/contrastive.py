@@ -50,6 +50,11 @@ class Contrastive(System):
 
     embed_sketches = embed_photos
 
+    def classification(self, embeddings, labels):
+        """Cross-entropy of embeddings (n, t) with labels (n,), mean over the rows."""
+        cosines = tf.matmul(embeddings, tf.math.l2_normalize(self.classes.kernel, axis=0))
+        return cross_entropy(self.settings.scale * cosines, labels)
+
     def terms(self, batch, noise, gather):
         """The loss terms of a batch of pairs, as a dict in the order of `settings.terms`."""
         settings = self.settings
@@ -58,9 +63,8 @@ class Contrastive(System):
         centred = [_centred(features, gather) for features in (batch.photos, batch.sketches)]
         crossing = cross_modal_contrastive_loss(*centred, batch.labels, settings.temperature, gather)
         embeddings, labels = tf.concat([photo, sketch], 0), tf.tile(batch.labels, [2])
-        cosines = tf.matmul(embeddings, tf.math.l2_normalize(self.classes.kernel, axis=0))
         return {
-            "classification": gather.mean(cross_entropy(settings.scale * cosines, labels)),
+            "classification": gather.mean(self.classification(embeddings, labels)),
             "contrast": contrastive_loss(embeddings, labels, settings.temperature, gather),
             "crossing": crossing,
         }

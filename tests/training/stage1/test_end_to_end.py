@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers.project import ROOT, draw_pictures, picture_flags, trainer_settings
 
 from zscmr.commands import train as trainer
@@ -137,6 +138,65 @@ def test_stopped_training_goes_on_to_the_same_bytes(pictures, monkeypatch):
         assert (whole / file).read_bytes() == (parts / file).read_bytes(), file
 
 
+@pytest.fixture
+def unpaired(pictures, random):
+    """`pictures` with sketches of two classes that have no photos."""
+    draw_pictures(pictures / "further", random, ("gnu", "owl"), per_class=3, size=(40, 40), unseen=())
+    for name in ("gnu", "owl"):
+        shutil.move(pictures / "further/sketch" / name, pictures / "sketch")
+    return pictures
+
+
+@pytest.mark.slow
+def test_sketches_without_photos_are_learnt_but_get_no_features(unpaired, refused, capsys):
+    without, out = train(unpaired, "without"), train(unpaired, unpaired=True)
+    assert "unpaired: 6 sketches of 2 classes without photos" in capsys.readouterr().out
+    provenance = read_json(out / "pictures.json")
+    assert provenance["unpaired"]["classes"] == ["gnu", "owl"] and "gnu" not in provenance["classes"]
+    for rows, others in zip(features(out), features(without), strict=True):
+        assert rows.shape == others.shape == (24, 256) and not np.allclose(rows, others)
+    assert "made with another unpaired" in refused(train, unpaired)
+    shutil.rmtree(unpaired / "sketch/owl")
+    assert "made with another unpaired" in refused(train, unpaired, unpaired=True)
+
+
+@pytest.mark.slow
+def test_with_photos_of_all_classes_nothing_is_unpaired(pictures, capsys):
+    train(pictures)
+    train(pictures, unpaired=True)
+    assert "already holds these features" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"objective": "tuned", "without": ("latent",)}, "--objective tuned learns classes with photos only"),
+        ({"train": "all"}, "--unpaired belongs to --train joint"),
+    ],
+)
+def test_unpaired_is_refused_where_nothing_would_learn_it(pictures, refused, choices, message):
+    assert message in refused(train, pictures, unpaired=True, **choices)
+
+
+def test_unpaired_sketches_are_classified_beside_the_seen_classes(unpaired, monkeypatch):
+    """Their labels follow those of the seen classes, and each class may be drawn."""
+    trainer, shown = trainer_of(unpaired, unpaired=True), []
+
+    def watch(first, labels, rows, images):
+        shown.append(([array.numpy() for array in labels], [array.numpy() for array in rows], len(images)))
+        return tf.ones(len(trainer.names) + 1)
+
+    monkeypatch.setattr(trainer, "_resident", watch)
+    assert trainer.names == ("classification", "contrast", "crossing", "unpaired")
+    assert trainer.student.system.classes.kernel.shape == (64, 4 + 2)
+    trainer.epoch(1)
+    (pairs, labels), rows, count = shown[0]
+    assert count == len(rows) == 3 and pairs.max() == 3
+    assert labels.shape == rows[2].shape == (trainer.steps, 2) and set(labels.ravel()) == {4, 5}
+    np.testing.assert_array_equal(labels - 4, trainer.training_set.unpaired.labels[rows[2]])
+    assert trainer.weights["unpaired"] == 2 / 8
+
+
 TWO_DEVICES = """
 import sys
 import tensorflow as tf
@@ -154,10 +214,10 @@ test_end_to_end.train(Path(sys.argv[1]), f"{devices}", **words)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choices", [("objective=contrast",), ("train=all",)])
-def test_two_devices_train_as_one_does(pictures, choices):
-    """End to end, and one CNN per modality."""
-    outs = {}
+@pytest.mark.parametrize("choices", [("objective=contrast", "unpaired=1"), ("train=all",)])
+def test_two_devices_train_as_one_does(unpaired, choices):
+    """End to end, with sketches of classes without photos, and one CNN per modality."""
+    outs, pictures = {}, unpaired
     for devices in (1, 2):
         words = [str(pictures), str(devices), "pool=average", *choices]
         folders = (ROOT, ROOT / "tests", ROOT / "tests/training/stage1")
@@ -167,28 +227,29 @@ def test_two_devices_train_as_one_does(pictures, choices):
     for one, two in zip(outs[1], outs[2], strict=True):
         scale = np.abs(one).max()
         close = np.isclose(two, one, rtol=1e-2, atol=1e-3 * scale)
-        if choices == ("objective=contrast",):
+        if "objective=contrast" in choices:
             assert close.all()
         else:  # behind a batch normalisation a rounding may grow: 1 element of 6,144 was 1.6e-3 off
             assert close.mean() > 0.999
             np.testing.assert_allclose(two, one, rtol=1e-2, atol=3e-3 * scale)
 
 
-def trainer_of(folder, precision="float32", held_out=0.0, resident=joint.RESIDENT_BYTES):
+def trainer_of(folder, precision="float32", held_out=0.0, resident=joint.RESIDENT_BYTES, unpaired=False):
     """A trainer of the small backbone on the pictures in `folder`, as stage I makes it."""
     options = {**SMALL, "pool": "average", "precision": precision, "held_out": held_out}
     options = by_modality(Stage1Options(**picture_flags(folder), out=folder, **options))["photo"]
     sides = {}
-    for key in ("photo", "sketch"):
-        tree = layouts.list_pictures(folder / key, key)
-        sides[key] = PictureSet(key, tuple(tree.paths()), tree.labels, options.spec.preprocessing(key))
+    for key, tree in layouts.matched_trees(folder / "photo", folder / "sketch", unpaired=unpaired).items():
+        modality = "photo" if key == "photo" else "sketch"
+        sides[key] = PictureSet(modality, tuple(tree.paths()), tree.labels, options.spec.preprocessing(modality))
     split = split_classes(NAMES, ["dog", "fox"], "unseen.txt", held_out, 0)
     redrawing = Redrawing(options.recipe.strokes, options.seed)
     vectors = np.zeros((len(split.seen), 1), np.float32)
     training_set = joint.read_training_set(sides, split, vectors, redrawing, resident)
     with computing_in(precision):
         network = partial(pooled_backbone, options.spec, 0)
-        student, teacher = build_student(network, None, options, {}, training_set.class_vectors)
+        vectors = np.zeros((len(split.seen) + 2 * unpaired, 1), np.float32)
+        student, teacher = build_student(network, None, options, {}, vectors)
         return joint.EndToEndTrainer(student, teacher, training_set, options)
 
 
@@ -201,12 +262,14 @@ def weights_of(trainer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strokes", [False, True])
-def test_streamed_pictures_train_as_resident_ones_do(pictures, strokes):
-    if strokes:  # the sketches of a class become drawings, which differ between epochs
-        shutil.rmtree(pictures / "sketch/ant")
+def test_streamed_pictures_train_as_resident_ones_do(unpaired, strokes):
+    pictures = unpaired
+    if strokes:  # the sketches of two classes become drawings, which differ between epochs
         line = json.dumps({"drawing": [[[0, 200, 255], [0, 90, 255]], [[3, 60], [255, 3]]]})
-        (pictures / "sketch/ant.ndjson").write_text(4 * f"{line}\n")
-    resident, streamed = trainer_of(pictures), trainer_of(pictures, resident=0)
+        for name in ("ant", "owl"):
+            shutil.rmtree(pictures / "sketch" / name)
+            (pictures / f"sketch/{name}.ndjson").write_text(4 * f"{line}\n")
+    resident, streamed = (trainer_of(pictures, resident=most, unpaired=strokes) for most in (2**30, 0))
     assert streamed.training_set.photo.images is None
     terms = [trainer.epoch(2) for trainer in (resident, streamed)]
     assert terms[0] == pytest.approx(terms[1], rel=1e-3)

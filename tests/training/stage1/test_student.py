@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from zscmr.models.losses import cosine_loss, soft_cross_entropy
 from zscmr.training.stage1.student import Student, bare_system, cut, freeze, vectors_of_classes
+from zscmr.training.strategies import Gather
 
 
 def network(name="network"):
@@ -46,6 +47,21 @@ def test_shared_and_own_networks():
     assert Student(one, one, None, None).shared and not Student(one, other, None, None).shared
     assert Student(one, one, None, None).networks == {"photo": one, "sketch": one}
     assert Student(one, other, None, None).networks == {"photo": one, "sketch": other}
+
+
+def test_unpaired_sketches_should_be_taken_for_what_they_show(random):
+    """By hand: -log of the probability of all right classes; sketches of things that ImageNet lacks do not count."""
+    kernel, bias = random.normal(size=(4, 5)).astype(np.float32), random.normal(size=5).astype(np.float32)
+    features, labels = random.normal(size=(3, 4)).astype(np.float32), [2, 0, 1]
+    prototypes = np.array([[0, 0, 0, 0, 0], [0, 1, 0, 0, 1], [1, 0, 0, 0, 0]], np.float32)
+    one = network()
+    student = Student(one, one, None, (kernel, bias), prototypes=prototypes)
+    odds = np.exp(features @ kernel + bias)
+    expected = -np.log([odds[0, 0] / odds[0].sum(), (odds[2, 1] + odds[2, 4]) / odds[2].sum()]).mean()
+    received = student.recognition(features, tf.constant(labels), Gather(replicas=1))
+    assert float(received) == pytest.approx(expected, rel=1e-5)
+    assert float(student.recognition(features, tf.constant([0, 0, 0]), Gather(replicas=1))) == 0
+    assert Student(one, one, None, (kernel, bias), prototypes=prototypes[:1]).prototypes is None
 
 
 def test_imitation_is_by_the_classifier_where_there_is_one(random):

@@ -66,13 +66,17 @@ def _make_dataset(options):
     # before all else that starts TensorFlow
     strategy = strategies.choose_strategy(None if options.freeze else settings["photo"].batch_size)
     settings = {key: with_weight_file(cnn) for key, cnn in settings.items()}
-    trees = matched_trees(options.photos, options.sketches, options.duplicates)
+    trees = matched_trees(options.photos, options.sketches, options.duplicates, options.unpaired)
+    unpaired = trees.pop("unpaired", None)
     unseen_names = [] if str(options.unseen) == NONE else read_class_list(options.unseen)
     split = split_of(trees["photo"].classes, unseen_names, options, settings["photo"])
     compare_counts(trees, unseen_names)
     if options.first:
         trees = {modality: first_of_each_class(tree, options.first, modality) for modality, tree in trees.items()}
-    provenance = describe(options, settings, trees, split.seen)
+        unpaired = first_of_each_class(unpaired, options.first, "unpaired sketch") if unpaired else None
+    if unpaired:
+        say(f"unpaired: {len(unpaired.files):,} sketches of {len(unpaired.classes)} classes without photos")
+    provenance = describe(options, settings, trees, split.seen, unpaired)
     listed = [trees["photo"].classes[label] for label in split.unseen]
     if already_made(options, provenance):
         update_list(options.out / UNSEEN, listed)
@@ -80,7 +84,7 @@ def _make_dataset(options):
     if options.leak_unseen:
         warn(f"--leak-unseen: the CNNs learn the {len(split.unseen)} unseen classes too; every table will say so")
     workplace = open_workplace(options.out, options.cache, provenance, strategy)
-    features = make_features(trees, split, settings, workplace)
+    features = make_features(trees, split, settings, workplace, unpaired)
     if strategies.is_chief():
         write_dataset(options.out, trees, features, listed, provenance, classifier_of(settings, features))
     shutil.rmtree(workplace.worker_folder, ignore_errors=True)
@@ -102,26 +106,32 @@ def split_of(classes, unseen_names, options, cnn):
     return split
 
 
-def make_features(trees, split, settings, workplace):
-    """{"photo", "sketch": `CnnFeatures`} of the pictures of `trees`, by CNNs that learn `split.seen`."""
+def make_features(trees, split, settings, workplace, unpaired):
+    """{"photo", "sketch": `CnnFeatures`} of the pictures of `trees`, by CNNs that learn `split.seen`.
+
+    `unpaired`: `PictureTree` of sketches of further classes that joint training learns, or None.
+    """
     sides = {}
-    for key, tree in trees.items():
-        spec = settings[key].spec
-        sides[key] = PictureSet(key, tuple(tree.paths()), tree.labels, spec.preprocessing(key), spec.shrink)
+    for key, tree in [*trees.items(), *([("unpaired", unpaired)] if unpaired else [])]:
+        modality = "photo" if key == "photo" else "sketch"
+        spec = settings[modality].spec
+        sides[key] = PictureSet(modality, tuple(tree.paths()), tree.labels, spec.preprocessing(modality), spec.shrink)
     photo = settings["photo"]
     try:
         with computing_in(photo.spec.precision):
             if isinstance(photo, EndToEndOptions):
-                return joint_features(sides, split, trees["photo"].classes, photo, workplace)
+                names = unpaired.classes if unpaired else ()
+                return joint_features(sides, split, trees["photo"].classes, photo, workplace, names)
             return {key: features_of(side, split.seen, settings[key], workplace) for key, side in sides.items()}
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command goes on") from stop
 
 
-def describe(options, settings, trees, trained_on):
+def describe(options, settings, trees, trained_on, unpaired=None):
     """Contents of pictures.json: what tells these features from others.
 
-    What is different for the sketches' CNN stands under "sketch". `trained_on`: class indices.
+    What is different for the sketches' CNN stands under "sketch". `trained_on`: class indices. `unpaired`: as of
+    `make_features`.
     """
     classes = trees["photo"].classes
     about = {
@@ -133,6 +143,8 @@ def describe(options, settings, trees, trained_on):
     trained = {"classes": list(classes), "trained_on": [] if options.freeze else [classes[k] for k in trained_on]}
     photo, sketch = ({**settings[key].spec.record(), **settings[key].record()} for key in MODALITIES)
     differing = {key: value for key, value in sketch.items() if value != photo.get(key)}
+    if unpaired:
+        trained["unpaired"] = {"classes": list(unpaired.classes), "pictures": listing_hash(unpaired)}
     return json_round_trip(about | photo | trained | ({"sketch": differing} if differing else {}))
 
 

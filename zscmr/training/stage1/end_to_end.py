@@ -1,8 +1,9 @@
 """End-to-end training: one network for both modalities, a system's terms on its features, and a teacher.
 
 The teacher is the network before training, with its ImageNet classifier where that is known: its answers to photos keep
-the network from forgetting all but the seen classes (as SAKE does, Liu et al. 2019). Batches, augmentation and noise
-are functions of (seed, epoch).
+the network from forgetting all but the seen classes (as SAKE does, Liu et al. 2019). Unpaired sketches, those of
+classes without photos, are told apart from one another and from the seen classes; the teacher's classifier stands in
+for photos of those that ImageNet has. Batches, augmentation and noise are functions of (seed, epoch).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from zscmr.datasets import pictures
-from zscmr.datasets.batches import draw_epoch
+from zscmr.datasets.batches import draw_epoch, draw_unpaired
 from zscmr.datasets.classes import Split
 from zscmr.evaluation.scoring import score_across
 from zscmr.models.adam import Adam, summed
@@ -34,7 +35,8 @@ LABEL = "end-to-end training"
 RESIDENT_BYTES = 2**30  # decoded pictures of a modality are kept on the device up to this size
 SCORED = 64  # held-out pictures embedded together
 REDRAWN = 256  # drawings drawn by one task
-WARP_SEEDS = {"photo": 61, "sketch": 60}  # of the NOISE_STREAMS seeds of a step; a system draws from the lower ones
+WARP_SEEDS = {"photo": 61, "sketch": 60, "unpaired": 59}  # of the NOISE_STREAMS seeds of a step; a system's are lower
+UNPAIRED_PAIRS = 2  # pairs of a step for each of its unpaired sketches, which weigh as much as a sketch of a pair
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class TrainingSet:
         held_out: {"photo", "sketch"} `Examples` of the classes by which the epoch is chosen; None: the last is kept.
         split: `seen` are the class indices trained on.
         class_vectors: (C, S) of these.
+        unpaired: `Examples` of sketches of U classes without photos, labelled from 0 on, or None.
     """
 
     photo: Examples
@@ -53,21 +56,26 @@ class TrainingSet:
     held_out: dict | None
     split: Split
     class_vectors: np.ndarray
+    unpaired: Examples | None = None
+
+    @property
+    def sides(self):
+        """The `Examples` of photos, sketches and, if there are any, unpaired sketches."""
+        return [self.photo, self.sketch, *([self.unpaired] if self.unpaired else [])]
 
 
 def read_training_set(sides, split, class_vectors, redrawing=None, resident=RESIDENT_BYTES):
     """The `TrainingSet` of {"photo", "sketch": `PictureSet`}, decoded and kept up to `resident` bytes of each.
 
-    `redrawing`: `Redrawing` of drawings with strokes, or None.
+    `sides` may have an "unpaired" `PictureSet` too. `redrawing`: `Redrawing` of drawings with strokes, or None.
     """
-    fitted = [
-        decode(sides[key].of_classes(split.seen), resident, progress=True, redrawing=redrawing)
-        for key in ("photo", "sketch")
-    ]
+    fitted = {key: side if key == "unpaired" else side.of_classes(split.seen) for key, side in sides.items()}
+    fitted = {key: decode(side, resident, progress=True, redrawing=redrawing) for key, side in fitted.items()}
     held_out = None
     if len(split.held_out):
-        held_out = {key: decode(side.of_classes(split.held_out), resident) for key, side in sides.items()}
-    return TrainingSet(*fitted, held_out, split, class_vectors)
+        held_out = {key: decode(sides[key].of_classes(split.held_out), resident) for key in ("photo", "sketch")}
+    unpaired = fitted.get("unpaired")
+    return TrainingSet(fitted["photo"], fitted["sketch"], held_out, split, class_vectors, unpaired)
 
 
 class EndToEndTrainer:
@@ -83,10 +91,15 @@ class EndToEndTrainer:
     def __init__(self, student, teacher, training_set, options):
         self.student, self.training_set, self.options = student, training_set, options
         preset, recipe = options.preset, options.recipe
-        self.names = (*preset.constants.terms, *(("teacher",) if teacher is not None else ()))
+        unpaired = training_set.unpaired is not None
+        further = {"unpaired": unpaired, "prototype": student.prototypes is not None, "teacher": teacher is not None}
+        self.names = *preset.constants.terms, *(name for name, present in further.items() if present)
         self.steps, pairs = self.draw(1).photo.shape
         check_share(pairs, tf.distribute.get_strategy())
-        self.gather = Gather(tf.distribute.get_strategy().num_replicas_in_sync)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.unpaired = replicas * max(1, pairs // UNPAIRED_PAIRS // replicas) if unpaired else 0
+        self.weights = {**preset.weights, **dict.fromkeys(("unpaired", "prototype"), self.unpaired / (2 * pairs))}
+        self.gather = Gather(replicas)
         photo, sketch = student.networks.values()
         self.parts = {"photo": cut(photo, recipe.first_trained)}
         self.parts["sketch"] = self.parts["photo"] if student.shared else cut(sketch, recipe.first_trained)
@@ -101,7 +114,7 @@ class EndToEndTrainer:
         self._compile()
 
     def _compile(self):
-        examples = self.training_set.photo, self.training_set.sketch
+        examples = self.training_set.sides
         step = on_replicas(self.step)
         self._images = None
         if all(side.images is not None for side in examples):
@@ -157,13 +170,19 @@ class EndToEndTrainer:
         seen = self.training_set.split.seen
         position = np.full(max(seen) + 1, -1, np.int32)
         position[seen] = np.arange(len(seen))
-        rows = step_rows(position[self.training_set.photo.labels], self.draw(number), self.student.system)
-        first, rows = tf.constant((number - 1) * self.steps), map(tf.constant, rows)
+        labels, *rows = step_rows(position[self.training_set.photo.labels], self.draw(number), self.student.system)
+        labels = [labels]
+        if self.unpaired:
+            unpaired = self.training_set.unpaired.labels
+            rows.append(draw_unpaired(unpaired, self.steps, self.unpaired, self.options.seed, number))
+            labels.append((len(seen) + unpaired[rows[-1]]).astype(np.int32))
+        first = tf.constant((number - 1) * self.steps)
         if self._images is None:
-            *totals, applied = self._streamed(first, *rows, epoch=number)
+            *totals, applied = self._streamed(first, labels, rows, number)
         else:
-            self._redraw(number)
-            *totals, applied = self._resident(first, *rows, self._images).numpy()
+            self._redraw(rows, number)
+            labels, rows = ([tf.constant(array) for array in arrays] for arrays in (labels, rows))
+            *totals, applied = self._resident(first, labels, rows, self._images).numpy()
         if not applied or self.guard.gives_up():
             raise out_of_range(f"{LABEL}, epoch {number}", self.guard.precision, int(self.guard.in_a_row.numpy()))
         terms = dict(zip(self.names, np.array(totals) / applied, strict=True))
@@ -172,65 +191,69 @@ class EndToEndTrainer:
             raise BadInput(f"{LABEL}: a loss term of epoch {number} is not finite, {_shown(terms)}; {hint}")
         return terms
 
-    def _resident(self, first, labels, photos, sketches, images):
+    def _resident(self, first, labels, rows, images):
         """(terms + 1,) sums over the steps of an epoch, as `step` returns them.
 
         Args:
             first: number of the first step.
-            labels, photos, sketches: (steps, batch) rows, as of `steps.step_rows`.
-            images: [all photos, all sketches], (n, size, size, 3) uint8 each.
+            labels: as `step` takes them, of each step.
+            rows: (steps, batch) of photos, sketches and, if there are any, unpaired sketches.
+            images: all of these, (n, size, size, 3) uint8 each.
         """
         total = tf.zeros(len(self.names) + 1)
-        for i in tf.range(labels.shape[0]):
-            batch = [tf.gather(side, rows[i]) for side, rows in zip(images, (photos, sketches), strict=True)]
-            total += self._step(first + i, labels[i], *batch)
+        for i in tf.range(self.steps):
+            batch = [tf.gather(side, side_rows[i]) for side, side_rows in zip(images, rows, strict=True)]
+            total += self._step(first + i, [of_steps[i] for of_steps in labels], batch)
             if self.guard.gives_up():
                 break
         return total
 
-    def _redraw(self, epoch):
-        """Replace the drawings that differ between epochs by those of this one."""
-        for k, side in enumerate((self.training_set.photo, self.training_set.sketch)):
-            blocks = [side.redrawn_rows[at : at + REDRAWN] for at in range(0, len(side.redrawn_rows), REDRAWN)]
+    def _redraw(self, rows, epoch):
+        """Replace the drawings that differ between epochs by those of this one, if they are among its `rows`."""
+        for k, (side, shown) in enumerate(zip(self.training_set.sides, rows, strict=True)):
+            redrawn = np.intersect1d(side.redrawn_rows, shown)
+            blocks = [redrawn[at : at + REDRAWN] for at in range(0, len(redrawn), REDRAWN)]
             if not blocks:
                 continue
             drawn = pictures.ahead(partial(side.redraw, epoch=epoch), blocks)
-            for rows, block in zip(blocks, drawn, strict=True):
-                side.images[rows] = block
+            for where, block in zip(blocks, drawn, strict=True):
+                side.images[where] = block
             self._images[k] = tf.constant(side.images)
 
-    def _streamed(self, first, labels, *rows, epoch):
+    def _streamed(self, first, labels, rows, epoch):
         """`_resident` for pictures that are read while the steps run."""
-        sides, rows = (self.training_set.photo, self.training_set.sketch), [side_rows.numpy() for side_rows in rows]
 
         def read(i):
-            return [side.read(side_rows[i], epoch) for side, side_rows in zip(sides, rows, strict=True)]
+            return [side.read(at[i], epoch) for side, at in zip(self.training_set.sides, rows, strict=True)]
 
         total = np.zeros(len(self.names) + 1, np.float32)
-        for i, images in enumerate(pictures.ahead(read, range(len(labels)))):
-            total += self._step(first + i, labels[i], *map(tf.constant, images)).numpy()
+        for i, images in enumerate(pictures.ahead(read, range(self.steps))):
+            of_step = [tf.constant(of_steps[i]) for of_steps in labels]
+            total += self._step(first + i, of_step, [tf.constant(side) for side in images]).numpy()
             if self.guard.gives_up():
                 break
         return total
 
-    def step(self, number, labels, photos, sketches):
+    def step(self, number, labels, images):
         """One step within a replica.
 
         Args:
             number: of the step, from 0, int32.
-            labels: (batch,) int32 positions of the pairs' classes in `Split.seen`.
-            photos, sketches: the whole batch's pictures, uint8, negatives below where the system asks for them.
+            labels: [(batch,) int32 positions of the pairs' classes in `Split.seen`, if there are unpaired sketches
+                those of their classes, which follow the seen ones].
+            images: [photos, sketches, if there are any unpaired sketches], the whole batch's, uint8, negatives below
+                where the system asks for them.
 
         Returns (terms + 1,) float32: each term, and 1; or all 0 for a step that is skipped.
         """
         noise = tf.stack([self.options.seed, number * NOISE_STREAMS])
-        labels = self.gather.local(labels)
-        maps = self._maps(photos, "photo", noise), self._maps(sketches, "sketch", noise)
+        labels = [self.gather.local(of_side) for of_side in labels]
+        maps = [self._maps(side, key, noise) for side, key in zip(images, WARP_SEEDS, strict=False)]
         before = [tf.identity(variable.value) for variable in self.statistics]
         with tf.GradientTape() as tape:
-            terms = self._terms(*maps, labels, noise)
-            weights = self.options.preset.weights
-            shares = [terms[name] * (weights[name] / self.gather.replicas) for name in self.names if weights[name]]
+            terms = self._terms(maps, labels, noise)
+            weights = {name: self.weights[name] / self.gather.replicas for name in self.names if self.weights[name]}
+            shares = [terms[name] * weight for name, weight in weights.items()]
             goal = self.guard.scale_loss(tf.add_n(shares))
         gradients = summed(
             tape.gradient(goal, [variable.value for variable in self.variables], unconnected_gradients=ZERO)
@@ -247,34 +270,41 @@ class EndToEndTrainer:
         self.ema.update(number)
 
     def _maps(self, images, modality, noise):
-        """This replica's pictures, augmented, up to the first trained layer."""
+        """This replica's pictures, of a key of WARP_SEEDS, augmented, up to the first trained layer."""
         system = self.student.system
-        blocks = 1 + (system.negative_photos if modality == "photo" else system.negative_sketches)
+        blocks = 1 + {"photo": system.negative_photos, "sketch": system.negative_sketches}.get(modality, False)
         seed = noise + tf.constant([0, WARP_SEEDS[modality]])
+        modality = "photo" if modality == "photo" else "sketch"
         windows = transforms(tf.shape(images)[0], images.shape[1], seed, modality, self.options.recipe.warp)
         images = seen_through(self.gather.local(images, blocks), self.gather.local(windows, blocks), modality)
         below = self.parts[modality][0]
         return images if below is None else below(images, training=False)
 
-    def _features(self, photo_maps, sketch_maps):
-        """Features of both; a shared network sees them in one batch, whose statistics are then common."""
+    def _features(self, maps):
+        """Features of all; a shared network sees them in one batch, whose statistics are then common."""
         norms = self.options.recipe.norms_trained
         (_, photo), (_, sketch) = self.parts["photo"], self.parts["sketch"]
-        if not self.student.shared:
-            return photo(photo_maps, training=norms), sketch(sketch_maps, training=norms)
-        both = photo(tf.concat([photo_maps, sketch_maps], 0), training=norms)
-        return tf.split(both, [tf.shape(photo_maps)[0], tf.shape(sketch_maps)[0]])
+        counts = [tf.shape(side)[0] for side in maps]
+        if self.student.shared:
+            return tf.split(photo(tf.concat(maps, 0), training=norms), counts)
+        return [photo(maps[0], training=norms), *tf.split(sketch(tf.concat(maps[1:], 0), training=norms), counts[1:])]
 
-    def _terms(self, photo_maps, sketch_maps, labels, noise):
-        """{name: scalar} of the system's terms, and the teacher's."""
-        system = self.student.system
-        photo, sketch = self._features(photo_maps, sketch_maps)
-        vectors = tf.gather(self.class_vectors, labels)
-        batch = Batch(system.photo_scaling(photo), system.sketch_scaling(sketch), vectors, labels)
+    def _terms(self, maps, labels, noise):
+        """{name: scalar} of the system's terms, the unpaired sketches' and the teacher's."""
+        system, (pair_labels, *unpaired_labels) = self.student.system, labels
+        photo, sketch, *unpaired = self._features(maps)
+        vectors = tf.gather(self.class_vectors, pair_labels)
+        batch = Batch(system.photo_scaling(photo), system.sketch_scaling(sketch), vectors, pair_labels)
         terms = system.terms(batch, noise, self.gather)
+        if unpaired:
+            embeddings = system.embed_sketches(unpaired[0])
+            terms["unpaired"] = self.gather.mean(system.classification(embeddings, unpaired_labels[0]))
+        if self.student.prototypes is not None:
+            positions = unpaired_labels[0] - len(self.training_set.split.seen)
+            terms["prototype"] = self.student.recognition(unpaired[0], positions, self.gather)
         if self.teacher is not None:
-            count = tf.shape(labels)[0]
-            answers = tf.stop_gradient(self.teacher(photo_maps[:count], training=False))
+            count = tf.shape(pair_labels)[0]
+            answers = tf.stop_gradient(self.teacher(maps[0][:count], training=False))
             terms["teacher"] = self.gather.mean(self.student.imitation(photo[:count], answers))
         return terms
 

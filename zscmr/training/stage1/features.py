@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zscmr.backbones import imagenet
 from zscmr.formats.dataset_directory import changed_keys, of_modality
 from zscmr.inference import outputs as feature_export
 from zscmr.training import strategies
@@ -196,15 +197,16 @@ def _exported(model, modality, options, workplace):
     return _checked(modality, CnnFeatures(*output, file))
 
 
-def joint_features(sides, split, names, options, workplace):
+def joint_features(sides, split, names, options, workplace, unpaired=()):
     """{"photo", "sketch": `CnnFeatures`} of networks trained end to end; resumes a stopped call.
 
     Args:
-        sides: {"photo", "sketch": `PictureSet`}.
+        sides: {"photo", "sketch": `PictureSet`}; may have "unpaired", sketches of further classes, labelled from 0 on.
         split: `datasets.classes.Split`; unseen classes are neither trained on nor chosen by.
         names: of all classes.
         options: `EndToEndOptions`.
         workplace: of the call.
+        unpaired: names of the classes of unpaired sketches.
     """
     spec, train_size = options.spec, options.recipe.train_size
     resized = {
@@ -217,7 +219,7 @@ def joint_features(sides, split, names, options, workplace):
         if options.soup > 1:
             say(f"network {number + 1} of {options.soup}, seed {seeded.seed}")
         folder = workplace.folder / (f"joint-{number}" if number else "joint")
-        student = _trained_student(resized, split, class_vectors, seeded, workplace.strategy, folder)
+        student = _trained_student(resized, split, class_vectors, seeded, workplace.strategy, folder, unpaired)
         networks.append({key: network.get_weights() for key, network in student.networks.items()})
     features = {}
     for key in student.networks:
@@ -229,12 +231,15 @@ def joint_features(sides, split, names, options, workplace):
     return features
 
 
-def _trained_student(sides, split, class_vectors, options, strategy, folder):
+def _trained_student(sides, split, class_vectors, options, strategy, folder, unpaired):
     """The `Student` of `options`, trained on {"photo", "sketch": `PictureSet`}, with its checkpoints in `folder`."""
     spec = options.spec
     redrawing = Redrawing(options.recipe.strokes, options.seed) if options.recipe.strokes else None
     training_set = read_training_set(sides, split, class_vectors, redrawing)
     teacher_classifier = spec.entry.classifier(spec.weights) if spec.entry.classifier and spec.weights else None
+    prototypes = None
+    if teacher_classifier and len(teacher_classifier[1]) == imagenet.CLASSES:
+        prototypes = imagenet.membership(unpaired)
     # square roots are taken after training, whose classifier is of the average
     pool = "average" if spec.pool == "root" else spec.pool
     trained = dataclasses.replace(spec, pool=pool, size=options.recipe.train_size)
@@ -244,8 +249,9 @@ def _trained_student(sides, split, class_vectors, options, strategy, folder):
             lambda: pooled_backbone(trained, options.seed),
             teacher_classifier,
             options,
-            {key: side.of_classes(split.seen) for key, side in sides.items()},
-            class_vectors,
+            {key: sides[key].of_classes(split.seen) for key in ("photo", "sketch")},
+            np.pad(class_vectors, ((0, len(unpaired)), (0, 0))),
+            prototypes,
         )
         EndToEndTrainer(student, teacher, training_set, options).fit(folder)
     return student

@@ -19,7 +19,18 @@ from zscmr.utils.seeds import SEEDS
 
 NONE = "none"  # as --unseen: all classes are trained on
 JOINT_PAIRS = 32  # of a photo and a sketch, in a step of joint training
-JOINT_ONLY = ("objective", "share", "teacher", "vectors", "without", "term_weights", "train_size", "views", "soup")
+JOINT_ONLY = (
+    "objective",
+    "share",
+    "teacher",
+    "vectors",
+    "without",
+    "term_weights",
+    "train_size",
+    "views",
+    "soup",
+    "unpaired",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class Stage1Options(PictureOptions):
         "(default: 1)",
         least=1,
     )
+    unpaired: bool = setting(False, "of joint training: also tell sketches of classes without photos apart")
     ink: float | None = setting(
         None,
         "crop sketches to their strokes, with a margin of so many sides (default: joint 0.1, else the whole sheet)",
@@ -324,6 +336,8 @@ def _end_to_end(options, entry, given):
         raise BadInput(f"--pool root: --objective {objective} embeds the average")
     if options.views and objective != "contrast":
         raise BadInput(f"--views {options.views}: --objective {objective} embeds the picture alone")
+    if options.unpaired and objective != "contrast":
+        raise BadInput(f"--unpaired: --objective {objective} learns classes with photos only")
     soup = options.soup or 1
     if soup > 1 and objective != "contrast":
         raise BadInput(f"--soup {soup}: --objective {objective} trains a map of its own with each network")

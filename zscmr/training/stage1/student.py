@@ -25,12 +25,15 @@ class Student(keras.Model):
         system: whose terms are the objective.
         classifier: (kernel (F, C), bias (C,)) of the teacher, None to imitate the direction of its features.
         gives_embeddings: retrieve by the system's embeddings, not by features.
+        prototypes: (U, C) of 0 and 1, which of the teacher's classes show the thing that is drawn in unpaired
+            sketches of U classes; None if none does.
     """
 
-    def __init__(self, photo, sketch, system, classifier, gives_embeddings=False):
+    def __init__(self, photo, sketch, system, classifier, gives_embeddings=False, prototypes=None):
         super().__init__(name="student")
         self.gives_embeddings = gives_embeddings
         self.photo_network, self.system, self.classifier = photo, system, None
+        self.prototypes = tf.constant(prototypes) if prototypes is not None and prototypes.any() else None
         if sketch is not photo:
             self.own_sketch_network = sketch
         if classifier is not None:
@@ -64,8 +67,22 @@ class Student(keras.Model):
         kernel, bias = self.teacher_classifier
         return soft_cross_entropy(self.classifier(features), tf.matmul(teacher_features, kernel) + bias)
 
+    def recognition(self, features, labels, gather):
+        """How badly unpaired sketches, features (n, F), are taken for photos of what they show. Scalar, ≥ 0, in nats.
 
-def build_student(make_network, classifier, options, sides, class_vectors):
+        -log of the probability that the imitated classifier gives to the `prototypes` of their labels (n,), mean over
+        the whole batch's sketches that have any, 0 if none has.
+        """
+        shown = tf.gather(self.prototypes, labels)
+        logits = self.classifier(features)
+        right = tf.reduce_logsumexp(tf.where(shown > 0, logits, logits.dtype.min), axis=1)
+        known = tf.cast(tf.reduce_any(shown > 0, axis=1), logits.dtype)
+        losses = known * (tf.reduce_logsumexp(logits, axis=1) - right)
+        total, count = tf.unstack(gather.mean(tf.stack([tf.reduce_sum(losses), tf.reduce_sum(known)])))
+        return tf.math.divide_no_nan(total, count)
+
+
+def build_student(make_network, classifier, options, sides, class_vectors, prototypes=None):
     """Return (`Student`, its teacher or None).
 
     Args:
@@ -75,6 +92,7 @@ def build_student(make_network, classifier, options, sides, class_vectors):
         sides: {"photo", "sketch"} `PictureSet` of the trained classes; in ZSCMR's objectives the features that the
             untrained network gives them are scaled to unit variance.
         class_vectors: (C, S) of the trained classes.
+        prototypes: of `Student`, (U, C) or None.
     """
     photo = _named(make_network(), "network" if options.shared else "photo_network")
     sketch = photo if options.shared else _named(make_network(), "sketch_network")
@@ -89,7 +107,9 @@ def build_student(make_network, classifier, options, sides, class_vectors):
     system = objective_module(options.spec.objective).build(options.preset.constants, inputs)
     for network in (photo, sketch):
         freeze(network, options.recipe.first_trained, options.recipe.norms_trained)
-    return Student(photo, sketch, system, None if teacher is None else classifier, gives_embeddings), teacher
+    if teacher is None:
+        classifier = prototypes = None
+    return Student(photo, sketch, system, classifier, gives_embeddings, prototypes), teacher
 
 
 def freeze(network, first_trained, norms_trained):
