@@ -35,7 +35,7 @@ class Settings(PictureOptions):
     )
     backbone: str = setting("efficientnet_lite0", "CNN, as of finetune.py")
     weights: Path | None = setting(None, "weights of the CNN, as of finetune.py", metavar="FILE")
-    epochs: int = setting(7, "passes over the larger modality", least=1)
+    epochs: int = setting(5, "passes over the larger modality", least=1)
     trained: float = setting(TRAINED, "weight of the similarities to the trained classes", least=0)
     first: int | None = setting(None, "pictures to take of each class and modality", metavar="N", least=1)
     seed: int = setting(0, "of batches and augmentation", least=0, below=SEEDS)
@@ -61,7 +61,7 @@ def train_encoder(settings):
     common |= {name: getattr(settings, name) for name in ("weights", "epochs", "first", "seed", "soup", "overwrite")}
     if not settings.soup:
         common["soup"] = 1 if backbone(settings.backbone).starts_at_random(settings.weights) else SOUP
-    run_alone(run_stage1, Stage1Options(**common, train="joint", out=features))
+    run_alone(run_stage1, Stage1Options(**common, train="joint", unpaired=True, out=features))
     choices = {"preset": "aligned", "constants": {"trained": settings.trained}}
     train.main(train.Settings(data=features, path=run, overwrite=True, no_encoders=True, **choices))
     from zscmr.training.export import write_shared_encoder
